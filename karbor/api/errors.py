@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Errors as the API tells them: ``{"itemNotFound": {"code": 404, "message": "..."}}``."""
+
+import http
+import json
+from typing import Any
+
+import falcon
+from oslo_log import log as logging
+
+from karbor import exception
+
+LOG = logging.getLogger(__name__)
+
+_KEYS = {
+    400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
+    405: 'badMethod', 409: 'conflictingRequest', 413: 'overLimit', 415: 'badMediaType',
+    501: 'notImplemented', 503: 'serviceUnavailable',
+}
+
+
+def fault(code: int, message: str) -> dict[str, Any]:
+    """The body of an error; clients take their text from it."""
+    return {_KEYS.get(code, 'computeFault'): {'code': code, 'message': message}}
+
+
+def install(app: falcon.App[Any, Any]) -> None:
+    """Answer every error of an application in that form."""
+    app.set_error_serializer(_serialize)
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(falcon.HTTPError, _http_error)
+    app.add_error_handler(exception.KarborException, _karbor_error)
+
+
+def _serialize(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    _answer(resp, error.status_code,
+            error.description or error.title or http.HTTPStatus(error.status_code).phrase)
+    for name, value in dict(error.headers or {}).items():
+        resp.set_header(name, value)
+
+
+def _http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError,
+                _params: dict[str, Any]) -> None:
+    _serialize(req, resp, error)
+
+
+def _karbor_error(_req: falcon.Request, resp: falcon.Response,
+                  error: exception.KarborException, _params: dict[str, Any]) -> None:
+    if error.code >= 500:
+        LOG.error('Answering %d: %s', error.code, error.msg)
+    _answer(resp, error.code, error.msg)
+
+
+def _unexpected(_req: falcon.Request, resp: falcon.Response, error: Exception,
+                _params: dict[str, Any]) -> None:
+    LOG.error('Answering 500', exc_info=error)
+    _answer(resp, 500, 'An unexpected error happened; the log has it under the request id.')
+
+
+def _answer(resp: falcon.Response, code: int, message: str) -> None:
+    resp.status = code
+    resp.content_type = falcon.MEDIA_JSON
+    resp.text = json.dumps(fault(code, message))

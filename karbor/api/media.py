@@ -1,0 +1,77 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Request bodies: JSON that is safe to store, checked against a schema."""
+
+import json
+from typing import Any
+
+import falcon
+import falcon.media
+import jsonschema
+
+from karbor import exception
+
+_DEEPEST_NESTING = 50
+
+
+def json_handler() -> falcon.media.JSONHandler:
+    """A handler that refuses JSON which no database can hold."""
+    return falcon.media.JSONHandler(loads=_loads)
+
+
+def body(req: falcon.Request, schema: dict[str, Any]) -> dict[str, Any]:
+    """The object that a request carries under its one key.
+
+    :raises InvalidInput: names the place and the fault.
+    """
+    document = req.get_media()
+    error = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(schema).iter_errors(document))
+    if error is not None:
+        place = '.'.join(str(part) for part in error.absolute_path)
+        raise exception.InvalidInput(reason=f'{place}: {error.message}'.removeprefix(': '))
+    return next(iter(document.values()))
+
+
+def check_text(text: str) -> None:
+    """:raises ValueError: a character that not every database can hold."""
+    if '\x00' in text:
+        raise ValueError('a NUL character')
+    text.encode()  # raises for a lone surrogate
+
+
+def _loads(text: str) -> Any:
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError('the JSON is nested too deep') from None
+    _check(value, _DEEPEST_NESTING)
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f'{name} is no JSON')
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth == 0:
+        raise ValueError('the JSON is nested too deep')
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth - 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_text(key)
+            _check(item, depth - 1)

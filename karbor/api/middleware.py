@@ -1,0 +1,90 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What happens to every request before and after its handler."""
+
+import hmac
+
+import falcon
+from oslo_config import cfg
+from oslo_context import context as oslo_context
+from oslo_log import log as logging
+
+from karbor import context as karbor_context
+from karbor import exception
+
+LOG = logging.getLogger(__name__)
+
+PUBLIC_PATHS = frozenset(('', '/', '/v1', '/v1/'))
+
+
+class RequestId:
+    """Gives every answer the id under which the log has the request."""
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        req.context.request_id = oslo_context.generate_request_id()
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object,
+                         _req_succeeded: bool) -> None:
+        for name in ('x-openstack-request-id', 'x-compute-request-id'):
+            resp.set_header(name, req.context.request_id)
+        LOG.info('%s %s %s -> %s', req.context.request_id, req.method, req.path, resp.status)
+
+
+class TokenAuth:
+    """Lets in who has the one token of a standalone Karbor.
+
+    :param token: the token.
+    :param user_id: the user that everything is done as.
+    :param project_id: the project that everything belongs to.
+    :param project_name: its name.
+    """
+
+    def __init__(self, token: str, user_id: str | None, project_id: str,
+                 project_name: str | None) -> None:
+        self._token = token.encode()
+        self._user_id = user_id
+        self._project_id = project_id
+        self._project_name = project_name
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        if req.path in PUBLIC_PATHS:
+            return
+        given = req.get_header('X-Auth-Token') or ''
+        if not hmac.compare_digest(given.encode(), self._token):
+            raise falcon.HTTPUnauthorized(
+                description='The header X-Auth-Token does not have the token of this Karbor.')
+        req.context.karbor = karbor_context.RequestContext(
+            self._user_id, self._project_id, project_name=self._project_name,
+            request_id=req.context.request_id, roles=['member'])
+
+
+class BodyLimit:
+    """Refuses a body that is larger than any request needs."""
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        largest = cfg.CONF.osapi_max_request_body_size
+        if (req.content_length or 0) > largest:
+            raise falcon.HTTPContentTooLarge(
+                description=f'The body is larger than {largest} bytes.')
+
+
+class OwnProject:
+    """Refuses a path with another project's id than the caller's."""
+
+    def process_resource(self, req: falcon.Request, _resp: falcon.Response, _resource: object,
+                         params: dict[str, str]) -> None:
+        project_id = params.pop('project_id', None)
+        if project_id is not None and project_id != req.context.karbor.project_id:
+            raise exception.InvalidInput(
+                reason=f'The project {project_id!r} of the path is not the project of the '
+                       f'token.')

@@ -1,0 +1,28 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Bodies of checkpoint requests."""
+
+from karbor.api.schemas import types
+from karbor.common import constants
+
+# Karbor's schema had `extra-info`, its code read `extra_info`: both are taken.
+CREATE = types.wrapped('checkpoint', types.strict({
+    'plan_id': types.UUID,
+    'extra-info': types.METADATA,
+    'extra_info': types.METADATA,
+}, ['plan_id']))
+
+RESET_STATE = types.wrapped('os-resetState', types.strict({
+    'state': {'enum': [constants.CHECKPOINT_STATUS_AVAILABLE,
+                       constants.CHECKPOINT_STATUS_ERROR]},
+}, ['state']))

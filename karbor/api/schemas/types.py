@@ -1,0 +1,49 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Types that the schemas of several resources share (Karbor contract, section A.4)."""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+UUID: Schema = {
+    'type': 'string',
+    'pattern': '^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$',
+}
+NAME: Schema = {'type': 'string', 'minLength': 1, 'maxLength': 255,
+                'pattern': r'^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$'}
+DESCRIPTION: Schema = {'type': ['string', 'null'], 'maxLength': 255,
+                       'pattern': r'^[^\x00-\x1f\x7f]*$'}
+_KEY = '^[a-zA-Z0-9-_:.# ]{1,255}$'
+METADATA: Schema = {
+    'type': ['object', 'null'],
+    'patternProperties': {_KEY: {'type': ['boolean', 'string', 'integer', 'number']}},
+    'additionalProperties': False,
+}
+PARAMETERS: Schema = {
+    'type': 'object',
+    'patternProperties': {_KEY: {**METADATA, 'type': 'object'}},
+    'additionalProperties': False,
+}
+
+
+def wrapped(key: str, body: Schema) -> Schema:
+    """The schema of a request that has its object under one key."""
+    return {'type': 'object', 'properties': {key: body}, 'required': [key],
+            'additionalProperties': False}
+
+
+def strict(properties: Schema, required: list[str]) -> Schema:
+    """The schema of an object that has these properties and no other."""
+    return {'type': 'object', 'properties': properties, 'required': required,
+            'additionalProperties': False}

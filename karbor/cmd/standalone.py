@@ -1,0 +1,201 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""karbor-standalone: API and workers in one process, for one project of any cloud.
+
+Nothing but the credentials of a user is needed. Everything it keeps is in one folder.
+"""
+
+import argparse
+import ipaddress
+import os
+import pathlib
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from cheroot import wsgi
+from oslo_config import cfg
+from oslo_db import options as db_options
+from oslo_log import log as logging
+
+from karbor import conf, db
+from karbor import context as karbor_context
+from karbor.api import app, middleware
+from karbor.common import clouds, state_dir
+from karbor.db import jobs as job_rows
+from karbor.db import migration, models
+from karbor.services.protection import (
+    client_factory,
+    jobboard,
+    jobs,
+    manager,
+    plans,
+    protectables,
+    provider,
+)
+
+LOG = logging.getLogger(__name__)
+CONF = cfg.CONF
+
+_API_THREADS = 10
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code of a start that failed."""
+    arguments = _parser().parse_args(argv)
+    os.umask(0o077)
+    try:
+        _configure(arguments.config_file)
+        _serve(arguments)
+    except (clouds.CloudError, state_dir.StateDirectoryError, cfg.Error) as exc:
+        print(f'karbor-standalone: {exc}', file=sys.stderr)  # noqa: T201
+        return 1
+    except OSError as exc:
+        print(f'karbor-standalone: {arguments.host}:{arguments.port}: '  # noqa: T201
+              f'{exc.strerror or exc}', file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='karbor-standalone',
+        description='Protect the volumes of one project of an OpenStack cloud: the Karbor '
+                    'API and its workers in one process.')
+    parser.add_argument('--os-cloud', metavar='NAME',
+                        help='cloud in clouds.yaml (OS_CLOUD, or other OS_* variables)')
+    parser.add_argument('--state-dir', metavar='DIR', type=pathlib.Path,
+                        help='folder of everything that is kept (default: '
+                             '$XDG_STATE_HOME/karbor/NAME, below ~/.local/state)')
+    parser.add_argument('--host', default='127.0.0.1', help='address to listen on (%(default)s)')
+    parser.add_argument('--port', type=int, default=8799, help='port to listen on (%(default)s)')
+    parser.add_argument('--config-file', metavar='FILE', action='append', default=[],
+                        help='karbor.conf with further options; may be repeated')
+    return parser
+
+
+def _configure(config_files: list[str]) -> None:
+    logging.register_options(CONF)
+    conf.set_defaults()
+    conf.register_opts(CONF)
+    CONF(args=[], project='karbor', prog='karbor-standalone',
+         default_config_files=config_files, default_config_dirs=[])
+    logging.setup(CONF, 'karbor')
+
+
+def _default_state_dir(cloud_name: str | None) -> pathlib.Path:
+    home = os.environ.get('XDG_STATE_HOME') or pathlib.Path.home() / '.local' / 'state'
+    return pathlib.Path(home, 'karbor', cloud_name or os.environ.get('OS_CLOUD') or 'envvars')
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    state = state_dir.StateDirectory(
+        arguments.state_dir or _default_state_dir(arguments.os_cloud))
+    # One connection for each hook that may run at once, and the API's own.
+    cloud = clouds.load(
+        arguments.os_cloud,
+        CONF.protection.max_concurrent_jobs * CONF.protection.max_concurrent_resources
+        + _API_THREADS, CONF.cinder_client.request_timeout)
+    state.claim_for(cloud.project_id)
+    state.ensure_provider()
+    _use_cloud(cloud)
+    _open_database(state)
+
+    registry = provider.ProviderRegistry(state.provider_config_dir)
+    runner = jobs.JobRunner(registry, lambda job: _context_of_job(job, cloud),
+                            CONF.protection.max_concurrent_resources)
+    board = jobboard.InProcessBoard(runner.run, CONF.protection.max_concurrent_jobs)
+    found = protectables.load()
+    services = app.Services(registry, found, plans.Plans(registry, found),
+                            manager.ProtectionManager(registry, found, board.post))
+    token = state.token()
+    server = wsgi.Server(
+        (arguments.host, arguments.port),
+        app.create_app(services, middleware.TokenAuth(
+            token, cloud.user_id, cloud.project_id, cloud.project_name)),
+        numthreads=_API_THREADS, server_name='karbor')
+    server.prepare()
+    url = _url(arguments.host, server.bind_addr[1])
+    state.write_openrc(url, cloud.project_id, token)
+    _take_up_jobs(board)
+    _warn_of_open_address(arguments.host)
+    LOG.info('The API is at %s/v1/%s; to use it: . %s', url, cloud.project_id, state.openrc)
+    _run_until_signal(server, board)
+
+
+def _use_cloud(cloud: clouds.Cloud) -> None:
+    """Let every client act as the cloud's user; karbor.conf has the last word on where."""
+    client_factory.use_sessions(lambda _context: cloud.session)
+    for name, value in (('region_id', cloud.region), ('interface', cloud.interface),
+                        ('cinder_endpoint', cloud.cinder_endpoint)):
+        if value:
+            CONF.set_default(name, value, group='cinder_client')
+
+
+def _open_database(state: state_dir.StateDirectory) -> None:
+    db_options.set_defaults(CONF, connection=state.database_url)
+    db.configure(CONF)
+    migration.upgrade()
+
+
+def _context_of_job(job: models.Job, cloud: clouds.Cloud) -> karbor_context.RequestContext:
+    return karbor_context.RequestContext(
+        job.user_id, job.project_id, project_name=cloud.project_name, overwrite=False)
+
+
+def _take_up_jobs(board: jobboard.InProcessBoard) -> None:
+    with db.writer() as session:
+        unfinished = job_rows.take_up_again(session)
+    if unfinished:
+        LOG.info('%d jobs of an earlier run are taken up again', len(unfinished))
+    for job_id in unfinished:
+        board.post(job_id)
+    board.start()
+
+
+def _url(host: str, port: int) -> str:
+    address = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host)  # noqa: S104 - compared
+    return f'http://[{address}]:{port}' if ':' in address else f'http://{address}:{port}'
+
+
+def _warn_of_open_address(host: str) -> None:
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == 'localhost'
+    if not is_loopback:
+        LOG.warning('The API listens on %s without TLS: the token can be read on the way.',
+                    host)
+
+
+def _run_until_signal(server: wsgi.Server, board: jobboard.InProcessBoard) -> None:
+    stop = threading.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: stop.set())
+    threading.Thread(target=server.serve, name='api', daemon=True).start()
+    stop.wait()
+    LOG.info('Stopping')
+    server.stop()
+    left = board.stop(CONF.protection.shutdown_grace)
+    if left:
+        LOG.info('%d jobs are not finished; the next start takes them up again', left)
+    # Threads of unfinished jobs wait for Cinder, perhaps for an hour. Each moment of a job
+    # is one that it can be taken up from, so nothing is lost by leaving now.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

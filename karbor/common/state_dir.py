@@ -1,0 +1,168 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The folder where a standalone Karbor keeps everything: made at the first start.
+
+::
+
+    lock           held by the running Karbor
+    project        id of the project that everything in here belongs to
+    token          what a client must know
+    openrc         to be sourced by a shell: where the API is, and the token
+    clouds.yaml    the same for `openstack`
+    karbor.db      SQLite
+    bank/          checkpoints
+    providers.d/   the provider; may be edited
+"""
+
+import fcntl
+import json
+import os
+import pathlib
+import secrets
+import shlex
+import stat
+import textwrap
+from typing import IO
+
+from karbor.db import models
+
+
+class StateDirectoryError(Exception):
+    """The folder cannot be used; the text says why."""
+
+
+class StateDirectory:
+    """The folder, locked for this process as long as it lives.
+
+    :param path: the folder; made, for its owner only, when it is missing.
+    :raises StateDirectoryError: it is open to others, or another Karbor runs on it.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path.absolute()
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = stat.S_IMODE(self.path.stat().st_mode)
+            if mode & 0o077:
+                raise StateDirectoryError(
+                    f'{self.path} is open to others (mode {mode:o}); chmod 700 it, or choose '
+                    f'another --state-dir.')
+            self._lock = self._locked()
+        except OSError as exc:
+            raise StateDirectoryError(f'{self.path} cannot be used: {exc.strerror}') from exc
+
+    @property
+    def database_url(self) -> str:
+        return f'sqlite:///{self.path / "karbor.db"}'
+
+    @property
+    def provider_config_dir(self) -> pathlib.Path:
+        return self.path / 'providers.d'
+
+    @property
+    def openrc(self) -> pathlib.Path:
+        return self.path / 'openrc'
+
+    def claim_for(self, project_id: str) -> None:
+        """Refuse to work on another project's checkpoints.
+
+        :raises StateDirectoryError: the folder belongs to another project.
+        """
+        path = self.path / 'project'
+        owner = path.read_text().strip() if path.exists() else None
+        if owner is None:
+            self._write('project', f'{project_id}\n')
+        elif owner != project_id:
+            raise StateDirectoryError(
+                f'{self.path} belongs to the project {owner}, and the credentials are for '
+                f'{project_id}; choose another --state-dir.')
+
+    def token(self) -> str:
+        """The token that clients send, made once."""
+        path = self.path / 'token'
+        if not path.exists():
+            self._write('token', secrets.token_urlsafe(32) + '\n')
+        return path.read_text().strip()
+
+    def ensure_provider(self) -> None:
+        """Write a provider file when there is none."""
+        self.provider_config_dir.mkdir(mode=0o700, exist_ok=True)
+        if any(self.provider_config_dir.glob('*.conf')):
+            return
+        self._write('providers.d/cinder-snapshot.conf', textwrap.dedent(f'''\
+            [provider]
+            name = cinder-snapshot
+            description = Volumes by Cinder snapshot
+            id = {models.new_id()}
+            plugin = karbor-project-protection-plugin
+            plugin = karbor-volume-snapshot-plugin
+            bank = karbor-fs-bank-plugin
+            enabled = True
+
+            [volume_snapshot_plugin]
+            poll_interval = 15
+
+            [file_system_bank_plugin]
+            file_system_bank_path = {self.path / "bank"}
+            '''))
+
+    def write_openrc(self, url: str, project_id: str, token: str) -> None:
+        """Write what a shell sources so that both clients find this Karbor.
+
+        ``karbor`` takes the ``KARBOR_URL`` and the token as they are; ``openstack`` finds
+        them in the clouds.yaml beside.
+
+        :param url: root of the API, without a slash at the end.
+        """
+        endpoint = f'{url}/v1/{project_id}'
+        self._write('clouds.yaml', json.dumps({'clouds': {'karbor': {  # JSON is YAML
+            'auth_type': 'admin_token',
+            'auth': {'endpoint': endpoint, 'token': token}}}}, indent=2) + '\n')
+        self._write('openrc', textwrap.dedent(f'''\
+            # Written by karbor-standalone at every start. Sourced, it leads `karbor` and
+            # `openstack data protection` to it. Other `openstack` commands do not work in
+            # such a shell: everything is sent to Karbor.
+            for name in $(env | sed -n 's/^\\(OS_[A-Z0-9_]*\\)=.*/\\1/p'); do unset "$name"; done
+            unset name
+            export OS_CLIENT_CONFIG_FILE={shlex.quote(str(self.path / 'clouds.yaml'))}
+            export OS_CLOUD=karbor
+            export OS_NO_CLIENT_AUTH=1
+            export OS_AUTH_TOKEN={shlex.quote(token)}
+            export KARBOR_URL={shlex.quote(endpoint)}
+            '''))
+
+    def _locked(self) -> IO[str]:
+        lock = (self.path / 'lock').open('a+')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            pid = lock.read().strip()
+            lock.close()
+            raise StateDirectoryError(
+                f'Another karbor-standalone (process {pid}) runs on {self.path}.') from None
+        lock.truncate(0)
+        lock.write(f'{os.getpid()}\n')
+        lock.flush()
+        return lock
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file for the owner's eyes, whole or not at all."""
+        partial = self.path / f'{name}.partial'
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, 'w') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(self.path / name)

@@ -1,0 +1,44 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every option of karbor.conf, one module a section.
+
+Options of plugins are in the provider files and belong to the plugins.
+"""
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from karbor.conf import api, cinder_client, protection
+
+_SECTIONS = (api, protection, cinder_client)
+
+
+def register_opts(conf: cfg.ConfigOpts = cfg.CONF) -> None:
+    for section in _SECTIONS:
+        section.register_opts(conf)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """For oslo-config-generator, by the entry point ``oslo.config.opts``."""
+    return [entry for section in _SECTIONS for entry in section.list_opts()]
+
+
+def set_defaults() -> None:
+    """Defaults of oslo's options where Karbor's differ.
+
+    keystoneauth logs requests and urllib3 connections at debug level; neither belongs
+    into the log of a service.
+    """
+    logging.set_defaults(default_log_levels=[
+        *logging.get_default_log_levels(), 'keystoneauth=WARNING', 'urllib3=WARNING',
+        'alembic=WARNING'])

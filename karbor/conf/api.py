@@ -1,0 +1,30 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Options of the API, group ``[DEFAULT]``."""
+
+from oslo_config import cfg
+
+OPTS = [
+    cfg.IntOpt('osapi_max_limit', default=1000, min=1,
+               help='Most items that one answer of a list may have.'),
+    cfg.IntOpt('osapi_max_request_body_size', default=16 * 1024 * 1024, min=1024,
+               help='Largest body of a request, in bytes.'),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_opts(OPTS)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    return [('DEFAULT', OPTS)]

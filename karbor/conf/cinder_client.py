@@ -1,0 +1,46 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Options of the Cinder client, group ``[cinder_client]``."""
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup('cinder_client', title='Client of Cinder (block storage)')
+
+OPTS = [
+    cfg.StrOpt('service_type', default='block-storage',
+               help='Type of the service in the catalog; its aliases (volumev3) are found, too.'),
+    cfg.StrOpt('region_id', help='Region of the endpoint; unset takes the first one.'),
+    cfg.StrOpt('interface', default='public',
+               help='Interface of the endpoint: public, internal or admin.'),
+    cfg.StrOpt('cinder_endpoint',
+               help='URL to use instead of the catalog\'s, without the project id, for '
+                    'example http://cinder.example/v3.'),
+    cfg.StrOpt('cinder_catalog_info', default='volumev3:cinderv3:publicURL',
+               help='<type>:<name>:<interface> of the entry to look up in a request\'s '
+                    'catalog where there is no session.'),
+    cfg.StrOpt('cinder_ca_cert_file',
+               help='File of the certificate authorities to check Cinder\'s certificate with.'),
+    cfg.BoolOpt('cinder_auth_insecure', default=False,
+                help='Do not check Cinder\'s certificate.'),
+    cfg.FloatOpt('request_timeout', default=60, min=1,
+                 help='Longest time that one request may take, in seconds.'),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, GROUP)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    return [(GROUP.name, OPTS)]

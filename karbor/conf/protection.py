@@ -1,0 +1,37 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Options of the protection service, group ``[protection]``."""
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup('protection', title='Protection service')
+
+OPTS = [
+    cfg.IntOpt('max_concurrent_jobs', default=4, min=1,
+               help='How many checkpoints, restores, verifications and deletions are worked '
+                    'on at once.'),
+    cfg.IntOpt('max_concurrent_resources', default=32, min=1,
+               help='How many resources of one of them are worked on at once.'),
+    cfg.FloatOpt('shutdown_grace', default=5, min=0,
+                 help='How long a stop waits for jobs to end, in seconds. What is not ended '
+                      'by then is taken up again at the next start.'),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, GROUP)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    return [(GROUP.name, OPTS)]

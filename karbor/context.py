@@ -1,0 +1,37 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who asks: the context that the API makes and that hooks are given."""
+
+from typing import Any
+
+from oslo_context import context
+
+
+class RequestContext(context.RequestContext):
+    """oslo.context's request context with what clients of OpenStack services need.
+
+    :param user_id: Keystone id of the user.
+    :param project_id: Keystone id of the project; every query is scoped by it.
+    :param service_catalog: entries of the token's catalog, used to find an endpoint when
+        there is no keystoneauth session.
+    :param auth_token_info: what Keystone said of the token.
+    :param kwargs: anything oslo.context takes (``auth_token``, ``roles``, ``is_admin``,
+        ``request_id``, ``project_name``, ``overwrite``, ...).
+    """
+
+    def __init__(self, user_id: str | None = None, project_id: str | None = None, *,
+                 service_catalog: list[dict[str, Any]] | None = None,
+                 auth_token_info: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(user_id=user_id, project_id=project_id, **kwargs)
+        self.service_catalog = service_catalog or []
+        self.auth_token_info = auth_token_info

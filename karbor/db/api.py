@@ -1,0 +1,101 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The database: one engine a process, and transactions on it.
+
+Queries are in the modules beside this one. Each takes the session of a transaction, so
+that what belongs together is written together::
+
+    with db.writer() as session:
+        checkpoints.create(session, ...)
+        jobs.create(session, ...)
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_db import options
+from oslo_db.sqlalchemy import enginefacade
+from sqlalchemy import event, orm
+
+_facade = enginefacade.transaction_context()
+
+
+@enginefacade.transaction_context_provider
+class _Transaction:
+    """What oslo.db hangs a transaction on; every transaction has its own."""
+
+
+def configure(conf: cfg.ConfigOpts = cfg.CONF) -> None:
+    """Open the database of ``[database] connection``.
+
+    :param conf: configuration with oslo.db's options.
+    """
+    global _facade
+    options.set_defaults(conf)
+    _facade = enginefacade.transaction_context()
+    _facade.configure(**{key: value for key, value in conf.database.items()
+                         if key in _FACADE_OPTIONS})
+    _facade.append_on_engine_create(_prepare_sqlite)
+
+
+_FACADE_OPTIONS = frozenset((
+    'connection', 'max_pool_size', 'max_overflow', 'pool_timeout', 'connection_recycle_time',
+    'max_retries', 'retry_interval', 'mysql_sql_mode', 'connection_debug',
+    'connection_trace', 'sqlite_synchronous'))
+
+
+def engine() -> sa.Engine:
+    return _facade.writer.get_engine()
+
+
+def dispose() -> None:
+    """Close every connection."""
+    engine().dispose()
+
+
+@contextlib.contextmanager
+def writer() -> Iterator[orm.Session]:
+    """A transaction that changes something; it is committed at the end, or undone."""
+    with _facade.writer.using(_Transaction()) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def reader() -> Iterator[orm.Session]:
+    """A transaction that only looks."""
+    with _facade.reader.using(_Transaction()) as session:
+        yield session
+
+
+def _prepare_sqlite(made: sa.Engine) -> None:
+    """Let many threads write to one SQLite file without 'database is locked'.
+
+    oslo.db begins deferred transactions; one that reads and then writes fails at once when
+    another has written in between, whatever the time-out. So each takes the write lock
+    when it begins. WAL lets readers go on meanwhile.
+    """
+    if made.dialect.name != 'sqlite':
+        return
+
+    @event.listens_for(made, 'connect')
+    def use_wal(connection: Any, _record: Any) -> None:
+        connection.execute('PRAGMA journal_mode=WAL')
+        connection.execute('PRAGMA busy_timeout=60000')
+
+    @event.listens_for(made, 'before_cursor_execute', retval=True)
+    def begin_immediate(_connection: Any, _cursor: Any, statement: str, parameters: Any,
+                        _context: Any, _many: bool) -> tuple[str, Any]:
+        return ('BEGIN IMMEDIATE' if statement == 'BEGIN' else statement), parameters

@@ -1,0 +1,112 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Queries on jobs.
+
+A job is ``pending`` until a worker takes it, ``running`` while it works, and ends as
+``done`` or ``failed``. ``done`` says that the job came to its end, not that every resource
+did well: that is said on what the job is about.
+"""
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor.db import models
+
+PENDING = 'pending'
+RUNNING = 'running'
+DONE = 'done'
+FAILED = 'failed'
+
+UNFINISHED = (PENDING, RUNNING)
+
+
+def create(session: orm.Session, kind: str, subject_id: str, checkpoint_id: str,
+           project_id: str, user_id: str | None) -> models.Job:
+    job = models.Job(kind=kind, subject_id=subject_id, checkpoint_id=checkpoint_id,
+                     project_id=project_id, user_id=user_id, state=PENDING)
+    session.add(job)
+    session.flush()
+    return job
+
+
+def claim(session: orm.Session, job_id: str) -> models.Job | None:
+    """Take a pending job; None when another worker was first or it is over."""
+    taken = session.execute(
+        sa.update(models.Job)
+        .where(models.Job.id == job_id, models.Job.state == PENDING)
+        .values(state=RUNNING, attempts=models.Job.attempts + 1))
+    return session.get(models.Job, job_id) if taken.rowcount else None  # type: ignore[attr-defined]
+
+
+def finish(session: orm.Session, job_id: str, state: str, error: str | None = None) -> None:
+    session.execute(sa.update(models.Job).where(models.Job.id == job_id).values(
+        state=state, error=error))
+
+
+def unfinished_of_checkpoint(session: orm.Session, checkpoint_id: str) -> list[str]:
+    """The kinds of the jobs that a checkpoint still waits for."""
+    return list(session.scalars(sa.select(models.Job.kind).where(
+        models.Job.checkpoint_id == checkpoint_id, models.Job.state.in_(UNFINISHED))))
+
+
+def take_up_again(session: orm.Session) -> Sequence[str]:
+    """Make every unfinished job pending, for the one process that works on this database.
+
+    :returns: their ids, oldest first.
+    """
+    session.execute(sa.update(models.Job).where(models.Job.state == RUNNING).values(
+        state=PENDING))
+    return session.scalars(sa.select(models.Job.id).where(
+        models.Job.state == PENDING).order_by(models.Job.created_at)).all()
+
+
+def record_resource(session: orm.Session, job_id: str, resource_type: str, resource_id: str,
+                    is_done: bool, reason: str | None = None,
+                    new_resource_id: str | None = None) -> None:
+    session.merge(models.JobResource(
+        job_id=job_id, resource_type=resource_type, resource_id=resource_id, is_done=is_done,
+        reason=reason, new_resource_id=new_resource_id))
+
+
+def resources(session: orm.Session, job_id: str) -> Sequence[models.JobResource]:
+    return session.scalars(sa.select(models.JobResource).where(
+        models.JobResource.job_id == job_id)).all()
+
+
+def failures_of_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
+    """The resources that the newest job about something could not do."""
+    newest = (sa.select(models.Job.id).where(models.Job.subject_id == subject_id)
+              .order_by(models.Job.created_at.desc()).limit(1).scalar_subquery())
+    return session.scalars(sa.select(models.JobResource).where(
+        models.JobResource.job_id == newest, models.JobResource.is_done.is_(False))).all()
+
+
+def progress(session: orm.Session, subject_ids: Collection[str]) -> dict[str, dict[bool, int]]:
+    """How many resources the newest job about each subject has done and failed.
+
+    :returns: subject id -> {True: done, False: failed}.
+    """
+    newest = (sa.select(models.Job.subject_id, sa.func.max(models.Job.created_at).label('at'))
+              .where(models.Job.subject_id.in_(subject_ids))
+              .group_by(models.Job.subject_id).subquery())
+    counts: dict[str, dict[bool, int]] = {}
+    for subject_id, is_done, count in session.execute(
+            sa.select(models.Job.subject_id, models.JobResource.is_done, sa.func.count())
+            .join(newest, sa.and_(models.Job.subject_id == newest.c.subject_id,
+                                  models.Job.created_at == newest.c.at))
+            .join(models.JobResource, models.JobResource.job_id == models.Job.id)
+            .group_by(models.Job.subject_id, models.JobResource.is_done)):
+        counts.setdefault(subject_id, {})[is_done] = count
+    return counts

@@ -1,0 +1,32 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Brings the database to the schema that this Karbor needs."""
+
+import pathlib
+
+import alembic.command
+import alembic.config
+
+from karbor.db import api
+
+_SCRIPTS = pathlib.Path(__file__).parent / 'migrations'
+
+
+def upgrade() -> None:
+    """Run the migrations that the open database has not seen."""
+    config = alembic.config.Config()
+    config.set_main_option('script_location', str(_SCRIPTS))
+    with api.engine().connect() as connection:
+        config.attributes['connection'] = connection
+        alembic.command.upgrade(config, 'head')
+        connection.commit()

@@ -1,0 +1,76 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Queries on what uses a checkpoint: restores and verifications."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor import exception
+from karbor.db import models, paging
+
+Use = TypeVar('Use', models.Restore, models.Verification)
+
+
+def create(session: orm.Session, model: type[Use], **values: Any) -> Use:
+    use = model(**values)
+    session.add(use)
+    session.flush()
+    return use
+
+
+def get(session: orm.Session, model: type[Use], project_id: str, use_id: str) -> Use:
+    """A restore or verification of the project.
+
+    :raises RestoreNotFound:
+    :raises VerificationNotFound:
+    """
+    use = session.scalar(sa.select(model).where(
+        model.id == use_id, model.project_id == project_id))
+    if use is None:
+        if model is models.Restore:
+            raise exception.RestoreNotFound(restore_id=use_id)
+        raise exception.VerificationNotFound(verification_id=use_id)
+    return use
+
+
+def page(session: orm.Session, model: type[Use], project_id: str, filters: Mapping[str, str],
+         wanted: paging.Page) -> tuple[list[Use], bool]:
+    """One page of the project's restores or verifications, and whether more follow."""
+    return paging.rows(session, model, project_id, paging.equal(model, filters), wanted)
+
+
+def set_status(session: orm.Session, model: type[Use], use_id: str, status: str,
+               reason: str | None = None) -> None:
+    session.execute(sa.update(model).where(model.id == use_id).values(
+        status=status, status_reason=reason))
+
+
+def record_result(session: orm.Session, subject_id: str, resource_type: str, resource_id: str,
+                  status: str, reason: str | None) -> None:
+    """Write, or write over, what is known of one resource."""
+    session.merge(models.ResourceResult(
+        subject_id=subject_id, resource_type=resource_type, resource_id=resource_id,
+        status=status, reason=reason))
+
+
+def results(session: orm.Session,
+            subject_ids: Collection[str]) -> dict[str, list[models.ResourceResult]]:
+    """What plugins told of the resources, by the id of the restore or verification."""
+    found: dict[str, list[models.ResourceResult]] = {}
+    for row in session.scalars(sa.select(models.ResourceResult).where(
+            models.ResourceResult.subject_id.in_(subject_ids))):
+        found.setdefault(row.subject_id, []).append(row)
+    return found

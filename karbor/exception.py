@@ -1,0 +1,199 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every error of Karbor, each with the HTTP status that a caller sees.
+
+::
+
+    KarborException                        500
+      Invalid                              400
+        InvalidInput, InvalidParameterValue, InvalidPlan
+      NotFound                             404
+        PlanNotFound, ProviderNotFound, CheckpointNotFound, RestoreNotFound,
+        VerificationNotFound, ProtectableTypeNotFound,
+        ProtectableResourceNotFound, ProtectionPluginNotFound
+      Conflict                             409
+        CheckpointNotBeDeleted, CheckpointNotBeReset,
+        ProtectableResourceInvalidStatus
+      ResourceFailed                       500
+        CreateResourceFailed, RestoreResourceFailed,
+        DeleteResourceFailed, VerifyResourceFailed
+      ListProtectableResourceFailed        503
+      BankError                            500
+        BankUpdateObjectFailed, BankGetObjectFailed, BankDeleteObjectFailed,
+        BankListObjectsFailed, BankReadonlyViolation
+          BankObjectNotFound (is a BankGetObjectFailed)
+
+The names, keyword arguments and codes are those that plugins written for Karbor use
+(plugin contract, section B.10); codes that the contract calls defects are mended.
+"""
+
+from typing import Any
+
+
+class KarborException(Exception):
+    """Base of all: ``message`` is a template that the keyword arguments fill.
+
+    :param message: text that replaces the class's template.
+    :param kwargs: values of the template's fields; a field that is missing leaves the
+        template as it is, since an error about an error would hide the first.
+    """
+
+    message = 'An unknown error happened.'
+    code = 500
+    headers: dict[str, str] = {}
+    safe = True
+
+    def __init__(self, message: object = None, **kwargs: Any) -> None:
+        self.kwargs = kwargs
+        if message is None:
+            try:
+                self.msg = self.message % kwargs
+            except KeyError:
+                self.msg = self.message
+        else:
+            self.msg = str(message)
+        super().__init__(self.msg)
+
+
+class Invalid(KarborException):
+    message = 'The request is not valid.'
+    code = 400
+
+
+class InvalidInput(Invalid):
+    message = 'Invalid input: %(reason)s'
+
+
+class InvalidParameterValue(Invalid):
+    message = '%(err)s'
+
+
+class InvalidPlan(Invalid):
+    message = 'Invalid plan: %(reason)s'
+
+
+class NotFound(KarborException):
+    message = 'Not found.'
+    code = 404
+
+
+class PlanNotFound(NotFound):
+    message = 'Plan %(plan_id)s could not be found.'
+
+
+class ProviderNotFound(NotFound):
+    message = 'Provider %(provider_id)s could not be found.'
+
+
+class CheckpointNotFound(NotFound):
+    message = 'Checkpoint %(checkpoint_id)s could not be found.'
+
+
+class RestoreNotFound(NotFound):
+    message = 'Restore %(restore_id)s could not be found.'
+
+
+class VerificationNotFound(NotFound):
+    message = 'Verification %(verification_id)s could not be found.'
+
+
+class ProtectableTypeNotFound(NotFound):
+    message = 'Protectable type %(protectable_type)s could not be found.'
+
+
+class ProtectableResourceNotFound(NotFound):
+    message = 'The %(type)s %(id)s could not be found: %(reason)s'
+
+
+class ProtectionPluginNotFound(NotFound):
+    message = 'No protection plugin of this provider serves the type %(type)s.'
+
+
+class Conflict(KarborException):
+    message = 'The state of the object does not allow this.'
+    code = 409
+
+
+class CheckpointNotBeDeleted(Conflict):
+    message = 'Checkpoint %(checkpoint_id)s cannot be deleted: %(reason)s'
+
+
+class CheckpointNotBeReset(Conflict):
+    message = 'The state of checkpoint %(checkpoint_id)s cannot be reset: %(reason)s'
+
+
+class ResourceFailed(KarborException):
+    """A plugin could not do its work on one resource.
+
+    :param name: what the plugin works with, for example 'Volume Snapshot'.
+    :param reason: what happened, for a person to act on.
+    :param resource_id: id of the resource.
+    :param resource_type: its type, for example 'OS::Cinder::Volume'.
+    """
+
+    message = '%(resource_type)s %(resource_id)s: %(name)s failed: %(reason)s'
+
+
+class CreateResourceFailed(ResourceFailed):
+    message = 'Protecting %(resource_type)s %(resource_id)s (%(name)s) failed: %(reason)s'
+
+
+class RestoreResourceFailed(ResourceFailed):
+    message = 'Restoring %(resource_type)s %(resource_id)s (%(name)s) failed: %(reason)s'
+
+
+class DeleteResourceFailed(ResourceFailed):
+    message = ('Deleting what protects %(resource_type)s %(resource_id)s (%(name)s) failed: '
+               '%(reason)s')
+
+
+class VerifyResourceFailed(ResourceFailed):
+    message = ('Verifying what protects %(resource_type)s %(resource_id)s (%(name)s) failed: '
+               '%(reason)s')
+
+
+class ProtectableResourceInvalidStatus(Conflict):
+    message = 'The %(type)s %(id)s is in status %(status)s.'
+
+
+class ListProtectableResourceFailed(KarborException):
+    message = 'Listing resources of type %(type)s failed: %(reason)s'
+    code = 503
+
+
+class BankError(KarborException):
+    message = 'The bank failed: %(reason)s'
+
+
+class BankUpdateObjectFailed(BankError):
+    message = 'Writing %(key)s to the bank failed: %(reason)s'
+
+
+class BankGetObjectFailed(BankError):
+    message = 'Reading %(key)s from the bank failed: %(reason)s'
+
+
+class BankObjectNotFound(BankGetObjectFailed):
+    """The object is not there, as against a bank that does not answer."""
+
+
+class BankDeleteObjectFailed(BankError):
+    message = 'Deleting %(key)s from the bank failed: %(reason)s'
+
+
+class BankListObjectsFailed(BankError):
+    message = 'Listing objects of the bank failed: %(reason)s'
+
+
+class BankReadonlyViolation(BankError):
+    message = 'This part of the bank is read-only.'

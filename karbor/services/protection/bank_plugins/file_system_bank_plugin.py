@@ -1,0 +1,188 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A bank in a folder: one file an object.
+
+A file is written beside its place, flushed to the disk and renamed, so that a kill or a
+power cut at any point leaves the old object or the new one. Text and JSON are stored as
+they are, for people to read; bytes begin with 0xff, which neither of them can.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+from oslo_config import cfg
+
+from karbor import exception
+from karbor.services.protection import bank_plugin
+
+OPTS = [
+    cfg.StrOpt('file_system_bank_path',
+               help='Folder of the bank. It is made, for its owner only, when it is missing.'),
+    cfg.StrOpt('bank_object_container', default='karbor',
+               help='Folder below it that holds the objects.'),
+]
+GROUP = 'file_system_bank_plugin'
+
+_BYTES_MARK = b'\xff'
+_PARTIAL_SUFFIX = '.partial~'  # a tilde is no character of a key
+
+
+def encode(value: Any) -> bytes:
+    """The bytes that stand for a value in a file.
+
+    :param value: text, bytes, or what JSON can express.
+    """
+    if isinstance(value, bytes):
+        return _BYTES_MARK + value
+    if isinstance(value, str) and not _is_json(value):
+        return value.encode()
+    return json.dumps(value).encode()
+
+
+def decode(data: bytes) -> Any:
+    """The value that :func:`encode` was given."""
+    if data.startswith(_BYTES_MARK):
+        return data.removeprefix(_BYTES_MARK)
+    text = data.decode()
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+class FileSystemBankPlugin(bank_plugin.BankPlugin):
+    """Objects as files below ``file_system_bank_path``/``bank_object_container``.
+
+    :param config: the provider file's own ``ConfigOpts``.
+    :raises InvalidParameterValue: no folder is configured.
+    """
+
+    def __init__(self, config: cfg.ConfigOpts) -> None:
+        super().__init__(config)
+        config.register_opts(OPTS, GROUP)
+        options = config[GROUP]
+        if not options.file_system_bank_path:
+            raise exception.InvalidParameterValue(
+                err=f'[{GROUP}] file_system_bank_path is not set.')
+        self._container = pathlib.Path(options.file_system_bank_path).absolute().joinpath(
+            options.bank_object_container)
+        self._container.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def get_owner_id(self, context: bank_plugin.Context = None) -> str:
+        return os.uname().nodename
+
+    def update_object(self, key: str, value: Any, context: bank_plugin.Context = None) -> None:
+        path = self._path(key)
+        try:
+            self._replace(path, encode(value))
+        except (OSError, TypeError, ValueError) as exc:
+            raise exception.BankUpdateObjectFailed(key=key, reason=exc) from exc
+
+    def get_object(self, key: str, context: bank_plugin.Context = None) -> Any:
+        try:
+            return decode(self._path(key).read_bytes())
+        except (FileNotFoundError, NotADirectoryError) as exc:
+            raise exception.BankObjectNotFound(key=key, reason='there is none') from exc
+        except (OSError, ValueError) as exc:
+            raise exception.BankGetObjectFailed(key=key, reason=exc) from exc
+
+    def list_objects(self, prefix: str | None = None, limit: int | None = None,
+                     marker: str | None = None, sort_dir: str | None = None,
+                     context: bank_plugin.Context = None) -> list[str]:
+        prefix = '/' + (prefix or '').lstrip('/')
+        descending = sort_dir == 'desc'
+        try:
+            keys = sorted(self._keys(prefix), reverse=descending)
+        except OSError as exc:
+            raise exception.BankListObjectsFailed(reason=exc) from exc
+        if marker:
+            keys = [key for key in keys if (key < marker if descending else key > marker)]
+        return keys[:limit]
+
+    def delete_object(self, key: str, context: bank_plugin.Context = None) -> None:
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as exc:
+            raise exception.BankDeleteObjectFailed(key=key, reason=exc) from exc
+        self._remove_empty_folders(path.parent)
+
+    def _path(self, key: str) -> pathlib.Path:
+        return self._container / bank_plugin.absolute_key(key).lstrip('/')
+
+    def _replace(self, path: pathlib.Path, data: bytes) -> None:
+        with self._partial_file(path) as (descriptor, partial):
+            with os.fdopen(descriptor, 'wb') as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @contextlib.contextmanager
+    def _partial_file(self, path: pathlib.Path) -> Any:
+        """A new file beside its place, removed unless it was renamed."""
+        while True:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                descriptor, partial = tempfile.mkstemp(_PARTIAL_SUFFIX, dir=path.parent)
+            except FileNotFoundError:  # a delete removed the folder in between
+                continue
+            break
+        try:
+            yield descriptor, partial
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial)
+
+    def _keys(self, prefix: str) -> list[str]:
+        """Keys of all objects that begin with the prefix; only its folder is walked."""
+        start = self._container / prefix.rpartition('/')[0].lstrip('/')
+        found = []
+        for folder, _, names in os.walk(start, onerror=_raise_unless_missing):
+            for name in names:
+                key = '/' + os.path.relpath(os.path.join(folder, name), self._container)
+                if key.startswith(prefix) and not name.endswith(_PARTIAL_SUFFIX):
+                    found.append(key)
+        return found
+
+    def _remove_empty_folders(self, folder: pathlib.Path) -> None:
+        while folder != self._container:
+            try:
+                folder.rmdir()
+            except OSError:  # not empty, or somebody else was first
+                return
+            folder = folder.parent
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error

@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Clients of OpenStack services for plugins.
+
+A client module of ``karbor.services.protection.clients`` names its ``SERVICE`` and has a
+``create(context, conf, session=..., **kwargs)``. Where the credentials come from is the
+process's business: it calls :func:`use_sessions` once.
+"""
+
+import importlib
+import pkgutil
+import types
+from collections.abc import Callable
+from typing import Any
+
+from keystoneauth1 import session as ks_session
+from oslo_config import cfg
+
+from karbor import context as karbor_context
+from karbor import exception
+from karbor.services.protection import clients
+
+SessionLoader = Callable[[karbor_context.RequestContext], ks_session.Session]
+
+_session_loader: SessionLoader | None = None
+
+
+def use_sessions(loader: SessionLoader | None) -> None:
+    """Set what finds the keystoneauth session of a context, for the whole process.
+
+    :param loader: given a context, returns its session; None goes back to the token and
+        catalog that a context carries.
+    """
+    global _session_loader
+    _session_loader = loader
+
+
+class ClientFactory:
+    """Makes the client of a service, by the name its module gives it."""
+
+    @staticmethod
+    def create_client(service: str, context: karbor_context.RequestContext,
+                      conf: cfg.ConfigOpts = cfg.CONF, privileged_user: bool = False,
+                      **kwargs: Any) -> Any:
+        """A client that acts as the context's user.
+
+        :param service: for example 'cinder'.
+        :param context: who asks.
+        :param conf: configuration with the ``[<service>_client]`` groups.
+        :param privileged_user: passed on to the client module.
+        :raises KarborException: there is no such service, or no endpoint of it.
+        """
+        module = _client_module(service)
+        if _session_loader is not None and context is not None:
+            kwargs.setdefault('session', _session_loader(context))
+        return module.create(context, conf, privileged_user=privileged_user, **kwargs)
+
+
+def _client_module(service: str) -> types.ModuleType:
+    for found in pkgutil.iter_modules(clients.__path__, f'{clients.__name__}.'):
+        module = importlib.import_module(found.name)
+        if service == module.SERVICE:
+            return module
+    raise exception.KarborException(f'There is no client for the service {service!r}.')

@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where jobs wait for a worker; this one is inside the process.
+
+A board carries ids only. What it forgets when the process dies is posted again at the
+next start, from the rows.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
+
+
+class InProcessBoard:
+    """A queue and some threads that take jobs from it.
+
+    :param run: does the work of a job, given its id.
+    :param workers: how many jobs may run at once.
+    """
+
+    def __init__(self, run: Callable[[str], None], workers: int) -> None:
+        self._run = run
+        self._workers = workers
+        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._running: set[str] = set()
+
+    def start(self) -> None:
+        for number in range(self._workers):
+            threading.Thread(target=self._work, name=f'jobs-{number}', daemon=True).start()
+
+    def post(self, job_id: str) -> None:
+        """Have a job done. That the same id is posted twice does no harm."""
+        self._waiting.put(job_id)
+
+    def stop(self, grace: float) -> int:
+        """Begin no further job, and wait a little for those that run.
+
+        :param grace: longest time to wait, in seconds.
+        :returns: how many still run; the next start takes them up again.
+        """
+        self._stopping.set()
+        end = time.monotonic() + grace
+        while self._running and time.monotonic() < end:
+            time.sleep(0.05)
+        return len(self._running)
+
+    def _work(self) -> None:
+        while True:
+            job_id = self._waiting.get()
+            if self._stopping.is_set():
+                return
+            self._running.add(job_id)
+            try:
+                self._run(job_id)
+            except Exception:
+                # A thread's edge: without it the worker would be lost to all later jobs.
+                LOG.exception('The job %s broke off; it is taken up at the next start', job_id)
+            finally:
+                self._running.discard(job_id)

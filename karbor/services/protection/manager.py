@@ -1,0 +1,242 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What may be asked about checkpoints: make, show, delete, reset, restore, verify.
+
+Each call checks, writes what is asked for and its job in one transaction, posts the job
+and returns; the job does the work. Whether a call is allowed is decided on the locked row
+of the checkpoint, so that a protect, a restore and a delete of one checkpoint never meet.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import checkpoints, models, paging, uses
+from karbor.db import jobs as job_rows
+from karbor.db import plans as plan_rows
+from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.services.protection import graph, parameters, plans, protectables, provider
+
+_DELETABLE = (constants.CHECKPOINT_STATUS_AVAILABLE, constants.CHECKPOINT_STATUS_ERROR,
+              constants.CHECKPOINT_STATUS_ERROR_DELETING)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far the newest job about something is, counted in resources."""
+
+    done: int
+    failed: int
+
+
+class ProtectionManager:
+    """What the API asks of the protection service.
+
+    :param registry: the providers.
+    :param protectable_plugins: what finds resources.
+    :param post: has a job done, given its id.
+    """
+
+    def __init__(self, registry: provider.ProviderRegistry,
+                 protectable_plugins: protectables.Protectables,
+                 post: Callable[[str], None]) -> None:
+        self._registry = registry
+        self._protectables = protectable_plugins
+        self._post = post
+
+    def create_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
+                          plan_id: str, extra_info: Mapping[str, Any]) -> models.Checkpoint:
+        """Begin to protect what a plan covers now.
+
+        :raises ProviderNotFound:
+        :raises PlanNotFound:
+        :raises Invalid: the plan is another provider's, or a resource found now does not
+            fit the plan's parameters.
+        :raises ListProtectableResourceFailed: the cloud cannot tell what there is.
+        """
+        found = self._registry.get(provider_id)
+        with db.reader() as session:
+            plan = plan_rows.get(session, context.project_id, plan_id)
+        if plan.provider_id != provider_id:
+            raise exception.InvalidInput(
+                reason=f'The plan {plan_id} is for the provider {plan.provider_id}, not for '
+                       f'{provider_id}.')
+        roots = self._protectables.graph(
+            context, [plans.as_resource(fields) for fields in plan.resources])
+        resources = [node.value for node in graph.walk_nodes(roots)]
+        found.check_types(resource.type for resource in resources)
+        for resource in resources:
+            bank_checkpoint.check_resource_id(resource.id)
+            parameters.complete(parameters.merged(plan.parameters, resource),
+                                found.schema_of('options')(resource.type), resource.key)
+        with db.writer() as session:
+            row = checkpoints.create(
+                session, project_id=context.project_id, provider_id=provider_id,
+                plan_id=plan_id, status=constants.CHECKPOINT_STATUS_PROTECTING,
+                protection_plan={
+                    'id': plan.id, 'name': plan.name, 'provider_id': plan.provider_id,
+                    'resources': plan.resources, 'parameters': plan.parameters},
+                resource_graph=graph.serialize(roots), resources_total=len(resources),
+                extra_info={constants.CHECKPOINT_CREATED_BY:
+                            constants.CHECKPOINT_CREATED_MANUALLY, **extra_info})
+            job = self._job(session, context, constants.OPERATION_PROTECT, row.id, row)
+        self._post(job.id)
+        return row
+
+    def get_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
+                       checkpoint_id: str) -> models.Checkpoint:
+        self._registry.get(provider_id)
+        with db.reader() as session:
+            return checkpoints.get(session, context.project_id, provider_id, checkpoint_id)
+
+    def page_of_checkpoints(self, context: karbor_context.RequestContext, provider_id: str,
+                            filters: Mapping[str, str], since: datetime.datetime | None,
+                            before: datetime.datetime | None,
+                            wanted: paging.Page) -> tuple[list[models.Checkpoint], bool]:
+        """See :func:`karbor.db.checkpoints.page`."""
+        self._registry.get(provider_id)
+        with db.reader() as session:
+            return checkpoints.page(session, context.project_id, provider_id, filters, since,
+                                    before, wanted)
+
+    def delete_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
+                          checkpoint_id: str) -> None:
+        """Begin to delete a checkpoint with all that protects its resources.
+
+        :raises CheckpointNotFound:
+        :raises CheckpointNotBeDeleted: its status or a job that uses it forbids it.
+        """
+        self._registry.get(provider_id)
+        with db.writer() as session:
+            row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id,
+                                  lock=True)
+            obstacle = _unfinished(session, row)
+            if row.status not in _DELETABLE:
+                obstacle = f'it is in status {row.status}.'
+            if obstacle:
+                raise exception.CheckpointNotBeDeleted(checkpoint_id=row.id, reason=obstacle)
+            row.status = constants.CHECKPOINT_STATUS_DELETING
+            row.status_reason = None
+            job = self._job(session, context, constants.OPERATION_DELETE, row.id, row)
+        self._post(job.id)
+
+    def reset_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
+                         checkpoint_id: str, status: str) -> None:
+        """Set the status by hand, to 'available' or 'error'.
+
+        :raises CheckpointNotFound:
+        :raises CheckpointNotBeReset: it is deleted, or a job works on it.
+        """
+        found = self._registry.get(provider_id)
+        with db.writer() as session:
+            row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id,
+                                  lock=True)
+            obstacle = _unfinished(session, row)
+            if row.status == constants.CHECKPOINT_STATUS_DELETED:
+                obstacle = 'it is in status deleted.'
+            if obstacle:
+                raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=obstacle)
+            row.status = status
+            row.status_reason = 'The status was set by hand.'
+        checkpoint = found.checkpoints.get(checkpoint_id)
+        checkpoint.status = status
+        checkpoint.commit()
+
+    def create_restore(self, context: karbor_context.RequestContext,
+                       wanted: Mapping[str, Any]) -> models.Restore:
+        """Begin to make new resources from a checkpoint.
+
+        :param wanted: provider_id, checkpoint_id, parameters and restore_target.
+        :raises NotFound: there is no such provider or checkpoint.
+        :raises Invalid: a fault in the parameters.
+        """
+        return self._create_use(context, models.Restore, constants.OPERATION_RESTORE, wanted,
+                                restore_target=wanted.get('restore_target'))
+
+    def create_verification(self, context: karbor_context.RequestContext,
+                            wanted: Mapping[str, Any]) -> models.Verification:
+        """Begin to look whether a checkpoint could be restored; see
+        :meth:`create_restore`."""
+        return self._create_use(context, models.Verification, constants.OPERATION_VERIFY,
+                                wanted)
+
+    def get_use(self, context: karbor_context.RequestContext, model: Any,
+                use_id: str) -> Any:
+        """A restore or a verification, by the table it is in."""
+        with db.reader() as session:
+            return uses.get(session, model, context.project_id, use_id)
+
+    def page_of_uses(self, context: karbor_context.RequestContext, model: Any,
+                     filters: Mapping[str, str], wanted: paging.Page) -> tuple[list[Any], bool]:
+        """See :func:`karbor.db.uses.page`."""
+        with db.reader() as session:
+            return uses.page(session, model, context.project_id, filters, wanted)
+
+    def results(self, use_ids: Sequence[str]) -> dict[str, list[models.ResourceResult]]:
+        """What plugins told of the resources of restores or verifications."""
+        with db.reader() as session:
+            return uses.results(session, use_ids)
+
+    def progress(self, subject_ids: Sequence[str]) -> dict[str, Progress]:
+        """How far the newest job about each checkpoint, restore or verification is."""
+        with db.reader() as session:
+            counts = job_rows.progress(session, subject_ids)
+        return {subject_id: Progress(counts.get(subject_id, {}).get(True, 0),
+                                     counts.get(subject_id, {}).get(False, 0))
+                for subject_id in subject_ids}
+
+    def failures(self, subject_id: str) -> dict[str, str | None]:
+        """Reasons of the resources that the newest job could not do, by ``type#id``."""
+        with db.reader() as session:
+            return {f'{row.resource_type}#{row.resource_id}': row.reason
+                    for row in job_rows.failures_of_newest(session, subject_id)}
+
+    def _create_use(self, context: karbor_context.RequestContext, model: Any, kind: str,
+                    wanted: Mapping[str, Any], **more: Any) -> Any:
+        found = self._registry.get(wanted['provider_id'])
+        row = self.get_checkpoint(context, found.id, wanted['checkpoint_id'])
+        resources = [node.value
+                     for node in graph.walk_nodes(graph.deserialize(row.resource_graph))]
+        checked = parameters.check(wanted['parameters'], resources, (), found.schema_of(kind))
+        with db.writer() as session:
+            row = checkpoints.get(session, context.project_id, found.id, row.id, lock=True)
+            is_available = row.status == constants.CHECKPOINT_STATUS_AVAILABLE
+            use = uses.create(
+                session, model, project_id=context.project_id, provider_id=found.id,
+                checkpoint_id=row.id, parameters=checked,
+                status=constants.OPERATION_STATUS_IN_PROGRESS if is_available
+                else constants.OPERATION_STATUS_FAIL,
+                status_reason=None if is_available
+                else f'The checkpoint is in status {row.status}, not available.', **more)
+            job = self._job(session, context, kind, use.id, row) if is_available else None
+        if job is not None:
+            self._post(job.id)
+        return use
+
+    @staticmethod
+    def _job(session: orm.Session, context: karbor_context.RequestContext, kind: str,
+             subject_id: str, row: models.Checkpoint) -> models.Job:
+        return job_rows.create(session, kind, subject_id, row.id, context.project_id,
+                               context.user_id)
+
+
+def _unfinished(session: orm.Session, row: models.Checkpoint) -> str | None:
+    """Why nothing else may begin with a checkpoint now."""
+    kinds = job_rows.unfinished_of_checkpoint(session, row.id)
+    return f'a {kinds[0]} of it is not finished.' if kinds else None

@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Parameters of plans, restores and verifications: merged, coerced, validated.
+
+A request carries ``{"<type>": {...}, "<type>#<id>": {...}}``. The first holds for every
+resource of the type, the second for one, and wins property by property (Karbor contract,
+section A.15). Clients send text, which is coerced to what the plugin's schema asks for.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jsonschema
+from oslo_utils import strutils, uuidutils
+
+from karbor import exception
+from karbor.common import constants
+from karbor.resource import Resource
+from karbor.services.protection.protection_plugin import Schema
+
+Values = dict[str, Any]
+Parameters = Mapping[str, Values]
+SchemaOf = Callable[[str], Schema | None]
+
+
+def merged(parameters: Parameters, resource: Resource) -> Values:
+    """The values that hold for one resource."""
+    return {**parameters.get(resource.type, {}), **parameters.get(resource.key, {})}
+
+
+def check(parameters: Parameters, resources: Iterable[Resource], later_types: Iterable[str],
+          schema_of: SchemaOf) -> dict[str, Values]:
+    """Validate what a request carries, before anything is made of it.
+
+    :param parameters: as the caller sent them.
+    :param resources: the resources that are known already; each one's merged values must
+        fit its schema in full.
+    :param later_types: types of which resources may be found later, whose ids nobody can
+        name yet; the values of the type alone must fit the schema in full.
+    :param schema_of: the schema of a type; None when nobody publishes one.
+    :returns: the parameters with every value coerced.
+    :raises InvalidInput: names the key, the property and the fault.
+    """
+    coerced = {key: _check_entry(key, values, schema_of) for key, values in parameters.items()}
+    for resource in resources:
+        complete(merged(coerced, resource), schema_of(resource.type), resource.key)
+    for resource_type in later_types:
+        complete(coerced.get(resource_type, {}), schema_of(resource_type), resource_type)
+    return coerced
+
+
+def complete(values: Values, schema: Schema | None, where: str) -> Values:
+    """The values coerced, valid in full, and with the schema's defaults filled in.
+
+    :param values: merged values of one resource.
+    :param schema: the plugin's schema for its type; None or empty takes anything.
+    :param where: what to call the resource in an error.
+    :raises InvalidInput: names the property and the fault.
+    """
+    if not schema:
+        return dict(values)
+    properties = schema.get('properties', {})
+    defaults = {name: rule['default'] for name, rule in properties.items() if 'default' in rule}
+    coerced = _coerced(values, schema, where)
+    # A default of null says that there is none; it is not held against the type.
+    _validate({**{k: v for k, v in defaults.items() if v is not None}, **coerced},
+              schema, where)
+    return {**defaults, **coerced}
+
+
+def _check_entry(key: str, values: Values, schema_of: SchemaOf) -> Values:
+    resource_type, hash_sign, resource_id = key.partition('#')
+    schema = schema_of(resource_type)
+    if schema is None and resource_type not in constants.RESOURCE_TYPES:
+        raise exception.InvalidInput(reason=f'{resource_type!r} is no known resource type.')
+    if hash_sign and not uuidutils.is_uuid_like(resource_id):
+        raise exception.InvalidInput(reason=f'In {key!r}, {resource_id!r} is not a UUID.')
+    if not schema:
+        return dict(values)
+    coerced = _coerced(values, schema, key)
+    _validate(coerced, {**schema, 'required': []}, key)
+    return coerced
+
+
+def _coerced(values: Values, schema: Schema, where: str) -> Values:
+    properties = schema.get('properties', {})
+    unknown = sorted(set(values) - set(properties))
+    if unknown:
+        known = ', '.join(sorted(properties)) or 'none'
+        raise exception.InvalidInput(
+            reason=f'{where} has no property {", ".join(unknown)}; it has {known}.')
+    return {name: coerce(value, properties[name].get('type'), f'{where}: {name}')
+            for name, value in values.items()}
+
+
+def coerce(value: Any, wanted: str | list[str] | None, where: str) -> Any:
+    """A value as its schema's type: text to boolean or number, a scalar to text.
+
+    :param value: as a client sent it.
+    :param wanted: the ``type`` of the property's schema; a list of types is left to the
+        validation, since any choice among them would be a guess.
+    :param where: what to call the property in an error.
+    :raises InvalidInput: the value cannot be read as that type.
+    """
+    if wanted == 'string' and isinstance(value, bool | int | float):
+        return str(value)
+    if not isinstance(value, str) or not isinstance(wanted, str) or wanted not in _FROM_TEXT:
+        return value
+    try:
+        return _FROM_TEXT[wanted](value.strip())
+    except ValueError:
+        raise exception.InvalidInput(
+            reason=f'{where}: {value!r} cannot be read as {wanted}.') from None
+
+
+_FROM_TEXT: dict[str, Callable[[str], Any]] = {
+    'boolean': lambda text: strutils.bool_from_string(text, strict=True),
+    'integer': int,
+    'number': float,
+}
+
+
+def _validate(values: Values, schema: Schema, where: str) -> None:
+    error = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(schema).iter_errors(values))
+    if error is not None:
+        place = ''.join(f'{part}: ' for part in error.absolute_path)
+        raise exception.InvalidInput(reason=f'{where}: {place}{error.message}')

@@ -1,0 +1,90 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Cinder volumes as protectable resources."""
+
+import functools
+from typing import Any
+
+from cinderclient import exceptions as cinder_exc
+
+from karbor import context as karbor_context
+from karbor import exception
+from karbor.common import constants
+from karbor.resource import Resource
+from karbor.services.protection import client_factory, protectable_plugin
+from karbor.services.protection.protection_plugins.volume import cinder_requests
+
+_UNUSABLE_STATUSES = frozenset(('error', 'deleting', 'error_deleting'))
+
+# A person or a program waits for the answer, so a failing Cinder is not tried for long.
+_PATIENCE = 10.0
+
+
+class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
+    """The volumes of the caller's project, each also a child of that project."""
+
+    def get_resource_type(self) -> str:
+        return constants.VOLUME_RESOURCE_TYPE
+
+    def get_parent_resource_types(self) -> tuple[str, ...]:
+        return (constants.PROJECT_RESOURCE_TYPE,)
+
+    def list_resources(self, context: karbor_context.RequestContext,
+                       parameters: dict[str, Any] | None = None) -> list[Resource]:
+        try:
+            volumes = cinder_requests.listed(_manager(context), {}, _PATIENCE)
+        except cinder_requests.CLIENT_ERRORS as exc:
+            raise exception.ListProtectableResourceFailed(
+                type=constants.VOLUME_RESOURCE_TYPE,
+                reason=cinder_requests.describe(exc)) from exc
+        return [_resource(volume) for volume in volumes
+                if volume.status not in _UNUSABLE_STATUSES]
+
+    def show_resource(self, context: karbor_context.RequestContext, resource_id: str,
+                      parameters: dict[str, Any] | None = None) -> Resource:
+        try:
+            volume = cinder_requests.retry(
+                functools.partial(_manager(context).get, resource_id), _PATIENCE)
+        except (cinder_exc.NotFound, cinder_exc.BadRequest) as exc:
+            raise exception.ProtectableResourceNotFound(
+                type=constants.VOLUME_RESOURCE_TYPE, id=resource_id,
+                reason=cinder_requests.describe(exc)) from exc
+        except cinder_requests.CLIENT_ERRORS as exc:
+            raise exception.ListProtectableResourceFailed(
+                type=constants.VOLUME_RESOURCE_TYPE,
+                reason=cinder_requests.describe(exc)) from exc
+        if volume.status in _UNUSABLE_STATUSES:
+            raise exception.ProtectableResourceInvalidStatus(
+                type=constants.VOLUME_RESOURCE_TYPE, id=resource_id, status=volume.status)
+        return _resource(volume)
+
+    def get_dependent_resources(self, context: karbor_context.RequestContext,
+                                parent_resource: Resource) -> list[Resource]:
+        """The volumes of a project, which must be the caller's.
+
+        :raises ProtectableResourceNotFound: it is another project.
+        """
+        if parent_resource.id != context.project_id:
+            raise exception.ProtectableResourceNotFound(
+                type=parent_resource.type, id=parent_resource.id,
+                reason='it is not the project that you act in.')
+        return self.list_resources(context)
+
+
+def _manager(context: karbor_context.RequestContext) -> Any:
+    return client_factory.ClientFactory.create_client('cinder', context).volumes
+
+
+def _resource(volume: Any) -> Resource:
+    return Resource(constants.VOLUME_RESOURCE_TYPE, volume.id, volume.name or '',
+                    {'availability_zone': volume.availability_zone})

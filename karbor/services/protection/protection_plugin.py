@@ -1,0 +1,114 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The contract of protection plugins: what a plugin subclasses and what it is called with.
+
+A plugin is registered under the entry-point group ``karbor.protections`` and named in a
+provider file by its entry point or its dotted class path. Its schemas are read from the
+class when the provider loads. For every job the class is instantiated anew, once for each
+resource type it serves, and asked for one :class:`Operation` a resource.
+"""
+
+from typing import Any
+
+from oslo_config import cfg
+
+from karbor import context as karbor_context
+from karbor.resource import Resource
+
+Schema = dict[str, Any]
+
+
+class Operation:
+    """Four optional hooks around one resource; the same object serves all four.
+
+    Every hook is called with keywords beyond the four named arguments: ``operation_log``
+    always, ``restore`` and ``new_resources`` in a restore, ``verify`` and
+    ``new_resources`` in a verification. An exception fails this resource only; the
+    resource's later hooks are left out.
+    """
+
+    def on_prepare_begin(self, checkpoint: Any, resource: Resource,
+                         context: karbor_context.RequestContext,
+                         parameters: dict[str, Any], **kwargs: Any) -> None:
+        """After the parent's ``on_prepare_begin``, before any hook of the children."""
+
+    def on_prepare_finish(self, checkpoint: Any, resource: Resource,
+                          context: karbor_context.RequestContext,
+                          parameters: dict[str, Any], **kwargs: Any) -> None:
+        """After the own begin and all children's ``on_prepare_finish``."""
+
+    def on_main(self, checkpoint: Any, resource: Resource,
+                context: karbor_context.RequestContext,
+                parameters: dict[str, Any], **kwargs: Any) -> None:
+        """After the own finish; beside other resources' mains."""
+
+    def on_complete(self, checkpoint: Any, resource: Resource,
+                    context: karbor_context.RequestContext,
+                    parameters: dict[str, Any], **kwargs: Any) -> None:
+        """After the own main and all children's ``on_complete``."""
+
+
+class ProtectionPlugin:
+    """Base of protection plugins.
+
+    :param config: the provider file's own ``ConfigOpts``; a plugin registers its options
+        there in its constructor.
+    """
+
+    def __init__(self, config: cfg.ConfigOpts | None = None) -> None:
+        self._config = config
+
+    @classmethod
+    def get_supported_resources_types(cls) -> list[str]:
+        """The resource types that the plugin serves."""
+        raise NotImplementedError
+
+    @classmethod
+    def get_options_schema(cls, resource_type: str) -> Schema:
+        """JSON schema of a plan's parameters for the type."""
+        raise NotImplementedError
+
+    @classmethod
+    def get_restore_schema(cls, resource_type: str) -> Schema:
+        """JSON schema of a restore's parameters for the type."""
+        raise NotImplementedError
+
+    @classmethod
+    def get_saved_info_schema(cls, resource_type: str) -> Schema:
+        """JSON schema of what the plugin keeps of a protected resource."""
+        raise NotImplementedError
+
+    @classmethod
+    def get_verify_schema(cls, resource_type: str) -> Schema:
+        """JSON schema of a verification's parameters for the type."""
+        raise NotImplementedError
+
+    @classmethod
+    def get_saved_info(cls, metadata_store: Any, resource: Resource) -> Any:
+        """What the plugin keeps of a protected resource."""
+        raise NotImplementedError
+
+    def get_protect_operation(self, resource: Resource) -> Operation:
+        raise NotImplementedError
+
+    def get_restore_operation(self, resource: Resource) -> Operation:
+        raise NotImplementedError
+
+    def get_delete_operation(self, resource: Resource) -> Operation:
+        raise NotImplementedError
+
+    def get_verify_operation(self, resource: Resource) -> Operation:
+        raise NotImplementedError
+
+    def get_copy_operation(self, resource: Resource) -> Operation:
+        raise NotImplementedError

@@ -1,0 +1,206 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Waiting for many things of one job with one list call an interval.
+
+A volume plugin that waited for each volume by itself would send as many requests an
+interval as there are volumes. Here every waiting thread leaves its name with a
+:class:`Watcher`, whose one thread lists what the job made (filtered by the server) and
+wakes those whose thing has settled.
+"""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any
+
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
+
+FIRST_INTERVAL = 0.5
+_SMALLEST_PAGE = 20
+_LARGEST_PAGE = 1000  # Cinder's own default of osapi_max_limit
+
+Page = Callable[[int, str | None], list[Any]]
+
+
+class WaitTimeout(Exception):
+    """The deadline came before the thing settled.
+
+    :param seconds: how long was waited.
+    :param last: the thing as it was last seen, or None.
+    :param fault: why the last look failed, if it did.
+    """
+
+    def __init__(self, seconds: float, last: Any, fault: Exception | None) -> None:
+        super().__init__(f'not settled after {seconds:.0f} seconds')
+        self.seconds = seconds
+        self.last = last
+        self.fault = fault
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class _Wait:
+    item: Any
+    settled: Callable[[Any], bool]
+    listed: bool
+    result: futures.Future[Any] = dataclasses.field(default_factory=futures.Future)
+
+
+class Watcher:
+    """Waits for items that have an ``id`` and a ``created_at``.
+
+    A list is read page by page only as far as the items that are waited for can be: an
+    item that is missing though the list went past its ``created_at`` is gone. So a look
+    costs as much as there is in flight, not as much as the job is large.
+
+    The interval grows while little happens, up to ``longest_interval``, and shrinks when
+    at least half of what is waited for has settled.
+
+    :param list_page: ``list_page(limit, marker)`` returns the next items, sorted by
+        ``created_at``.
+    :param get: reads one item by its id; raises what ``is_gone`` recognises.
+    :param newest_first: the direction in which ``list_page`` sorts.
+    :param is_gone: whether an exception of ``get`` means that there is no such item.
+    :param is_passing: whether an exception is worth another look later; any other one
+        ends all waits.
+    :param longest_interval: in seconds.
+    """
+
+    def __init__(self, list_page: Page, get: Callable[[str], Any], *, newest_first: bool,
+                 is_gone: Callable[[Exception], bool], is_passing: Callable[[Exception], bool],
+                 longest_interval: float) -> None:
+        self._list_page = list_page
+        self._get = get
+        self._newest_first = newest_first
+        self._is_gone = is_gone
+        self._is_passing = is_passing
+        self._first_interval = min(FIRST_INTERVAL, longest_interval)
+        self._longest_interval = longest_interval
+        self._lock = threading.Lock()
+        self._waits: list[_Wait] = []
+        self._looking = False
+        self._fault: Exception | None = None
+
+    def wait(self, item: Any, settled: Callable[[Any], bool], timeout: float,
+             listed: bool = True) -> Any:
+        """Wait until an item has settled.
+
+        :param item: the item as last seen.
+        :param settled: whether the waiting is over, for an item as seen now or None when
+            it is gone.
+        :param timeout: longest time to wait, in seconds.
+        :param listed: False when the list does not show the item (somebody took its
+            metadata away), so that it has to be read by itself.
+        :returns: the item as it was when it had settled; None when it is gone.
+        :raises WaitTimeout: it did not settle in time.
+        """
+        wait = _Wait(item, settled, listed)
+        with self._lock:
+            self._waits.append(wait)
+            if not self._looking:
+                self._looking = True
+                threading.Thread(target=self._run, name='watcher', daemon=True).start()
+        try:
+            return wait.result.result(timeout)
+        except futures.TimeoutError:
+            raise WaitTimeout(timeout, wait.item, self._fault) from None
+        finally:
+            with self._lock:
+                if wait in self._waits:
+                    self._waits.remove(wait)
+
+    def _run(self) -> None:
+        interval = self._first_interval
+        while True:
+            time.sleep(interval)
+            with self._lock:
+                waits = list(self._waits)
+                if not waits:
+                    self._looking = False
+                    return
+            ended = self._look(waits)
+            if 2 * ended >= len(waits):
+                interval = max(interval / 2, self._first_interval)
+            else:
+                interval = min(interval * 1.5, self._longest_interval)
+
+    def _look(self, waits: list[_Wait]) -> int:
+        """One look at everything; returns how many waits it ended."""
+        try:
+            seen = self._read(waits)
+            self._fault = None
+        except Exception as exc:  # noqa: BLE001 - a thread's edge: told to those who wait
+            self._fault = exc
+            if self._is_passing(exc):
+                LOG.warning('A look at Cinder failed and will be tried again: %s', exc)
+                return 0
+            return self._end(waits, lambda wait: wait.result.set_exception(self._fault))
+        ended = []
+        for wait in waits:
+            current = seen.get(wait.item.id)
+            if wait.settled(current):
+                ended.append(wait)
+            elif current is not None:
+                wait.item = current
+        return self._end(ended, lambda wait: wait.result.set_result(seen.get(wait.item.id)))
+
+    def _end(self, waits: list[_Wait], tell: Callable[[_Wait], None]) -> int:
+        with self._lock:
+            for wait in waits:
+                if wait in self._waits:
+                    self._waits.remove(wait)
+                    tell(wait)
+        return len(waits)
+
+    def _read(self, waits: list[_Wait]) -> dict[str, Any]:
+        """What is waited for and is still there, by id."""
+        seen = {}
+        unseen = {wait.item.id: wait.item.created_at for wait in waits if wait.listed}
+        for item in self._listed(2 * len(waits)) if unseen else ():
+            if unseen.pop(item.id, None) is not None:
+                seen[item.id] = item
+            if not any(self._may_follow(item, created_at) for created_at in unseen.values()):
+                break
+        for wait in waits:
+            if not wait.listed:
+                item = self._read_one(wait.item.id)
+                if item is not None:
+                    seen[item.id] = item
+        return seen
+
+    def _listed(self, wanted: int) -> Iterator[Any]:
+        limit = min(max(wanted, _SMALLEST_PAGE), _LARGEST_PAGE)
+        marker = None
+        while True:
+            page = self._list_page(limit, marker)
+            yield from page
+            if len(page) < limit:
+                return
+            marker = page[-1].id
+
+    def _may_follow(self, item: Any, created_at: str) -> bool:
+        """Whether something made at that time may come after the item in the list."""
+        if self._newest_first:
+            return created_at <= item.created_at
+        return created_at >= item.created_at
+
+    def _read_one(self, item_id: str) -> Any:
+        try:
+            return self._get(item_id)
+        except Exception as exc:
+            if self._is_gone(exc):
+                return None
+            raise

@@ -1,0 +1,186 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Providers: a provider file, and what it names: plugins, a bank, their schemas."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import stevedore.exception
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_utils import importutils, uuidutils
+from stevedore import driver
+
+from karbor import exception
+from karbor.services.protection import bank_plugin, checkpoint, protection_plugin
+
+LOG = logging.getLogger(__name__)
+
+ENTRY_POINTS = 'karbor.protections'
+
+OPTS = [
+    cfg.StrOpt('id', help='Id of the provider, a UUID. Plans and checkpoints refer to it.'),
+    cfg.StrOpt('name', default='', help='Name of the provider.'),
+    cfg.StrOpt('description', default='', help='Description of the provider.'),
+    cfg.MultiStrOpt('plugin', default=[],
+                    help='A protection plugin: an entry point of karbor.protections or a '
+                         'dotted class path. May be repeated; of two plugins for one '
+                         'resource type, the later one serves it.'),
+    cfg.StrOpt('bank', help='The bank plugin: an entry point or a dotted class path.'),
+    cfg.BoolOpt('enabled', default=False, help='Whether the provider is loaded.'),
+]
+
+PluginClass = type[protection_plugin.ProtectionPlugin]
+SchemaOf = Callable[[str], protection_plugin.Schema | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Provider:
+    """A loaded provider.
+
+    :param config: the provider file's own options; every plugin gets it.
+    :param plugin_classes: resource type -> the class that serves it.
+    :param schemas: 'options', 'restore', 'saved_info' and 'verify' -> resource type ->
+        schema.
+    """
+
+    id: str
+    name: str
+    description: str
+    config: cfg.ConfigOpts
+    bank: bank_plugin.Bank
+    plugin_classes: Mapping[str, PluginClass]
+    schemas: Mapping[str, Mapping[str, protection_plugin.Schema]]
+
+    @property
+    def checkpoints(self) -> checkpoint.CheckpointCollection:
+        return checkpoint.CheckpointCollection(self.bank)
+
+    def new_plugins(self) -> dict[str, protection_plugin.ProtectionPlugin]:
+        """A plugin object for each resource type, as every job needs anew."""
+        return {resource_type: plugin_class(self.config)
+                for resource_type, plugin_class in self.plugin_classes.items()}
+
+    def schema_of(self, kind: str) -> SchemaOf:
+        """Finds the schema of a type; kind is 'options', 'restore' or 'verify'."""
+        return self.schemas[kind].get
+
+    def check_types(self, resource_types: Iterable[str]) -> None:
+        """:raises InvalidInput: the provider has no plugin for one of the types."""
+        missing = sorted(set(resource_types) - set(self.plugin_classes))
+        if missing:
+            raise exception.InvalidInput(
+                reason=f'The provider {self.name} ({self.id}) has no plugin for '
+                       f'{", ".join(missing)}.')
+
+
+def load(path: pathlib.Path) -> Provider | None:
+    """The provider of a file; None when it is not enabled.
+
+    :raises Exception: whatever a plugin raises; an unusable file raises InvalidInput or
+        oslo.config's errors.
+    """
+    config = cfg.ConfigOpts()
+    config(args=[], project='karbor', prog='provider', default_config_files=[str(path)],
+           default_config_dirs=[])
+    config.register_opts(OPTS, 'provider')
+    options = config.provider
+    if not options.enabled:
+        return None
+    for name in ('id', 'bank'):
+        if not options[name]:
+            raise exception.InvalidInput(reason=f'[provider] {name} is not set.')
+    if not uuidutils.is_uuid_like(options.id):
+        raise exception.InvalidInput(reason=f'[provider] id {options.id!r} is not a UUID.')
+    plugin_classes: dict[str, PluginClass] = {}
+    for name in options.plugin:
+        plugin_class = load_class(name)
+        for resource_type in plugin_class.get_supported_resources_types():
+            plugin_classes[resource_type] = plugin_class
+    return Provider(
+        options.id, options.name, options.description, config,
+        bank_plugin.Bank(load_class(options.bank)(config)), plugin_classes, {
+            'options': _schemas(plugin_classes, 'get_options_schema'),
+            'restore': _schemas(plugin_classes, 'get_restore_schema'),
+            'saved_info': _schemas(plugin_classes, 'get_saved_info_schema'),
+            'verify': _verify_schemas(plugin_classes),
+        })
+
+
+def load_class(name: str) -> Any:
+    """The class of an entry point of ``karbor.protections`` or of a dotted path.
+
+    :raises InvalidInput: there is neither.
+    """
+    if not name:
+        raise exception.InvalidInput(reason='A plugin has no name.')
+    try:
+        return driver.DriverManager(ENTRY_POINTS, name).driver
+    except stevedore.exception.NoMatches:
+        pass
+    if '.' not in name:
+        raise exception.InvalidInput(reason=f'There is no plugin {name!r}.')
+    return importutils.import_class(name.replace(':', '.'))
+
+
+def _schemas(plugin_classes: Mapping[str, PluginClass],
+             getter: str) -> dict[str, protection_plugin.Schema]:
+    return {resource_type: getattr(plugin_class, getter)(resource_type)
+            for resource_type, plugin_class in plugin_classes.items()}
+
+
+def _verify_schemas(
+        plugin_classes: Mapping[str, PluginClass]) -> dict[str, protection_plugin.Schema]:
+    """Unlike the others it is optional: Karbor never asked plugins for it."""
+    found = {}
+    for resource_type, plugin_class in plugin_classes.items():
+        try:
+            found[resource_type] = plugin_class.get_verify_schema(resource_type)
+        except NotImplementedError:
+            continue
+    return found
+
+
+class ProviderRegistry:
+    """The providers of a folder of files, by id.
+
+    :param folder: where the ``*.conf`` files are.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._providers: dict[str, Provider] = {}
+        self.failures: dict[str, str] = {}
+        for path in sorted(folder.glob('*.conf')):
+            try:
+                provider = load(path)
+            except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
+                self.failures[path.name] = f'{type(exc).__name__}: {exc}'
+                LOG.error('The provider file %s is left out: %s', path,
+                          self.failures[path.name])
+                continue
+            if provider is not None:
+                self._providers[provider.id] = provider
+        if not self._providers:
+            LOG.warning('There is no enabled provider in %s', folder)
+
+    def __iter__(self) -> Iterator[Provider]:
+        return iter(sorted(self._providers.values(), key=lambda provider: provider.id))
+
+    def get(self, provider_id: str) -> Provider:
+        """:raises ProviderNotFound: none of that id is loaded."""
+        try:
+            return self._providers[provider_id]
+        except KeyError:
+            raise exception.ProviderNotFound(provider_id=provider_id) from None

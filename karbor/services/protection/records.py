@@ -1,0 +1,51 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What hooks are given to tell how it goes: records of restores and verifications."""
+
+import json
+from typing import Any
+
+from karbor import db
+from karbor.db import uses
+
+
+class UseRecord(dict[str, Any]):
+    """A restore or verification as a plugin sees it: its fields by key.
+
+    :param fields: ``id``, ``parameters``, ``checkpoint_id``, ...
+    """
+
+    def update_resource_status(self, resource_type: str, resource_id: str, status: str,
+                               reason: str | None = None) -> None:
+        """Tell the status of a resource; it is stored at once.
+
+        :param reason: why; anything but text is left out.
+        """
+        with db.writer() as session:
+            uses.record_result(session, self['id'], resource_type, resource_id, status,
+                               reason if isinstance(reason, str) and reason else None)
+
+    def save(self) -> None:
+        """Nothing is left to store; plugins call it by contract."""
+
+
+class OperationLogRecord(dict[str, Any]):
+    """Where a plugin may leave ``extra_info`` and ``error_info``, by contract."""
+
+    def save(self) -> None:
+        """The texts live as long as the job."""
+
+
+def as_json_text(extra_info: dict[str, Any] | None) -> str | None:
+    """``extra_info`` in the form that checkpoints have it on the wire and in the bank."""
+    return None if extra_info is None else json.dumps(extra_info)
