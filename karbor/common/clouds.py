@@ -14,6 +14,7 @@
 
 import dataclasses
 import functools
+from typing import Any, cast
 
 import openstack.config
 import requests
@@ -41,7 +42,7 @@ class Cloud:
     project_name: str | None
     user_id: str | None
     region: str | None
-    interface: str | None
+    interface: str | list[str] | None
     cinder_endpoint: str | None
 
 
@@ -56,11 +57,11 @@ def load(name: str | None, connections: int, timeout: float) -> Cloud:
     """
     try:
         config = openstack.config.OpenStackConfig(
-            session_constructor=functools.partial(_pooled_session, connections))
+            session_constructor=cast(Any, functools.partial(_pooled_session, connections)))
         region = config.get_one(cloud=name, api_timeout=timeout, app_name='karbor')
         session = region.get_session()
-        access = session.auth.get_access(session)
-    except (sdk_exc.ConfigException, sdk_exc.SDKException) as exc:
+        access = cast(Any, session.auth).get_access(session)
+    except sdk_exc.SDKException as exc:
         raise CloudError(str(exc)) from exc
     except ks_exc.ClientException as exc:
         raise CloudError(f'Keystone does not take the credentials: {exc}') from exc
@@ -73,7 +74,7 @@ def load(name: str | None, connections: int, timeout: float) -> Cloud:
         endpoint and endpoint.rstrip('/').removesuffix(f'/{access.project_id}'))
 
 
-def _pooled_session(connections: int, **kwargs: object) -> ks_session.Session:
+def _pooled_session(connections: int, **kwargs: Any) -> ks_session.Session:
     """A session with a connection for every thread that wants one at once."""
     pool = requests.Session()
     for scheme in ('http://', 'https://'):

@@ -16,7 +16,7 @@ from oslo_config import cfg
 
 GROUP = cfg.OptGroup('cinder_client', title='Client of Cinder (block storage)')
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.StrOpt('service_type', default='block-storage',
                help='Type of the service in the catalog; its aliases (volumev3) are found, too.'),
     cfg.StrOpt('region_id', help='Region of the endpoint; unset takes the first one.'),

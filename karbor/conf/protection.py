@@ -16,7 +16,7 @@ from oslo_config import cfg
 
 GROUP = cfg.OptGroup('protection', title='Protection service')
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.IntOpt('max_concurrent_jobs', default=4, min=1,
                help='How many checkpoints, restores, verifications and deletions are worked '
                     'on at once.'),

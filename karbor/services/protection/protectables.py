@@ -30,11 +30,11 @@ ENTRY_POINTS = 'karbor.protectables'
 
 def load() -> 'Protectables':
     """The plugins of the entry points; one that cannot be loaded is left out and logged."""
-    manager = extension.ExtensionManager(
+    manager: extension.ExtensionManager[ProtectablePlugin] = extension.ExtensionManager(
         ENTRY_POINTS, invoke_on_load=True,
         on_load_failure_callback=lambda _, entry_point, error: LOG.error(
             'The protectable plugin %s is left out: %s', entry_point, error))
-    return Protectables(plugin.obj for plugin in manager)
+    return Protectables(plugin.obj for plugin in manager if plugin.obj is not None)
 
 
 class Protectables:

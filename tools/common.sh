@@ -1,0 +1,35 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# Sourced by the commands of this folder: where they are, and virtualenvs that are made once.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+
+PYTHON=${PYTHON:-python3}
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "Python 3.11 or newer is needed; $PYTHON is $("$PYTHON" --version)." >&2
+    exit 1
+}
+
+# virtualenv NAME REQUIREMENT...: make .venv/NAME with what pip is told to install, unless the
+# same was installed there before. An interrupted installation is made anew.
+virtualenv() {
+    local name=$1 venv=.venv/$1 wanted
+    shift
+    wanted=$("$PYTHON" --version; echo "$@"; cat setup.cfg ./*requirements.txt)
+    [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ] && return
+    echo "Installing .venv/$name; this is needed once."
+    rm -rf "$venv"
+    "$PYTHON" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
+    echo "$wanted" > "$venv/installed"
+}
