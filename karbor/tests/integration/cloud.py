@@ -1,0 +1,152 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The sandbox for tests: one real Keystone and Cinder a test run, a project of its own a test.
+"""
+
+import atexit
+import functools
+import hashlib
+import json
+import pathlib
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import openstack
+from cinderclient import client as cinder_client
+
+ROOT = pathlib.Path(__file__).parents[3]
+# As it is at the import: during a test it is a folder that ends with the test.
+_TEMPORARY_FOLDER = tempfile.gettempdir()
+
+
+@functools.cache
+def sandbox() -> pathlib.Path:
+    """The folder of the sandbox of this test run, brought up when it is first asked for."""
+    folder = tempfile.TemporaryDirectory(
+        prefix='karbor-sandbox-', dir=_TEMPORARY_FOLDER)
+    path = pathlib.Path(folder.name, 'sandbox')
+
+    def down() -> None:
+        tool('down', '--purge')
+        folder.cleanup()
+
+    subprocess.run([ROOT / 'tools/sandbox', 'up', '--dir', path], check=True)
+    atexit.register(down)
+    return path
+
+
+def tool(*arguments: str, **keywords: Any) -> bytes:
+    """Run ``tools/sandbox`` on the sandbox; returns what it printed."""
+    return subprocess.run([ROOT / 'tools/sandbox', *arguments, '--dir', sandbox()], check=True,
+                          stdout=subprocess.PIPE, **keywords).stdout
+
+
+def settings() -> dict[str, Any]:
+    """Where the sandbox's services are: ``keystone_url`` and ``cinder_url``."""
+    return json.loads((sandbox() / 'sandbox.json').read_text())
+
+
+def _clouds() -> dict[str, Any]:
+    return json.loads((sandbox() / 'clouds.yaml').read_text())['clouds']
+
+
+@functools.cache
+def admin() -> openstack.connection.Connection:
+    auth = _clouds()['sandbox-admin']['auth']
+    return openstack.connect(auth=auth, region_name='RegionOne')
+
+
+class Project:
+    """A new project with one user, its own volumes and a look at what Cinder holds."""
+
+    def __init__(self) -> None:
+        name = f'test-{uuid.uuid4().hex[:12]}'
+        identity = admin().identity
+        self.id = identity.create_project(name=name, domain_id='default').id
+        user = identity.create_user(name=name, domain_id='default', password=name)
+        role = identity.find_role('member')
+        identity.assign_project_role_to_user(self.id, user.id, role.id)
+        self.auth = {**_clouds()['sandbox']['auth'], 'username': name, 'password': name,
+                     'project_name': name}
+        connection = openstack.connect(auth=self.auth, region_name='RegionOne')
+        # 3.44 for attachments
+        self.cinder = cinder_client.Client('3.44', session=connection.session)
+
+    def clouds_yaml(self, folder: pathlib.Path) -> pathlib.Path:
+        """A clouds.yaml in which this project is the cloud ``test``."""
+        path = folder / 'clouds.yaml'
+        path.write_text(json.dumps({'clouds': {'test': {
+            'auth': self.auth, 'region_name': 'RegionOne'}}}))
+        return path
+
+    def volumes(self, count: int, **fields: Any) -> list[str]:
+        """Ids of that many new volumes, available."""
+        made = [self.cinder.volumes.create(1, name=f'v{number}', **fields).id
+                for number in range(count)]
+        wait_until(lambda: all(volume.status == 'available'
+                               for volume in self.cinder.volumes.list()), 'new volumes')
+        return made
+
+    def snapshots(self) -> dict[str, list[str]]:
+        """What Cinder holds: volume id -> ids of its snapshots."""
+        found: dict[str, list[str]] = {}
+        for snapshot in self.cinder.volume_snapshots.list():
+            found.setdefault(snapshot.volume_id, []).append(snapshot.id)
+        return found
+
+    def set_quota(self, **quotas: int) -> None:
+        admin_cinder().quotas.update(self.id, **quotas)
+
+    def attach(self, volume_id: str) -> None:
+        """Bring a volume into the status in-use, as a server would."""
+        attachment = self.cinder.attachments.create(volume_id, {
+            'host': 'test', 'ip': '127.0.0.1', 'platform': 'x86_64', 'os_type': 'linux',
+            'multipath': False, 'initiator': 'test', 'mountpoint': '/dev/vdb'}, None)
+        self.cinder.attachments.complete(attachment['id'])
+
+
+def lose_snapshot_bytes(snapshot_id: str) -> None:
+    """Let the storage lose a snapshot that Cinder still believes in."""
+    (sandbox() / 'data' / 'snapshots' / f'snapshot-{snapshot_id}').unlink()
+
+
+def wait_until(is_so: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """Ask until the answer is true, and return it; fail when the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        answer = is_so()
+        if answer:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f'{what}: not so after {seconds} seconds')
+
+
+@functools.cache
+def admin_cinder() -> cinder_client.Client:
+    return cinder_client.Client('3.44', session=admin().session)
+
+
+def write(volume_id: str, data: bytes) -> None:
+    tool('write', volume_id, input=data)
+
+
+def sha256(volume_id: str, size: int) -> str:
+    return tool('sha256', volume_id, '--bytes', str(size)).decode().strip()
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
