@@ -16,7 +16,7 @@ import dataclasses
 from typing import Any
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Resource:
     """One thing in the cloud; immutable, equal and hashed by type, id and name.
 

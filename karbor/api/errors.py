@@ -23,6 +23,8 @@ from karbor import exception
 
 LOG = logging.getLogger(__name__)
 
+_LONGEST_MESSAGE = 2000  # a fault quotes what it is about, which may be a body of megabytes
+
 _KEYS = {
     400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
     405: 'badMethod', 409: 'conflictingRequest', 413: 'overLimit', 415: 'badMediaType',
@@ -32,6 +34,8 @@ _KEYS = {
 
 def fault(code: int, message: str) -> dict[str, Any]:
     """The body of an error; clients take their text from it."""
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[:_LONGEST_MESSAGE - 3] + '...'
     return {_KEYS.get(code, 'computeFault'): {'code': code, 'message': message}}
 
 

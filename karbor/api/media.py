@@ -13,6 +13,7 @@
 """Request bodies: JSON that is safe to store, checked against a schema."""
 
 import json
+import math
 from typing import Any
 
 import falcon
@@ -68,6 +69,8 @@ def _check(value: Any, depth: int) -> None:
         raise ValueError('the JSON is nested too deep')
     if isinstance(value, str):
         check_text(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError('a number is too large')  # as 1e999, which is read as infinity
     elif isinstance(value, list):
         for item in value:
             _check(item, depth - 1)

@@ -37,7 +37,7 @@ class RequestId:
                          _req_succeeded: bool) -> None:
         for name in ('x-openstack-request-id', 'x-compute-request-id'):
             resp.set_header(name, req.context.request_id)
-        LOG.info('%s %s %s -> %s', req.context.request_id, req.method, req.path, resp.status)
+        LOG.info('%s %s %r -> %s', req.context.request_id, req.method, req.path, resp.status)
 
 
 class TokenAuth:

@@ -15,6 +15,7 @@
 import ast
 import datetime
 import json
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -43,7 +44,7 @@ def page(req: falcon.Request, sort_keys: Collection[str]) -> paging.Page:
     :raises InvalidInput: names the parameter and the fault.
     """
     return paging.Page(limit=_limit(req), marker=text(req, 'marker'),
-                       offset=_integer(req, 'offset', 0, 0),
+                       offset=_integer(req, 'offset', 0, 0, _LARGEST_OFFSET),
                        sort=_sort(req, sort_keys))
 
 
@@ -52,7 +53,8 @@ def _limit(req: falcon.Request) -> int:
     return min(_integer(req, 'limit', largest, 1), largest)
 
 
-def _integer(req: falcon.Request, name: str, default: int, smallest: int) -> int:
+def _integer(req: falcon.Request, name: str, default: int, smallest: int,
+             largest: float = math.inf) -> int:
     given = text(req, name)
     if given is None:
         return default
@@ -60,10 +62,9 @@ def _integer(req: falcon.Request, name: str, default: int, smallest: int) -> int
         value = int(given)
     except ValueError:
         value = -1
-    if not smallest <= value <= _LARGEST_OFFSET:
+    if not smallest <= value <= largest:
         raise exception.InvalidInput(
-            reason=f'{name}: {given!r} is not a whole number from {smallest} to '
-                   f'{_LARGEST_OFFSET}.')
+            reason=f'{name}: {given!r} is not a whole number from {smallest} to {largest}.')
     return value
 
 
@@ -159,8 +160,10 @@ def listed(req: falcon.Request, collection: str, items: list[dict[str, Any]], ha
     document: dict[str, Any] = {key or collection: items}
     if has_more:
         parameters = {**req.params, 'marker': items[-1]['id']}
+        parameters.pop('offset', None)  # it is behind the marker; again it would leave out more
         document[f'{collection}_links'] = [{
-            'rel': 'next', 'href': req.prefix + req.path + falcon.to_query_str(parameters)}]
+            'rel': 'next', 'href': req.prefix + req.path + falcon.to_query_str(
+                parameters, comma_delimited_lists=False)}]
     return document
 
 

@@ -25,6 +25,7 @@ from karbor.db import models
 from karbor.services.protection import manager, records
 
 _SORT_KEYS = ('id', 'status', 'created_at')
+_LAST_DAY = datetime.datetime.max - datetime.timedelta(days=1)
 
 
 def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str, Any]:
@@ -60,8 +61,8 @@ class Checkpoints:
     def on_get(self, req: falcon.Request, resp: falcon.Response, provider_id: str) -> None:
         query.check_uuid('provider', provider_id)
         before = query.date(req, 'end_date')
-        if before is not None:
-            before += datetime.timedelta(days=1)  # the day itself is included
+        if before is not None:  # the day itself is included; the last day of time has no next
+            before = min(before, _LAST_DAY) + datetime.timedelta(days=1)
         items, has_more = self._manager.page_of_checkpoints(
             req.context.karbor, provider_id, query.filters(req, ('plan_id', 'status')),
             query.date(req, 'start_date'), before, query.page(req, _SORT_KEYS))

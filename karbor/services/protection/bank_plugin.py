@@ -112,6 +112,23 @@ def absolute_key(key: str) -> str:
     return '/' + '/'.join(parts)
 
 
+def _section_key(section: str) -> str:
+    """The key of a section, which may be written with a slash at its end."""
+    return absolute_key(section.rstrip('/') if isinstance(section, str) else section)
+
+
+def _check_prefix(prefix: str | None) -> None:
+    """Refuse what no key can begin with.
+
+    :raises InvalidParameterValue: among others a ``..``, which would have the plugin look
+        elsewhere.
+    """
+    if not isinstance(prefix, str | None):
+        raise exception.InvalidParameterValue(err=f'The bank prefix {prefix!r} is not text.')
+    if prefix and prefix.strip('/'):
+        absolute_key(prefix.rstrip('/'))
+
+
 class Bank:
     """A bank plugin behind checked keys."""
 
@@ -137,6 +154,7 @@ class Bank:
     def list_objects(self, prefix: str | None = None, limit: int | None = None,
                      marker: str | None = None, sort_dir: str | None = None,
                      context: Context = None) -> list[str]:
+        _check_prefix(prefix)
         return self._plugin.list_objects(prefix, limit, marker, sort_dir, context)
 
     def delete_object(self, key: str, context: Context = None) -> None:
@@ -153,10 +171,8 @@ class BankSection:
     """
 
     def __init__(self, bank: Bank, section: str, is_writable: bool = True) -> None:
-        if not isinstance(section, str):
-            raise exception.InvalidParameterValue(err='The bank section is not text.')
         self._bank = bank
-        self._prefix = absolute_key(section.rstrip('/'))
+        self._prefix = _section_key(section)
         self._is_writable = is_writable
 
     @property
@@ -177,7 +193,7 @@ class BankSection:
         """
         if is_writable and not self.is_writable:
             raise exception.BankReadonlyViolation
-        return BankSection(self._bank, self._absolute(prefix.rstrip('/')), is_writable)
+        return BankSection(self._bank, self._prefix + _section_key(prefix), is_writable)
 
     def update_object(self, key: str, value: Any, context: Context = None) -> None:
         self._check_writable()
@@ -190,6 +206,7 @@ class BankSection:
                      marker: str | None = None, sort_dir: str | None = None,
                      context: Context = None) -> list[str]:
         """Keys relative to the section; ``marker`` is relative to the prefix."""
+        _check_prefix(prefix)
         start = f'{self._prefix}/' + (prefix or '').lstrip('/')
         keys = self._bank.list_objects(
             start, limit, f'{start}{marker}' if marker else None, sort_dir, context)

@@ -231,7 +231,7 @@ class CheckpointCollection:
         return Checkpoint(section, _read_index(section, checkpoint_id, context))
 
     def _section(self, checkpoint_id: str) -> bank_plugin.BankSection:
-        return self._bank.get_sub_section(f'/checkpoints/{checkpoint_id}')
+        return self._bank.get_sub_section('/checkpoints').get_sub_section(checkpoint_id)
 
 
 def _read_index(section: bank_plugin.BankSection, checkpoint_id: str,
@@ -240,9 +240,10 @@ def _read_index(section: bank_plugin.BankSection, checkpoint_id: str,
         index = section.get_object(Checkpoint.INDEX_FILE_NAME, context)
     except exception.BankObjectNotFound:
         raise exception.CheckpointNotFound(checkpoint_id=checkpoint_id) from None
-    if index.get('version') not in Checkpoint.SUPPORTED_VERSIONS:
+    version = index.get('version') if isinstance(index, dict) else None
+    if version not in Checkpoint.SUPPORTED_VERSIONS:
         raise RuntimeError(
-            f'Checkpoint {checkpoint_id} has version {index.get("version")}, not one of '
+            f'Checkpoint {checkpoint_id} has version {version}, not one of '
             f'{", ".join(Checkpoint.SUPPORTED_VERSIONS)}.')
     return index
 

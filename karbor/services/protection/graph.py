@@ -35,23 +35,26 @@ def build_graph(resources: Iterable[Resource],
     :param children_of: the resources that depend on one.
     :raises InvalidInput: a resource depends on itself, by whatever way round.
     """
-    nodes: dict[Resource, GraphNode] = {}
-    path: set[Resource] = set()
-    children: set[Resource] = set()
+    # By type and id: the name that a plan keeps may have been changed since.
+    nodes: dict[str, GraphNode] = {}
+    path: set[str] = set()
+    children: set[str] = set()
+
+    def visit_all(found: Iterable[Resource]) -> dict[str, GraphNode]:
+        return {resource.key: visit(resource) for resource in found}
 
     def visit(resource: Resource) -> GraphNode:
-        if resource in path:
+        if resource.key in path:
             raise exception.InvalidInput(reason=f'{resource.key} depends on itself.')
-        if resource not in nodes:
-            path.add(resource)
-            below = tuple(visit(child) for child in dict.fromkeys(children_of(resource)))
-            path.discard(resource)
-            children.update(node.value for node in below)
-            nodes[resource] = GraphNode(resource, below)
-        return nodes[resource]
+        if resource.key not in nodes:
+            path.add(resource.key)
+            below = visit_all(children_of(resource))
+            path.discard(resource.key)
+            children.update(below)
+            nodes[resource.key] = GraphNode(resource, tuple(below.values()))
+        return nodes[resource.key]
 
-    starts = [visit(resource) for resource in dict.fromkeys(resources)]
-    return [node for node in starts if node.value not in children]
+    return [node for key, node in visit_all(resources).items() if key not in children]
 
 
 def walk_nodes(roots: Iterable[GraphNode]) -> Iterator[GraphNode]:

@@ -85,7 +85,7 @@ class JobRunner:
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
             LOG.exception('Job %s: %s of %s failed', job.id, job.kind, job.subject_id)
-            reason = exc.msg if isinstance(exc, exception.KarborException) else (
+            reason = _reason(exc) if isinstance(exc, exception.KarborException) else (
                 f'an unexpected {type(exc).__name__} happened; see the log for job {job.id}')
             self._finish(job, job_rows.FAILED, reason)
 
@@ -117,7 +117,12 @@ class JobRunner:
             checkpoint.commit()
         else:
             checkpoint.delete()
-            checkpoint.purge()
+            try:
+                checkpoint.purge()
+            except RuntimeError as exc:
+                # A plugin has left objects that it will never ask for again; by contract
+                # that is its own business, and no reason to keep the checkpoint for ever.
+                LOG.warning('Job %s: %s', job.id, exc)
         self._finish(job, job_rows.DONE, _summary(failures, row.resources_total))
 
     def _restore(self, job: models.Job) -> None:
@@ -163,10 +168,9 @@ class JobRunner:
         schema_of = provider.schema_of(schema_kind) if schema_kind else lambda _: None
         done = self._done_before(job, keywords.get('new_resources', {}))
         plugins = provider.new_plugins()
-        getter = f'get_{job.kind}_operation'
         walk = _Walk(
             job, self._context_of(job), checkpoint,
-            {resource: getattr(plugins[resource.type], getter)(resource)
+            {resource: _operation(plugins[resource.type], job.kind, resource)
              for resource in resources if resource.key not in done},
             {resource: parameters.complete(parameters.merged(request_parameters, resource),
                                            schema_of(resource.type), resource.key)
@@ -194,8 +198,9 @@ class JobRunner:
             operation = walk.operations.get(resource)
             method = getattr(operation, hook, None)
             if method is not None:
-                method(walk.checkpoint, resource, walk.context, walk.values[resource],
-                       **walk.keywords)
+                # By name, as the contract has it: a plugin may order them as it likes.
+                method(checkpoint=walk.checkpoint, resource=resource, context=walk.context,
+                       parameters=walk.values[resource], **walk.keywords)
 
         def finished(resource: Resource, error: Exception | None) -> None:
             if resource not in walk.operations:
@@ -251,11 +256,21 @@ _END_OF_SUBJECT: dict[str, Callable[[orm.Session, models.Job, str | None], None]
 }
 
 
+def _operation(plugin: protection_plugin.ProtectionPlugin, kind: str,
+               resource: Resource) -> protection_plugin.Operation:
+    try:
+        return getattr(plugin, f'get_{kind}_operation')(resource)
+    except NotImplementedError:
+        raise exception.InvalidInput(
+            reason=f'The plugin of {resource.type} has no {kind} operation.') from None
+
+
 def _reason(error: Exception) -> str:
-    if isinstance(error, exception.ResourceFailed):
-        return str(error.kwargs.get('reason') or error.msg)
+    """What to tell of an error; never empty, since no reason means that all is well."""
+    if isinstance(error, exception.ResourceFailed) and error.kwargs.get('reason'):
+        return str(error.kwargs['reason'])
     if isinstance(error, exception.KarborException):
-        return error.msg
+        return error.msg or type(error).__name__
     return f'{type(error).__name__}: {error}'
 
 

@@ -154,9 +154,11 @@ class ProtectionManager:
                 raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=obstacle)
             row.status = status
             row.status_reason = 'The status was set by hand.'
-        checkpoint = found.checkpoints.get(checkpoint_id)
-        checkpoint.status = status
-        checkpoint.commit()
+            # While the row is locked: no job begins in between, and a bank that refuses
+            # leaves the row as it was.
+            checkpoint = found.checkpoints.get(checkpoint_id)
+            checkpoint.status = status
+            checkpoint.commit()
 
     def create_restore(self, context: karbor_context.RequestContext,
                        wanted: Mapping[str, Any]) -> models.Restore:

@@ -17,6 +17,7 @@ resource of the type, the second for one, and wins property by property (Karbor 
 section A.15). Clients send text, which is coerced to what the plugin's schema asks for.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -123,10 +124,23 @@ def coerce(value: Any, wanted: str | list[str] | None, where: str) -> Any:
             reason=f'{where}: {value!r} cannot be read as {wanted}.') from None
 
 
+def _integer(text: str) -> int:
+    if '_' in text:  # Python reads 1_000, nobody else does
+        raise ValueError(text)
+    return int(text)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if '_' in text or not math.isfinite(value):  # JSON has neither nan nor infinity
+        raise ValueError(text)
+    return value
+
+
 _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     'boolean': lambda text: strutils.bool_from_string(text, strict=True),
-    'integer': int,
-    'number': float,
+    'integer': _integer,
+    'number': _number,
 }
 
 

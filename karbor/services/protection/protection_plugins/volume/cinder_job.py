@@ -18,6 +18,7 @@ used by many threads at once.
 
 import functools
 import threading
+from concurrent import futures
 from typing import Any
 
 from karbor import context as karbor_context
@@ -42,7 +43,7 @@ class CinderJob:
         self.patience = patience
         self._lock = threading.Lock()
         self._watchers: dict[Any, watcher.Watcher] = {}
-        self._inventory: list[Any] | None = None
+        self._inventory: futures.Future[dict[str, list[Any]]] | None = None
 
     def get(self, manager: Any, item_id: str) -> Any:
         """One item, whatever passing faults come first."""
@@ -73,12 +74,29 @@ class CinderJob:
                     longest_interval=self._poll_interval)
             return self._watchers[key]
 
-    def snapshots_at_start(self, metadata: dict[str, str]) -> list[Any]:
-        """All snapshots with the metadata as the job found them; listed once a job."""
+    def snapshots_at_start(self, metadata: dict[str, str], volume_id: str) -> list[Any]:
+        """The snapshots of a volume that carried the metadata when the job first asked.
+
+        All volumes' are listed at once, the first time, while the other threads wait; a list
+        that fails fails for all, instead of once a volume.
+
+        :param metadata: the same at every call.
+        """
         with self._lock:
-            if self._inventory is None:
-                self._inventory = self.find(self.snapshots, metadata)
-            return self._inventory
+            is_first = self._inventory is None
+            inventory = self._inventory = self._inventory or futures.Future()
+        if is_first:
+            try:
+                inventory.set_result(self._by_volume(metadata))
+            except Exception as exc:  # noqa: BLE001 - raised again for each that asks
+                inventory.set_exception(exc)
+        return inventory.result().get(volume_id, [])
+
+    def _by_volume(self, metadata: dict[str, str]) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for snapshot in self.find(self.snapshots, metadata):
+            found.setdefault(snapshot.volume_id, []).append(snapshot)
+        return found
 
     def user_message(self, resource_id: str) -> str:
         """The newest message that Cinder keeps for users about a volume or snapshot.

@@ -28,6 +28,7 @@ from typing import Any
 
 from cinderclient import exceptions as cinder_exc
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from karbor import context as karbor_context
 from karbor import exception
@@ -43,6 +44,8 @@ from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_plugin_schemas as schemas,
 )
 from karbor.services.protection.protection_plugins.volume.cinder_job import CinderJob
+
+LOG = logging.getLogger(__name__)
 
 GROUP = 'volume_snapshot_plugin'
 
@@ -72,6 +75,8 @@ _NAME = 'Volume Snapshot'
 _PASSING_VOLUME_STATUSES = frozenset((
     'attaching', 'backing-up', 'creating', 'detaching', 'downloading',
     'extending', 'reserved', 'restoring-backup', 'retyping', 'uploading'))
+_READY_VOLUME_STATUSES = frozenset(('available', 'in-use'))
+_DELETABLE_SNAPSHOT_STATUSES = frozenset(('available', 'error'))
 _PASSING_SNAPSHOT_STATUSES = frozenset(('creating', 'deleting', 'backing-up', 'restoring'))
 _FAILED_STATUSES = frozenset(('error', 'error_deleting', 'error_restoring', 'deleting'))
 
@@ -197,15 +202,20 @@ class ProtectOperation(_SnapshotOperation):
         def find() -> Any:
             return next(iter(cinder.find(cinder.snapshots, marks)), None)
 
+        was_ready = False
         deadline = cinder_requests.Deadline(self._options.settle_timeout)
         for pause in cinder_requests.pauses():
             try:
                 return cinder_requests.create(make, find, cinder.patience, is_rerun)
             except cinder_exc.BadRequest:
                 volume = cinder.get(cinder.volumes, resource.id)
-                if (volume.status not in _PASSING_VOLUME_STATUSES
-                        or deadline.remaining() < pause):
+                if volume.status in _PASSING_VOLUME_STATUSES:
+                    if deadline.remaining() < pause:
+                        raise
+                elif was_ready or volume.status not in _READY_VOLUME_STATUSES:
                     raise
+                else:  # perhaps only since the refusal
+                    was_ready = True
             time.sleep(pause)
         raise AssertionError('pauses never end')
 
@@ -226,7 +236,9 @@ class RestoreOperation(_SnapshotOperation):
         section = checkpoint.get_resource_bank_section(resource.id)
         with _failing_as(exception.RestoreResourceFailed, resource):
             cinder = self._plugin.cinder(context)
-            volume = self._volume(cinder, checkpoint, resource, parameters, restore, section)
+            marks = {'karbor_restore_id': restore['id'], **_marks_of(checkpoint, resource)}
+            volume, doubtful = self._volume(
+                cinder, checkpoint, resource, parameters, marks, section)
             volumes = cinder.watcher(
                 cinder.volumes, {'karbor_restore_id': restore['id']}, newest_first=True)
             try:
@@ -234,22 +246,26 @@ class RestoreOperation(_SnapshotOperation):
             except (SnapshotFault, watcher.WaitTimeout) as exc:
                 raise SnapshotFault(
                     f'{_describe(exc)}; {self._discard(cinder, volumes, volume)}') from exc
+            if doubtful:
+                self._discard_doubles(cinder, volumes, marks, volume)
             kwargs['new_resources'][resource.id] = volume.id
             utils.update_resource_restore_result(
                 restore, resource.type, volume.id, constants.RESOURCE_STATUS_AVAILABLE)
 
     def _volume(self, cinder: CinderJob, checkpoint: Any, resource: Resource,
-                parameters: dict[str, Any], restore: Any,
-                section: bank_plugin.BankSection) -> Any:
-        """The new volume of this restore, found or made."""
+                parameters: dict[str, Any], marks: dict[str, str],
+                section: bank_plugin.BankSection) -> tuple[Any, bool]:
+        """The new volume of this restore, found or made.
+
+        :returns: the volume, and whether there may be more than one.
+        """
         saved = _recorded(section, 'metadata')
         if not saved or not saved.get('snapshot_id'):
             raise SnapshotFault('the checkpoint has no snapshot of it')
-        record = f'restore-{restore["id"]}'
+        record = f'restore-{marks["karbor_restore_id"]}'
         known = _recorded(section, record)
         if known and known.get('volume_id'):
-            return cinder.get(cinder.volumes, known['volume_id'])
-        marks = {'karbor_restore_id': restore['id'], **_marks_of(checkpoint, resource)}
+            return cinder.get(cinder.volumes, known['volume_id']), True
         make = functools.partial(
             cinder.volumes.create, saved['size'], snapshot_id=saved['snapshot_id'],
             name=parameters.get('restore_name') or f'volume-{checkpoint.id}@{resource.id}',
@@ -262,11 +278,14 @@ class RestoreOperation(_SnapshotOperation):
         volume, doubtful = cinder_requests.create(
             make, find, cinder.patience, look_first=known is not None)
         section.update_object(record, {'volume_id': volume.id})
-        if doubtful:
-            for double in cinder.find(cinder.volumes, marks)[1:]:
-                cinder_requests.retry(functools.partial(_delete_volume, cinder, double),
-                                      cinder.patience)
-        return volume
+        return volume, doubtful
+
+    def _discard_doubles(self, cinder: CinderJob, volumes: watcher.Watcher,
+                         marks: dict[str, str], kept: Any) -> None:
+        for double in cinder.find(cinder.volumes, marks):
+            if double.id != kept.id:
+                LOG.warning('A request to restore made a second volume; %s',
+                            self._discard(cinder, volumes, double))
 
     def _discard(self, cinder: CinderJob, volumes: watcher.Watcher, volume: Any) -> str:
         """Remove what a failed restore left; tells in words how that went."""
@@ -278,11 +297,14 @@ class RestoreOperation(_SnapshotOperation):
                         functools.partial(_delete_volume, cinder, volume), cinder.patience)
                     break
                 except cinder_exc.BadRequest:
+                    current = _get_or_none(cinder, cinder.volumes, volume.id)
+                    if current is None or current.status == 'deleting':
+                        break
                     if deadline.remaining() < pause:
                         raise
                 time.sleep(pause)
             left = volumes.wait(volume, lambda item: item is None or item.status != 'deleting',
-                                deadline.remaining())
+                                deadline.remaining(), listed=False)
         except (*cinder_requests.CLIENT_ERRORS, watcher.WaitTimeout) as exc:
             return f'the volume {volume.id} is left in Cinder: {_describe(exc)}'
         if left is None:
@@ -316,8 +338,9 @@ class VerifyOperation(_SnapshotOperation):
         if not saved or not saved.get('snapshot_id'):
             raise SnapshotFault('the checkpoint has no snapshot of it')
         snapshot_id = saved['snapshot_id']
-        listed = {item.id: item for item in cinder.snapshots_at_start(_marks_of(checkpoint))}
-        snapshot = listed.get(snapshot_id) or _get_or_none(cinder, snapshot_id)
+        listed = cinder.snapshots_at_start(_marks_of(checkpoint), resource.id)
+        snapshot = (next((item for item in listed if item.id == snapshot_id), None)
+                    or _get_or_none(cinder, cinder.snapshots, snapshot_id))
         if snapshot is None:
             raise SnapshotFault(f'the snapshot {snapshot_id} does not exist any more')
         if snapshot.status != 'available':
@@ -348,13 +371,12 @@ class DeleteOperation(_SnapshotOperation):
 
     def _delete_snapshots(self, cinder: CinderJob, checkpoint: Any, resource: Resource,
                           section: bank_plugin.BankSection) -> None:
-        marked = [snapshot for snapshot in cinder.snapshots_at_start(_marks_of(checkpoint))
-                  if snapshot.volume_id == resource.id]
+        marked = cinder.snapshots_at_start(_marks_of(checkpoint), resource.id)
         for snapshot in marked:
             _remove_snapshot(cinder, checkpoint, snapshot, self._options.delete_timeout)
         saved_id = (_recorded(section, 'metadata') or {}).get('snapshot_id')
         if saved_id and saved_id not in {snapshot.id for snapshot in marked}:
-            snapshot = _get_or_none(cinder, saved_id)
+            snapshot = _get_or_none(cinder, cinder.snapshots, saved_id)
             if snapshot is not None:
                 _remove_snapshot(cinder, checkpoint, snapshot, self._options.delete_timeout,
                                  listed=False)
@@ -377,9 +399,9 @@ def _recorded(section: bank_plugin.BankSection, key: str) -> dict[str, Any] | No
         return None
 
 
-def _get_or_none(cinder: CinderJob, snapshot_id: str) -> Any:
+def _get_or_none(cinder: CinderJob, manager: Any, item_id: str) -> Any:
     try:
-        return cinder.get(cinder.snapshots, snapshot_id)
+        return cinder.get(manager, item_id)
     except cinder_exc.NotFound:
         return None
 
@@ -438,22 +460,28 @@ def _remove_snapshot(cinder: CinderJob, checkpoint: Any, snapshot: Any, timeout:
         time.sleep(pause)
 
 
-def _ask_to_delete(cinder: CinderJob, snapshot: Any) -> bool:
+def _ask_to_delete(cinder: CinderJob, snapshot: Any, is_second: bool = False) -> bool:
     """Send the DELETE; False when Cinder refuses for now.
 
     That it is gone or being deleted already counts as accepted.
+
+    :param is_second: whether one was refused although the snapshot can be deleted.
+    :raises SnapshotFault: Cinder refuses for good.
     """
     try:
         cinder_requests.retry(functools.partial(cinder.snapshots.delete, snapshot.id),
                               cinder.patience)
     except cinder_exc.NotFound:
         return True
-    except cinder_exc.BadRequest:
-        current = _get_or_none(cinder, snapshot.id)
+    except cinder_exc.BadRequest as exc:
+        current = _get_or_none(cinder, cinder.snapshots, snapshot.id)
         if current is None or current.status == 'deleting':
             return True
+        if current.status in _DELETABLE_SNAPSHOT_STATUSES and not is_second:
+            return _ask_to_delete(cinder, snapshot, is_second=True)  # since the refusal?
         if current.status not in _PASSING_SNAPSHOT_STATUSES:
-            raise
+            raise SnapshotFault(f'the snapshot {snapshot.id} is in status {current.status}; '
+                                f'{cinder_requests.describe(exc)}') from exc
         return False
     return True
 

@@ -19,6 +19,7 @@ wakes those whose thing has settled.
 """
 
 import dataclasses
+import datetime
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,10 @@ LOG = logging.getLogger(__name__)
 FIRST_INTERVAL = 0.5
 _SMALLEST_PAGE = 20
 _LARGEST_PAGE = 1000  # Cinder's own default of osapi_max_limit
+
+# The answer to POST can tell created_at more exactly than a list does: MariaDB and MySQL keep
+# whole seconds, cut off or rounded.
+_ROUNDING = datetime.timedelta(seconds=1)
 
 Page = Callable[[int, str | None], list[Any]]
 
@@ -193,9 +198,9 @@ class Watcher:
 
     def _may_follow(self, item: Any, created_at: str) -> bool:
         """Whether something made at that time may come after the item in the list."""
-        if self._newest_first:
-            return created_at <= item.created_at
-        return created_at >= item.created_at
+        later = (datetime.datetime.fromisoformat(created_at)
+                 - datetime.datetime.fromisoformat(item.created_at))
+        return later <= _ROUNDING if self._newest_first else later >= -_ROUNDING
 
     def _read_one(self, item_id: str) -> Any:
         try:

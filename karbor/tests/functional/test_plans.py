@@ -1,0 +1,334 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import json
+from typing import Any
+
+from falcon import testing
+
+from karbor.db import models
+from karbor.services.protection import provider
+from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
+from karbor.tests.functional import base
+from karbor.tests.functional.base import OPTIONS, VOLUME, resource
+
+VOLUME_ID = '9e2c5d18-4c30-4f8f-b6a0-5a55d2b1c7aa'
+
+
+def _options(**changes: Any) -> dict[str, Any]:
+    """Parameters of a plan that fit, with changes to the volume's; None leaves one out."""
+    values = {**OPTIONS, **changes}
+    return {VOLUME: {name: value for name, value in values.items() if value is not None}}
+
+
+#: parameters that do not fit -> what the message must name
+BAD_PARAMETERS = [
+    (_options(snapshot_nam='x'), (VOLUME, 'snapshot_nam', 'snapshot_name')),
+    (_options(force='perhaps'), (VOLUME, 'force', "'perhaps'", 'boolean')),
+    (_options(force=2), (VOLUME, 'force', '2')),
+    (_options(snapshot_name=None), (VOLUME, 'snapshot_name', 'required')),
+    ({VOLUME: {}}, (VOLUME, 'required')),
+    ({}, (VOLUME, 'required')),
+    ({VOLUME: None}, (VOLUME, 'None')),
+    ({VOLUME: {**OPTIONS, 'force': None}}, (VOLUME, 'force', 'None')),
+    ({VOLUME: {**OPTIONS, 'snapshot_name': ['x']}}, (VOLUME, 'snapshot_name', 'x')),
+    ({VOLUME: {**OPTIONS, 'snapshot_name': {'x': 1}}}, (VOLUME, 'snapshot_name', 'x')),
+    ({**_options(), f'{VOLUME}#{VOLUME_ID}#x': {}}, ('#x',)),
+    ({**_options(), f'{VOLUME}#no-uuid': {}}, (VOLUME, 'no-uuid')),
+    ({**_options(), f'{VOLUME}#': {}}, (VOLUME,)),
+    ({**_options(), f'{VOLUME}#{VOLUME_ID}': {'force': 'x'}}, (VOLUME_ID, 'force', "'x'")),
+    ({**_options(), f'{VOLUME}#{VOLUME_ID}': {'colour': 'red'}}, (VOLUME_ID, 'colour')),
+    ({**_options(), 'OS::No::Such': {}}, ('OS::No::Such',)),
+    ({**_options(), '#': {}}, ('type',)),
+    ({**_options(), 'a/b': {}}, ('a/b',)),
+    ({**_options(), '': {}}, ("''",)),
+    ({**_options(), 'x\n': {}}, ('x\\n',)),
+    ([], ('parameters',)), (None, ('parameters',)), ('x', ('parameters',)),
+]
+
+BAD_FIELDS = [
+    ({'name': ''}, 'name'), ({'name': ' '}, 'name'), ({'name': '   ' * 9}, 'name'),
+    ({'name': None}, 'name'), ({'name': 'n' * 256}, 'name'), ({'name': 'a\nb'}, 'name'),
+    ({'name': 'a\n'}, 'name'), ({'name': '\na'}, 'name'), ({'name': '\x7f'}, 'name'),
+    ({'name': '\x1b[31m'}, 'name'), ({'name': 1}, 'name'), ({'name': ['x']}, 'name'),
+    ({'description': 'd' * 256}, 'description'), ({'description': 'a\x01'}, 'description'),
+    ({'description': 'a\n'}, 'description'), ({'description': 1}, 'description'),
+    ({'provider_id': 'x'}, 'provider_id'), ({'provider_id': None}, 'provider_id'),
+    ({'provider_id': new_id()}, 'Provider'),
+    ({'resources': []}, 'resources'), ({'resources': {}}, 'resources'),
+    ({'resources': None}, 'resources'), ({'resources': ['x']}, 'resources'),
+    ({'resources': [{'id': VOLUME_ID, 'type': VOLUME}]}, 'name'),
+    ({'resources': [{'id': VOLUME_ID, 'name': 'x'}]}, 'type'),
+    ({'resources': [{'type': VOLUME, 'name': 'x'}]}, 'id'),
+    ({'resources': [resource(name=None)]}, 'name'),
+    ({'resources': [resource(resource_type='')]}, 'type'),
+    ({'resources': [resource(resource_type='OS::Nova::Server')]}, 'OS::Nova::Server'),
+    ({'resources': [resource(resource_type='no type')]}, 'no type'),
+    ({'status': 'started'}, 'status'), ({'id': new_id()}, 'id'),
+    ({'project_id': OTHER_PROJECT_ID}, 'project_id'), ({'colour': 'red'}, 'colour'),
+]
+
+BAD_RESOURCE_IDS = ['..', '.', '.x', 'a/b', '../x', 'a\\b', 'a b', 'a\n', 'ü', 'a' * 256, '%2e']
+
+#: bodies that are no document at all
+BAD_BODIES = [
+    b'', b' ', b'{', b'nonsense', b'{"plan": NaN}', b'{"plan": -Infinity}', b'[]', b'null',
+    b'1', b'"plan"', b'[{"plan": {}}]', b'\xff\xfe', b'\xef\xbb\xbf{}', b'{"plan": "\xff"}',
+    b'{"plan":' * 100_000, b'[' * 100_000, b'[' * 100_000 + b']' * 100_000,
+    b'{"a":' * 100_000 + b'1' + b'}' * 100_000, b'{"plan": ' + b'[' * 60 + b']' * 60 + b'}',
+    b'{"plan": ' + b'9' * 5000 + b'}',
+]
+
+
+class CreatePlanTest(base.ApiTestCase):
+
+    def refused(self, body: Any, *parts: str, code: int = 400) -> None:
+        """The body is answered with 400, whose message names the parts."""
+        message = self.post('/plans', body, code)
+        for part in parts:
+            self.assertIn(part, message)
+        self.assertEqual([], self.rows(models.Plan))
+
+    def test_what_is_sent_is_shown(self):
+        body = self.plan_body(description='of databases')['plan']
+        plan = self.post('/plans', {'plan': body})['plan']
+        self.assertEqual({**body, 'id': plan['id'], 'status': 'suspended'}, plan)
+        self.assertEqual({'plan': plan}, self.get(f'/plans/{plan["id"]}'))
+        self.assertEqual({'plans': [plan]}, self.get('/plans'))
+        self.assertEqual(PROJECT_ID, self.rows(models.Plan)[0].project_id)
+
+    def test_without_description(self):
+        self.assertIsNone(self.create_plan()['description'])
+        self.assertIsNone(self.create_plan(description=None)['description'])
+
+    def test_text_becomes_what_the_schema_asks_for(self):
+        for text, value in (('True', True), ('true', True), ('1', True), (' yes ', True),
+                            ('False', False), ('0', False), ('off', False), (True, True)):
+            plan = self.create_plan(parameters=_options(force=text))
+            self.assertIs(value, plan['parameters'][VOLUME]['force'], text)
+        for value, text in ((5, '5'), (True, 'True'), (1.5, '1.5'), ('', ''), (' x ', ' x ')):
+            plan = self.create_plan(parameters=_options(snapshot_name=value))
+            self.assertEqual(text, plan['parameters'][VOLUME]['snapshot_name'])
+
+    def test_parameters_that_do_not_fit(self):
+        for parameters, parts in BAD_PARAMETERS:
+            self.refused(self.plan_body(resource(VOLUME_ID), parameters=parameters), *parts)
+
+    def test_what_one_volume_lacks_its_own_parameters_may_give(self):
+        own = {f'{VOLUME}#{VOLUME_ID}': {'snapshot_name': 'db', 'force': 'true'}}
+        parameters = {VOLUME: {'description': 'd', 'force': 'false'}, **own}
+        plan = self.create_plan(resource(VOLUME_ID), parameters=parameters)
+        self.assertEqual({VOLUME: {'description': 'd', 'force': False},
+                          f'{VOLUME}#{VOLUME_ID}': {'snapshot_name': 'db', 'force': True}},
+                         plan['parameters'])
+        other = resource()
+        self.post('/plans', self.plan_body(resource(VOLUME_ID), other, parameters=parameters),
+                  400)
+
+    def test_a_known_type_that_the_plan_does_not_have(self):
+        parameters = {**_options(), 'OS::Nova::Server': {'any': 'thing'}}
+        self.assertEqual(parameters, self.create_plan(parameters=parameters)['parameters'])
+
+    def test_a_project_needs_parameters_of_the_volumes_to_come(self):
+        project = resource(PROJECT_ID, base.PROJECT)
+        self.refused(self.plan_body(project, parameters={}), VOLUME, 'required')
+        self.refused(self.plan_body(project, parameters={
+            **_options(), base.PROJECT: {'x': 'y'}}), base.PROJECT, 'x')
+        self.create_plan(project)
+
+    def test_fields_that_are_not_allowed(self):
+        for fields, part in BAD_FIELDS:
+            self.refused(self.plan_body(**fields), part)
+
+    def test_fields_that_are_missing(self):
+        for name in ('name', 'provider_id', 'resources', 'parameters'):
+            body = self.plan_body()
+            del body['plan'][name]
+            self.refused(body, name, 'required')
+
+    def test_names_at_the_edge_of_what_is_allowed(self):
+        for name in ('n' * 255, ' x', 'x ', 'ü', '\U0001f4be', "'; DROP TABLE plans; --", '0',
+                     '<script>', '%s', '\\'):
+            plan = self.create_plan(name=name, description=name)
+            shown = self.get(f'/plans/{plan["id"]}')['plan']
+            self.assertEqual((name, name), (shown['name'], shown['description']))
+
+    def test_resource_ids_that_could_leave_their_place(self):
+        for resource_id in BAD_RESOURCE_IDS:
+            self.refused(self.plan_body(resource(resource_id)), 'resource')
+
+    def test_extra_info_of_a_resource(self):
+        for given in ({'availability_zone': 'nova'}, ['x', {'y': None}], 'text', 5):
+            plan = self.create_plan(resource(VOLUME_ID, extra_info=given))
+            self.assertEqual(given, plan['resources'][0]['extra_info'])
+        for given in (None, {}, ''):
+            plan = self.create_plan(resource(VOLUME_ID, extra_info=given))
+            self.assertEqual([{'id': VOLUME_ID, 'type': VOLUME, 'name': 'data'}],
+                             plan['resources'])
+
+    def test_other_keys_of_a_resource_are_dropped(self):
+        plan = self.create_plan(resource(VOLUME_ID, colour='red'))
+        self.assertEqual([{'id': VOLUME_ID, 'type': VOLUME, 'name': 'data'}],
+                         plan['resources'])
+
+    def test_a_provider_without_the_plugin(self):
+        folder = self.provider_dir(plugins=('karbor-project-protection-plugin',))
+        self.build(provider.ProviderRegistry(folder))
+        self.refused(self.plan_body(), VOLUME)
+
+    def test_keys_around_the_plan(self):
+        body = self.plan_body()
+        self.refused({**body, 'type': 'x'}, 'type')
+        self.refused({'Plan': body['plan']}, 'plan')
+        self.refused({}, 'plan')
+        self.refused(body['plan'])
+        for inner in ([], None, 'x', [body['plan']]):
+            self.refused({'plan': inner})
+
+    def test_bodies_that_are_no_document(self):
+        for body in BAD_BODIES:
+            for content_type in ('application/json', 'application/json; charset=UTF-8'):
+                self.request('POST', '/plans', 400, body=body, headers={
+                    'X-Auth-Token': base.TOKEN, 'Content-Type': content_type})
+
+    def test_numbers_that_are_not_finite(self):
+        text = json.dumps(self.plan_body(resource(extra_info='HERE')))
+        for number in ('1e999', '-1e999', 'NaN', 'Infinity'):
+            self.request('POST', '/plans', 400, body=text.replace('"HERE"', number))
+
+    def test_characters_that_no_database_can_hold(self):
+        for bad in ('a\x00b', '\ud800', 'x\udfffy'):
+            self.refused(self.plan_body(name=bad))
+            self.refused(self.plan_body(description=bad))
+            self.refused(self.plan_body(resource(name=bad)))
+            self.refused(self.plan_body(resource(extra_info={'a': [bad]})))
+            self.refused(self.plan_body(resource(extra_info={bad: 1})))
+            self.refused(self.plan_body(parameters=_options(snapshot_name=bad)))
+
+    def test_content_types(self):
+        for content_type in ('text/plain', 'application/xml', 'nonsense'):
+            self.request('POST', '/plans', 415, body=json.dumps(self.plan_body()), headers={
+                'X-Auth-Token': base.TOKEN, 'Content-Type': content_type})
+        for content_type, body in (
+                ('application/x-www-form-urlencoded', b'plan=x&plan=%00'),
+                ('multipart/form-data', b'x'),
+                ('multipart/form-data; boundary=b', b'--b\r\n\r\nx\r\n--b--\r\n')):
+            result = self.client.simulate_post(f'/v1/{PROJECT_ID}/plans', body=body, headers={
+                'X-Auth-Token': base.TOKEN, 'Content-Type': content_type})
+            self.assertIn(result.status_code, (400, 415), content_type)
+            self.error_of(result)
+
+    def test_a_body_that_is_too_large(self):
+        self.config.config(osapi_max_request_body_size=1024)
+        body = json.dumps(self.plan_body()).encode()
+        self.request('POST', '/plans', 413, body=body + b' ' * (1025 - len(body)))
+        self.assertEqual([], self.rows(models.Plan))
+        self.request('POST', '/plans', 200, body=body + b' ' * (1024 - len(body)))
+
+    def test_a_length_that_is_none(self):
+        for length in ('-1', 'x'):
+            environ = testing.create_environ(
+                f'/v1/{PROJECT_ID}/plans', method='POST',
+                headers={'X-Auth-Token': base.TOKEN})
+            environ['CONTENT_LENGTH'] = length
+            answer = testing.StartResponseMock()
+            body = b''.join(self.client.app(environ, answer))
+            self.assertEqual('400 Bad Request', answer.status)
+            self.assertEqual(400, json.loads(body)['badRequest']['code'])
+
+    def test_an_error_does_not_send_the_whole_body_back(self):
+        message = self.post('/plans', self.plan_body(name=['x' * 100_000]), 400)
+        self.assertLessEqual(len(message), 2000)
+
+    def test_a_long_bad_name_is_refused_in_no_time(self):
+        """Matching takes no more than linear time; else this would take minutes."""
+        self.refused(self.plan_body(name='n' * 300_000 + '\x01'), 'name')
+
+
+class ShowAndDeletePlanTest(base.ApiTestCase):
+
+    def test_unknown(self):
+        for method in ('GET', 'DELETE'):
+            missing = new_id()
+            self.assertIn(missing, self.request(method, f'/plans/{missing}', 404))
+        self.put(f'/plans/{new_id()}', {'plan': {'name': 'x'}}, 404)
+
+    def test_no_uuid(self):
+        for name in ('nightly', '%00', '..', '1', "' OR 1=1"):
+            for method in ('GET', 'DELETE'):
+                self.request(method, f'/plans/{name}', 400)
+            self.put(f'/plans/{name}', {'plan': {'name': 'x'}}, 400)
+
+    def test_delete(self):
+        plan, kept = self.create_plan(), self.create_plan()
+        result = self.client.simulate_delete(f'/v1/{PROJECT_ID}/plans/{plan["id"]}',
+                                             headers={'X-Auth-Token': base.TOKEN})
+        self.assertEqual((200, b''), (result.status_code, result.content))
+        self.get(f'/plans/{plan["id"]}', 404)
+        self.delete(f'/plans/{plan["id"]}', 404)
+        self.assertEqual({'plans': [kept]}, self.get('/plans'))
+
+
+class UpdatePlanTest(base.ApiTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.plan = self.create_plan(description='old')
+        self.path = f'/plans/{self.plan["id"]}'
+
+    def test_each_field_alone(self):
+        other = resource(name='other')
+        for name, value in (('name', 'new'), ('description', 'new'), ('description', None),
+                            ('status', 'started'), ('status', 'suspended'),
+                            ('resources', [other])):
+            before = self.get(self.path)['plan']
+            after = self.put(self.path, {'plan': {name: value}})['plan']
+            self.assertEqual({**before, name: value}, after)
+            self.assertEqual({'plan': after}, self.get(self.path))
+
+    def test_all_fields_at_once(self):
+        changes = {'name': 'n', 'description': 'd', 'status': 'started',
+                   'resources': [resource()]}
+        self.assertEqual({**self.plan, **changes},
+                         self.put(self.path, {'plan': changes})['plan'])
+
+    def test_a_started_plan_can_be_changed(self):
+        self.put(self.path, {'plan': {'status': 'started'}})
+        self.assertEqual('new', self.put(self.path, {'plan': {'name': 'new'}})['plan']['name'])
+
+    def test_what_is_not_allowed(self):
+        for changes in ({}, {'name': ''}, {'name': None}, {'name': 'a\n'}, {'status': 'x'},
+                        {'status': None}, {'status': 'STARTED'}, {'resources': []},
+                        {'resources': None}, {'description': 5}, {'parameters': _options()},
+                        {'provider_id': PROVIDER_ID}, {'id': new_id()},
+                        {'name': 'new', 'colour': 'red'},
+                        {'resources': [resource(resource_type='OS::Nova::Server')]},
+                        {'name': 'new', 'resources': [resource(), resource('../x')]}):
+            self.put(self.path, {'plan': changes}, 400)
+        self.put(self.path, {'plan': []}, 400)
+        self.put(self.path, {'name': 'new'}, 400)
+        self.assertEqual({'plan': self.plan}, self.get(self.path))
+
+    def test_resources_that_do_not_fit_the_parameters_any_more(self):
+        own = {f'{VOLUME}#{VOLUME_ID}': dict(OPTIONS)}
+        plan = self.create_plan(resource(VOLUME_ID), parameters=own)
+        path = f'/plans/{plan["id"]}'
+        for resources in ([resource()], [resource(PROJECT_ID, base.PROJECT)]):
+            message = self.put(path, {'plan': {'resources': resources}}, 400)
+            self.assertIn('required', message)
+        self.put(path, {'plan': {'resources': [resource(VOLUME_ID, name='renamed')]}})
+
+    def test_a_plan_whose_provider_is_gone(self):
+        self.build(provider.ProviderRegistry(self.temp_dir))
+        self.put(self.path, {'plan': {'name': 'new'}})
+        self.put(self.path, {'plan': {'resources': [resource()]}}, 400)
+        self.delete(self.path)

@@ -1,0 +1,69 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is shipped beside the code: the configuration sample, the README's example plugin."""
+
+import pathlib
+import re
+import textwrap
+
+from oslo_config import cfg, generator
+from oslotest import base
+
+import karbor
+from karbor.resource import Resource
+from karbor.services.protection import protection_plugin
+
+_ROOT = pathlib.Path(karbor.__file__).parents[1]
+
+
+class ConfigurationSampleTest(base.BaseTestCase):
+
+    def test_is_what_the_generator_writes(self) -> None:
+        """Made by: oslo-config-generator --config-file etc/config-generator.conf"""
+        made = pathlib.Path(self.create_tempfiles([('sample', '')])[0])
+        conf = cfg.ConfigOpts()
+        generator.register_cli_opts(conf)
+        conf(['--config-file', str(_ROOT / 'etc/config-generator.conf'),
+              '--output-file', str(made)])
+        generator.generate(conf)
+        # Of the options of oslo's libraries only the names are compared: their texts change
+        # from one release to the next.
+        self.assertEqual(_own_part(made.read_text()),
+                         _own_part((_ROOT / 'etc/karbor.conf.sample').read_text()))
+
+
+def _own_part(sample: str) -> str:
+    """The sections that are Karbor's alone, and its part of [DEFAULT]."""
+    sections = re.split(r'(?m)^(?=\[)', sample)
+    own = [section for section in sections if section.startswith(('[protection]',
+                                                                  '[cinder_client]'))]
+    default = next(section for section in sections if section.startswith('[DEFAULT]'))
+    return ''.join([default.partition('# From oslo')[0], *own])
+
+
+class ReadmeExampleTest(base.BaseTestCase):
+
+    def test_plugin_fulfils_the_contract(self) -> None:
+        code = re.search(r'code-block:: python\n\n((?:(?:    .*)?\n)+)',
+                         (_ROOT / 'README.rst').read_text()).group(1)
+        namespace: dict = {}
+        exec(textwrap.dedent(code), namespace)
+        plugin_class = namespace['VolumeNamePlugin']
+        config = cfg.ConfigOpts()
+        config([])
+        plugin = plugin_class(config)
+        resource = Resource('OS::Cinder::Volume', 'id', 'name')
+        self.assertEqual([resource.type], plugin_class.get_supported_resources_types())
+        for getter in ('get_protect_operation', 'get_delete_operation'):
+            self.assertIsInstance(getattr(plugin, getter)(resource),
+                                  protection_plugin.Operation)
