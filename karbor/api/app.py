@@ -44,7 +44,7 @@ def create_app(services: Services, authentication: Any) -> falcon.App[Any, Any]:
     """
     app = falcon.App(middleware=[middleware.RequestId(), middleware.BodyLimit(), authentication,
                                  middleware.OwnProject()])
-    app.req_options.media_handlers[falcon.MEDIA_JSON] = media.json_handler()
+    app.req_options.media_handlers = media.handlers()
     app.req_options.strip_url_path_trailing_slash = True
     errors.install(app)
     app.add_route('/', versions.Versions())

@@ -25,9 +25,9 @@ from karbor import exception
 _DEEPEST_NESTING = 50
 
 
-def json_handler() -> falcon.media.JSONHandler:
-    """A handler that refuses JSON which no database can hold."""
-    return falcon.media.JSONHandler(loads=_loads)
+def handlers() -> falcon.media.Handlers:
+    """What reads a body: JSON only, and only such as every database can hold."""
+    return falcon.media.Handlers({falcon.MEDIA_JSON: falcon.media.JSONHandler(loads=_loads)})
 
 
 def body(req: falcon.Request, schema: dict[str, Any]) -> dict[str, Any]:

@@ -63,8 +63,9 @@ def _integer(req: falcon.Request, name: str, default: int, smallest: int,
     except ValueError:
         value = -1
     if not smallest <= value <= largest:
+        end = '' if largest == math.inf else f' to {largest}'
         raise exception.InvalidInput(
-            reason=f'{name}: {given!r} is not a whole number from {smallest} to {largest}.')
+            reason=f'{name}: {given!r} is not a whole number from {smallest}{end}.')
     return value
 
 

@@ -79,10 +79,18 @@ def _parser() -> argparse.ArgumentParser:
                         help='folder of everything that is kept (default: '
                              '$XDG_STATE_HOME/karbor/NAME, below ~/.local/state)')
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (%(default)s)')
-    parser.add_argument('--port', type=int, default=8799, help='port to listen on (%(default)s)')
+    parser.add_argument('--port', type=_port_number, default=8799,
+                        help='port to listen on (%(default)s); 0 takes a free one')
     parser.add_argument('--config-file', metavar='FILE', action='append', default=[],
                         help='karbor.conf with further options; may be repeated')
     return parser
+
+
+def _port_number(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError(text)
+    return number
 
 
 def _configure(config_files: list[str]) -> None:

@@ -21,6 +21,7 @@ import requests
 import requests.adapters
 from keystoneauth1 import exceptions as ks_exc
 from keystoneauth1 import session as ks_session
+from keystoneauth1.identity import base as ks_identity
 from openstack import exceptions as sdk_exc
 
 _SERVICE = 'block-storage'
@@ -60,11 +61,15 @@ def load(name: str | None, connections: int, timeout: float) -> Cloud:
             session_constructor=cast(Any, functools.partial(_pooled_session, connections)))
         region = config.get_one(cloud=name, api_timeout=timeout, app_name='karbor')
         session = region.get_session()
-        access = cast(Any, session.auth).get_access(session)
-    except sdk_exc.SDKException as exc:
+        access = _identity(session).get_access(session)
+    except (sdk_exc.SDKException, ValueError) as exc:  # ValueError: a URL that is none
         raise CloudError(str(exc)) from exc
     except ks_exc.ClientException as exc:
         raise CloudError(f'Keystone does not take the credentials: {exc}') from exc
+    except Exception as exc:
+        if type(exc) is not Exception:  # keystoneauth raises it for a password that is missing
+            raise
+        raise CloudError(str(exc)) from exc
     if access.project_id is None:
         raise CloudError('The credentials are for no project; name one (project_name).')
     endpoint = region.get_endpoint(_SERVICE)
@@ -72,6 +77,13 @@ def load(name: str | None, connections: int, timeout: float) -> Cloud:
         session, access.project_id, access.project_name, access.user_id,
         region.get_region_name(_SERVICE), region.get_interface(_SERVICE),
         endpoint and endpoint.rstrip('/').removesuffix(f'/{access.project_id}'))
+
+
+def _identity(session: ks_session.Session) -> ks_identity.BaseIdentityPlugin:
+    if not isinstance(session.auth, ks_identity.BaseIdentityPlugin):
+        raise CloudError(f'The credentials ({type(session.auth).__module__}) do not go through '
+                         f'Keystone, which alone can tell whose project they are for.')
+    return session.auth
 
 
 def _pooled_session(connections: int, **kwargs: Any) -> ks_session.Session:

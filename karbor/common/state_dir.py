@@ -28,13 +28,19 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import secrets
 import shlex
 import stat
 import textwrap
 from typing import IO
 
+import sqlalchemy
+
 from karbor.db import models
+
+# oslo.config takes a $ for an option, and SQLAlchemy what follows a ? for parameters.
+_UNUSABLE = re.compile(r'[$?\n]')
 
 
 class StateDirectoryError(Exception):
@@ -45,11 +51,16 @@ class StateDirectory:
     """The folder, locked for this process as long as it lives.
 
     :param path: the folder; made, for its owner only, when it is missing.
-    :raises StateDirectoryError: it is open to others, or another Karbor runs on it.
+    :raises StateDirectoryError: it is open to others, another Karbor runs on it, or its path
+        cannot be written in a configuration.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path.absolute()
+        if _UNUSABLE.search(str(self.path)):
+            raise StateDirectoryError(
+                f'{str(self.path)!r} cannot be used: the path may not have a $, a ? or a line '
+                f'break.')
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             mode = stat.S_IMODE(self.path.stat().st_mode)
@@ -63,7 +74,8 @@ class StateDirectory:
 
     @property
     def database_url(self) -> str:
-        return f'sqlite:///{self.path / "karbor.db"}'
+        return sqlalchemy.URL.create(
+            'sqlite', database=str(self.path / 'karbor.db')).render_as_string()
 
     @property
     def provider_config_dir(self) -> pathlib.Path:

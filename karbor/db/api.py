@@ -21,6 +21,7 @@ that what belongs together is written together::
 """
 
 import contextlib
+import contextvars
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,7 @@ from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import event, orm
 
 _facade = enginefacade.transaction_context()
+_is_reading = contextvars.ContextVar('_is_reading', default=False)
 
 
 @enginefacade.transaction_context_provider
@@ -69,23 +71,32 @@ def dispose() -> None:
 @contextlib.contextmanager
 def writer() -> Iterator[orm.Session]:
     """A transaction that changes something; it is committed at the end, or undone."""
-    with _facade.writer.using(_Transaction()) as session:
+    with _marked(is_reading=False), _facade.writer.using(_Transaction()) as session:
         yield session
 
 
 @contextlib.contextmanager
 def reader() -> Iterator[orm.Session]:
     """A transaction that only looks."""
-    with _facade.reader.using(_Transaction()) as session:
+    with _marked(is_reading=True), _facade.reader.using(_Transaction()) as session:
         yield session
+
+
+@contextlib.contextmanager
+def _marked(*, is_reading: bool) -> Iterator[None]:
+    token = _is_reading.set(is_reading)
+    try:
+        yield
+    finally:
+        _is_reading.reset(token)
 
 
 def _prepare_sqlite(made: sa.Engine) -> None:
     """Let many threads write to one SQLite file without 'database is locked'.
 
     oslo.db begins deferred transactions; one that reads and then writes fails at once when
-    another has written in between, whatever the time-out. So each takes the write lock
-    when it begins. WAL lets readers go on meanwhile.
+    another has written in between, whatever the time-out. So each that may write takes the
+    write lock when it begins. WAL lets those that only read go on meanwhile.
     """
     if made.dialect.name != 'sqlite':
         return
@@ -98,4 +109,6 @@ def _prepare_sqlite(made: sa.Engine) -> None:
     @event.listens_for(made, 'before_cursor_execute', retval=True)
     def begin_immediate(_connection: Any, _cursor: Any, statement: str, parameters: Any,
                         _context: Any, _many: bool) -> tuple[str, Any]:
-        return ('BEGIN IMMEDIATE' if statement == 'BEGIN' else statement), parameters
+        if statement == 'BEGIN' and not _is_reading.get():
+            statement = 'BEGIN IMMEDIATE'
+        return statement, parameters

@@ -38,7 +38,8 @@ class InProcessBoard:
         self._workers = workers
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._running: set[str] = set()
+        # Threads at work, not ids of jobs: one may be posted twice.
+        self._busy: set[int] = set()
 
     def start(self) -> None:
         for number in range(self._workers):
@@ -56,20 +57,20 @@ class InProcessBoard:
         """
         self._stopping.set()
         end = time.monotonic() + grace
-        while self._running and time.monotonic() < end:
+        while self._busy and time.monotonic() < end:
             time.sleep(0.05)
-        return len(self._running)
+        return len(self._busy)
 
     def _work(self) -> None:
         while True:
             job_id = self._waiting.get()
             if self._stopping.is_set():
                 return
-            self._running.add(job_id)
+            self._busy.add(threading.get_ident())
             try:
                 self._run(job_id)
             except Exception:
                 # A thread's edge: without it the worker would be lost to all later jobs.
                 LOG.exception('The job %s broke off; it is taken up at the next start', job_id)
             finally:
-                self._running.discard(job_id)
+                self._busy.discard(threading.get_ident())

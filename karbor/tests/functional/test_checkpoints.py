@@ -105,6 +105,12 @@ class CreateCheckpointTest(base.ApiTestCase):
         self.assertIn(PROVIDER_ID, message)
         self.assertEqual([], self.rows(models.Checkpoint))
 
+    def test_a_provider_that_lost_its_plugin_since(self):
+        folder = self.provider_dir(plugins=('karbor-project-protection-plugin',))
+        self.build(provider.ProviderRegistry(folder))
+        self.assertIn(VOLUME, self.create(400))
+        self.assertEqual(([], []), (self.rows(models.Checkpoint), self.rows(models.Job)))
+
     def test_a_plan_that_was_changed_or_deleted_later(self):
         checkpoint = self.create()['checkpoint']
         self.put(f'/plans/{self.plan["id"]}', {'plan': {'name': 'new',
@@ -531,6 +537,19 @@ class TakenUpAgainTest(base.CloudTestCase):
         self.assertEqual('success', ended['status'], ended)
         self.assertEqual(2, len(self.cinder.volumes))
         self.assertEqual([('restore', 'done', 2)], self.states())
+
+    def test_one_that_is_posted_many_times_is_done_once(self):
+        self.board.end()
+        checkpoint = self.create_checkpoint(self.create_plan(self.volume()))
+        job, = self.rows(models.Job)
+        self.build(self.registry)
+        for _ in range(20):
+            self.board.post(job.id)
+        self.work()
+        self.assertEqual('available', self.ended_checkpoint(checkpoint)['status'])
+        self.board.end()
+        self.assertEqual([], self.states())
+        self.assertEqual(1, self.cinder.requests['POST', '/snapshots'])
 
     def test_one_that_ended_is_not_done_again(self):
         checkpoint = self.protected()

@@ -215,17 +215,11 @@ class CreatePlanTest(base.ApiTestCase):
             self.refused(self.plan_body(parameters=_options(snapshot_name=bad)))
 
     def test_content_types(self):
-        for content_type in ('text/plain', 'application/xml', 'nonsense'):
+        for content_type in (
+                'text/plain', 'application/xml', 'nonsense', 'application/x-www-form-urlencoded',
+                'multipart/form-data', 'multipart/form-data; boundary=b'):
             self.request('POST', '/plans', 415, body=json.dumps(self.plan_body()), headers={
                 'X-Auth-Token': base.TOKEN, 'Content-Type': content_type})
-        for content_type, body in (
-                ('application/x-www-form-urlencoded', b'plan=x&plan=%00'),
-                ('multipart/form-data', b'x'),
-                ('multipart/form-data; boundary=b', b'--b\r\n\r\nx\r\n--b--\r\n')):
-            result = self.client.simulate_post(f'/v1/{PROJECT_ID}/plans', body=body, headers={
-                'X-Auth-Token': base.TOKEN, 'Content-Type': content_type})
-            self.assertIn(result.status_code, (400, 415), content_type)
-            self.error_of(result)
 
     def test_a_body_that_is_too_large(self):
         self.config.config(osapi_max_request_body_size=1024)

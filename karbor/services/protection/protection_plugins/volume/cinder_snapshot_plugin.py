@@ -441,10 +441,17 @@ def _remove_snapshot(cinder: CinderJob, checkpoint: Any, snapshot: Any, timeout:
     """
     items = cinder.watcher(cinder.snapshots, _marks_of(checkpoint), newest_first=False)
     deadline = cinder_requests.Deadline(timeout)
+    reason = ''
     for pause in cinder_requests.pauses():
         if _ask_to_delete(cinder, snapshot):
-            left = items.wait(snapshot, lambda item: item is None or item.status != 'deleting',
-                              deadline.remaining(), listed)
+            try:
+                left = items.wait(
+                    snapshot, lambda item: item is None or item.status != 'deleting',
+                    deadline.remaining(), listed)
+            except watcher.WaitTimeout:
+                if reason:  # of the tries before; this one may have been too short to see
+                    break
+                raise
             if left is None:
                 return
             message = cinder.user_message(snapshot.id)
@@ -455,9 +462,10 @@ def _remove_snapshot(cinder: CinderJob, checkpoint: Any, snapshot: Any, timeout:
         else:
             reason = 'cannot be deleted while Cinder is working on it'
         if deadline.remaining() < pause:
-            raise SnapshotFault(f'the snapshot {snapshot.id} {reason}; tried for '
-                                f'{timeout:.0f} seconds')
+            break
         time.sleep(pause)
+    raise SnapshotFault(
+        f'the snapshot {snapshot.id} {reason}; tried for {timeout:.0f} seconds')
 
 
 def _ask_to_delete(cinder: CinderJob, snapshot: Any, is_second: bool = False) -> bool:

@@ -1,0 +1,274 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Protectable plugins: the registry, dependents, and the two that are in the tree."""
+
+import types
+from typing import Any
+from unittest import mock
+
+from cinderclient import exceptions as cinder_exc
+from keystoneauth1 import exceptions as ks_exc
+from oslotest import base
+
+from karbor import context as karbor_context
+from karbor import exception
+from karbor.resource import Resource
+from karbor.services.protection import protectable_plugin, protectables
+from karbor.services.protection.protectable_plugins import project, volume
+
+PROJECT = 'OS::Keystone::Project'
+SERVER = 'OS::Nova::Server'
+VOLUME = 'OS::Cinder::Volume'
+PROJECT_ID = '1f3c9a7be2d84c5f9b0d6e4a3c2b1a09'
+
+
+def _context(**fields: Any) -> karbor_context.RequestContext:
+    return karbor_context.RequestContext('user', PROJECT_ID, overwrite=False, **fields)
+
+
+class _Plugin(protectable_plugin.ProtectablePlugin):
+
+    def __init__(self, resource_type: str, *parents: str, **children: list[Resource]) -> None:
+        super().__init__()
+        self.resource_type = resource_type
+        self.parents = parents
+        self.children = children
+        self.contexts: list[Any] = []
+
+    def get_resource_type(self) -> str:
+        return self.resource_type
+
+    def get_parent_resource_types(self) -> tuple[str, ...]:
+        return self.parents
+
+    def get_dependent_resources(self, context: Any, parent_resource: Resource) -> Any:
+        self.contexts.append(context)
+        return self.children.get(parent_resource.id, [])
+
+
+class RegistryTest(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.volumes = [Resource(VOLUME, f'v{number}', '') for number in range(3)]
+        self.server = Resource(SERVER, 's', 'web')
+        self.project = Resource(PROJECT, 'p', 'demo')
+        self.volume_plugin = _Plugin(VOLUME, SERVER, PROJECT, s=self.volumes[:2],
+                                     p=self.volumes)
+        self.registry = protectables.Protectables([
+            self.volume_plugin, _Plugin(SERVER, PROJECT, p=[self.server]), _Plugin(PROJECT)])
+
+    def test_types_are_sorted(self) -> None:
+        self.assertEqual([VOLUME, PROJECT, SERVER], self.registry.types())
+
+    def test_get(self) -> None:
+        self.assertIs(self.volume_plugin, self.registry.get(VOLUME))
+        error = self.assertRaises(
+            exception.ProtectableTypeNotFound, self.registry.get, 'OS::No::Such')
+        self.assertIn('OS::No::Such', error.msg)
+
+    def test_dependent_types(self) -> None:
+        for resource_type, expected in ((PROJECT, [VOLUME, SERVER]), (SERVER, [VOLUME]),
+                                        (VOLUME, []), ('OS::No::Such', [])):
+            self.assertEqual(expected, self.registry.dependent_types(resource_type))
+
+    def test_all_dependent_types(self) -> None:
+        chain = protectables.Protectables([
+            _Plugin('a'), _Plugin('b', 'a'), _Plugin('c', 'b'), _Plugin('d', 'c', 'a')])
+
+        self.assertEqual({'b', 'c', 'd'}, set(chain.all_dependent_types(['a'])))
+        self.assertEqual(['d'], chain.all_dependent_types(['c']))
+        self.assertEqual([], chain.all_dependent_types(['d', 'x']))
+        self.assertEqual(['d'], chain.all_dependent_types(['c', 'c']))
+
+    def test_all_dependent_types_of_types_that_contain_each_other(self) -> None:
+        circle = protectables.Protectables([_Plugin('a', 'b'), _Plugin('b', 'a')])
+
+        self.assertEqual({'a', 'b'}, set(circle.all_dependent_types(['a'])))
+
+    def test_dependents_of_all_plugins_with_the_callers_context(self) -> None:
+        context = _context()
+
+        self.assertEqual([*self.volumes, self.server],
+                         self.registry.dependents(context, self.project))
+        self.assertEqual([context], self.volume_plugin.contexts)
+
+    def test_graph(self) -> None:
+        (root,) = self.registry.graph(_context(), [self.volumes[0], self.project])
+
+        self.assertEqual(self.project, root.value)
+        by_value = {node.value: node for node in root.child_nodes}
+        self.assertEqual({self.server, *self.volumes}, set(by_value))
+        self.assertIs(by_value[self.volumes[0]], by_value[self.server].child_nodes[0])
+
+    def test_a_service_that_cannot_tell_stops_the_graph(self) -> None:
+        failed = exception.ListProtectableResourceFailed(type=VOLUME, reason='away')
+        with mock.patch.object(self.volume_plugin, 'get_dependent_resources',
+                               side_effect=failed):
+            self.assertRaises(exception.ListProtectableResourceFailed,
+                              self.registry.graph, _context(), [self.project])
+
+    def test_what_is_installed(self) -> None:
+        installed = protectables.load()
+
+        self.assertIsInstance(installed.get(PROJECT), project.ProjectProtectablePlugin)
+        self.assertIsInstance(installed.get(VOLUME), volume.VolumeProtectablePlugin)
+        self.assertEqual([VOLUME], installed.dependent_types(PROJECT))
+
+    def test_instance_is_a_new_object_of_the_same_class(self) -> None:
+        plugin = project.ProjectProtectablePlugin()
+
+        again = plugin.instance(_context())
+
+        self.assertIs(type(plugin), type(again))
+        self.assertIsNot(plugin, again)
+
+
+class ProjectTest(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.plugin = project.ProjectProtectablePlugin()
+
+    def test_it_is_the_callers(self) -> None:
+        for fields, name in (({'project_name': 'demo'}, 'demo'), ({}, PROJECT_ID)):
+            expected = Resource(PROJECT, PROJECT_ID, name)
+
+            self.assertEqual([expected], self.plugin.list_resources(_context(**fields)))
+            self.assertEqual(expected, self.plugin.show_resource(_context(**fields), PROJECT_ID))
+
+    def test_another_project(self) -> None:
+        error = self.assertRaises(exception.ProtectableResourceNotFound,
+                                  self.plugin.show_resource, _context(), 'other')
+
+        self.assertIn('other', error.msg)
+
+    def test_relations(self) -> None:
+        self.assertEqual((PROJECT, (), []), (
+            self.plugin.get_resource_type(), self.plugin.get_parent_resource_types(),
+            self.plugin.get_dependent_resources(_context(), Resource(PROJECT, 'p', ''))))
+
+
+def _volume(volume_id: str, status: str = 'available', name: str | None = 'data') -> Any:
+    return types.SimpleNamespace(id=volume_id, status=status, name=name,
+                                 availability_zone='nova')
+
+
+class _Volumes:
+    """cinderclient's manager of volumes, as far as it is asked."""
+
+    def __init__(self, *found: Any, error: Exception | None = None) -> None:
+        self._found = {found_volume.id: found_volume for found_volume in found}
+        self._error = error
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def list(self, *_: Any, **options: Any) -> list[Any]:
+        self._check()
+        return [] if options.get('marker') else list(self._found.values())
+
+    def get(self, volume_id: str) -> Any:
+        self._check()
+        if volume_id not in self._found:
+            raise cinder_exc.NotFound(404, f'Volume {volume_id} could not be found.')
+        return self._found[volume_id]
+
+
+class VolumeTest(base.BaseTestCase):
+
+    ERRORS = (cinder_exc.Forbidden(403, 'Policy does not allow this.'),
+              cinder_exc.Unauthorized(401, 'The token is over.'),
+              ks_exc.EndpointNotFound('no endpoint'))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.plugin = volume.VolumeProtectablePlugin()
+        self.context = _context()
+        create = mock.patch('karbor.services.protection.client_factory.ClientFactory'
+                            '.create_client')
+        self.create_client = create.start()
+        self.addCleanup(create.stop)
+
+    def _use(self, *found: Any, error: Exception | None = None) -> None:
+        self.create_client.return_value = types.SimpleNamespace(
+            volumes=_Volumes(*found, error=error))
+
+    def test_list(self) -> None:
+        self._use(_volume('a'), _volume('b', 'in-use', None),
+                  *(_volume(status, status) for status in (
+                      'error', 'deleting', 'error_deleting')))
+
+        found = self.plugin.list_resources(self.context)
+
+        self.assertEqual([Resource(VOLUME, 'a', 'data'), Resource(VOLUME, 'b', '')], found)
+        self.assertEqual({'availability_zone': 'nova'}, found[0].extra_info)
+
+    def test_the_client_acts_for_the_caller(self) -> None:
+        self._use()
+
+        self.plugin.list_resources(self.context)
+
+        self.create_client.assert_called_with('cinder', self.context)
+
+    def test_show(self) -> None:
+        self._use(_volume('a'))
+
+        self.assertEqual(Resource(VOLUME, 'a', 'data'),
+                         self.plugin.show_resource(self.context, 'a'))
+
+    def test_show_what_is_not_there(self) -> None:
+        self._use()
+
+        error = self.assertRaises(exception.ProtectableResourceNotFound,
+                                  self.plugin.show_resource, self.context, 'a')
+        self.assertIn('Volume a could not be found', error.msg)
+
+    def test_show_what_cinder_takes_for_no_id(self) -> None:
+        self._use(error=cinder_exc.BadRequest(400, 'Invalid id.'))
+
+        self.assertRaises(exception.ProtectableResourceNotFound,
+                          self.plugin.show_resource, self.context, '!')
+
+    def test_show_what_cannot_be_protected(self) -> None:
+        for status in ('error', 'deleting', 'error_deleting'):
+            self._use(_volume('a', status))
+
+            error = self.assertRaises(exception.ProtectableResourceInvalidStatus,
+                                      self.plugin.show_resource, self.context, 'a')
+            self.assertIn(status, error.msg)
+
+    def test_a_cinder_that_cannot_tell(self) -> None:
+        for error in self.ERRORS:
+            self._use(error=error)
+            for ask in (lambda: self.plugin.list_resources(self.context),
+                        lambda: self.plugin.show_resource(self.context, 'a'),
+                        lambda: self.plugin.get_dependent_resources(
+                            self.context, Resource(PROJECT, PROJECT_ID, ''))):
+                raised = self.assertRaises(exception.ListProtectableResourceFailed, ask)
+                self.assertIn(VOLUME, raised.msg)
+
+    def test_volumes_of_a_project(self) -> None:
+        self._use(_volume('a'), _volume('b', 'error'))
+
+        self.assertEqual([Resource(VOLUME, 'a', 'data')], self.plugin.get_dependent_resources(
+            self.context, Resource(PROJECT, PROJECT_ID, 'demo')))
+        self.assertEqual((PROJECT,), self.plugin.get_parent_resource_types())
+
+    def test_volumes_of_another_project_are_not_told(self) -> None:
+        self._use(_volume('a'))
+
+        self.assertRaises(exception.ProtectableResourceNotFound,
+                          self.plugin.get_dependent_resources, self.context,
+                          Resource(PROJECT, 'other', ''))
