@@ -43,7 +43,9 @@ from karbor.resource import Resource
 from karbor.services.protection import bank_plugin, checkpoint, client_factory
 from karbor.services.protection.bank_plugins import file_system_bank_plugin
 from karbor.services.protection.protection_plugins.volume import (
+    cinder_items,
     cinder_requests,
+    cinder_snapshot_operations,
     cinder_snapshot_plugin,
     watcher,
 )
@@ -241,7 +243,7 @@ class SnapshotPluginTestCase(base.BaseTestCase):
         clock = Clock()
         for name, value in (('FIRST_PAUSE', 0.5), ('LONGEST_PAUSE', 15.0)):
             self.useFixture(fixtures.MockPatchObject(cinder_requests, name, value))
-        for module in (cinder_requests, cinder_snapshot_plugin):
+        for module in (cinder_requests, cinder_items, cinder_snapshot_operations):
             self.useFixture(fixtures.MockPatchObject(module, 'time', clock))
         return clock
 
@@ -825,8 +827,8 @@ class RestoreTest(SnapshotPluginTestCase):
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         volume = self.only(self.new_volumes())
         self.assertIn(f'the volume {volume["id"]} is still in status creating', reason)
-        self.assertIn(f'the volume {volume["id"]} is left in Cinder: Cinder answered 400',
-                      reason)
+        self.assertIn(f'it is left in Cinder: the volume {volume["id"]} cannot be deleted '
+                      f'while Cinder is working on it', reason)
         self.assertNothingTold()
 
     def test_volume_that_settles_too_late_is_removed(self) -> None:
@@ -844,22 +846,24 @@ class RestoreTest(SnapshotPluginTestCase):
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         volume = self.only(self.new_volumes())
         self.assertTrue(reason.endswith(
-            f'the volume {volume["id"]} is left in Cinder in status error_deleting'), reason)
+            f'it is left in Cinder: the volume {volume["id"]} is in status error_deleting '
+            f'after it was deleted'), reason)
 
     def test_volume_whose_removal_takes_too_long(self) -> None:
         self.timeouts['settle_timeout'] = 0.05
         self.cinder.settle_to.update(volume='error', deletion=None)
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         volume = self.only(self.new_volumes())
-        self.assertIn(f'the volume {volume["id"]} is left in Cinder', reason)
-        self.assertIn('still in status deleting', reason)
+        self.assertIn(f'it is left in Cinder: the volume {volume["id"]} is still in status '
+                      f'deleting', reason)
 
     def test_volume_without_its_metadata_is_not_said_to_be_removed(self) -> None:
         self.cinder.settle_to.update(volume='error', deletion='error_deleting')
         self.cinder.faults = [Fault('DELETE', '/volumes/', hook=lambda: self.only(
             self.new_volumes()).update(metadata={}))]
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
-        self.assertTrue(reason.endswith('is left in Cinder in status error_deleting'), reason)
+        self.assertIn('it is left in Cinder', reason)
+        self.assertIn('is in status error_deleting', reason)
 
     def test_volume_deleted_by_somebody_meanwhile(self) -> None:
         self.cinder.faults = [Fault('GET', '/volumes/detail', times=1, hook=lambda: (

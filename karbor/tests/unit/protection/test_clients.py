@@ -92,7 +92,7 @@ class ClientFactoryTest(ClientsTestCase):
         with mock.patch('karbor.services.protection.clients.cinder.create') as create:
             self.assertIs(create.return_value, self.create(extra=1))
             job = cinder_job.CinderJob(self.context, 1, 1)
-        self.assertIs(create.return_value.volume_snapshots, job.snapshots)
+        self.assertIs(create.return_value.volume_snapshots, job.snapshots({}).manager)
         self.assertEqual((self.context, self.conf), create.call_args_list[0].args)
         self.assertEqual({'extra': 1, 'privileged_user': False},
                          create.call_args_list[0].kwargs)
