@@ -12,6 +12,7 @@
 
 """Who asks: the context that the API makes and that hooks are given."""
 
+import copy
 from typing import Any
 
 from oslo_context import context
@@ -25,13 +26,27 @@ class RequestContext(context.RequestContext):
     :param service_catalog: entries of the token's catalog, used to find an endpoint when
         there is no keystoneauth session.
     :param auth_token_info: what Keystone said of the token.
+    :param read_deleted: of no effect; plugins written for Karbor may give it, and so for
+        ``remote_address``, ``timestamp`` and ``quota_class``.
     :param kwargs: anything oslo.context takes (``auth_token``, ``roles``, ``is_admin``,
         ``request_id``, ``project_name``, ``overwrite``, ...).
     """
 
     def __init__(self, user_id: str | None = None, project_id: str | None = None, *,
                  service_catalog: list[dict[str, Any]] | None = None,
-                 auth_token_info: dict[str, Any] | None = None, **kwargs: Any) -> None:
+                 auth_token_info: dict[str, Any] | None = None, read_deleted: str = 'no',
+                 remote_address: str | None = None, timestamp: Any = None,
+                 quota_class: str | None = None, **kwargs: Any) -> None:
         super().__init__(user_id=user_id, project_id=project_id, **kwargs)
         self.service_catalog = service_catalog or []
         self.auth_token_info = auth_token_info
+        self.read_deleted = read_deleted
+        self.remote_address = remote_address
+        self.timestamp = timestamp
+        self.quota_class = quota_class
+
+    def elevated(self) -> 'RequestContext':
+        """A copy that may do what an administrator may."""
+        context = copy.copy(self)
+        context.is_admin = True
+        return context

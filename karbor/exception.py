@@ -30,7 +30,8 @@
       ListProtectableResourceFailed        503
       BankError                            500
         BankUpdateObjectFailed, BankGetObjectFailed, BankDeleteObjectFailed,
-        BankListObjectsFailed, BankReadonlyViolation
+        BankListObjectsFailed, BankReadonlyViolation, AcquireLeaseFailed,
+        CreateContainerFailed, CreateBucketFailed
           BankObjectNotFound (is a BankGetObjectFailed)
 
 The names, keyword arguments and codes are those that plugins written for Karbor use
@@ -197,3 +198,15 @@ class BankListObjectsFailed(BankError):
 
 class BankReadonlyViolation(BankError):
     message = 'This part of the bank is read-only.'
+
+
+class AcquireLeaseFailed(BankError):
+    message = 'Getting the lease of the bank failed: %(reason)s'
+
+
+class CreateContainerFailed(BankError):
+    message = 'Making the container of the bank failed: %(reason)s'
+
+
+class CreateBucketFailed(BankError):
+    message = 'Making the bucket of the bank failed: %(reason)s'

@@ -58,12 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _configure(arguments.config_file)
         _serve(arguments)
-    except (clouds.CloudError, state_dir.StateDirectoryError, cfg.Error) as exc:
+    except (clouds.CloudError, state_dir.StateDirectoryError, migration.SchemaError, cfg.Error,
+            OSError) as exc:
         print(f'karbor-standalone: {exc}', file=sys.stderr)  # noqa: T201
-        return 1
-    except OSError as exc:
-        print(f'karbor-standalone: {arguments.host}:{arguments.port}: '  # noqa: T201
-              f'{exc.strerror or exc}', file=sys.stderr)
         return 1
     return 0
 

@@ -14,7 +14,7 @@
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup('cinder_client', title='Client of Cinder (block storage)')
+GROUP = 'cinder_client'
 
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt('service_type', default='block-storage',
@@ -38,9 +38,8 @@ OPTS: list[cfg.Opt] = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    conf.register_group(GROUP)
     conf.register_opts(OPTS, GROUP)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
-    return [(GROUP.name, OPTS)]
+    return [(GROUP, OPTS)]

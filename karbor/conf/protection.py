@@ -14,7 +14,7 @@
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup('protection', title='Protection service')
+GROUP = 'protection'
 
 OPTS: list[cfg.Opt] = [
     cfg.IntOpt('max_concurrent_jobs', default=4, min=1,
@@ -29,9 +29,8 @@ OPTS: list[cfg.Opt] = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    conf.register_group(GROUP)
     conf.register_opts(OPTS, GROUP)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
-    return [(GROUP.name, OPTS)]
+    return [(GROUP, OPTS)]

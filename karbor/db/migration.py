@@ -16,17 +16,28 @@ import pathlib
 
 import alembic.command
 import alembic.config
+import alembic.util
 
 from karbor.db import api
 
 _SCRIPTS = pathlib.Path(__file__).parent / 'migrations'
 
 
+class SchemaError(Exception):
+    """The database cannot be brought to the schema of this Karbor; the text says why."""
+
+
 def upgrade() -> None:
-    """Run the migrations that the open database has not seen."""
+    """Run the migrations that the open database has not seen.
+
+    :raises SchemaError: a newer Karbor made it.
+    """
     config = alembic.config.Config()
     config.set_main_option('script_location', str(_SCRIPTS))
     with api.engine().connect() as connection:
         config.attributes['connection'] = connection
-        alembic.command.upgrade(config, 'head')
+        try:
+            alembic.command.upgrade(config, 'head')
+        except alembic.util.CommandError as exc:
+            raise SchemaError(f'The database was made by a newer Karbor: {exc}') from exc
         connection.commit()

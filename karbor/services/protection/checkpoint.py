@@ -195,6 +195,7 @@ class CheckpointCollection:
 
     def create(self, checkpoint_id: str, plan: dict[str, Any], project_id: str,
                resource_graph: str, extra_info: str | None, created_at: datetime.datetime,
+               status: str = constants.CHECKPOINT_STATUS_PROTECTING,
                context: Context = None) -> Checkpoint:
         """A new checkpoint, written to the bank; again with the same id it is the same one.
 
@@ -206,7 +207,7 @@ class CheckpointCollection:
         checkpoint = Checkpoint(self._section(checkpoint_id), {
             'version': Checkpoint.VERSION,
             'id': checkpoint_id,
-            'status': constants.CHECKPOINT_STATUS_PROTECTING,
+            'status': status,
             'owner_id': self._bank.get_owner_id(),
             'provider_id': plan['provider_id'],
             'project_id': project_id,

@@ -17,7 +17,6 @@ is left out. The row is marked as done last, in one transaction with the status 
 job is about.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -29,27 +28,13 @@ from karbor import db, exception
 from karbor.common import constants
 from karbor.db import checkpoints, models, uses
 from karbor.db import jobs as job_rows
-from karbor.resource import Resource
 from karbor.services.protection import checkpoint as bank_checkpoint
-from karbor.services.protection import graph, parameters, protection_plugin, records, walker
+from karbor.services.protection import graph, hooks, records
 from karbor.services.protection import provider as providers
 
 LOG = logging.getLogger(__name__)
 
 ContextOf = Callable[[models.Job], karbor_context.RequestContext]
-Failures = dict[Resource, str]
-
-
-@dataclasses.dataclass
-class _Walk:
-    """What one walk over the graph needs to know."""
-
-    job: models.Job
-    context: karbor_context.RequestContext
-    checkpoint: bank_checkpoint.Checkpoint
-    operations: dict[Resource, protection_plugin.Operation]
-    values: dict[Resource, parameters.Values]
-    keywords: dict[str, Any]
 
 
 class JobRunner:
@@ -80,72 +65,19 @@ class JobRunner:
             return
         LOG.info('Job %s: %s of %s begins (attempt %d)', job.id, job.kind, job.subject_id,
                  job.attempts)
+        failures: hooks.Failures = {}
+        state, reason = job_rows.DONE, None
         try:
-            self._kinds[job.kind](job)
+            row = self._checkpoint_row(job)
+            failures = self._kinds[job.kind](job, row, self._registry.get(row.provider_id))
+            reason = _summary(failures, row.resources_total)
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
             LOG.exception('Job %s: %s of %s failed', job.id, job.kind, job.subject_id)
-            reason = _reason(exc) if isinstance(exc, exception.KarborException) else (
+            state = job_rows.FAILED
+            reason = hooks.reason_of(exc) if isinstance(exc, exception.KarborException) else (
                 f'an unexpected {type(exc).__name__} happened; see the log for job {job.id}')
-            self._finish(job, job_rows.FAILED, reason)
-
-    def _protect(self, job: models.Job) -> None:
-        row = self._checkpoint_row(job)
-        provider = self._registry.get(row.provider_id)
-        checkpoint = provider.checkpoints.create(
-            row.id, row.protection_plan, row.project_id, row.resource_graph,
-            records.as_json_text(row.extra_info), row.created_at)
-        failures = self._walk(job, provider, checkpoint, row, 'options',
-                              row.protection_plan['parameters'], {})
-        checkpoint.status = (constants.CHECKPOINT_STATUS_ERROR if failures
-                             else constants.CHECKPOINT_STATUS_AVAILABLE)
-        checkpoint.commit()
-        self._finish(job, job_rows.DONE, _summary(failures, row.resources_total))
-
-    def _delete(self, job: models.Job) -> None:
-        row = self._checkpoint_row(job)
-        provider = self._registry.get(row.provider_id)
-        # Written again if need be: a break after the purge must not keep the rest undone.
-        checkpoint = provider.checkpoints.create(
-            row.id, row.protection_plan, row.project_id, row.resource_graph,
-            records.as_json_text(row.extra_info), row.created_at)
-        checkpoint.status = constants.CHECKPOINT_STATUS_DELETING
-        checkpoint.commit()
-        failures = self._walk(job, provider, checkpoint, row, None, {}, {})
-        if failures:
-            checkpoint.status = constants.CHECKPOINT_STATUS_ERROR_DELETING
-            checkpoint.commit()
-        else:
-            checkpoint.delete()
-            try:
-                checkpoint.purge()
-            except RuntimeError as exc:
-                # A plugin has left objects that it will never ask for again; by contract
-                # that is its own business, and no reason to keep the checkpoint for ever.
-                LOG.warning('Job %s: %s', job.id, exc)
-        self._finish(job, job_rows.DONE, _summary(failures, row.resources_total))
-
-    def _restore(self, job: models.Job) -> None:
-        self._use(job, models.Restore, 'restore')
-
-    def _verify(self, job: models.Job) -> None:
-        self._use(job, models.Verification, 'verify')
-
-    def _use(self, job: models.Job, model: Any, keyword: str) -> None:
-        """A restore or a verification: both leave the checkpoint as it is."""
-        with db.reader() as session:
-            use = uses.get(session, model, job.project_id, job.subject_id)
-        row = self._checkpoint_row(job)
-        provider = self._registry.get(row.provider_id)
-        record = records.UseRecord({
-            column.key: getattr(use, column.key) for column in model.__table__.columns})
-        failures = self._walk(
-            job, provider, provider.checkpoints.get(row.id), row, keyword, use.parameters,
-            {keyword: record, 'new_resources': {}})
-        for resource, reason in failures.items():
-            record.update_resource_status(resource.type, resource.id,
-                                          constants.RESOURCE_STATUS_ERROR, reason)
-        self._finish(job, job_rows.DONE, _summary(failures, row.resources_total))
+        _finish(job, state, reason, failures)
 
     def _checkpoint_row(self, job: models.Job) -> models.Checkpoint:
         with db.reader() as session:
@@ -154,130 +86,115 @@ class JobRunner:
             raise exception.CheckpointNotFound(checkpoint_id=job.checkpoint_id)
         return row
 
-    def _walk(self, job: models.Job, provider: providers.Provider,
-              checkpoint: bank_checkpoint.Checkpoint, row: models.Checkpoint,
-              schema_kind: str | None, request_parameters: parameters.Parameters,
-              keywords: dict[str, Any]) -> Failures:
-        """Run the hooks of every resource that no earlier attempt has done.
-
-        :returns: the resources that failed, with the reasons.
-        """
-        roots = graph.deserialize(row.resource_graph)
-        resources = [node.value for node in graph.walk_nodes(roots)]
-        provider.check_types(resource.type for resource in resources)
-        schema_of = provider.schema_of(schema_kind) if schema_kind else lambda _: None
-        done = self._done_before(job, keywords.get('new_resources', {}))
-        plugins = provider.new_plugins()
-        walk = _Walk(
-            job, self._context_of(job), checkpoint,
-            {resource: _operation(plugins[resource.type], job.kind, resource)
-             for resource in resources if resource.key not in done},
-            {resource: parameters.complete(parameters.merged(request_parameters, resource),
-                                           schema_of(resource.type), resource.key)
-             for resource in resources},
-            {**keywords, 'operation_log': records.OperationLogRecord(
-                operation_type=job.kind, checkpoint_id=row.id)})
-        return self._run_hooks(walk, roots)
-
-    @staticmethod
-    def _done_before(job: models.Job, new_resources: dict[str, str]) -> set[str]:
-        """Keys of the resources that earlier attempts have done."""
-        if job.attempts == 1:
-            return set()
-        with db.reader() as session:
-            rows = [row for row in job_rows.resources(session, job.id) if row.is_done]
-        new_resources.update({row.resource_id: row.new_resource_id for row in rows
-                              if row.new_resource_id})
-        return {f'{row.resource_type}#{row.resource_id}' for row in rows}
-
-    def _run_hooks(self, walk: _Walk, roots: list[graph.GraphNode]) -> Failures:
-        failures: Failures = {}
-        new_resources = walk.keywords.get('new_resources', {})
-
-        def run_hook(resource: Resource, hook: str) -> None:
-            operation = walk.operations.get(resource)
-            method = getattr(operation, hook, None)
-            if method is not None:
-                # By name, as the contract has it: a plugin may order them as it likes.
-                method(checkpoint=walk.checkpoint, resource=resource, context=walk.context,
-                       parameters=walk.values[resource], **walk.keywords)
-
-        def finished(resource: Resource, error: Exception | None) -> None:
-            if resource not in walk.operations:
-                return
-            if error is not None:
-                failures[resource] = _reason(error)
-                LOG.error('Job %s: %s: %s', walk.job.id, resource.key, failures[resource],
-                          exc_info=None if isinstance(error, exception.ResourceFailed)
-                          else error)
-            with db.writer() as session:
-                job_rows.record_resource(
-                    session, walk.job.id, resource.type, resource.id, error is None,
-                    failures.get(resource), new_resources.get(resource.id))
-
-        walker.walk(roots, run_hook, finished, self._max_workers)
+    def _protect(self, job: models.Job, row: models.Checkpoint,
+                 provider: providers.Provider) -> hooks.Failures:
+        checkpoint = _write_to_bank(row, provider)
+        failures = self._run_hooks(job, row, hooks.JobHooks(
+            job, self._context_of(job), provider, checkpoint, 'options',
+            row.protection_plan['parameters'], {}))
+        checkpoint.status = (constants.CHECKPOINT_STATUS_ERROR if failures
+                             else constants.CHECKPOINT_STATUS_AVAILABLE)
+        checkpoint.commit()
         return failures
 
-    @staticmethod
-    def _finish(job: models.Job, state: str, reason: str | None) -> None:
-        """Write the end of the job and of what it is about, together."""
-        with db.writer() as session:
-            _END_OF_SUBJECT[job.kind](session, job, reason)
-            job_rows.finish(session, job.id, state, reason)
-        LOG.info('Job %s: %s of %s is %s%s', job.id, job.kind, job.subject_id, state,
-                 f': {reason}' if reason else '')
+    def _delete(self, job: models.Job, row: models.Checkpoint,
+                provider: providers.Provider) -> hooks.Failures:
+        # Written again if need be: a break after the purge must not keep the rest undone.
+        checkpoint = _write_to_bank(row, provider)
+        failures = self._run_hooks(job, row, hooks.JobHooks(
+            job, self._context_of(job), provider, checkpoint, None, {}, {}))
+        if failures:
+            checkpoint.status = constants.CHECKPOINT_STATUS_ERROR_DELETING
+            checkpoint.commit()
+            return failures
+        checkpoint.delete()
+        try:
+            checkpoint.purge()
+        except RuntimeError as exc:
+            # A plugin has left objects that it will never ask for again; by contract
+            # that is its own business, and no reason to keep the checkpoint for ever.
+            LOG.warning('Job %s: %s', job.id, exc)
+        return failures
+
+    def _restore(self, job: models.Job, row: models.Checkpoint,
+                 provider: providers.Provider) -> hooks.Failures:
+        return self._use(job, row, provider, models.Restore, 'restore')
+
+    def _verify(self, job: models.Job, row: models.Checkpoint,
+                provider: providers.Provider) -> hooks.Failures:
+        return self._use(job, row, provider, models.Verification, 'verify')
+
+    def _use(self, job: models.Job, row: models.Checkpoint, provider: providers.Provider,
+             model: Any, keyword: str) -> hooks.Failures:
+        """A restore or a verification: both leave the checkpoint as it is."""
+        with db.reader() as session:
+            use = uses.get(session, model, job.project_id, job.subject_id)
+        record = records.UseRecord({
+            column.key: getattr(use, column.key) for column in model.__table__.columns})
+        return self._run_hooks(job, row, hooks.JobHooks(
+            job, self._context_of(job), provider, provider.checkpoints.get(row.id), keyword,
+            use.parameters, {keyword: record, 'new_resources': {}}))
+
+    def _run_hooks(self, job: models.Job, row: models.Checkpoint,
+                   job_hooks: hooks.JobHooks) -> hooks.Failures:
+        return job_hooks.run(graph.deserialize(row.resource_graph), self._max_workers)
 
 
-def _end_protect(session: orm.Session, job: models.Job, reason: str | None) -> None:
-    checkpoints.set_status(
-        session, job.subject_id, constants.CHECKPOINT_STATUS_ERROR if reason
-        else constants.CHECKPOINT_STATUS_AVAILABLE, reason)
+def _write_to_bank(row: models.Checkpoint,
+                   provider: providers.Provider) -> bank_checkpoint.Checkpoint:
+    """The checkpoint in its bank, as its row has it."""
+    return provider.checkpoints.create(
+        row.id, row.protection_plan, row.project_id, row.resource_graph,
+        records.as_json_text(row.extra_info), row.created_at, row.status)
 
 
-def _end_delete(session: orm.Session, job: models.Job, reason: str | None) -> None:
-    checkpoints.set_status(
-        session, job.subject_id, constants.CHECKPOINT_STATUS_ERROR_DELETING if reason
-        else constants.CHECKPOINT_STATUS_DELETED, reason)
-
-
-def _end_use(model: Any) -> Callable[[orm.Session, models.Job, str | None], None]:
-    def end(session: orm.Session, job: models.Job, reason: str | None) -> None:
-        uses.set_status(session, model, job.subject_id,
-                        constants.OPERATION_STATUS_FAIL if reason
-                        else constants.OPERATION_STATUS_SUCCESS, reason)
-    return end
-
-
-_END_OF_SUBJECT: dict[str, Callable[[orm.Session, models.Job, str | None], None]] = {
-    constants.OPERATION_PROTECT: _end_protect,
-    constants.OPERATION_DELETE: _end_delete,
-    constants.OPERATION_RESTORE: _end_use(models.Restore),
-    constants.OPERATION_VERIFY: _end_use(models.Verification),
-}
-
-
-def _operation(plugin: protection_plugin.ProtectionPlugin, kind: str,
-               resource: Resource) -> protection_plugin.Operation:
-    try:
-        return getattr(plugin, f'get_{kind}_operation')(resource)
-    except NotImplementedError:
-        raise exception.InvalidInput(
-            reason=f'The plugin of {resource.type} has no {kind} operation.') from None
-
-
-def _reason(error: Exception) -> str:
-    """What to tell of an error; never empty, since no reason means that all is well."""
-    if isinstance(error, exception.ResourceFailed) and error.kwargs.get('reason'):
-        return str(error.kwargs['reason'])
-    if isinstance(error, exception.KarborException):
-        return error.msg or type(error).__name__
-    return f'{type(error).__name__}: {error}'
-
-
-def _summary(failures: Failures, total: int) -> str | None:
+def _summary(failures: hooks.Failures, total: int) -> str | None:
     """One line about all failures; None when there is none."""
     if not failures:
         return None
     resource, reason = next(iter(failures.items()))
     more = f'; and {len(failures) - 1} more' if len(failures) > 1 else ''
     return f'{len(failures)} of {total} resources failed: {resource.key}: {reason}{more}'
+
+
+def _finish(job: models.Job, state: str, reason: str | None,
+            failures: hooks.Failures) -> None:
+    """Write the end of the job and of what it is about, together."""
+    with db.writer() as session:
+        _END_OF_SUBJECT[job.kind](session, job, reason, failures)
+        job_rows.finish(session, job.id, state, reason)
+    LOG.info('Job %s: %s of %s is %s%s', job.id, job.kind, job.subject_id, state,
+             f': {reason}' if reason else '')
+
+
+EndOfSubject = Callable[[orm.Session, models.Job, str | None, hooks.Failures], None]
+
+
+def _end_of_checkpoint(good_status: str, bad_status: str) -> EndOfSubject:
+    def end(session: orm.Session, job: models.Job, reason: str | None,
+            _failures: hooks.Failures) -> None:
+        checkpoints.set_status(session, job.subject_id, bad_status if reason else good_status,
+                               reason)
+    return end
+
+
+def _end_of_use(model: Any) -> EndOfSubject:
+    def end(session: orm.Session, job: models.Job, reason: str | None,
+            failures: hooks.Failures) -> None:
+        for resource, fault in failures.items():
+            uses.record_result(session, job.subject_id, resource.type, resource.id,
+                               constants.RESOURCE_STATUS_ERROR, fault)
+        uses.set_status(session, model, job.subject_id,
+                        constants.OPERATION_STATUS_FAIL if reason
+                        else constants.OPERATION_STATUS_SUCCESS, reason)
+    return end
+
+
+_END_OF_SUBJECT: dict[str, EndOfSubject] = {
+    constants.OPERATION_PROTECT: _end_of_checkpoint(
+        constants.CHECKPOINT_STATUS_AVAILABLE, constants.CHECKPOINT_STATUS_ERROR),
+    constants.OPERATION_DELETE: _end_of_checkpoint(
+        constants.CHECKPOINT_STATUS_DELETED, constants.CHECKPOINT_STATUS_ERROR_DELETING),
+    constants.OPERATION_RESTORE: _end_of_use(models.Restore),
+    constants.OPERATION_VERIFY: _end_of_use(models.Verification),
+}

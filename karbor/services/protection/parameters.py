@@ -18,6 +18,7 @@ section A.15). Clients send text, which is coerced to what the plugin's schema a
 """
 
 import math
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -84,13 +85,23 @@ def _check_entry(key: str, values: Values, schema_of: SchemaOf) -> Values:
     schema = schema_of(resource_type)
     if schema is None and resource_type not in constants.RESOURCE_TYPES:
         raise exception.InvalidInput(reason=f'{resource_type!r} is no known resource type.')
-    if hash_sign and not uuidutils.is_uuid_like(resource_id):
-        raise exception.InvalidInput(reason=f'In {key!r}, {resource_id!r} is not a UUID.')
+    if hash_sign:
+        _check_id(resource_type, resource_id, key)
     if not schema:
         return dict(values)
     coerced = _coerced(values, schema, key)
     _validate(coerced, {**schema, 'required': []}, key)
     return coerced
+
+
+def _check_id(resource_type: str, resource_id: str, key: str) -> None:
+    """Refuse an id that is written otherwise than resources have it, and so fits none."""
+    if not uuidutils.is_uuid_like(resource_id):
+        raise exception.InvalidInput(reason=f'In {key!r}, {resource_id!r} is not a UUID.')
+    written = uuid.UUID(resource_id)
+    usual = written.hex if resource_type == constants.PROJECT_RESOURCE_TYPE else str(written)
+    if resource_id != usual:
+        raise exception.InvalidInput(reason=f'In {key!r}, the id is to be written {usual}.')
 
 
 def _coerced(values: Values, schema: Schema, where: str) -> Values:

@@ -80,7 +80,8 @@ class Protectables:
             would silently leave resources unprotected.
         """
         return [child for name in self.dependent_types(resource.type)
-                for child in self._plugins[name].get_dependent_resources(context, resource)]
+                for child in
+                self._plugins[name].get_dependent_resources(context, resource) or ()]
 
     def graph(self, context: karbor_context.RequestContext,
               resources: Iterable[Resource]) -> list[graph.GraphNode]:

@@ -18,6 +18,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import jsonschema
 import stevedore.exception
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -118,6 +119,9 @@ def load(path: pathlib.Path) -> Provider | None:
             'saved_info': _schemas(plugin_classes, 'get_saved_info_schema'),
             'verify': _verify_schemas(plugin_classes),
         })
+    for schemas in provider.schemas.values():
+        for schema in schemas.values():
+            jsonschema.Draft202012Validator.check_schema(schema)
     # Jobs make their own plugins; this shows now, not in a job at night, whether they can.
     provider.new_plugins()
     _check_options(config)
@@ -186,6 +190,9 @@ class ProviderRegistry:
                           self.failures[path.name])
                 continue
             if provider is not None:
+                if provider.id in self._providers:
+                    LOG.warning('The provider file %s takes the place of an earlier one with '
+                                'the id %s', path, provider.id)
                 self._providers[provider.id] = provider
         if not self._providers:
             LOG.warning('There is no enabled provider in %s', folder)

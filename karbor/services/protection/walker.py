@@ -69,7 +69,8 @@ def walk(roots: Iterable[graph.GraphNode], run_hook: Callable[[Resource, str], N
             if isinstance(error, Exception):
                 failed.add(resource)
                 finished(resource, error)
-            elif error:
+            elif error is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise error
             elif hook == constants.HOOK_COMPLETE:
                 finished(resource, None)

@@ -28,6 +28,7 @@ from oslotest import base
 
 from karbor.cmd import standalone
 from karbor.common import clouds, state_dir
+from karbor.db import migration
 from karbor.tests import base as karbor_base
 from karbor.tests.unit import test_clouds
 from karbor.tests.unit.test_clouds import PROJECT_ID
@@ -156,8 +157,12 @@ class FailedStartTest(karbor_base.TestCase):
 
     def test_a_port_that_is_taken(self) -> None:
         error = OSError(98, 'Address already in use')
-        self.assertEqual('karbor-standalone: h:7: Address already in use\n',
+        self.assertEqual('karbor-standalone: [Errno 98] Address already in use\n',
                          self.fails(error, '--host', 'h', '--port', '7'))
+
+    def test_a_database_of_a_newer_karbor(self) -> None:
+        error = migration.SchemaError('The database was made by a newer Karbor')
+        self.assertIn('newer Karbor', self.fails(error))
 
     def test_a_fault_of_the_program_is_not_hidden(self) -> None:
         with mock.patch.object(standalone, '_serve', side_effect=RuntimeError):

@@ -31,7 +31,8 @@ from karbor.services.protection import bank_plugin
 
 OPTS = [
     cfg.StrOpt('file_system_bank_path',
-               help='Folder of the bank. It is made, for its owner only, when it is missing.'),
+               help='Folder of the bank. It is made when it is missing; what is below can be '
+                    'read by its owner only.'),
     cfg.StrOpt('bank_object_container', default='karbor',
                help='Folder below it that holds the objects.'),
 ]

@@ -115,7 +115,11 @@ def restore_image_from_bank(glance_client: Any, bank_section: bank_plugin.BankSe
         name=restore_name, disk_format=image['disk_format'],
         container_format=image['container_format'])
     digest = hashlib.md5(usedforsecurity=False)  # Glance's own `checksum` is an MD5
-    glance_client.images.upload(made.id, _Digesting(bank_section, keys, digest))
+    try:
+        glance_client.images.upload(made.id, _Digesting(bank_section, keys, digest))
+    except Exception:
+        glance_client.images.delete(made.id)
+        raise
     if digest.hexdigest() != image['checksum']:
         glance_client.images.delete(made.id)
         raise _image_failed(restore_name, 'the checksum of the bytes is not the one saved')

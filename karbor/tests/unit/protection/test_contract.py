@@ -470,6 +470,15 @@ class FailureTest(ContractTestCase):
         self.assertEqual([], contract_plugins.JOURNAL)
 
 
+class ExitTest(ContractTestCase):
+
+    def test_a_hook_that_exits_fails_its_resource_only(self) -> None:
+        contract_plugins.FAULTS['protect', VOLUMES[0].id, 'on_main'] = SystemExit(3)
+        checkpoint = self.run_protect()
+        self.assertEqual('error', checkpoint.status)
+        self.assertEqual([VOLUMES[0].key], list(self.manager.failures(checkpoint.id)))
+
+
 class OddPluginTest(ContractTestCase):
 
     def test_a_plugin_without_verify(self) -> None:

@@ -195,6 +195,21 @@ class BreakTest(JobsTestCase):
         self.assertEqual('done', self.row(job_id).state)
         self.assertEqual({}, self.manager.failures(self.row(job_id).subject_id))
 
+    def test_a_failure_before_the_break_is_forgotten(self) -> None:
+        restore_id, job_id = self.post_any('restore')
+        contract_plugins.FAULTS['restore', VOLUMES[1].id, 'on_main'] = ValueError('no')
+        with mock.patch.object(job_rows, 'finish', side_effect=Killed):
+            self.assertRaises(Killed, self.runner.run, job_id)
+        contract_plugins.FAULTS.clear()
+        self.start_again()
+
+        self.runner.run(job_id)
+
+        self.assertEqual('success', self.subject('restore', restore_id).status)
+        self.assertEqual([], [item.reason for item in
+                              self.manager.results([restore_id]).get(restore_id, [])
+                              if item.status == 'error'])
+
     def test_a_delete_whose_end_was_not_written(self) -> None:
         checkpoint_id, job_id = self.post_any('delete')
         with mock.patch.object(job_rows, 'finish', side_effect=Killed):

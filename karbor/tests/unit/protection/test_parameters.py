@@ -230,6 +230,10 @@ class CheckTest(base.BaseTestCase):
                       self._refused({f'{VOLUME_TYPE}#not-a-uuid': {}}))
         self.assertIn('is not a UUID', self._refused({f'{VOLUME_TYPE}#{VOLUME_ID}#a': {}}))
         self.assertIn('is not a UUID', self._refused({f'{VOLUME_TYPE}#': {}}))
+        # Written otherwise than resources have their ids, it would hold for none of them.
+        for other in (VOLUME_ID.upper(), VOLUME_ID.replace('-', '')):
+            self.assertIn(f'is to be written {VOLUME_ID}',
+                          self._refused({f'{VOLUME_TYPE}#{other}': {}}))
         self.assertIn("'OS::No::Such' is no known resource type",
                       self._refused({'OS::No::Such': {}}))
         self.assertIn('is no known resource type', self._refused({'': {}}))

@@ -84,6 +84,13 @@ class BrokenVerifySchema(Plain):
         raise LookupError('verify schema away')
 
 
+class NoSchema(Plain):
+
+    @classmethod
+    def get_options_schema(cls, resource_type: str) -> dict[str, Any]:
+        return {'properties': {'force': {'type': 'strng'}}}
+
+
 class NoRestoreSchema(protection_plugin.ProtectionPlugin):
 
     @classmethod
@@ -280,6 +287,7 @@ class RegistryTest(ProviderTestCase):
             ({'plugins': (f'{HERE}.BrokenSchema',)}, 'LookupError: schema away'),
             ({'plugins': (f'{HERE}.BrokenVerifySchema',)}, 'LookupError: verify schema away'),
             ({'plugins': (f'{HERE}.NoRestoreSchema',)}, 'NotImplementedError'),
+            ({'plugins': (f'{HERE}.NoSchema',)}, "'strng' is not valid"),
             ({'plugins': (f'{HERE}.BrokenConstructor',)}, 'LookupError: constructor broken'),
             ({'more': '[plain_plugin]\npoll_interval = often'}, 'often'),
             ({'plugins': ('karbor-volume-snapshot-plugin',),
