@@ -12,7 +12,7 @@
 
 """Counts the requests to a real Cinder that protecting, restoring and deleting cost.
 
-Run it by ``tools/bench``. It prints, for each number of volumes, how many requests of each
+Run it by ``tools/bench requests``. It prints, for each number of volumes, how many requests of each
 kind Karbor sent, how many that is a volume, and how many volumes a second were done.
 """
 
