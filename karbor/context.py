@@ -26,18 +26,27 @@ class RequestContext(context.RequestContext):
     :param service_catalog: entries of the token's catalog, used to find an endpoint when
         there is no keystoneauth session.
     :param auth_token_info: what Keystone said of the token.
-    :param read_deleted: of no effect; plugins written for Karbor may give it, and so for
-        ``remote_address``, ``timestamp`` and ``quota_class``.
-    :param kwargs: anything oslo.context takes (``auth_token``, ``roles``, ``is_admin``,
-        ``request_id``, ``project_name``, ``overwrite``, ...).
+    :param kwargs: anything else that oslo.context takes.
+
+    The order of the arguments is that of the Karbor contract, section B.10; ``read_deleted``,
+    ``remote_address``, ``timestamp`` and ``quota_class`` are kept and have no effect.
     """
 
-    def __init__(self, user_id: str | None = None, project_id: str | None = None, *,
-                 service_catalog: list[dict[str, Any]] | None = None,
-                 auth_token_info: dict[str, Any] | None = None, read_deleted: str = 'no',
+    def __init__(self, user_id: str | None = None, project_id: str | None = None,
+                 is_admin: bool | None = None, read_deleted: str = 'no',
+                 roles: list[str] | None = None, project_name: str | None = None,
                  remote_address: str | None = None, timestamp: Any = None,
-                 quota_class: str | None = None, **kwargs: Any) -> None:
-        super().__init__(user_id=user_id, project_id=project_id, **kwargs)
+                 request_id: str | None = None, auth_token: str | None = None,
+                 overwrite: bool = True, quota_class: str | None = None,
+                 service_catalog: list[dict[str, Any]] | None = None,
+                 domain: str | None = None, user_domain: str | None = None,
+                 project_domain: str | None = None,
+                 auth_token_info: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(
+            user_id=user_id, project_id=project_id, is_admin=bool(is_admin), roles=roles,
+            project_name=project_name, request_id=request_id, auth_token=auth_token,
+            overwrite=overwrite, domain_id=domain, user_domain_id=user_domain,
+            project_domain_id=project_domain, **kwargs)
         self.service_catalog = service_catalog or []
         self.auth_token_info = auth_token_info
         self.read_deleted = read_deleted

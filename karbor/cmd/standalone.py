@@ -130,13 +130,14 @@ def _serve(arguments: argparse.Namespace) -> None:
         app.create_app(services, middleware.TokenAuth(
             token, cloud.user_id, cloud.project_id, cloud.project_name)),
         numthreads=_API_THREADS, server_name='karbor')
+    stop = _stop_on_signals()
     server.prepare()
     url = _url(arguments.host, server.bind_addr[1])
     state.write_openrc(url, cloud.project_id, token)
     _take_up_jobs(board)
     _warn_of_open_address(arguments.host)
     LOG.info('The API is at %s/v1/%s; to use it: . %s', url, cloud.project_id, state.openrc)
-    _run_until_signal(server, board)
+    _run_until(stop, server, board)
 
 
 def _use_cloud(cloud: clouds.Cloud) -> None:
@@ -184,12 +185,26 @@ def _warn_of_open_address(host: str) -> None:
                     host)
 
 
-def _run_until_signal(server: wsgi.Server, board: jobboard.InProcessBoard) -> None:
+def _stop_on_signals() -> threading.Event:
     stop = threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stop.set())
-    threading.Thread(target=server.serve, name='api', daemon=True).start()
+    return stop
+
+
+def _run_until(stop: threading.Event, server: wsgi.Server,
+               board: jobboard.InProcessBoard) -> None:
+    """Serve until the event is set; an API that ends by itself is a failure."""
+    def serve() -> None:
+        try:
+            server.serve()
+        finally:
+            stop.set()
+
+    api = threading.Thread(target=serve, name='api', daemon=True)
+    api.start()
     stop.wait()
+    exit_code = 0 if api.is_alive() else 1
     LOG.info('Stopping')
     server.stop()
     left = board.stop(CONF.protection.shutdown_grace)
@@ -199,7 +214,7 @@ def _run_until_signal(server: wsgi.Server, board: jobboard.InProcessBoard) -> No
     # is one that it can be taken up from, so nothing is lost by leaving now.
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(exit_code)
 
 
 if __name__ == '__main__':

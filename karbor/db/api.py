@@ -22,11 +22,13 @@ that what belongs together is written together::
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 from oslo_config import cfg
+from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exc
 from oslo_db import options
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import event, orm
@@ -89,6 +91,16 @@ def _marked(*, is_reading: bool) -> Iterator[None]:
         yield
     finally:
         _is_reading.reset(token)
+
+
+def until_it_works(write: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates what must not be lost because the database is away: tries for minutes.
+
+    What it decorates is a whole transaction, or several that may be repeated.
+    """
+    return oslo_db_api.wrap_db_retry(
+        max_retries=20, retry_interval=0.5, max_retry_interval=30, inc_retry_interval=True,
+        exception_checker=lambda error: isinstance(error, db_exc.DBError))(write)
 
 
 def _prepare_sqlite(made: sa.Engine) -> None:

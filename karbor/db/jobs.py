@@ -50,6 +50,14 @@ def claim(session: orm.Session, job_id: str) -> models.Job | None:
     return session.get(models.Job, job_id) if taken.rowcount else None  # type: ignore[attr-defined]
 
 
+def provider_id(session: orm.Session, job_id: str) -> str | None:
+    """The provider of the checkpoint that a job is about."""
+    return session.scalar(
+        sa.select(models.Checkpoint.provider_id)
+        .join(models.Job, models.Job.checkpoint_id == models.Checkpoint.id)
+        .where(models.Job.id == job_id))
+
+
 def finish(session: orm.Session, job_id: str, state: str, error: str | None = None) -> None:
     session.execute(sa.update(models.Job).where(models.Job.id == job_id).values(
         state=state, error=error))

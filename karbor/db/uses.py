@@ -19,7 +19,9 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor import exception
+from karbor.common import constants
 from karbor.db import models, paging
+from karbor.resource import Resource
 
 Use = TypeVar('Use', models.Restore, models.Verification)
 
@@ -64,6 +66,21 @@ def record_result(session: orm.Session, subject_id: str, resource_type: str, res
     session.merge(models.ResourceResult(
         subject_id=subject_id, resource_type=resource_type, resource_id=resource_id,
         status=status, reason=reason))
+
+
+def record_failures(session: orm.Session, subject_id: str,
+                    failures: Mapping[Resource, str]) -> None:
+    """Write that some resources failed, and why."""
+    known = {(row.resource_type, row.resource_id): row for row in session.scalars(
+        sa.select(models.ResourceResult).where(
+            models.ResourceResult.subject_id == subject_id))}
+    for resource, reason in failures.items():
+        row = known.get((resource.type, resource.id))
+        if row is None:
+            row = models.ResourceResult(subject_id=subject_id, resource_type=resource.type,
+                                        resource_id=resource.id)
+            session.add(row)
+        row.status, row.reason = constants.RESOURCE_STATUS_ERROR, reason
 
 
 def results(session: orm.Session,

@@ -64,7 +64,8 @@ class Fault:
     :param method: regular expression of the whole method.
     :param path: regular expression to be found in the path, which is without version,
         project id and query: ``/snapshots``, ``/snapshots/detail``, ``/snapshots/<id>``.
-    :param status: the answer instead of Cinder's; None leaves Cinder's.
+    :param status: the answer instead of Cinder's; None leaves Cinder's, 200 is a page of
+        HTML.
     :param headers: headers of that answer, for example Retry-After.
     :param reset: 'before' or 'after' Cinder has done what was asked for.
     :param times: how often it happens; None is always.
@@ -134,6 +135,8 @@ class FakeCinder:
         self.faults: list[Fault] = []
         self.requests: collections.Counter[tuple[str, str]] = collections.Counter()
         self.osapi_max_limit = 1000
+        #: False is a Cinder before microversion 3.22: the filter is dropped in silence.
+        self.knows_metadata_filter = True
         #: False is a database that keeps whole seconds only (MariaDB's DATETIME), so that
         #: a list shows another created_at than the answer to POST did.
         self.keeps_microseconds = True
@@ -188,6 +191,8 @@ class FakeCinder:
             fault.hook()
         if fault.reset == 'before':
             raise ConnectionResetError('reset by a fault')
+        if fault.status == 200:
+            return 200, {'Content-Type': 'text/html'}, b'<html>of a proxy</html>'
         if fault.status is not None and not fault.done:
             return _error(fault.status, 'made up by a fault', fault.headers)
         answer = self._answer(method, parts, project_id, query, body)
@@ -322,7 +327,8 @@ class FakeCinder:
     def _page(self, collection: str, options: Mapping[str, str], limit: int) -> list[Item]:
         """The next items, looked at: what is gone by this look is not shown any more."""
         items = self._items(collection)
-        wanted = _filter(options)
+        wanted = _filter(options if self.knows_metadata_filter else {
+            name: value for name, value in options.items() if name != 'metadata'})
         key, descending = self._order(options)
         if 'marker' in options:
             begin = key(self._find(collection, options['marker']))

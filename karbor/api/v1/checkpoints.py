@@ -13,8 +13,6 @@
 """``/providers/{provider_id}/checkpoints``"""
 
 import datetime
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import falcon
@@ -34,10 +32,7 @@ def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str,
         'project_id': checkpoint.project_id,
         'status': checkpoint.status,
         'status_reason': checkpoint.status_reason,
-        'protection_plan': {
-            **checkpoint.protection_plan,
-            'resources': [_plan_resource(item)
-                          for item in checkpoint.protection_plan['resources']]},
+        'protection_plan': checkpoint.protection_plan,
         'resource_graph': checkpoint.resource_graph,
         'resources_total': checkpoint.resources_total,
         'resources_done': progress.done,
@@ -45,12 +40,6 @@ def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str,
         'created_at': checkpoint.created_at.strftime('%Y-%m-%d'),
         'extra_info': records.as_json_text(checkpoint.extra_info),
     }
-
-
-def _plan_resource(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Unlike in a plan, ``extra_info`` is JSON text here (Karbor contract, section A.8)."""
-    extra_info = fields.get('extra_info')
-    return {**fields, 'extra_info': None if extra_info is None else json.dumps(extra_info)}
 
 
 class Checkpoints:

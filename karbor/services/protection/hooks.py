@@ -13,6 +13,8 @@
 """Runs the plugins' hooks of one job, on the resources that no earlier attempt has done."""
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from oslo_log import log as logging
@@ -71,7 +73,7 @@ class JobHooks:
             try:
                 # By name, as the contract has it: a plugin may order them as it likes.
                 method(checkpoint=self.checkpoint, resource=resource, context=self.context,
-                       parameters=values[resource], **self.keywords)
+                       parameters=values[resource], **_accepted(method, self.keywords))
             except SystemExit as exc:  # it would end the worker, not the plugin
                 raise RuntimeError('The hook called sys.exit.') from exc
 
@@ -112,6 +114,7 @@ class JobHooks:
                 row.resource_id: row.new_resource_id for row in rows if row.new_resource_id})
         return {f'{row.resource_type}#{row.resource_id}' for row in rows}
 
+    @db.until_it_works
     def _record(self, resource: Resource, reason: str | None) -> None:
         new_id = self.keywords.get('new_resources', {}).get(resource.id)
         with db.writer() as session:
@@ -135,10 +138,23 @@ def _operation(plugin: protection_plugin.ProtectionPlugin, kind: str,
             reason=f'The plugin of {resource.type} has no {kind} operation.') from None
 
 
+def _accepted(method: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:
+    """Those of the keywords that a hook declares, or all if it takes any."""
+    declared = inspect.signature(method).parameters
+    if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in declared.values()):
+        return keywords
+    return {name: value for name, value in keywords.items() if name in declared}
+
+
 def reason_of(error: Exception) -> str:
-    """What to tell of an error; never empty, since no reason means that all is well."""
+    """What to tell of an error, in characters that every database can hold.
+
+    It is never empty, since no reason means that all is well.
+    """
     if isinstance(error, exception.ResourceFailed) and error.kwargs.get('reason'):
-        return str(error.kwargs['reason'])
-    if isinstance(error, exception.KarborException):
-        return error.msg or type(error).__name__
-    return f'{type(error).__name__}: {error}'
+        reason = str(error.kwargs['reason'])
+    elif isinstance(error, exception.KarborException):
+        reason = error.msg or type(error).__name__
+    else:
+        reason = f'{type(error).__name__}: {error}'
+    return reason.replace('\x00', '').encode(errors='replace').decode()

@@ -28,7 +28,6 @@ from karbor import db, exception
 from karbor.common import constants
 from karbor.db import checkpoints, models, uses
 from karbor.db import jobs as job_rows
-from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import graph, hooks, records
 from karbor.services.protection import provider as providers
 
@@ -58,8 +57,16 @@ class JobRunner:
         }
 
     def run(self, job_id: str) -> None:
-        """Run a pending job to its end; one that is not pending is left alone."""
+        """Run a pending job to its end.
+
+        One that is not pending is left alone. So is one whose provider is not loaded: its
+        file may be mended before the next start.
+        """
         with db.writer() as session:
+            provider_id = job_rows.provider_id(session, job_id)
+            if provider_id is not None and provider_id not in self._registry:
+                LOG.error('Job %s waits: its provider %s is not loaded', job_id, provider_id)
+                return
             job = job_rows.claim(session, job_id)
         if job is None:
             return
@@ -88,7 +95,7 @@ class JobRunner:
 
     def _protect(self, job: models.Job, row: models.Checkpoint,
                  provider: providers.Provider) -> hooks.Failures:
-        checkpoint = _write_to_bank(row, provider)
+        checkpoint = records.write_checkpoint(row, provider)
         failures = self._run_hooks(job, row, hooks.JobHooks(
             job, self._context_of(job), provider, checkpoint, 'options',
             row.protection_plan['parameters'], {}))
@@ -100,7 +107,7 @@ class JobRunner:
     def _delete(self, job: models.Job, row: models.Checkpoint,
                 provider: providers.Provider) -> hooks.Failures:
         # Written again if need be: a break after the purge must not keep the rest undone.
-        checkpoint = _write_to_bank(row, provider)
+        checkpoint = records.write_checkpoint(row, provider)
         failures = self._run_hooks(job, row, hooks.JobHooks(
             job, self._context_of(job), provider, checkpoint, None, {}, {}))
         if failures:
@@ -140,14 +147,6 @@ class JobRunner:
         return job_hooks.run(graph.deserialize(row.resource_graph), self._max_workers)
 
 
-def _write_to_bank(row: models.Checkpoint,
-                   provider: providers.Provider) -> bank_checkpoint.Checkpoint:
-    """The checkpoint in its bank, as its row has it."""
-    return provider.checkpoints.create(
-        row.id, row.protection_plan, row.project_id, row.resource_graph,
-        records.as_json_text(row.extra_info), row.created_at, row.status)
-
-
 def _summary(failures: hooks.Failures, total: int) -> str | None:
     """One line about all failures; None when there is none."""
     if not failures:
@@ -157,6 +156,7 @@ def _summary(failures: hooks.Failures, total: int) -> str | None:
     return f'{len(failures)} of {total} resources failed: {resource.key}: {reason}{more}'
 
 
+@db.until_it_works
 def _finish(job: models.Job, state: str, reason: str | None,
             failures: hooks.Failures) -> None:
     """Write the end of the job and of what it is about, together."""
@@ -181,9 +181,7 @@ def _end_of_checkpoint(good_status: str, bad_status: str) -> EndOfSubject:
 def _end_of_use(model: Any) -> EndOfSubject:
     def end(session: orm.Session, job: models.Job, reason: str | None,
             failures: hooks.Failures) -> None:
-        for resource, fault in failures.items():
-            uses.record_result(session, job.subject_id, resource.type, resource.id,
-                               constants.RESOURCE_STATUS_ERROR, fault)
+        uses.record_failures(session, job.subject_id, failures)
         uses.set_status(session, model, job.subject_id,
                         constants.OPERATION_STATUS_FAIL if reason
                         else constants.OPERATION_STATUS_SUCCESS, reason)

@@ -31,7 +31,14 @@ from karbor.db import checkpoints, models, paging, uses
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
 from karbor.services.protection import checkpoint as bank_checkpoint
-from karbor.services.protection import graph, parameters, plans, protectables, provider
+from karbor.services.protection import (
+    graph,
+    parameters,
+    plans,
+    protectables,
+    provider,
+    records,
+)
 
 _DELETABLE = (constants.CHECKPOINT_STATUS_AVAILABLE, constants.CHECKPOINT_STATUS_ERROR,
               constants.CHECKPOINT_STATUS_ERROR_DELETING)
@@ -91,7 +98,9 @@ class ProtectionManager:
                 plan_id=plan_id, status=constants.CHECKPOINT_STATUS_PROTECTING,
                 protection_plan={
                     'id': plan.id, 'name': plan.name, 'provider_id': plan.provider_id,
-                    'resources': plan.resources, 'parameters': plan.parameters},
+                    'resources': [plans.as_resource(fields).to_dict()
+                                  for fields in plan.resources],
+                    'parameters': plan.parameters},
                 resource_graph=graph.serialize(roots), resources_total=len(resources),
                 extra_info={constants.CHECKPOINT_CREATED_BY:
                             constants.CHECKPOINT_CREATED_MANUALLY, **extra_info})
@@ -156,9 +165,7 @@ class ProtectionManager:
             row.status_reason = 'The status was set by hand.'
             # While the row is locked: no job begins in between, and a bank that refuses
             # leaves the row as it was.
-            checkpoint = found.checkpoints.get(checkpoint_id)
-            checkpoint.status = status
-            checkpoint.commit()
+            records.write_checkpoint(row, found)
 
     def create_restore(self, context: karbor_context.RequestContext,
                        wanted: Mapping[str, Any]) -> models.Restore:

@@ -21,7 +21,13 @@ from karbor.common import constants
 from karbor.db import models, paging
 from karbor.db import plans as plan_rows
 from karbor.resource import Resource
-from karbor.services.protection import checkpoint, parameters, protectables, provider
+from karbor.services.protection import (
+    checkpoint,
+    parameters,
+    protectables,
+    provider,
+    records,
+)
 
 _CHANGEABLE = ('name', 'description', 'status', 'resources')
 
@@ -109,8 +115,9 @@ class Plans:
 
 
 def as_resource(fields: Mapping[str, Any]) -> Resource:
-    """A resource as a plan has it."""
-    return Resource(fields['type'], fields['id'], fields['name'], fields.get('extra_info'))
+    """A resource of a plan as plugins are given it (Karbor contract, section B.8)."""
+    return Resource(fields['type'], fields['id'], fields['name'],
+                    records.as_json_text(fields.get('extra_info')))
 
 
 def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:

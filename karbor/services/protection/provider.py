@@ -200,6 +200,9 @@ class ProviderRegistry:
     def __iter__(self) -> Iterator[Provider]:
         return iter(sorted(self._providers.values(), key=lambda provider: provider.id))
 
+    def __contains__(self, provider_id: str) -> bool:
+        return provider_id in self._providers
+
     def get(self, provider_id: str) -> Provider:
         """:raises ProviderNotFound: none of that id is loaded."""
         try:

@@ -16,14 +16,22 @@ import json
 from typing import Any
 
 from karbor import db
-from karbor.db import uses
+from karbor.db import models, uses
+from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.services.protection import provider as providers
 
 
 class UseRecord(dict[str, Any]):
-    """A restore or verification as a plugin sees it: its fields by key.
+    """A restore or verification as a plugin sees it: its fields by key and by attribute.
 
     :param fields: ``id``, ``parameters``, ``checkpoint_id``, ...
     """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
     def update_resource_status(self, resource_type: str, resource_id: str, status: str,
                                reason: str | None = None) -> None:
@@ -46,6 +54,14 @@ class OperationLogRecord(dict[str, Any]):
         """The texts live as long as the job."""
 
 
-def as_json_text(extra_info: dict[str, Any] | None) -> str | None:
+def write_checkpoint(row: models.Checkpoint,
+                     provider: providers.Provider) -> bank_checkpoint.Checkpoint:
+    """Write a checkpoint to its bank as its row has it, whatever the bank has."""
+    return provider.checkpoints.create(
+        row.id, row.protection_plan, row.project_id, row.resource_graph,
+        as_json_text(row.extra_info), row.created_at, row.status)
+
+
+def as_json_text(extra_info: Any) -> str | None:
     """``extra_info`` in the form that checkpoints have it on the wire and in the bank."""
     return None if extra_info is None else json.dumps(extra_info)

@@ -438,11 +438,13 @@ class ResetTest(base.CloudTestCase):
         self.reset(new_id(), 'error', 404)
         self.reset('x', 'error', 400)
 
-    def test_one_that_the_bank_does_not_have_stays_as_it_is(self):
-        row = self.add_row(models.Checkpoint, status='error', status_reason='the bank failed')
-        self.reset(row.id, 'available', 404)
+    def test_one_that_the_bank_does_not_have_is_written_to_it(self):
+        row = self.add_row(models.Checkpoint, status='protecting')
+        self.reset(row.id, 'error')
         after, = self.rows(models.Checkpoint)
-        self.assertEqual(('error', 'the bank failed'), (after.status, after.status_reason))
+        self.assertEqual('error', after.status)
+        bank = self.registry.get(PROVIDER_ID).checkpoints
+        self.assertEqual('error', bank.get(row.id).status)
 
     def test_an_error_of_deleting_can_be_set_aside(self):
         checkpoint = self.protected()
@@ -559,13 +561,17 @@ class TakenUpAgainTest(base.CloudTestCase):
         self.assertEqual(requests, self.cinder.requests)
         self.assertEqual('available', self.ended_checkpoint(checkpoint)['status'])
 
-    def test_a_provider_that_is_gone_ends_the_job_with_a_reason(self):
+    def test_a_job_waits_for_a_provider_whose_file_is_broken(self):
         checkpoint = self.protected()
         self.set_status(checkpoint, 'deleting')
         self.break_off('delete', checkpoint['id'], checkpoint['id'])
-        (self.temp_dir / 'providers.d' / 'provider.conf').unlink()
+        path = self.temp_dir / 'providers.d' / 'provider.conf'
+        hidden = path.rename(path.with_suffix('.hidden'))
         self.start_again()
-        self.wait_until(lambda: self.states() == [('delete', 'failed', 2)], 'the end of the job')
-        row, = self.rows(models.Checkpoint)
-        self.assertEqual('error-deleting', row.status)
-        self.assertIn(PROVIDER_ID, row.status_reason)
+        self.board.end()
+        waiting = [job for job in self.rows(models.Job) if job.state == 'pending']
+        self.assertEqual([('delete', 1)], [(job.kind, job.attempts) for job in waiting])
+        hidden.rename(path)
+        self.start_again()
+        self.wait_until(lambda: self.states() == [('delete', 'done', 2)], 'the end of the job')
+        self.assertEqual('deleted', self.ended_checkpoint(checkpoint)['status'])

@@ -42,7 +42,9 @@ def create(context: karbor_context.RequestContext, conf: cfg.ConfigOpts,
     """
     cinder_client_conf.register_opts(conf)
     options = conf.cinder_client
-    endpoint = options.cinder_endpoint and f'{options.cinder_endpoint}/{context.project_id}'
+    endpoint = options.cinder_endpoint
+    if endpoint:
+        endpoint = f'{endpoint.rstrip("/")}/{context.project_id}'
     if session is None:
         session = _session_of_token(context, options, endpoint)
         endpoint = None
@@ -64,6 +66,9 @@ class _SessionClient(cinder_client.SessionClient):
             error.retry_after = response.headers.get('Retry-After')
             error.url = response.url
             raise error
+        if body is None and response.request.method != 'DELETE':
+            # Of a proxy in between, or cut off: as good as no answer.
+            raise cinder_exc.ClientException(502, 'The answer is not JSON')
         return response, body
 
 

@@ -16,13 +16,13 @@ import functools
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
+from oslo_utils import uuidutils
 
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.common import constants
 from karbor.resource import Resource
-from karbor.services.protection import client_factory, protectable_plugin
-from karbor.services.protection.protection_plugins.volume import cinder_requests
+from karbor.services.protection import cinder_requests, client_factory, protectable_plugin
 
 _UNUSABLE_STATUSES = frozenset(('error', 'deleting', 'error_deleting'))
 
@@ -52,6 +52,9 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
 
     def show_resource(self, context: karbor_context.RequestContext, resource_id: str,
                       parameters: dict[str, Any] | None = None) -> Resource:
+        if not uuidutils.is_uuid_like(resource_id):  # `detail` would be another URL
+            raise exception.ProtectableResourceNotFound(
+                type=constants.VOLUME_RESOURCE_TYPE, id=resource_id, reason='it is no UUID')
         try:
             volume = cinder_requests.retry(
                 functools.partial(_manager(context).get, resource_id), _PATIENCE)

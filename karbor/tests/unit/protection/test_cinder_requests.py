@@ -23,8 +23,8 @@ from oslo_config import cfg
 from oslotest import base
 
 from karbor import context as karbor_context
+from karbor.services.protection import cinder_requests
 from karbor.services.protection.clients import cinder as cinder_client
-from karbor.services.protection.protection_plugins.volume import cinder_requests
 from karbor.tests.fake_cinder import FakeCinder, Fault
 
 

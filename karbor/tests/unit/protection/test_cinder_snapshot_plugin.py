@@ -40,11 +40,10 @@ from karbor import context as karbor_context
 from karbor import exception
 from karbor.conf import cinder_client
 from karbor.resource import Resource
-from karbor.services.protection import bank_plugin, checkpoint, client_factory
+from karbor.services.protection import bank_plugin, checkpoint, cinder_requests, client_factory
 from karbor.services.protection.bank_plugins import file_system_bank_plugin
 from karbor.services.protection.protection_plugins.volume import (
     cinder_items,
-    cinder_requests,
     cinder_snapshot_operations,
     cinder_snapshot_plugin,
     watcher,
@@ -812,6 +811,22 @@ class RestoreTest(SnapshotPluginTestCase):
         self.assertTrue(reason.endswith('was removed'), reason)
         self.assertEqual({}, self.new_volumes())
         self.assertNothingTold()
+
+    def test_a_request_that_never_seems_to_succeed_leaves_nothing(self) -> None:
+        """It was served, its answer was lost, and there is no patience to look for it."""
+        self.timeouts['retry_timeout'] = 0
+        self.cinder.faults = [Fault('POST', '/volumes', status=504, done=True)]
+        reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
+        self.assertIn('504', reason)
+        self.assertTrue(reason.endswith('it was removed'), reason)
+        self.assertEqual({}, self.new_volumes())
+
+    def test_a_refused_look_leaves_nothing(self) -> None:
+        self.cinder.faults = [Fault('GET', '/volumes/detail', status=403, times=1)]
+        reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
+        self.assertIn('403', reason)
+        self.assertTrue(reason.endswith('it was removed'), reason)
+        self.assertEqual({}, self.new_volumes())
 
     def test_faults_while_a_volume_in_error_is_removed(self) -> None:
         self.cinder.settle_to['volume'] = 'error'

@@ -470,6 +470,31 @@ class FailureTest(ContractTestCase):
         self.assertEqual([], contract_plugins.JOURNAL)
 
 
+class SignatureTest(ContractTestCase):
+
+    def test_a_hook_that_takes_only_the_four_arguments(self) -> None:
+        called = []
+
+        def on_main(_self: Any, checkpoint: Any, resource: Any, context: Any,
+                    parameters: Any) -> None:
+            called.append(resource)
+
+        with mock.patch.object(contract_plugins.ChildProtect, 'on_main', on_main):
+            self.assertEqual('available', self.run_protect().status)
+        self.assertEqual(set(VOLUMES), set(called))
+
+    def test_a_hook_that_names_what_it_wants(self) -> None:
+        told = []
+
+        def on_main(_self: Any, checkpoint: Any, resource: Any, context: Any,
+                    parameters: Any, operation_log: Any) -> None:
+            told.append(operation_log['operation_type'])
+
+        with mock.patch.object(contract_plugins.ChildProtect, 'on_main', on_main):
+            self.run_protect()
+        self.assertEqual(['protect'] * len(VOLUMES), told)
+
+
 class ExitTest(ContractTestCase):
 
     def test_a_hook_that_exits_fails_its_resource_only(self) -> None:

@@ -36,6 +36,9 @@ def _context(**fields: Any) -> karbor_context.RequestContext:
     return karbor_context.RequestContext('user', PROJECT_ID, overwrite=False, **fields)
 
 
+VOLUME_ID = '9e2c5d18-4c30-4f8f-b6a0-5a55d2b1c7aa'
+
+
 class _Plugin(protectable_plugin.ProtectablePlugin):
 
     def __init__(self, resource_type: str, *parents: str, **children: list[Resource]) -> None:
@@ -223,37 +226,39 @@ class VolumeTest(base.BaseTestCase):
         self.create_client.assert_called_with('cinder', self.context)
 
     def test_show(self) -> None:
-        self._use(_volume('a'))
+        self._use(_volume(VOLUME_ID))
 
-        self.assertEqual(Resource(VOLUME, 'a', 'data'),
-                         self.plugin.show_resource(self.context, 'a'))
+        self.assertEqual(Resource(VOLUME, VOLUME_ID, 'data'),
+                         self.plugin.show_resource(self.context, VOLUME_ID))
 
     def test_show_what_is_not_there(self) -> None:
         self._use()
 
         error = self.assertRaises(exception.ProtectableResourceNotFound,
-                                  self.plugin.show_resource, self.context, 'a')
-        self.assertIn('Volume a could not be found', error.msg)
+                                  self.plugin.show_resource, self.context, VOLUME_ID)
+        self.assertIn(f'Volume {VOLUME_ID} could not be found', error.msg)
 
     def test_show_what_cinder_takes_for_no_id(self) -> None:
-        self._use(error=cinder_exc.BadRequest(400, 'Invalid id.'))
+        """``detail`` would be the URL of a list."""
+        self._use(_volume(VOLUME_ID))
 
-        self.assertRaises(exception.ProtectableResourceNotFound,
-                          self.plugin.show_resource, self.context, '!')
+        for resource_id in ('!', 'detail', 'summary'):
+            self.assertRaises(exception.ProtectableResourceNotFound,
+                              self.plugin.show_resource, self.context, resource_id)
 
     def test_show_what_cannot_be_protected(self) -> None:
         for status in ('error', 'deleting', 'error_deleting'):
-            self._use(_volume('a', status))
+            self._use(_volume(VOLUME_ID, status))
 
             error = self.assertRaises(exception.ProtectableResourceInvalidStatus,
-                                      self.plugin.show_resource, self.context, 'a')
+                                      self.plugin.show_resource, self.context, VOLUME_ID)
             self.assertIn(status, error.msg)
 
     def test_a_cinder_that_cannot_tell(self) -> None:
         for error in self.ERRORS:
             self._use(error=error)
             for ask in (lambda: self.plugin.list_resources(self.context),
-                        lambda: self.plugin.show_resource(self.context, 'a'),
+                        lambda: self.plugin.show_resource(self.context, VOLUME_ID),
                         lambda: self.plugin.get_dependent_resources(
                             self.context, Resource(PROJECT, PROJECT_ID, ''))):
                 raised = self.assertRaises(exception.ListProtectableResourceFailed, ask)

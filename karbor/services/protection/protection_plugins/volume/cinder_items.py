@@ -12,17 +12,18 @@
 
 """Volumes or snapshots of one job: made once, found again, waited for, removed."""
 
+import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
 from oslo_log import log as logging
 
-from karbor.services.protection.protection_plugins.volume import cinder_requests
+from karbor.services.protection import cinder_requests
 from karbor.services.protection.protection_plugins.volume.watcher import WaitTimeout, Watcher
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +44,38 @@ class CinderFault(Exception):
 
 
 FAULTS = (*cinder_requests.CLIENT_ERRORS, CinderFault, WaitTimeout)
+
+
+class Breaker:
+    """Lets a job give up on all its items at once, when for none of them anything gets on.
+
+    Else each of many items would wait for its own deadline, one batch after the other.
+    """
+
+    def __init__(self) -> None:
+        self._last_success = float('-inf')
+        self._fault: Exception | None = None
+
+    def check(self) -> None:
+        """:raises CinderFault: the job has given up."""
+        if self._fault is not None:
+            raise CinderFault(f'given up, as with the others: {describe(self._fault)}')
+
+    @contextlib.contextmanager
+    def attempt(self, is_hopeless: Callable[[Exception], bool]) -> Iterator[None]:
+        """Around what may take long.
+
+        :param is_hopeless: whether a fault ends all, if nothing succeeded since it began.
+        """
+        self.check()
+        begun = time.monotonic()
+        try:
+            yield
+        except FAULTS as exc:
+            if is_hopeless(exc) and self._last_success < begun:
+                self._fault = exc
+            raise
+        self._last_success = time.monotonic()
 
 
 def describe(fault: Exception) -> str:
@@ -77,6 +110,8 @@ class CinderItems:
         self._user_message = user_message
         self._poll_interval = poll_interval
         self._patience = patience
+        self._requests = Breaker()
+        self._making = Breaker()
         # What is being made is the newest of a job; what is being removed, the oldest.
         self._made = self._watcher('created_at:desc', newest_first=True)
         self._removed = self._watcher('created_at:asc', newest_first=False)
@@ -93,8 +128,9 @@ class CinderItems:
 
     def get(self, item_id: str) -> Any:
         """:raises cinderclient.exceptions.NotFound: there is none."""
-        return cinder_requests.retry(functools.partial(self.manager.get, item_id),
-                                     self._patience)
+        with self._requests.attempt(cinder_requests.is_passing):
+            return cinder_requests.retry(functools.partial(self.manager.get, item_id),
+                                         self._patience)
 
     def get_or_none(self, item_id: str) -> Any:
         try:
@@ -104,7 +140,8 @@ class CinderItems:
 
     def find(self, marks: Marks) -> list[Any]:
         """Everything that carries the marks, oldest first."""
-        return cinder_requests.listed(self.manager, marks, self._patience)
+        with self._requests.attempt(cinder_requests.is_passing):
+            return cinder_requests.listed(self.manager, marks, self._patience)
 
     def at_start(self, volume_id: str) -> list[Any]:
         """The snapshots of a volume that carried the job's marks when first asked.
@@ -138,9 +175,13 @@ class CinderItems:
         :returns: the item, and whether there may be more than one.
         """
         def find() -> Any:
-            return next(iter(self.find(marks)), None)
+            usable = (item for item in cinder_requests.listed(self.manager, marks, 0)
+                      if item.status not in _FAILED_STATUSES)
+            return next(usable, None)
 
-        return cinder_requests.create(make, find, self._patience, look_first)
+        self._making.check()
+        with self._requests.attempt(cinder_requests.is_passing):
+            return cinder_requests.create(make, find, self._patience, look_first)
 
     def wait_until_available(self, item: Any, timeout: float) -> None:
         """Wait for a new item.
@@ -152,10 +193,11 @@ class CinderItems:
             return current is None or current.status in _READY_STATUSES | _FAILED_STATUSES
 
         deadline = cinder_requests.Deadline(timeout)
-        current = item if settled(item) else (
-            self._made.wait(item, settled, timeout)
-            # not in the list any more: gone, or only without its metadata?
-            or self._made.wait(item, settled, deadline.remaining(), listed=False))
+        with self._making.attempt(lambda fault: isinstance(fault, WaitTimeout)):
+            current = item if settled(item) else (
+                self._made.wait(item, settled, timeout)
+                # not in the list any more: gone, or only without its metadata?
+                or self._made.wait(item, settled, deadline.remaining(), listed=False))
         if current is None:
             raise CinderFault(f'{_name(item)} was deleted while it was being made')
         if current.status in _FAILED_STATUSES:
@@ -166,13 +208,18 @@ class CinderItems:
 
         One that stays is logged: the one that is kept is good all the same.
         """
-        for double in self.find(marks):
-            if double.id != kept.id:
-                LOG.warning('%s was made a second time', _name(double))
-                try:
-                    self.remove(double, timeout)
-                except FAULTS as exc:
-                    LOG.warning('%s is left: %s', _name(double), describe(exc))
+        try:
+            doubles = [item for item in self.find(marks) if item.id != kept.id]
+        except FAULTS as exc:
+            LOG.warning('Whether %s was made twice is not known: %s', _name(kept),
+                        describe(exc))
+            return
+        for double in doubles:
+            LOG.warning('%s was made a second time', _name(double))
+            try:
+                self.remove(double, timeout, listed=False)
+            except FAULTS as exc:
+                LOG.warning('%s is left: %s', _name(double), describe(exc))
 
     def remove(self, item: Any, timeout: float, listed: bool = True) -> None:
         """Delete an item and see it gone; a busy one is tried again until the time is over.
@@ -213,8 +260,9 @@ class CinderItems:
         :raises CinderFault: Cinder refuses for good.
         """
         try:
-            cinder_requests.retry(functools.partial(self.manager.delete, item.id),
-                                  self._patience)
+            with self._requests.attempt(cinder_requests.is_passing):
+                cinder_requests.retry(functools.partial(self.manager.delete, item.id),
+                                      self._patience)
         except cinder_exc.NotFound:
             return True
         except cinder_exc.BadRequest as exc:

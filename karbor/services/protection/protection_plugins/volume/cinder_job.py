@@ -17,8 +17,7 @@ import threading
 from typing import Any
 
 from karbor import context as karbor_context
-from karbor.services.protection import client_factory
-from karbor.services.protection.protection_plugins.volume import cinder_requests
+from karbor.services.protection import cinder_requests, client_factory
 from karbor.services.protection.protection_plugins.volume.cinder_items import (
     CinderItems,
     Marks,

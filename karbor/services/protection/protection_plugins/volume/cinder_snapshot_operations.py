@@ -30,9 +30,9 @@ from karbor import context as karbor_context
 from karbor import exception
 from karbor.common import constants
 from karbor.resource import Resource
-from karbor.services.protection import bank_plugin, protection_plugin
+from karbor.services.protection import bank_plugin, cinder_requests, protection_plugin
 from karbor.services.protection.protection_plugins import utils
-from karbor.services.protection.protection_plugins.volume import cinder_items, cinder_requests
+from karbor.services.protection.protection_plugins.volume import cinder_items
 from karbor.services.protection.protection_plugins.volume.cinder_items import (
     CinderFault,
     CinderItems,
@@ -137,23 +137,41 @@ class RestoreOperation(_SnapshotOperation):
                 name=(parameters.get('restore_name')
                       or f'volume-{checkpoint.id}@{resource.id}'),
                 description=parameters.get('restore_description'), metadata=marks)
-            volume, doubtful = self._volume(
-                volumes, section, f'restore-{restore["id"]}',
+            volume = self._available_volume(
+                volumes, marks, section, f'restore-{restore["id"]}',
                 lambda look_first: volumes.make(make, marks, look_first))
-            self._wait_or_remove(volumes, volume)
-            if doubtful:
-                volumes.remove_doubles(marks, volume, self._options.settle_timeout)
             kwargs['new_resources'][resource.id] = volume.id
             utils.update_resource_restore_result(
                 restore, resource.type, volume.id, constants.RESOURCE_STATUS_AVAILABLE)
 
-    @staticmethod
-    def _volume(volumes: CinderItems, section: bank_plugin.BankSection, record: str,
-                make: Callable[[bool], tuple[Any, bool]]) -> tuple[Any, bool]:
-        """The new volume of this restore, the one in the bank or a new one.
+    def _available_volume(self, volumes: CinderItems, marks: Marks,
+                          section: bank_plugin.BankSection, record: str,
+                          make: Callable[[bool], tuple[Any, bool]]) -> Any:
+        """The new volume of this restore; when it fails, nothing of it stays in Cinder.
 
         :param record: key of the bank object that keeps its id.
         :param make: makes it; told whether an earlier run may have.
+        :raises CinderFault: tells why it failed, and whether what was made is removed.
+        """
+        volume = None
+        try:
+            volume, doubtful = self._volume(volumes, section, record, make)
+            volumes.wait_until_available(volume, self._options.restore_timeout)
+        except cinder_items.FAULTS as exc:
+            if volume is None and cinder_requests.is_refusal(exc):
+                raise
+            outcome = self._remove_all(volumes, marks, volume)
+            section.update_object(record, {})
+            raise CinderFault(f'{cinder_items.describe(exc)}; {outcome}') from exc
+        if doubtful:
+            volumes.remove_doubles(marks, volume, self._options.settle_timeout)
+        return volume
+
+    @staticmethod
+    def _volume(volumes: CinderItems, section: bank_plugin.BankSection, record: str,
+                make: Callable[[bool], tuple[Any, bool]]) -> tuple[Any, bool]:
+        """The new volume, the one in the bank or another.
+
         :returns: the volume, and whether there may be more than one.
         """
         known = _recorded(section, record)
@@ -164,20 +182,17 @@ class RestoreOperation(_SnapshotOperation):
         section.update_object(record, {'volume_id': volume.id})
         return volume, doubtful
 
-    def _wait_or_remove(self, volumes: CinderItems, volume: Any) -> None:
-        """Wait for the new volume; one that fails is removed.
-
-        :raises CinderFault: tells why it failed, and whether it was removed.
-        """
+    def _remove_all(self, volumes: CinderItems, marks: Marks, volume: Any) -> str:
+        """Remove every volume that a failed restore made; tells in words how that went."""
         try:
-            volumes.wait_until_available(volume, self._options.restore_timeout)
-        except (CinderFault, cinder_items.WaitTimeout) as exc:
-            try:
-                volumes.remove(volume, self._options.settle_timeout, listed=False)
-                outcome = 'it was removed'
-            except cinder_items.FAULTS as left:
-                outcome = f'it is left in Cinder: {cinder_items.describe(left)}'
-            raise CinderFault(f'{cinder_items.describe(exc)}; {outcome}') from exc
+            made = {item.id: item for item in volumes.find(marks)}
+            if volume is not None:
+                made[volume.id] = volume
+            for item in made.values():
+                volumes.remove(item, self._options.settle_timeout, listed=False)
+        except cinder_items.FAULTS as exc:
+            return f'it is left in Cinder: {cinder_items.describe(exc)}'
+        return 'it was removed' if made else 'nothing was made'
 
 
 class VerifyOperation(_SnapshotOperation):
@@ -279,6 +294,7 @@ def _failing_as(error: type[exception.ResourceFailed], resource: Resource,
         yield
     except cinder_items.FAULTS as exc:
         if section is not None:
-            section.update_object('status', constants.RESOURCE_STATUS_ERROR)
+            with contextlib.suppress(exception.BankError):  # what Cinder said matters more
+                section.update_object('status', constants.RESOURCE_STATUS_ERROR)
         raise error(name=NAME, reason=cinder_items.describe(exc), resource_id=resource.id,
                     resource_type=resource.type) from exc

@@ -36,7 +36,8 @@ LONGEST_PAUSE = 15.0
 CLIENT_ERRORS = (cinder_exc.ClientException, ks_exc.ClientException)
 
 _PASSING_CODES = {408, 429, 500, 502, 503, 504}
-_PASSING_ERRORS = (ks_exc.ConnectFailure, ks_exc.ConnectTimeout, ks_exc.UnknownConnectionError)
+_PASSING_ERRORS = (ks_exc.ConnectFailure, ks_exc.ConnectTimeout, ks_exc.UnknownConnectionError,
+                   ks_exc.DiscoveryFailure)
 
 Result = TypeVar('Result')
 
@@ -56,6 +57,12 @@ def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
     return (isinstance(error, (*_PASSING_ERRORS, MarkerGone))
             or status_code(error) in _PASSING_CODES)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether Cinder said no to a request, and so did nothing."""
+    code = status_code(error)
+    return code is not None and 400 <= code < 500 and not is_passing(error)
 
 
 def is_gone(error: BaseException) -> bool:
@@ -138,7 +145,8 @@ def listed(manager: Any, metadata: dict[str, str], patience: float) -> list[Any]
     """Everything of a manager's that carries some metadata, oldest first.
 
     :param manager: cinderclient's ``volumes`` or ``volume_snapshots``.
-    :param metadata: keys and values that each item has; none lists everything.
+    :param metadata: keys and values that each item has; none lists everything. They are
+        compared here, too: a cloud that does not know the filter lists everything.
     :param patience: for how long a passing fault is tried again, in seconds.
     """
     def whole_list() -> list[Any]:
@@ -148,7 +156,8 @@ def listed(manager: Any, metadata: dict[str, str], patience: float) -> list[Any]
             found = page(manager, metadata, PAGE_LIMIT, marker, 'created_at:asc')
             items += found
             if len(found) < PAGE_LIMIT:
-                return items
+                return [item for item in items if all(
+                    item.metadata.get(key) == value for key, value in metadata.items())]
     return retry(whole_list, patience)
 
 
