@@ -46,36 +46,31 @@ class CinderFault(Exception):
 FAULTS = (*cinder_requests.CLIENT_ERRORS, CinderFault, WaitTimeout)
 
 
-class Breaker:
-    """Lets a job give up on all its items at once, when for none of them anything gets on.
+class Hope:
+    """Shared by all items of a job: lost when for none of them anything gets on.
 
     Else each of many items would wait for its own deadline, one batch after the other.
     """
 
     def __init__(self) -> None:
         self._last_success = float('-inf')
-        self._fault: Exception | None = None
-
-    def check(self) -> None:
-        """:raises CinderFault: the job has given up."""
-        if self._fault is not None:
-            raise CinderFault(f'given up, as with the others: {describe(self._fault)}')
+        self.lost: Exception | None = None
 
     @contextlib.contextmanager
     def attempt(self, is_hopeless: Callable[[Exception], bool]) -> Iterator[None]:
-        """Around what may take long.
+        """Around what may take long; a success brings hope back.
 
-        :param is_hopeless: whether a fault ends all, if nothing succeeded since it began.
+        :param is_hopeless: whether a fault takes it, if nothing succeeded since it began.
         """
-        self.check()
         begun = time.monotonic()
         try:
             yield
         except FAULTS as exc:
             if is_hopeless(exc) and self._last_success < begun:
-                self._fault = exc
+                self.lost = exc
             raise
         self._last_success = time.monotonic()
+        self.lost = None
 
 
 def describe(fault: Exception) -> str:
@@ -109,9 +104,9 @@ class CinderItems:
         self._marks = marks
         self._user_message = user_message
         self._poll_interval = poll_interval
-        self._patience = patience
-        self._requests = Breaker()
-        self._making = Breaker()
+        self._longest_patience = patience
+        self._answers = Hope()
+        self._progress = Hope()
         # What is being made is the newest of a job; what is being removed, the oldest.
         self._made = self._watcher('created_at:desc', newest_first=True)
         self._removed = self._watcher('created_at:asc', newest_first=False)
@@ -126,9 +121,14 @@ class CinderItems:
                        is_gone=cinder_requests.is_gone, is_passing=cinder_requests.is_passing,
                        longest_interval=self._poll_interval)
 
+    @property
+    def _patience(self) -> float:
+        """With a Cinder that answers nobody, each request is tried once."""
+        return 0 if self._answers.lost else self._longest_patience
+
     def get(self, item_id: str) -> Any:
         """:raises cinderclient.exceptions.NotFound: there is none."""
-        with self._requests.attempt(cinder_requests.is_passing):
+        with self._answers.attempt(cinder_requests.is_passing):
             return cinder_requests.retry(functools.partial(self.manager.get, item_id),
                                          self._patience)
 
@@ -140,7 +140,7 @@ class CinderItems:
 
     def find(self, marks: Marks) -> list[Any]:
         """Everything that carries the marks, oldest first."""
-        with self._requests.attempt(cinder_requests.is_passing):
+        with self._answers.attempt(cinder_requests.is_passing):
             return cinder_requests.listed(self.manager, marks, self._patience)
 
     def at_start(self, volume_id: str) -> list[Any]:
@@ -179,8 +179,10 @@ class CinderItems:
                       if item.status not in _FAILED_STATUSES)
             return next(usable, None)
 
-        self._making.check()
-        with self._requests.attempt(cinder_requests.is_passing):
+        if self._progress.lost is not None:
+            raise CinderFault(
+                f'not asked for: with the others, {describe(self._progress.lost)}')
+        with self._answers.attempt(cinder_requests.is_passing):
             return cinder_requests.create(make, find, self._patience, look_first)
 
     def wait_until_available(self, item: Any, timeout: float) -> None:
@@ -193,7 +195,7 @@ class CinderItems:
             return current is None or current.status in _READY_STATUSES | _FAILED_STATUSES
 
         deadline = cinder_requests.Deadline(timeout)
-        with self._making.attempt(lambda fault: isinstance(fault, WaitTimeout)):
+        with self._progress.attempt(lambda fault: isinstance(fault, WaitTimeout)):
             current = item if settled(item) else (
                 self._made.wait(item, settled, timeout)
                 # not in the list any more: gone, or only without its metadata?
@@ -260,7 +262,7 @@ class CinderItems:
         :raises CinderFault: Cinder refuses for good.
         """
         try:
-            with self._requests.attempt(cinder_requests.is_passing):
+            with self._answers.attempt(cinder_requests.is_passing):
                 cinder_requests.retry(functools.partial(self.manager.delete, item.id),
                                       self._patience)
         except cinder_exc.NotFound:
