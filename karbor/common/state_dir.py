@@ -36,8 +36,7 @@ import textwrap
 from typing import IO
 
 import sqlalchemy
-
-from karbor.db import models
+from oslo_utils import uuidutils
 
 # oslo.config takes a $ for an option, and SQLAlchemy what follows a ? for parameters.
 _UNUSABLE = re.compile(r'[$?\n]')
@@ -115,7 +114,7 @@ class StateDirectory:
             [provider]
             name = cinder-snapshot
             description = Volumes by Cinder snapshot
-            id = {models.new_id()}
+            id = {uuidutils.generate_uuid()}
             plugin = karbor-project-protection-plugin
             plugin = karbor-volume-snapshot-plugin
             bank = karbor-fs-bank-plugin

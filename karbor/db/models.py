@@ -13,11 +13,10 @@
 """Tables. Ids are UUIDs as text, moments are UTC without a zone."""
 
 import datetime
-import uuid
 from typing import Any
 
 import sqlalchemy as sa
-from oslo_utils import timeutils
+from oslo_utils import timeutils, uuidutils
 from sqlalchemy import orm
 from sqlalchemy.dialects import mysql
 
@@ -25,10 +24,6 @@ from sqlalchemy.dialects import mysql
 LongText = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
 # MariaDB's DATETIME has seconds only, unless it is told otherwise.
 Moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
-
-
-def new_id() -> str:
-    return str(uuid.uuid4())
 
 
 class Base(orm.DeclarativeBase):
@@ -46,7 +41,7 @@ class Plan(Timestamps, Base):
     __tablename__ = 'plans'
     __table_args__ = (sa.Index('plans_project_idx', 'project_id', 'created_at', 'id'),)
 
-    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=new_id)
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=uuidutils.generate_uuid)
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     name: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
@@ -63,7 +58,7 @@ class Checkpoint(Timestamps, Base):
         sa.Index('checkpoints_plan_idx', 'plan_id', 'created_at', 'id'),
     )
 
-    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=new_id)
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=uuidutils.generate_uuid)
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     plan_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
@@ -78,7 +73,7 @@ class Checkpoint(Timestamps, Base):
 class CheckpointUse(Timestamps):
     """What a restore and a verification have in common."""
 
-    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=new_id)
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=uuidutils.generate_uuid)
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     checkpoint_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
@@ -121,7 +116,7 @@ class Job(Timestamps, Base):
         sa.Index('jobs_subject_idx', 'subject_id', 'created_at'),
     )
 
-    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=new_id)
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=uuidutils.generate_uuid)
     kind: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     subject_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     checkpoint_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
