@@ -13,7 +13,7 @@
 """Tables. Ids are UUIDs as text, moments are UTC without a zone."""
 
 import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
@@ -24,6 +24,9 @@ from sqlalchemy.dialects import mysql
 LongText = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
 # MariaDB's DATETIME has seconds only, unless it is told otherwise.
 Moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+
+Id = Annotated[str, orm.mapped_column(sa.String(36), primary_key=True,
+                                      default=uuidutils.generate_uuid)]
 
 
 class Base(orm.DeclarativeBase):
@@ -41,7 +44,7 @@ class Plan(Timestamps, Base):
     __tablename__ = 'plans'
     __table_args__ = (sa.Index('plans_project_idx', 'project_id', 'created_at', 'id'),)
 
-    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=uuidutils.generate_uuid)
+    id: orm.Mapped[Id]
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     name: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
@@ -58,7 +61,7 @@ class Checkpoint(Timestamps, Base):
         sa.Index('checkpoints_plan_idx', 'plan_id', 'created_at', 'id'),
     )
 
-    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=uuidutils.generate_uuid)
+    id: orm.Mapped[Id]
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     plan_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
@@ -73,7 +76,7 @@ class Checkpoint(Timestamps, Base):
 class CheckpointUse(Timestamps):
     """What a restore and a verification have in common."""
 
-    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=uuidutils.generate_uuid)
+    id: orm.Mapped[Id]
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     checkpoint_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
@@ -116,7 +119,7 @@ class Job(Timestamps, Base):
         sa.Index('jobs_subject_idx', 'subject_id', 'created_at'),
     )
 
-    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True, default=uuidutils.generate_uuid)
+    id: orm.Mapped[Id]
     kind: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     subject_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     checkpoint_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
