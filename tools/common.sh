@@ -10,9 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-# Sourced by the commands of this folder: where they are, and virtualenvs that are made once.
+# Sourced by the commands of this folder: their surroundings, and virtualenvs made once.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+
+# What a test logs is shown of failed ones only.
+export OS_LOG_CAPTURE=1
 
 PYTHON=${PYTHON:-python3}
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {

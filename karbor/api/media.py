@@ -19,10 +19,14 @@ from typing import Any
 import falcon
 import falcon.media
 import jsonschema
+from oslo_utils import uuidutils
 
 from karbor import exception
 
 _DEEPEST_NESTING = 50
+_FORMATS = jsonschema.FormatChecker(())
+_FORMATS.checks('uuid')(
+    lambda value: not isinstance(value, str) or uuidutils.is_uuid_like(value))
 
 
 def handlers() -> falcon.media.Handlers:
@@ -37,7 +41,7 @@ def body(req: falcon.Request, schema: dict[str, Any]) -> dict[str, Any]:
     """
     document = req.get_media()
     error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema).iter_errors(document))
+        jsonschema.Draft202012Validator(schema, format_checker=_FORMATS).iter_errors(document))
     if error is not None:
         place = '.'.join(str(part) for part in error.absolute_path)
         raise exception.InvalidInput(reason=f'{place}: {error.message}'.removeprefix(': '))

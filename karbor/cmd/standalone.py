@@ -186,9 +186,16 @@ def _warn_of_open_address(host: str) -> None:
 
 
 def _stop_on_signals() -> threading.Event:
+    """An event that the first signal sets; the second ends the process at once."""
     stop = threading.Event()
+
+    def handle(signal_number: int, _frame: object) -> None:
+        if stop.is_set():
+            os._exit(128 + signal_number)
+        stop.set()
+
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: stop.set())
+        signal.signal(signal_number, handle)
     return stop
 
 
@@ -205,7 +212,7 @@ def _run_until(stop: threading.Event, server: wsgi.Server,
     api.start()
     stop.wait()
     exit_code = 0 if api.is_alive() else 1
-    LOG.info('Stopping')
+    LOG.info('Stopping; running jobs have %g seconds', CONF.protection.shutdown_grace)
     server.stop()
     left = board.stop(CONF.protection.shutdown_grace)
     if left:

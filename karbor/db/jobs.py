@@ -95,10 +95,20 @@ def resources(session: orm.Session, job_id: str) -> Sequence[models.JobResource]
 
 def failures_of_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
     """The resources that the newest job about something could not do."""
+    return _of_newest(session, subject_id, models.JobResource.is_done.is_(False))
+
+
+def made_by_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
+    """The resources of which the newest job about something has made new ones."""
+    return _of_newest(session, subject_id, models.JobResource.new_resource_id.is_not(None))
+
+
+def _of_newest(session: orm.Session, subject_id: str,
+               condition: sa.ColumnElement[bool]) -> Sequence[models.JobResource]:
     newest = (sa.select(models.Job.id).where(models.Job.subject_id == subject_id)
               .order_by(models.Job.created_at.desc()).limit(1).scalar_subquery())
     return session.scalars(sa.select(models.JobResource).where(
-        models.JobResource.job_id == newest, models.JobResource.is_done.is_(False))).all()
+        models.JobResource.job_id == newest, condition)).all()
 
 
 def progress(session: orm.Session, subject_ids: Collection[str]) -> dict[str, dict[bool, int]]:

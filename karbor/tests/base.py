@@ -68,7 +68,8 @@ class TestCase(base.BaseTestCase):
         folder = self.temp_dir / 'providers.d'
         folder.mkdir(exist_ok=True)
         quick = {'poll_interval': 0.05, 'retry_timeout': 1, 'settle_timeout': 1,
-                 'delete_timeout': 1, 'snapshot_timeout': 10, 'restore_timeout': 10}
+                 'delete_timeout': 1, 'in_flight_timeout': 0, 'snapshot_timeout': 10,
+                 'restore_timeout': 10}
         lines = ['[provider]', f'id = {provider_id}', f'name = {name}',
                  f'description = {name} of a test', 'enabled = True',
                  'bank = karbor-fs-bank-plugin', *(f'plugin = {plugin}' for plugin in plugins),

@@ -19,10 +19,7 @@ Schema = dict[str, Any]
 # Patterns end in \Z, since $ lets a newline at the end through; and none of them can be
 # matched in two ways, since trying all would take quadratic time.
 
-UUID: Schema = {
-    'type': 'string',
-    'pattern': r'^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z',
-}
+UUID: Schema = {'type': 'string', 'format': 'uuid'}
 NAME: Schema = {'type': 'string', 'minLength': 1, 'maxLength': 255,
                 'pattern': r'^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*\Z'}
 DESCRIPTION: Schema = {'type': ['string', 'null'], 'maxLength': 255,

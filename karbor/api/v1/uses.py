@@ -76,8 +76,13 @@ class _Use:
     def on_get(self, req: falcon.Request, resp: falcon.Response, use_id: str) -> None:
         query.check_uuid(self._key, use_id)
         use = self._manager.get_use(req.context.karbor, self._model, use_id)
-        resp.media = {self._key: view(use, self._manager.results([use.id]).get(use.id, ()),
-                                      self._manager.progress([use.id])[use.id])}
+        shown = view(use, self._manager.results([use.id]).get(use.id, ()),
+                     self._manager.progress([use.id])[use.id])
+        resp.media = {self._key: {**shown, **self._more(use.id)}}
+
+    def _more(self, use_id: str) -> dict[str, Any]:
+        """What is shown of one that a list leaves out."""
+        return {}
 
 
 class Restores(_Uses):
@@ -87,12 +92,16 @@ class Restores(_Uses):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = media.body(req, schemas.RESTORE)
         restore = self._manager.create_restore(req.context.karbor, body)
-        resp.media = {'restore': view(restore, (), manager.Progress(0, 0))}
+        resp.media = {'restore': {**view(restore, (), manager.Progress(0, 0)),
+                                  'new_resources': {}}}
 
 
 class Restore(_Use):
     _model = models.Restore
     _key = 'restore'
+
+    def _more(self, use_id: str) -> dict[str, Any]:
+        return {'new_resources': self._manager.new_resources(use_id)}
 
 
 class Verifications(_Uses):

@@ -210,6 +210,13 @@ class ProtectionManager:
                                      counts.get(subject_id, {}).get(False, 0))
                 for subject_id in subject_ids}
 
+    def new_resources(self, subject_id: str) -> dict[str, str]:
+        """What a restore has made so far: ``type#id`` of the original -> id of the new one."""
+        with db.reader() as session:
+            return {f'{row.resource_type}#{row.resource_id}': row.new_resource_id
+                    for row in job_rows.made_by_newest(session, subject_id)
+                    if row.new_resource_id}
+
     def failures(self, subject_id: str) -> dict[str, str | None]:
         """Reasons of the resources that the newest job could not do, by ``type#id``."""
         with db.reader() as session:
@@ -232,7 +239,7 @@ class ProtectionManager:
                 status=constants.OPERATION_STATUS_IN_PROGRESS if is_available
                 else constants.OPERATION_STATUS_FAIL,
                 status_reason=None if is_available
-                else f'The checkpoint is in status {row.status}, not available.', **more)
+                else _why_not(row), **more)
             job = self._job(session, context, kind, use.id, row) if is_available else None
         if job is not None:
             self._post(job.id)
@@ -243,6 +250,14 @@ class ProtectionManager:
              subject_id: str, row: models.Checkpoint) -> models.Job:
         return job_rows.create(session, kind, subject_id, row.id, context.project_id,
                                context.user_id)
+
+
+def _why_not(row: models.Checkpoint) -> str:
+    """Why a checkpoint is not restored or verified, and what to do."""
+    reason = f'The checkpoint is in status {row.status}, not available.'
+    if row.status == constants.CHECKPOINT_STATUS_ERROR:
+        reason += ' To restore what it does have, reset its state to available.'
+    return reason
 
 
 def _unfinished(session: orm.Session, row: models.Checkpoint) -> str | None:

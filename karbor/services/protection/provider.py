@@ -15,6 +15,7 @@
 import dataclasses
 import pathlib
 import pkgutil
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -143,7 +144,8 @@ def load_class(name: str) -> Any:
     if not name:
         raise exception.InvalidInput(reason='A plugin has no name.')
     try:
-        return driver.DriverManager(ENTRY_POINTS, name).driver
+        return driver.DriverManager(
+            ENTRY_POINTS, name, warn_on_missing_entrypoint=False).driver
     except stevedore.exception.NoMatches:
         pass
     if '.' not in name:
@@ -172,6 +174,12 @@ def _verify_schemas(
     return found
 
 
+def _reason(error: Exception) -> str:
+    """What to tell of a file that cannot be loaded; without a text, where it broke."""
+    place = traceback.extract_tb(error.__traceback__)[-1].name
+    return f'{type(error).__name__}: {str(error) or f"raised by {place}"}'
+
+
 class ProviderRegistry:
     """The providers of a folder of files, by id.
 
@@ -185,17 +193,24 @@ class ProviderRegistry:
             try:
                 provider = load(path)
             except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
-                self.failures[path.name] = f'{type(exc).__name__}: {exc}'
-                LOG.error('The provider file %s is left out: %s', path,
-                          self.failures[path.name])
-                continue
-            if provider is not None:
-                if provider.id in self._providers:
-                    LOG.warning('The provider file %s takes the place of an earlier one with '
-                                'the id %s', path, provider.id)
-                self._providers[provider.id] = provider
+                self.failures[path.name] = _reason(exc)
+            else:
+                self._add(path, provider)
+        for name, reason in self.failures.items():
+            LOG.error('The provider file %s is left out: %s', name, reason)
         if not self._providers:
             LOG.warning('There is no enabled provider in %s', folder)
+
+    def _add(self, path: pathlib.Path, provider: Provider | None) -> None:
+        if provider is None:
+            return
+        if provider.id in self._providers:
+            LOG.warning('The provider file %s takes the place of an earlier one with the id '
+                        '%s', path.name, provider.id)
+        if not provider.plugin_classes:
+            LOG.warning('The provider file %s names no plugin: it can protect nothing',
+                        path.name)
+        self._providers[provider.id] = provider
 
     def __iter__(self) -> Iterator[Provider]:
         return iter(sorted(self._providers.values(), key=lambda provider: provider.id))

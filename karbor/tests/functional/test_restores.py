@@ -42,8 +42,9 @@ class CreateRestoreTest(base.ApiTestCase):
             'checkpoint_id': self.checkpoint.id, 'restore_target': 'http://k',
             'parameters': {}, 'status': 'in_progress', 'status_reason': None,
             'resources_status': {}, 'resources_reason': {}, 'resources_done': 0,
-            'resources_failed': 0}, restore)
+            'resources_failed': 0, 'new_resources': {}}, restore)
         self.assertEqual({'restore': restore}, self.get(f'/restores/{restore["id"]}'))
+        restore.pop('new_resources')
         self.assertEqual({'restores': [restore]}, self.get('/restores'))
 
     def test_what_the_old_client_sends(self):
@@ -129,6 +130,9 @@ class RestoreTest(base.CloudTestCase):
         self.assertEqual(('success', None, 1, 0), tuple(restore[name] for name in (
             'status', 'status_reason', 'resources_done', 'resources_failed')))
         self.assertEqual({f'{VOLUME}#{made["id"]}': 'available'}, restore['resources_status'])
+        original, = (item['id'] for item in self.cinder.volumes.values()
+                     if item['id'] != made['id'])
+        self.assertEqual({f'{VOLUME}#{original}': made['id']}, restore['new_resources'])
         self.assertEqual({}, restore['resources_reason'])
 
     def test_many_times_and_at_once(self):

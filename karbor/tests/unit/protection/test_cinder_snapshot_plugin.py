@@ -143,7 +143,7 @@ class SnapshotPluginTestCase(base.BaseTestCase):
         self.bank = bank_plugin.Bank(self.bank_plugin)
         self.checkpoint = self.new_checkpoint()
         self.volume = self.cinder.add_volume(name='db', size=3)
-        self.timeouts: dict[str, float] = {}
+        self.timeouts: dict[str, float] = {'in_flight_timeout': 0}
 
     def _config(self) -> cfg.ConfigOpts:
         config = cfg.ConfigOpts()
@@ -194,8 +194,13 @@ class SnapshotPluginTestCase(base.BaseTestCase):
         return self.checkpoint.get_resource_bank_section(volume_id or self.volume['id'])
 
     def in_bank(self, volume_id: str | None = None) -> dict[str, Any]:
+        """What the bank holds of a volume; without the moment at which something was asked."""
         section = self.section(volume_id)
-        return {key: section.get_object(key) for key in section.list_objects()}
+        found = {key: section.get_object(key) for key in section.list_objects()}
+        for value in found.values():
+            if isinstance(value, dict):
+                value.pop('asked_at', None)
+        return found
 
     def marks(self, **more: str) -> dict[str, str]:
         return {'karbor_checkpoint_id': self.checkpoint.id, 'karbor_provider_id': PROVIDER_ID,
@@ -597,6 +602,36 @@ class ProtectTest(SnapshotPluginTestCase):
             self.protect()
         self.assertEqual({'volume_id': self.volume['id']}, self.in_bank()['metadata'])
         self.assertAdopts()
+
+    def test_a_request_of_the_killed_run_that_is_served_late(self) -> None:
+        """Cinder gets to it only when the next run has begun."""
+        self.timeouts['in_flight_timeout'] = 30
+        with self.dying_at(lambda key, value: 'snapshot_id' in value):
+            self.protect()
+        late = self.cinder.snapshots.copy()
+        self.cinder.snapshots.clear()
+        self.cinder.faults = [Fault('GET', '/snapshots/detail', times=1), Fault(
+            'GET', '/snapshots/detail', times=1,
+            hook=lambda: self.cinder.snapshots.update(late))]
+        self.protect()
+        self.assertEqual(list(late), list(self.cinder.snapshots))
+        self.assertEqual(['snapshot'], self.cinder.made, 'asked for a second time')
+
+    def test_a_request_that_was_never_served_is_waited_for_no_longer_than_told(self) -> None:
+        self.timeouts['in_flight_timeout'] = 0.2
+        with self.dying_at(lambda key, value: 'snapshot_id' in value):
+            self.protect()
+        self.cinder.snapshots.clear()
+        self.protect()
+        self.only(self.cinder.snapshots)
+
+    def test_a_run_long_after_the_kill_waits_for_nothing(self) -> None:
+        self.timeouts['in_flight_timeout'] = 30
+        self.section().update_object('metadata', {
+            'volume_id': self.volume['id'], 'asked_at': '2026-01-01T00:00:00'})
+        clock = self.patch_clock()
+        self.protect()
+        self.assertEqual([], clock.slept)
 
     def test_crash_while_waiting(self) -> None:
         with self.dying_at(lambda key, value: value == 'available'):

@@ -84,6 +84,10 @@ def describe(fault: Exception) -> str:
     return cinder_requests.describe(fault)
 
 
+def _usable(items: list[Any]) -> Any:
+    return next((item for item in items if item.status not in _FAILED_STATUSES), None)
+
+
 def _name(item: Any) -> str:
     return f'the {type(item).__name__.lower()} {item.id}'
 
@@ -165,19 +169,31 @@ class CinderItems:
             found.setdefault(snapshot.volume_id, []).append(snapshot)
         return found
 
+    def adopt(self, marks: Marks, in_flight: float) -> Any:
+        """What an earlier run has asked for; None when that has made nothing.
+
+        :param marks: the metadata that it, and nothing else, was given.
+        :param in_flight: for how long Cinder may still get to that request, in seconds.
+        """
+        deadline = cinder_requests.Deadline(in_flight)
+        for pause in cinder_requests.pauses():
+            found = _usable(self.find(marks))
+            if found is not None or not deadline.remaining():
+                return found
+            time.sleep(min(pause, deadline.remaining()))
+        raise AssertionError('pauses never end')
+
     def make(self, make: Callable[[], Any], marks: Marks,
              look_first: bool) -> tuple[Any, bool]:
         """Make an item once, though an answer may get lost.
 
         :param make: asks Cinder for it.
         :param marks: the metadata that it, and nothing else, is given.
-        :param look_first: whether an earlier run may have made it already.
+        :param look_first: whether it was asked for before.
         :returns: the item, and whether there may be more than one.
         """
         def find() -> Any:
-            usable = (item for item in cinder_requests.listed(self.manager, marks, 0)
-                      if item.status not in _FAILED_STATUSES)
-            return next(usable, None)
+            return _usable(cinder_requests.listed(self.manager, marks, 0))
 
         if self._progress.lost is not None:
             raise CinderFault(

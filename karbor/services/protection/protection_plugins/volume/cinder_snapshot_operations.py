@@ -18,6 +18,7 @@ runs again finds it, also when the answer to the request was lost.
 """
 
 import contextlib
+import datetime
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from typing import Any
 
 from cinderclient import exceptions as cinder_exc
 from oslo_config import cfg
+from oslo_utils import timeutils
 
 from karbor import context as karbor_context
 from karbor import exception
@@ -57,6 +59,29 @@ class _SnapshotOperation(protection_plugin.Operation):
         self._cinder = cinder
         self._options = options
 
+    def _made_once(self, items: CinderItems, marks: Marks, record: '_Record',
+                   make: Callable[[bool], tuple[Any, bool]]) -> tuple[Any, bool]:
+        """The one item that a bank object is about: known, asked for before, or new.
+
+        A request of a run that was killed may still wait to be served, so it is waited for
+        before another one is sent.
+
+        :param make: makes it; told whether it was asked for before.
+        :returns: the item, and whether there may be more than one.
+        """
+        known = record.read()
+        if known and known.get(record.id_name):
+            return items.get(known[record.id_name]), True
+        item, doubtful = None, known is not None
+        if known is not None:
+            item = items.adopt(marks, _in_flight(known, self._options.in_flight_timeout))
+        if item is None:
+            record.write_intent()
+            item, was_lost = make(doubtful)
+            doubtful = doubtful or was_lost
+        record.write_facts(item)
+        return item, doubtful
+
 
 class ProtectOperation(_SnapshotOperation):
     """Takes the snapshot of a volume."""
@@ -73,30 +98,15 @@ class ProtectOperation(_SnapshotOperation):
                 snapshots.manager.create, resource.id, force=parameters.get('force', False),
                 name=parameters.get('snapshot_name'),
                 description=parameters.get('description'), metadata=marks)
-            snapshot, doubtful = self._snapshot(
-                cinder, snapshots, resource, section,
-                lambda look_first: snapshots.make(make, marks, look_first))
+            snapshot, doubtful = self._made_once(
+                snapshots, marks, _SnapshotRecord(section, resource),
+                lambda look_first: self._when_settled(
+                    cinder, resource,
+                    functools.partial(snapshots.make, make, marks), look_first))
             snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
             if doubtful:
                 snapshots.remove_doubles(marks, snapshot, self._options.delete_timeout)
             section.update_object('status', constants.RESOURCE_STATUS_AVAILABLE)
-
-    def _snapshot(self, cinder: CinderJob, snapshots: CinderItems, resource: Resource,
-                  section: bank_plugin.BankSection,
-                  make: Callable[[bool], tuple[Any, bool]]) -> tuple[Any, bool]:
-        """The snapshot of this volume, the one in the bank or a new one.
-
-        :param make: makes it; told whether an earlier run may have.
-        :returns: the snapshot, and whether there may be more than one.
-        """
-        known = _recorded(section, 'metadata')
-        if known and known.get('snapshot_id'):
-            return snapshots.get(known['snapshot_id']), True
-        section.update_object('metadata', {'volume_id': resource.id})
-        snapshot, doubtful = self._when_settled(cinder, resource, make, known is not None)
-        section.update_object('metadata', {
-            'volume_id': resource.id, 'size': snapshot.size, 'snapshot_id': snapshot.id})
-        return snapshot, doubtful
 
     def _when_settled(self, cinder: CinderJob, resource: Resource,
                       make: Callable[[bool], tuple[Any, bool]],
@@ -138,49 +148,32 @@ class RestoreOperation(_SnapshotOperation):
                       or f'volume-{checkpoint.id}@{resource.id}'),
                 description=parameters.get('restore_description'), metadata=marks)
             volume = self._available_volume(
-                volumes, marks, section, f'restore-{restore["id"]}',
-                lambda look_first: volumes.make(make, marks, look_first))
+                volumes, marks, _RestoreRecord(section, restore['id']),
+                functools.partial(volumes.make, make, marks))
             kwargs['new_resources'][resource.id] = volume.id
             utils.update_resource_restore_result(
                 restore, resource.type, volume.id, constants.RESOURCE_STATUS_AVAILABLE)
 
-    def _available_volume(self, volumes: CinderItems, marks: Marks,
-                          section: bank_plugin.BankSection, record: str,
+    def _available_volume(self, volumes: CinderItems, marks: Marks, record: '_RestoreRecord',
                           make: Callable[[bool], tuple[Any, bool]]) -> Any:
         """The new volume of this restore; when it fails, nothing of it stays in Cinder.
 
-        :param record: key of the bank object that keeps its id.
-        :param make: makes it; told whether an earlier run may have.
+        :param make: makes it; told whether it was asked for before.
         :raises CinderFault: tells why it failed, and whether what was made is removed.
         """
         volume = None
         try:
-            volume, doubtful = self._volume(volumes, section, record, make)
+            volume, doubtful = self._made_once(volumes, marks, record, make)
             volumes.wait_until_available(volume, self._options.restore_timeout)
         except cinder_items.FAULTS as exc:
             if volume is None and cinder_requests.is_refusal(exc):
                 raise
             outcome = self._remove_all(volumes, marks, volume)
-            section.update_object(record, {})
+            record.write_intent()
             raise CinderFault(f'{cinder_items.describe(exc)}; {outcome}') from exc
         if doubtful:
             volumes.remove_doubles(marks, volume, self._options.settle_timeout)
         return volume
-
-    @staticmethod
-    def _volume(volumes: CinderItems, section: bank_plugin.BankSection, record: str,
-                make: Callable[[bool], tuple[Any, bool]]) -> tuple[Any, bool]:
-        """The new volume, the one in the bank or another.
-
-        :returns: the volume, and whether there may be more than one.
-        """
-        known = _recorded(section, record)
-        if known and known.get('volume_id'):
-            return volumes.get(known['volume_id']), True
-        section.update_object(record, {})
-        volume, doubtful = make(known is not None)
-        section.update_object(record, {'volume_id': volume.id})
-        return volume, doubtful
 
     def _remove_all(self, volumes: CinderItems, marks: Marks, volume: Any) -> str:
         """Remove every volume that a failed restore made; tells in words how that went."""
@@ -256,6 +249,69 @@ class DeleteOperation(_SnapshotOperation):
             unmarked = snapshots.get_or_none(saved_id)
             if unmarked is not None:
                 snapshots.remove(unmarked, self._options.delete_timeout, listed=False)
+
+
+class _Record:
+    """The bank object in which an operation keeps what it makes.
+
+    :param section: of the resource.
+    :param key: of the object.
+    :param id_name: under which name it keeps the id of what was made.
+    """
+
+    def __init__(self, section: bank_plugin.BankSection, key: str, id_name: str) -> None:
+        self._section = section
+        self._key = key
+        self.id_name = id_name
+
+    def read(self) -> dict[str, Any] | None:
+        return _recorded(self._section, self._key)
+
+    def write_intent(self) -> None:
+        """Say that it will be asked for, and since when."""
+        self._section.update_object(self._key, {
+            **self._intent(), 'asked_at': timeutils.utcnow().isoformat()})
+
+    def write_facts(self, item: Any) -> None:
+        """Say what was made."""
+        self._section.update_object(self._key, {**self._intent(), **self._facts(item)})
+
+    def _intent(self) -> dict[str, Any]:
+        return {}
+
+    def _facts(self, item: Any) -> dict[str, Any]:
+        return {self.id_name: item.id}
+
+
+class _SnapshotRecord(_Record):
+
+    def __init__(self, section: bank_plugin.BankSection, resource: Resource) -> None:
+        super().__init__(section, 'metadata', 'snapshot_id')
+        self._volume_id = resource.id
+
+    def _intent(self) -> dict[str, Any]:
+        return {'volume_id': self._volume_id}
+
+    def _facts(self, item: Any) -> dict[str, Any]:
+        return {'size': item.size, 'snapshot_id': item.id}
+
+
+class _RestoreRecord(_Record):
+
+    def __init__(self, section: bank_plugin.BankSection, restore_id: str) -> None:
+        super().__init__(section, f'restore-{restore_id}', 'volume_id')
+
+
+def _in_flight(intent: dict[str, Any], longest: float) -> float:
+    """For how long Cinder may still get to a request of an earlier run, in seconds.
+
+    :param intent: what the bank says of it.
+    :param longest: time from its sending on.
+    """
+    if 'asked_at' not in intent:
+        return longest
+    since = timeutils.utcnow() - datetime.datetime.fromisoformat(intent['asked_at'])
+    return min(max(longest - since.total_seconds(), 0), longest)
 
 
 def _marks_of(checkpoint: Any, resource: Resource | None = None) -> Marks:

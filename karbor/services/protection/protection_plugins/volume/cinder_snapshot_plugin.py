@@ -50,6 +50,10 @@ OPTS = [
                  help='Longest time to wait for a volume that is between two states '
                       '(attaching, extending, ...) before its snapshot is taken, and for a '
                       'failed volume of a restore to be removed, in seconds.'),
+    cfg.FloatOpt('in_flight_timeout', default=60, min=0,
+                 help='For how long Cinder may get to a request after it was sent, in '
+                      'seconds. A job that runs again after it was killed waits as long for '
+                      'what the killed one asked for, before it asks a second time.'),
     cfg.FloatOpt('retry_timeout', default=300, min=0,
                  help='For how long a request is tried again that Cinder answers with 429, '
                       '500, 503 or not at all, in seconds.'),
