@@ -171,7 +171,7 @@ class Standalone:
 class IntegrationTestCase(base.BaseTestCase):
     """Each test has a project of its own and a karbor-standalone for it."""
 
-    plugin_options: dict[str, Any] = {'poll_interval': 2, 'in_flight_timeout': 12}
+    plugin_options: dict[str, Any] = {'poll_interval': 2, 'in_flight_timeout': 15}
 
     def setUp(self) -> None:
         self.useFixture(fixtures.EnvironmentVariable('OS_TEST_TIMEOUT', '1200'))
