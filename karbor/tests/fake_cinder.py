@@ -35,9 +35,6 @@ import http.server
 import io
 import json
 import re
-import socket
-import struct
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +44,8 @@ from urllib import parse
 import requests
 from keystoneauth1 import session as ks_session
 from keystoneauth1 import token_endpoint
+
+from karbor.tests import cut_server
 
 _COLLECTIONS = ('volumes', 'snapshots', 'messages')
 _VERSION = re.compile(r'^/v3(?=/|$)')
@@ -584,45 +583,14 @@ class _Adapter(requests.adapters.BaseAdapter):
         """Nothing is open."""
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    """Knows its open connections, which would outlive it otherwise."""
-
-    daemon_threads = True
-    request_queue_size = 128
+class _Server(cut_server.CutServer):
 
     def __init__(self, cinder: FakeCinder) -> None:
         self.cinder = cinder
-        self._connections: set[socket.socket] = set()
-        self._connections_lock = threading.Lock()
         super().__init__(('127.0.0.1', 0), _Handler)
 
-    @contextlib.contextmanager
-    def connection(self, connection: socket.socket) -> Iterator[None]:
-        """Know a connection while it is served."""
-        with self._connections_lock:
-            self._connections.add(connection)
-        try:
-            yield
-        finally:
-            with self._connections_lock:
-                self._connections.discard(connection)
 
-    def cut_connections(self) -> None:
-        """End all connections; their threads notice and end, too."""
-        with self._connections_lock:
-            for connection in self._connections:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that went away; tell of everything else."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
-    disable_nagle_algorithm = True
+class _Handler(cut_server.CuttingHandler):
     wbufsize = -1  # one packet an answer
     server: _Server
 
@@ -635,7 +603,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             status, headers, content = self.server.cinder.handle(self.command, self.path, body)
         except ConnectionResetError:
-            self._reset()
+            self.reset()
             return
         self.send_response_only(status)
         for name, value in {**headers, 'Content-Length': str(len(content))}.items():
@@ -645,12 +613,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = serve_request  # noqa: N815
 
-    def _reset(self) -> None:
-        """Send a TCP RST: that is what closing does to a socket that may not linger."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-        # Closed below the file objects, which would put it off as long as they are open.
-        socket.close(self.connection.detach())
-
-    def log_message(self, *args: Any) -> None:
-        """Print nothing: tests read the counters."""

@@ -65,13 +65,12 @@ import json
 import random
 import re
 import select
-import socket
-import struct
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib import parse
+
+from karbor.tests import cut_server
 
 _HOST = '127.0.0.1'
 _UPSTREAM_TIMEOUT = 120.0
@@ -228,47 +227,16 @@ class FaultProxy:
         return Rule()
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    """Knows its open connections, which would outlive it otherwise."""
-
-    daemon_threads = True
-    request_queue_size = 128
+class _Server(cut_server.CutServer):
 
     def __init__(self, address: tuple[str, int], proxy: FaultProxy) -> None:
         self.proxy = proxy
-        self._connections: set[socket.socket] = set()
-        self._connections_lock = threading.Lock()
         super().__init__(address, _Handler)
 
-    @contextlib.contextmanager
-    def connection(self, connection: socket.socket) -> Iterator[None]:
-        """Know a connection while it is served."""
-        with self._connections_lock:
-            self._connections.add(connection)
-        try:
-            yield
-        finally:
-            with self._connections_lock:
-                self._connections.discard(connection)
 
-    def cut_connections(self) -> None:
-        """End all connections; their threads notice and end, too."""
-        with self._connections_lock:
-            for connection in self._connections:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that went away; tell of everything else."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(cut_server.CuttingHandler):
     """One connection of a client, and the connection to the service that belongs to it."""
 
-    protocol_version = 'HTTP/1.1'
-    disable_nagle_algorithm = True
     server: _Server
 
     def setup(self) -> None:
@@ -288,11 +256,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self._read_body()
         rule = self.server.proxy.decide(self.command, self.path)
         if rule.latency and self.server.proxy.stopping.wait(rule.latency):
-            self._reset()
+            self.reset()
         elif rule.fault in _STATUS:
             self._answer_with_error(_STATUS[rule.fault], rule.headers())
         elif rule.fault is Fault.RESET_BEFORE:
-            self._reset()
+            self.reset()
         else:
             self._pass_on(body, throw_away=rule.fault is Fault.RESET_AFTER)
 
@@ -317,10 +285,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content = response.read()
         except (OSError, http.client.HTTPException):
             self._upstream.close()
-            self._reset()
+            self.reset()
             return
         if throw_away:
-            self._reset()
+            self.reset()
         else:
             self._answer(response.status, response.reason, response.getheaders(), content)
 
@@ -363,15 +331,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command != 'HEAD':
             self.wfile.write(content)
 
-    def _reset(self) -> None:
-        """Send a TCP RST: that is what closing does to a socket that may not linger."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-        # Closed below the file objects, which would put it off as long as they are open.
-        socket.close(self.connection.detach())
-
-    def log_message(self, *args: Any) -> None:
-        """Print nothing: tests read the counters."""
 
 
 def main() -> None:
