@@ -78,11 +78,11 @@ class DefaultsTest(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        for name, value in (('XDG_STATE_HOME', None), ('OS_CLOUD', None), ('HOME', '/elsewhere/me')):
+        for name, value in (('XDG_STATE_HOME', None), ('OS_CLOUD', None), ('HOME', '/my')):
             self.useFixture(fixtures.EnvironmentVariable(name, value))
 
     def test_state_directory(self) -> None:
-        home = pathlib.Path('/elsewhere/me/.local/state/karbor')
+        home = pathlib.Path('/my/.local/state/karbor')
         self.assertEqual(home / 'c', standalone._default_state_dir('c'))
         self.assertEqual(home / 'envvars', standalone._default_state_dir(None))
         self.useFixture(fixtures.EnvironmentVariable('OS_CLOUD', 'e'))
