@@ -53,6 +53,8 @@ _UNFINISHED = ('protecting', 'deleting', 'in_progress')
 class ApiTestCase(base.TestCase):
     """The API without a cloud. Jobs are kept until :meth:`work` is called."""
 
+    max_concurrent_resources = 8
+
     def setUp(self) -> None:
         super().setUp()
         self.build(provider.ProviderRegistry(self.provider_dir()))
@@ -60,7 +62,7 @@ class ApiTestCase(base.TestCase):
     def build(self, registry: provider.ProviderRegistry) -> None:
         """Everything that a Karbor process consists of, on the providers given."""
         self.registry = registry
-        self.runner = jobs.JobRunner(registry, _context_of, 8)
+        self.runner = jobs.JobRunner(registry, _context_of, self.max_concurrent_resources)
         self.board = _Board(self.runner)
         self.addCleanup(self.board.end)
         found = protectables.load()
