@@ -152,13 +152,10 @@ def text(req: falcon.Request, name: str) -> str | None:
     return value or None
 
 
-def listed(req: falcon.Request, collection: str, items: list[dict[str, Any]], has_more: bool,
-           key: str | None = None) -> dict[str, Any]:
-    """The body of a list, with the link to the next page when there is one.
-
-    :param key: the name of the items' key, when it is not the collection's.
-    """
-    document: dict[str, Any] = {key or collection: items}
+def listed(req: falcon.Request, collection: str, items: list[dict[str, Any]],
+           has_more: bool) -> dict[str, Any]:
+    """The body of a list, with the link to the next page when there is one."""
+    document: dict[str, Any] = {collection: items}
     if has_more:
         parameters = {**req.params, 'marker': items[-1]['id']}
         parameters.pop('offset', None)  # it is behind the marker; again it would leave out more

@@ -96,7 +96,7 @@ class JobRunner:
     def _protect(self, job: models.Job, row: models.Checkpoint,
                  provider: providers.Provider) -> hooks.Failures:
         checkpoint = records.write_checkpoint(row, provider)
-        failures = self._run_hooks(job, row, hooks.JobHooks(
+        failures = self._run_hooks(row, hooks.JobHooks(
             job, self._context_of(job), provider, checkpoint, 'options',
             row.protection_plan['parameters'], {}))
         checkpoint.status = (constants.CHECKPOINT_STATUS_ERROR if failures
@@ -108,7 +108,7 @@ class JobRunner:
                 provider: providers.Provider) -> hooks.Failures:
         # Written again if need be: a break after the purge must not keep the rest undone.
         checkpoint = records.write_checkpoint(row, provider)
-        failures = self._run_hooks(job, row, hooks.JobHooks(
+        failures = self._run_hooks(row, hooks.JobHooks(
             job, self._context_of(job), provider, checkpoint, None, {}, {}))
         if failures:
             checkpoint.status = constants.CHECKPOINT_STATUS_ERROR_DELETING
@@ -138,12 +138,11 @@ class JobRunner:
             use = uses.get(session, model, job.project_id, job.subject_id)
         record = records.UseRecord({
             column.key: getattr(use, column.key) for column in model.__table__.columns})
-        return self._run_hooks(job, row, hooks.JobHooks(
+        return self._run_hooks(row, hooks.JobHooks(
             job, self._context_of(job), provider, provider.checkpoints.get(row.id), keyword,
             use.parameters, {keyword: record, 'new_resources': {}}))
 
-    def _run_hooks(self, job: models.Job, row: models.Checkpoint,
-                   job_hooks: hooks.JobHooks) -> hooks.Failures:
+    def _run_hooks(self, row: models.Checkpoint, job_hooks: hooks.JobHooks) -> hooks.Failures:
         return job_hooks.run(graph.deserialize(row.resource_graph), self._max_workers)
 
 
