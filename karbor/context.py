@@ -17,6 +17,8 @@ from typing import Any
 
 from oslo_context import context
 
+from karbor import policy
+
 
 class RequestContext(context.RequestContext):
     """oslo.context's request context with what clients of OpenStack services need.
@@ -26,6 +28,8 @@ class RequestContext(context.RequestContext):
     :param service_catalog: entries of the token's catalog, used to find an endpoint when
         there is no keystoneauth session.
     :param auth_token_info: what Keystone said of the token.
+    :param trust_id: id of the trust by which a job acts for the user.
+    :param is_trust_scoped: whether the token came from a trust, and so can make none.
     :param kwargs: anything else that oslo.context takes.
 
     The order of the arguments is that of the Karbor contract, section B.10; ``read_deleted``,
@@ -41,7 +45,8 @@ class RequestContext(context.RequestContext):
                  service_catalog: list[dict[str, Any]] | None = None,
                  domain: str | None = None, user_domain: str | None = None,
                  project_domain: str | None = None,
-                 auth_token_info: dict[str, Any] | None = None, **kwargs: Any) -> None:
+                 auth_token_info: dict[str, Any] | None = None, trust_id: str | None = None,
+                 is_trust_scoped: bool = False, **kwargs: Any) -> None:
         super().__init__(
             user_id=user_id, project_id=project_id, is_admin=bool(is_admin), roles=roles,
             project_name=project_name, request_id=request_id, auth_token=auth_token,
@@ -49,10 +54,24 @@ class RequestContext(context.RequestContext):
             project_domain_id=project_domain, **kwargs)
         self.service_catalog = service_catalog or []
         self.auth_token_info = auth_token_info
+        self.trust_id = trust_id
+        self.is_trust_scoped = is_trust_scoped
         self.read_deleted = read_deleted
         self.remote_address = remote_address
         self.timestamp = timestamp
         self.quota_class = quota_class
+
+    def can(self, action: str, target_obj: dict[str, Any] | None = None,
+            fatal: bool = True) -> bool:
+        """Whether the policy allows something.
+
+        :param action: name of the rule, for example 'plan:create'.
+        :param target_obj: what it is to be done to; without it, what is the caller's own.
+        :raises PolicyNotAuthorized: it does not, and ``fatal`` is true.
+        """
+        if fatal:
+            policy.authorize(self, action, target_obj)
+        return policy.may(self, action, target_obj)
 
     def elevated(self) -> 'RequestContext':
         """A copy that may do what an administrator may."""

@@ -16,18 +16,29 @@
 
     KarborException                        500
       Invalid                              400
-        InvalidInput, InvalidParameterValue, InvalidPlan
+        InvalidInput, InvalidParameterValue, InvalidPlan,
+        InvalidOperationDefinition
+      NotAuthorized                        403
+        PolicyNotAuthorized, TrustNotPossible
       NotFound                             404
         PlanNotFound, ProviderNotFound, CheckpointNotFound, RestoreNotFound,
-        VerificationNotFound, ProtectableTypeNotFound,
-        ProtectableResourceNotFound, ProtectionPluginNotFound
+        VerificationNotFound, TriggerNotFound, ScheduledOperationNotFound,
+        OperationLogNotFound, ServiceNotFound, ProjectNotFound,
+        MarkerNotFound,
+        ProtectableTypeNotFound, ProtectableResourceNotFound,
+        ProtectionPluginNotFound
       Conflict                             409
         CheckpointNotBeDeleted, CheckpointNotBeReset,
-        ProtectableResourceInvalidStatus
+        ProtectableResourceInvalidStatus, PlanInUse, TriggerInUse,
+        TrustGone
+      OverLimit                            413
+        PlanLimitExceeded, CheckpointLimitExceeded, ScheduleLimitExceeded
       ResourceFailed                       500
         CreateResourceFailed, RestoreResourceFailed,
         DeleteResourceFailed, VerifyResourceFailed
+      TrustDied                            500
       ListProtectableResourceFailed        503
+      IdentityUnavailable                  503
       BankError                            500
         BankUpdateObjectFailed, BankGetObjectFailed, BankDeleteObjectFailed,
         BankListObjectsFailed, BankReadonlyViolation, AcquireLeaseFailed,
@@ -83,6 +94,24 @@ class InvalidPlan(Invalid):
     message = 'Invalid plan: %(reason)s'
 
 
+class InvalidOperationDefinition(Invalid):
+    message = 'Invalid operation definition: %(reason)s'
+
+
+class NotAuthorized(KarborException):
+    message = 'This is not allowed.'
+    code = 403
+
+
+class PolicyNotAuthorized(NotAuthorized):
+    message = 'The policy does not allow %(action)s with the roles of this token.'
+
+
+class TrustNotPossible(NotAuthorized):
+    message = ('Karbor needs a trust to act for you after your request, and cannot have one: '
+               '%(reason)s')
+
+
 class NotFound(KarborException):
     message = 'Not found.'
     code = 404
@@ -108,6 +137,30 @@ class VerificationNotFound(NotFound):
     message = 'Verification %(verification_id)s could not be found.'
 
 
+class TriggerNotFound(NotFound):
+    message = 'Trigger %(id)s could not be found.'
+
+
+class ScheduledOperationNotFound(NotFound):
+    message = 'Scheduled operation %(id)s could not be found.'
+
+
+class OperationLogNotFound(NotFound):
+    message = 'Operation log %(operation_log_id)s could not be found.'
+
+
+class ServiceNotFound(NotFound):
+    message = 'Service %(service_id)s could not be found.'
+
+
+class MarkerNotFound(NotFound):
+    message = 'There is no marker %(marker)s.'
+
+
+class ProjectNotFound(NotFound):
+    message = 'Project %(project_id)s could not be found.'
+
+
 class ProtectableTypeNotFound(NotFound):
     message = 'Protectable type %(protectable_type)s could not be found.'
 
@@ -131,6 +184,45 @@ class CheckpointNotBeDeleted(Conflict):
 
 class CheckpointNotBeReset(Conflict):
     message = 'The state of checkpoint %(checkpoint_id)s cannot be reset: %(reason)s'
+
+
+class PlanInUse(Conflict):
+    message = ('Plan %(plan_id)s cannot be deleted: the scheduled operation '
+               '%(operation_id)s is for it.')
+
+
+class TriggerInUse(Conflict):
+    message = ('Trigger %(trigger_id)s cannot be deleted: the scheduled operation '
+               '%(operation_id)s waits for it.')
+
+
+class TrustGone(Conflict):
+    """What a job was about to be given to has just been deleted; another one can be had."""
+
+    message = 'Trust %(trust_id)s is not in use any more. Ask again.'
+
+
+class OverLimit(KarborException):
+    """A quota of the project is used up.
+
+    :param allowed: the limit.
+    """
+
+    message = 'The quota of %(allowed)s is used up.'
+    code = 413
+    headers = {'Retry-After': '0'}
+
+
+class PlanLimitExceeded(OverLimit):
+    message = 'The project may have no more than %(allowed)s plans.'
+
+
+class CheckpointLimitExceeded(OverLimit):
+    message = 'The project may have no more than %(allowed)s checkpoints.'
+
+
+class ScheduleLimitExceeded(OverLimit):
+    message = 'The project may have no more than %(allowed)s scheduled operations.'
 
 
 class ResourceFailed(KarborException):
@@ -167,8 +259,21 @@ class ProtectableResourceInvalidStatus(Conflict):
     message = 'The %(type)s %(id)s is in status %(status)s.'
 
 
+class TrustDied(KarborException):
+    """Keystone does not honour the trust of a job any more."""
+
+    message = '%(reason)s'
+
+
 class ListProtectableResourceFailed(KarborException):
     message = 'Listing resources of type %(type)s failed: %(reason)s'
+    code = 503
+
+
+class IdentityUnavailable(KarborException):
+    """Keystone does not answer, or not to Karbor's own user; it may do so later."""
+
+    message = 'Keystone cannot be asked: %(reason)s'
     code = 503
 
 

@@ -15,15 +15,19 @@
 Queries are in the modules beside this one. Each takes the session of a transaction, so
 that what belongs together is written together::
 
-    with db.writer() as session:
+    @db.transaction
+    def write(session: orm.Session) -> None:
         checkpoints.create(session, ...)
         jobs.create(session, ...)
+
+    write()
 """
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -32,6 +36,9 @@ from oslo_db import exception as db_exc
 from oslo_db import options
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import event, orm
+
+Arguments = ParamSpec('Arguments')
+Result = TypeVar('Result')
 
 _facade = enginefacade.transaction_context()
 _is_reading = contextvars.ContextVar('_is_reading', default=False)
@@ -50,8 +57,8 @@ def configure(conf: cfg.ConfigOpts = cfg.CONF) -> None:
     global _facade
     options.set_defaults(conf)
     _facade = enginefacade.transaction_context()
-    _facade.configure(**{key: value for key, value in conf.database.items()
-                         if key in _FACADE_OPTIONS})
+    chosen = {key: value for key, value in conf.database.items() if key in _FACADE_OPTIONS}
+    _facade.configure(**chosen | {'connection': _able_to_say_everything(chosen['connection'])})
     _facade.append_on_engine_create(_prepare_sqlite)
 
 
@@ -59,6 +66,14 @@ _FACADE_OPTIONS = frozenset((
     'connection', 'max_pool_size', 'max_overflow', 'pool_timeout', 'connection_recycle_time',
     'max_retries', 'retry_interval', 'mysql_sql_mode', 'connection_debug',
     'connection_trace', 'sqlite_synchronous'))
+
+
+def _able_to_say_everything(connection: str | None) -> str | None:
+    """MariaDB's utf8 is not all of UTF-8, and it is what oslo.db chooses if the URL does not."""
+    if not connection or not connection.startswith(('mysql', 'mariadb')):
+        return connection
+    url = sa.make_url(connection).update_query_dict({'charset': 'utf8mb4'})
+    return url.render_as_string(hide_password=False)
 
 
 def engine() -> sa.Engine:
@@ -91,6 +106,22 @@ def _marked(*, is_reading: bool) -> Iterator[None]:
         yield
     finally:
         _is_reading.reset(token)
+
+
+def transaction(
+        write: Callable[Concatenate[orm.Session, Arguments], Result]
+) -> Callable[Arguments, Result]:
+    """Decorates a function that changes something: it is called without the session, which
+    is that of a transaction of its own. What a deadlock undoes is done again, so the function
+    must do nothing that a transaction cannot undo.
+    """
+    @oslo_db_api.wrap_db_retry(max_retries=10, retry_interval=0.02, max_retry_interval=1,
+                               inc_retry_interval=True, retry_on_deadlock=True)
+    @functools.wraps(write)
+    def write_in_transaction(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with writer() as session:
+            return write(session, *args, **kwargs)
+    return write_in_transaction
 
 
 def until_it_works(write: Callable[..., Any]) -> Callable[..., Any]:

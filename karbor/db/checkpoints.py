@@ -13,7 +13,6 @@
 """Queries on checkpoints."""
 
 import datetime
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -49,27 +48,30 @@ def get(session: orm.Session, project_id: str, provider_id: str, checkpoint_id: 
 
 
 def set_status(session: orm.Session, checkpoint_id: str, status: str,
-               reason: str | None = None) -> None:
-    session.execute(sa.update(models.Checkpoint).where(
-        models.Checkpoint.id == checkpoint_id).values(status=status, status_reason=reason))
+               reason: str | None = None) -> bool:
+    """Set the status; returns whether it was another before."""
+    changed = session.execute(
+        sa.update(models.Checkpoint)
+        .where(models.Checkpoint.id == checkpoint_id, models.Checkpoint.status != status)
+        .values(status=status, status_reason=reason))
+    return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def page(session: orm.Session, project_id: str, provider_id: str, filters: Mapping[str, str],
-         since: datetime.datetime | None, before: datetime.datetime | None,
-         wanted: paging.Page) -> tuple[list[models.Checkpoint], bool]:
-    """One page of the project's checkpoints with a provider, and whether more follow.
+def page(session: orm.Session, provider_id: str, wanted: paging.Wanted,
+         since: datetime.datetime | None,
+         before: datetime.datetime | None) -> tuple[list[models.Checkpoint], bool]:
+    """One page of checkpoints with a provider, and whether more follow.
 
-    :param filters: ``plan_id`` and ``status`` are compared; without a ``status``, deleted
-        checkpoints are left out.
+    Without a filter by status, deleted checkpoints are left out.
+
     :param since: earliest moment of creation, in UTC.
     :param before: moment of creation, in UTC, that comes too late.
     """
-    conditions = [models.Checkpoint.provider_id == provider_id,
-                  *paging.equal(models.Checkpoint, filters)]
-    if 'status' not in filters:
+    conditions = [models.Checkpoint.provider_id == provider_id]
+    if 'status' not in wanted.filters:
         conditions.append(models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED)
     if since is not None:
         conditions.append(models.Checkpoint.created_at >= since)
     if before is not None:
         conditions.append(models.Checkpoint.created_at < before)
-    return paging.rows(session, models.Checkpoint, project_id, conditions, wanted)
+    return paging.rows(session, models.Checkpoint, wanted, conditions)

@@ -17,6 +17,7 @@ A job is ``pending`` until a worker takes it, ``running`` while it works, and en
 did well: that is said on what the job is about.
 """
 
+import datetime
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
@@ -33,21 +34,59 @@ UNFINISHED = (PENDING, RUNNING)
 
 
 def create(session: orm.Session, kind: str, subject_id: str, checkpoint_id: str,
-           project_id: str, user_id: str | None) -> models.Job:
+           project_id: str, user_id: str | None, trust_id: str | None = None) -> models.Job:
     job = models.Job(kind=kind, subject_id=subject_id, checkpoint_id=checkpoint_id,
-                     project_id=project_id, user_id=user_id, state=PENDING)
+                     project_id=project_id, user_id=user_id, trust_id=trust_id, state=PENDING)
     session.add(job)
     session.flush()
     return job
 
 
-def claim(session: orm.Session, job_id: str) -> models.Job | None:
-    """Take a pending job; None when another worker was first or it is over."""
+def claim(session: orm.Session, job_id: str,
+          until: datetime.datetime | None) -> models.Job | None:
+    """Take a pending job; None when another worker was first or it is over.
+
+    :param until: moment, in UTC, from which others may take it, unless the claim is
+        renewed; None when nobody else works on this database.
+    """
     taken = session.execute(
         sa.update(models.Job)
         .where(models.Job.id == job_id, models.Job.state == PENDING)
-        .values(state=RUNNING, attempts=models.Job.attempts + 1))
+        .values(state=RUNNING, claimed_until=until, attempts=models.Job.attempts + 1))
     return session.get(models.Job, job_id) if taken.rowcount else None  # type: ignore[attr-defined]
+
+
+def renew(session: orm.Session, jobs: Collection[models.Job],
+          until: datetime.datetime) -> None:
+    """Keep claims. A job that was lost to another worker stays that worker's."""
+    for job in jobs:
+        session.execute(_claimed(job).values(claimed_until=until))
+
+
+def _claimed(job: models.Job) -> sa.Update:
+    """The row of a job, as long as it is that claim's: each claim is an attempt more."""
+    return sa.update(models.Job).where(
+        models.Job.id == job.id, models.Job.state == RUNNING,
+        models.Job.attempts == job.attempts)
+
+
+def hand_back_expired(session: orm.Session, now: datetime.datetime) -> int:
+    """Make the jobs of workers that are gone pending; returns how many."""
+    expired = session.execute(
+        sa.update(models.Job)
+        .where(models.Job.state == RUNNING, models.Job.claimed_until < now)
+        .values(state=PENDING))
+    return int(expired.rowcount)  # type: ignore[attr-defined]
+
+
+def pending(session: orm.Session, provider_ids: Collection[str],
+            count: int) -> Sequence[str]:
+    """The ids of the jobs with some providers that wait longest."""
+    return session.scalars(
+        sa.select(models.Job.id)
+        .join(models.Checkpoint, models.Checkpoint.id == models.Job.checkpoint_id)
+        .where(models.Job.state == PENDING, models.Checkpoint.provider_id.in_(provider_ids))
+        .order_by(models.Job.created_at).limit(count)).all()
 
 
 def provider_id(session: orm.Session, job_id: str) -> str | None:
@@ -58,9 +97,11 @@ def provider_id(session: orm.Session, job_id: str) -> str | None:
         .where(models.Job.id == job_id))
 
 
-def finish(session: orm.Session, job_id: str, state: str, error: str | None = None) -> None:
-    session.execute(sa.update(models.Job).where(models.Job.id == job_id).values(
-        state=state, error=error))
+def finish(session: orm.Session, job: models.Job, state: str,
+           error: str | None = None) -> bool:
+    """End a job; False when the claim on it was lost to another worker."""
+    ended = session.execute(_claimed(job).values(state=state, error=error))
+    return bool(ended.rowcount)  # type: ignore[attr-defined]
 
 
 def unfinished_of_checkpoint(session: orm.Session, checkpoint_id: str) -> list[str]:

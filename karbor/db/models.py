@@ -42,7 +42,8 @@ class Timestamps:
 
 class Plan(Timestamps, Base):
     __tablename__ = 'plans'
-    __table_args__ = (sa.Index('plans_project_idx', 'project_id', 'created_at', 'id'),)
+    __table_args__ = (sa.Index('plans_project_idx', 'project_id', 'created_at', 'id'),
+                      sa.Index('plans_all_idx', 'created_at', 'id'))
 
     id: orm.Mapped[Id]
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
@@ -58,6 +59,7 @@ class Checkpoint(Timestamps, Base):
     __tablename__ = 'checkpoints'
     __table_args__ = (
         sa.Index('checkpoints_provider_idx', 'project_id', 'provider_id', 'created_at', 'id'),
+        sa.Index('checkpoints_all_idx', 'provider_id', 'created_at', 'id'),
         sa.Index('checkpoints_plan_idx', 'plan_id', 'created_at', 'id'),
     )
 
@@ -87,14 +89,16 @@ class CheckpointUse(Timestamps):
 
 class Restore(CheckpointUse, Base):
     __tablename__ = 'restores'
-    __table_args__ = (sa.Index('restores_project_idx', 'project_id', 'created_at', 'id'),)
+    __table_args__ = (sa.Index('restores_project_idx', 'project_id', 'created_at', 'id'),
+                      sa.Index('restores_all_idx', 'created_at', 'id'))
 
     restore_target: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
 
 
 class Verification(CheckpointUse, Base):
     __tablename__ = 'verifications'
-    __table_args__ = (sa.Index('verifications_project_idx', 'project_id', 'created_at', 'id'),)
+    __table_args__ = (sa.Index('verifications_project_idx', 'project_id', 'created_at', 'id'),
+                      sa.Index('verifications_all_idx', 'created_at', 'id'))
 
 
 class ResourceResult(Base):
@@ -117,6 +121,7 @@ class Job(Timestamps, Base):
         sa.Index('jobs_state_idx', 'state', 'created_at'),
         sa.Index('jobs_checkpoint_idx', 'checkpoint_id', 'state'),
         sa.Index('jobs_subject_idx', 'subject_id', 'created_at'),
+        sa.Index('jobs_trust_idx', 'trust_id', 'state'),
     )
 
     id: orm.Mapped[Id]
@@ -125,7 +130,10 @@ class Job(Timestamps, Base):
     checkpoint_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     user_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    trust_id: orm.Mapped[str | None] = orm.mapped_column(
+        sa.ForeignKey('trusts.id', ondelete='SET NULL'))
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
+    claimed_until: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
     attempts: orm.Mapped[int] = orm.mapped_column(default=0)
     error: orm.Mapped[str | None] = orm.mapped_column(LongText)
 
@@ -142,3 +150,131 @@ class JobResource(Base):
     is_done: orm.Mapped[bool]
     reason: orm.Mapped[str | None] = orm.mapped_column(LongText)
     new_resource_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+
+
+class Trigger(Timestamps, Base):
+    """When something is to happen."""
+
+    __tablename__ = 'triggers'
+    __table_args__ = (sa.Index('triggers_project_idx', 'project_id', 'created_at', 'id'),
+                      sa.Index('triggers_all_idx', 'created_at', 'id'))
+
+    id: orm.Mapped[Id]
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    name: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    type: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    properties: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+
+
+class ScheduledOperation(Timestamps, Base):
+    """What is to happen to a plan when a trigger fires."""
+
+    __tablename__ = 'scheduled_operations'
+    __table_args__ = (
+        sa.Index('scheduled_operations_project_idx', 'project_id', 'created_at', 'id'),
+        sa.Index('scheduled_operations_all_idx', 'created_at', 'id'),
+        sa.Index('scheduled_operations_trigger_idx', 'trigger_id'),
+        sa.Index('scheduled_operations_plan_idx', 'plan_id'),
+    )
+
+    id: orm.Mapped[Id]
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    user_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    name: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    operation_type: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    trigger_id: orm.Mapped[str] = orm.mapped_column(sa.ForeignKey('triggers.id'))
+    plan_id: orm.Mapped[str] = orm.mapped_column(sa.ForeignKey('plans.id'))
+    operation_definition: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
+
+
+class OperationLog(Timestamps, Base):
+    """Who did what, when, and how it ended; that of a job has the job's id."""
+
+    __tablename__ = 'operation_logs'
+    __table_args__ = (
+        sa.Index('operation_logs_project_idx', 'project_id', 'created_at', 'id'),
+        sa.Index('operation_logs_all_idx', 'created_at', 'id'),
+        sa.Index('operation_logs_checkpoint_idx', 'checkpoint_id', 'created_at', 'id'),
+        sa.Index('operation_logs_plan_idx', 'plan_id', 'created_at', 'id'),
+    )
+
+    id: orm.Mapped[Id]
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    user_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    request_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    operation_type: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    checkpoint_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    plan_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    provider_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    restore_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    scheduled_operation_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    status: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    started_at: orm.Mapped[datetime.datetime] = orm.mapped_column(
+        Moment, default=timeutils.utcnow)
+    ended_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+    error_info: orm.Mapped[str | None] = orm.mapped_column(LongText)
+    extra_info: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
+        sa.JSON(none_as_null=True))
+
+
+class Service(Timestamps, Base):
+    """A process that reports that it is alive."""
+
+    __tablename__ = 'services'
+    __table_args__ = (sa.UniqueConstraint('host', 'binary', name='services_host_binary_uc'),)
+
+    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
+    host: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    binary: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    reported_at: orm.Mapped[datetime.datetime] = orm.mapped_column(Moment)
+    disabled: orm.Mapped[bool] = orm.mapped_column(default=False)
+    disabled_reason: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+
+
+class Quota(Base):
+    """A limit that a project has instead of the default."""
+
+    __tablename__ = 'quotas'
+
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    resource: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    hard_limit: orm.Mapped[int]
+
+
+class QuotaClass(Base):
+    """A limit of a class; the class ``default`` is every project's."""
+
+    __tablename__ = 'quota_classes'
+
+    class_name: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    resource: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    hard_limit: orm.Mapped[int]
+
+
+class QuotaUsage(Base):
+    """How many a project has; changed in the transaction that makes or removes one."""
+
+    __tablename__ = 'quota_usages'
+
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    resource: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    in_use: orm.Mapped[int]
+
+
+class Trust(Timestamps, Base):
+    """A Keystone trust by which jobs act for a user; nothing secret is in it.
+
+    ``live_key`` is unique among the trusts that may be given to jobs, and null once a trust
+    is to be deleted.
+    """
+
+    __tablename__ = 'trusts'
+    __table_args__ = (sa.UniqueConstraint('live_key', name='trusts_live_key_uc'),)
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    roles: orm.Mapped[list[str]] = orm.mapped_column(sa.JSON)
+    live_key: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))

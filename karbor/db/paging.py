@@ -23,7 +23,10 @@ from sqlalchemy import orm
 from karbor import exception
 from karbor.db import models
 
-Row = TypeVar('Row', models.Plan, models.Checkpoint, models.Restore, models.Verification)
+Row = TypeVar('Row', models.Plan, models.Checkpoint, models.Restore, models.Verification,
+              models.Trigger, models.ScheduledOperation, models.OperationLog)
+
+_SEARCHED = ('name', 'description')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,30 +46,63 @@ class Page:
     sort: Sequence[tuple[str, str]] = (('created_at', 'desc'),)
 
 
-def rows(session: orm.Session, model: type[Row], project_id: str, conditions: Sequence[Any],
-         page: Page) -> tuple[list[Row], bool]:
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is asked of a list.
+
+    :param project_id: whose rows; None is everybody's, which only an administrator may see.
+    :param page: which part of them.
+    :param filters: columns and texts: names and descriptions are searched for the text, all
+        others are compared with it.
+    """
+
+    project_id: str | None
+    page: Page
+    filters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def rows(session: orm.Session, model: type[Row], wanted: Wanted,
+         conditions: Sequence[Any] = ()) -> tuple[list[Row], bool]:
     """The rows of one page, and whether more follow.
 
-    :param model: a table with a ``project_id``; only that project's rows are seen.
+    :param model: a table with a ``project_id``.
     :param conditions: what else holds for the rows.
-    :raises InvalidInput: the marker is the id of no row of the project.
+    :raises MarkerNotFound: the marker is the id of no row that may be seen.
     """
-    own = sa.select(model).where(model.project_id == project_id)
+    seen = sa.select(model)
+    if wanted.project_id is not None:
+        seen = seen.where(model.project_id == wanted.project_id)
+    page = wanted.page
     marker = None
     if page.marker is not None:
-        marker = session.scalar(own.where(model.id == page.marker))
+        marker = session.scalar(seen.where(model.id == page.marker))
         if marker is None:
-            raise exception.InvalidInput(reason=f'There is no marker {page.marker!r}.')
+            raise exception.MarkerNotFound(marker=page.marker)
     keys = dict(page.sort)
-    first_direction = page.sort[0][1]
+    first_key, first_direction = page.sort[0]
     for key in ('created_at', 'id'):
         keys.setdefault(key, first_direction)
-    query = utils.paginate_query(own.where(*conditions), model, page.limit + 1, list(keys),
-                                 marker=marker, sort_dirs=list(keys.values()))
+    query = seen.where(*_filtered(model, wanted.filters), *conditions)
+    if marker is not None:
+        query = query.where(_not_before(model, first_key, first_direction, marker))
+    query = utils.paginate_query(query, model, page.limit + 1, list(keys), marker=marker,
+                                 sort_dirs=list(keys.values()))
     found = session.scalars(query.offset(page.offset)).all()
     return list(found[:page.limit]), len(found) > page.limit
 
 
-def equal(model: type[models.Base], filters: Mapping[str, str]) -> list[Any]:
-    """Conditions that columns equal texts."""
-    return [getattr(model, name) == value for name, value in filters.items()]
+def _filtered(model: type[models.Base], filters: Mapping[str, str]) -> list[Any]:
+    """Conditions that columns have, or contain, texts."""
+    columns = {getattr(model, name): text for name, text in filters.items()}
+    return [column.icontains(text, autoescape=True) if column.key in _SEARCHED
+            else column == text for column, text in columns.items()]
+
+
+def _not_before(model: type[models.Base], key: str, direction: str,
+                marker: models.Base) -> sa.ColumnElement[bool]:
+    """What paginate_query says in a way by which an index is entered at the marker.
+
+    Its own condition is a chain of ORs, for which databases read the index from its start.
+    """
+    column, value = getattr(model, key), getattr(marker, key)
+    return column >= value if direction == 'asc' else column <= value

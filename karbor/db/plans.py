@@ -12,7 +12,6 @@
 
 """Queries on plans."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,28 +28,21 @@ def create(session: orm.Session, **values: Any) -> models.Plan:
     return plan
 
 
-def get(session: orm.Session, project_id: str, plan_id: str) -> models.Plan:
+def get(session: orm.Session, project_id: str, plan_id: str, *,
+        lock: bool = False) -> models.Plan:
     """A plan of the project.
 
+    :param lock: keep others from changing its row until the transaction ends.
     :raises PlanNotFound: the project has none of that id.
     """
-    plan = session.scalar(sa.select(models.Plan).where(
-        models.Plan.id == plan_id, models.Plan.project_id == project_id))
+    query = sa.select(models.Plan).where(
+        models.Plan.id == plan_id, models.Plan.project_id == project_id)
+    plan = session.scalar(query.with_for_update() if lock else query)
     if plan is None:
         raise exception.PlanNotFound(plan_id=plan_id)
     return plan
 
 
-def page(session: orm.Session, project_id: str, filters: Mapping[str, str],
-         wanted: paging.Page) -> tuple[list[models.Plan], bool]:
-    """One page of the project's plans, and whether more follow.
-
-    :param filters: ``status`` is compared, ``name`` and ``description`` are searched for
-        the text.
-    """
-    conditions = [
-        column == value if column is models.Plan.status
-        else column.contains(value, autoescape=True)
-        for column, value in ((getattr(models.Plan, name), value)
-                              for name, value in filters.items())]
-    return paging.rows(session, models.Plan, project_id, conditions, wanted)
+def page(session: orm.Session, wanted: paging.Wanted) -> tuple[list[models.Plan], bool]:
+    """One page of plans, and whether more follow."""
+    return paging.rows(session, models.Plan, wanted)

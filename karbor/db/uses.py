@@ -48,10 +48,10 @@ def get(session: orm.Session, model: type[Use], project_id: str, use_id: str) ->
     return use
 
 
-def page(session: orm.Session, model: type[Use], project_id: str, filters: Mapping[str, str],
-         wanted: paging.Page) -> tuple[list[Use], bool]:
-    """One page of the project's restores or verifications, and whether more follow."""
-    return paging.rows(session, model, project_id, paging.equal(model, filters), wanted)
+def page(session: orm.Session, model: type[Use],
+         wanted: paging.Wanted) -> tuple[list[Use], bool]:
+    """One page of restores or verifications, and whether more follow."""
+    return paging.rows(session, model, wanted)
 
 
 def set_status(session: orm.Session, model: type[Use], use_id: str, status: str,

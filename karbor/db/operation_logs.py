@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Queries on operation logs: who did what, and how it ended."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import exception
+from karbor.common import constants
+from karbor.db import models, paging
+
+
+def begin(session: orm.Session, context: karbor_context.RequestContext, operation_type: str,
+          status: str, **fields: Any) -> models.OperationLog:
+    """Write that something begins.
+
+    :param fields: the ids of what it is about, ``extra_info``, and the log's own ``id``.
+    """
+    log = models.OperationLog(
+        project_id=context.project_id, user_id=context.user_id, request_id=context.request_id,
+        operation_type=operation_type, status=status, **fields)
+    session.add(log)
+    return log
+
+
+def record(session: orm.Session, context: karbor_context.RequestContext, operation_type: str,
+           **fields: Any) -> None:
+    """Write something that is done in this transaction."""
+    log = begin(session, context, operation_type, constants.OPERATION_STATUS_SUCCESS, **fields)
+    log.started_at = log.ended_at = timeutils.utcnow()
+
+
+def end(session: orm.Session, log_id: str, status: str, error_info: str | None) -> None:
+    session.execute(sa.update(models.OperationLog).where(
+        models.OperationLog.id == log_id, models.OperationLog.ended_at.is_(None)).values(
+            status=status, error_info=error_info, ended_at=timeutils.utcnow()))
+
+
+def get(session: orm.Session, project_id: str, log_id: str) -> models.OperationLog:
+    """:raises OperationLogNotFound: the project has none of that id."""
+    log = session.scalar(sa.select(models.OperationLog).where(
+        models.OperationLog.id == log_id, models.OperationLog.project_id == project_id))
+    if log is None:
+        raise exception.OperationLogNotFound(operation_log_id=log_id)
+    return log
+
+
+def page(session: orm.Session,
+         wanted: paging.Wanted) -> tuple[list[models.OperationLog], bool]:
+    """One page of operation logs, and whether more follow."""
+    return paging.rows(session, models.OperationLog, wanted)

@@ -1,0 +1,100 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Limits of what a project may have, and how much it has.
+
+A use is counted in the transaction that makes or removes the object. So nothing is ever
+reserved that is not made, and a crash leaves nothing to be given back.
+"""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exc
+from sqlalchemy import orm
+
+from karbor.db import models
+
+DEFAULT_CLASS = 'default'
+
+
+def limits(session: orm.Session, project_id: str) -> dict[str, int]:
+    """The limits that are set for the project itself, by resource."""
+    return {row.resource: row.hard_limit for row in session.scalars(
+        sa.select(models.Quota).where(models.Quota.project_id == project_id))}
+
+
+def class_limits(session: orm.Session, class_name: str) -> dict[str, int]:
+    """The limits that are set for a class, by resource."""
+    return {row.resource: row.hard_limit for row in session.scalars(
+        sa.select(models.QuotaClass).where(models.QuotaClass.class_name == class_name))}
+
+
+def set_limits(session: orm.Session, project_id: str, wanted: Mapping[str, int]) -> None:
+    for resource, limit in wanted.items():
+        session.merge(models.Quota(project_id=project_id, resource=resource, hard_limit=limit))
+
+
+def set_class_limits(session: orm.Session, class_name: str,
+                     wanted: Mapping[str, int]) -> None:
+    for resource, limit in wanted.items():
+        session.merge(models.QuotaClass(class_name=class_name, resource=resource,
+                                        hard_limit=limit))
+
+
+def unset_limits(session: orm.Session, project_id: str) -> None:
+    session.execute(sa.delete(models.Quota).where(models.Quota.project_id == project_id))
+
+
+def in_use(session: orm.Session, project_id: str) -> dict[str, int]:
+    """How many the project has, by resource."""
+    return {row.resource: row.in_use for row in session.scalars(
+        sa.select(models.QuotaUsage).where(models.QuotaUsage.project_id == project_id))}
+
+
+def take(session: orm.Session, project_id: str, resource: str, limit: int) -> bool:
+    """Count one more; False, and nothing counted, when that would pass the limit.
+
+    :param limit: the limit; -1 is none.
+    """
+    if limit == 0:
+        return False
+    one_more = _usage(project_id, resource).values(in_use=models.QuotaUsage.in_use + 1)
+    if limit > 0:
+        one_more = one_more.where(models.QuotaUsage.in_use < limit)
+    if session.execute(one_more).rowcount:  # type: ignore[attr-defined]
+        return True
+    if session.get(models.QuotaUsage, (project_id, resource)) is not None:
+        return False
+    return _first(session, project_id, resource) or take(session, project_id, resource, limit)
+
+
+def give_back(session: orm.Session, project_id: str, resource: str) -> None:
+    """Count one less; only for an object that this transaction removes."""
+    session.execute(_usage(project_id, resource)
+                    .where(models.QuotaUsage.in_use > 0)
+                    .values(in_use=models.QuotaUsage.in_use - 1))
+
+
+def _usage(project_id: str, resource: str) -> sa.Update:
+    return sa.update(models.QuotaUsage).where(
+        models.QuotaUsage.project_id == project_id, models.QuotaUsage.resource == resource)
+
+
+def _first(session: orm.Session, project_id: str, resource: str) -> bool:
+    """Begin to count with 1; False when another has begun at the same moment."""
+    try:
+        with session.begin_nested():
+            session.add(models.QuotaUsage(project_id=project_id, resource=resource, in_use=1))
+    except db_exc.DBDuplicateEntry:
+        return False
+    return True

@@ -1,0 +1,91 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Queries on triggers and scheduled operations."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor import exception
+from karbor.db import models, paging
+
+
+def create_trigger(session: orm.Session, **values: Any) -> models.Trigger:
+    trigger = models.Trigger(**values)
+    session.add(trigger)
+    session.flush()
+    return trigger
+
+
+def get_trigger(session: orm.Session, project_id: str, trigger_id: str, *,
+                lock: bool = False) -> models.Trigger:
+    """A trigger of the project.
+
+    :param lock: keep others from changing its row until the transaction ends.
+    :raises TriggerNotFound: the project has none of that id.
+    """
+    query = sa.select(models.Trigger).where(
+        models.Trigger.id == trigger_id, models.Trigger.project_id == project_id)
+    trigger = session.scalar(query.with_for_update() if lock else query)
+    if trigger is None:
+        raise exception.TriggerNotFound(id=trigger_id)
+    return trigger
+
+
+def page_of_triggers(session: orm.Session,
+                     wanted: paging.Wanted) -> tuple[list[models.Trigger], bool]:
+    """One page of triggers, and whether more follow."""
+    return paging.rows(session, models.Trigger, wanted)
+
+
+def create_operation(session: orm.Session, **values: Any) -> models.ScheduledOperation:
+    operation = models.ScheduledOperation(**values)
+    session.add(operation)
+    session.flush()
+    return operation
+
+
+def get_operation(session: orm.Session, project_id: str, operation_id: str, *,
+                  lock: bool = False) -> models.ScheduledOperation:
+    """A scheduled operation of the project.
+
+    :param lock: keep others from changing its row until the transaction ends.
+    :raises ScheduledOperationNotFound: the project has none of that id.
+    """
+    query = sa.select(models.ScheduledOperation).where(
+        models.ScheduledOperation.id == operation_id,
+        models.ScheduledOperation.project_id == project_id)
+    operation = session.scalar(query.with_for_update() if lock else query)
+    if operation is None:
+        raise exception.ScheduledOperationNotFound(id=operation_id)
+    return operation
+
+
+def page_of_operations(
+        session: orm.Session,
+        wanted: paging.Wanted) -> tuple[list[models.ScheduledOperation], bool]:
+    """One page of scheduled operations, and whether more follow."""
+    return paging.rows(session, models.ScheduledOperation, wanted)
+
+
+def operation_for_plan(session: orm.Session, plan_id: str) -> str | None:
+    """The id of a scheduled operation that needs the plan."""
+    return session.scalar(sa.select(models.ScheduledOperation.id).where(
+        models.ScheduledOperation.plan_id == plan_id).limit(1))
+
+
+def operation_of_trigger(session: orm.Session, trigger_id: str) -> str | None:
+    """The id of a scheduled operation that waits for the trigger."""
+    return session.scalar(sa.select(models.ScheduledOperation.id).where(
+        models.ScheduledOperation.trigger_id == trigger_id).limit(1))
