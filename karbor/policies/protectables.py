@@ -1,0 +1,25 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rules of protectables."""
+
+from karbor.policies.base import READER, rule
+
+RULES = (
+    rule('protectable:get_all', READER, 'List types of resources.', ('GET', '/protectables')),
+    rule('protectable:get', READER, 'Show a type of resources.',
+         ('GET', '/protectables/{resource_type}')),
+    rule('protectable:instance_get_all', READER, 'List resources of a type.',
+         ('GET', '/protectables/{resource_type}/instances')),
+    rule('protectable:instance_get', READER, 'Show a resource.',
+         ('GET', '/protectables/{resource_type}/instances/{resource_id}')),
+)

@@ -1,0 +1,23 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rules of verifications."""
+
+from karbor.policies.base import MEMBER, READER, rule
+
+RULES = (
+    rule('verification:get_all', READER, 'List verifications.', ('GET', '/verifications')),
+    rule('verification:get', READER, 'Show a verification.',
+         ('GET', '/verifications/{verification_id}')),
+    rule('verification:create', MEMBER, 'Look whether a checkpoint could be restored.',
+         ('POST', '/verifications')),
+)
