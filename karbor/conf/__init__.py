@@ -17,10 +17,19 @@ Options of plugins are in the provider files and belong to the plugins.
 
 from oslo_config import cfg
 from oslo_log import log as logging
+from oslo_middleware import cors
 
-from karbor.conf import api, cinder_client, protection
+from karbor.conf import (
+    api,
+    cinder_client,
+    operationengine,
+    protection,
+    quotas,
+    service,
+    trustee,
+)
 
-_SECTIONS = (api, protection, cinder_client)
+_SECTIONS = (service, api, quotas, operationengine, protection, cinder_client, trustee)
 
 
 def register_opts(conf: cfg.ConfigOpts = cfg.CONF) -> None:
@@ -37,8 +46,11 @@ def set_defaults() -> None:
     """Defaults of oslo's options where Karbor's differ.
 
     keystoneauth logs requests and urllib3 connections at debug level; neither belongs
-    into the log of a service.
+    into the log of a service. Browsers need leave to send and read what the API works with.
     """
+    headers = ['X-Auth-Token', 'X-OpenStack-Request-ID']
+    cors.set_defaults(allow_headers=headers, expose_headers=headers,
+                      allow_methods=['GET', 'PUT', 'POST', 'DELETE'])
     logging.set_defaults(default_log_levels=[
         *logging.get_default_log_levels(), 'keystoneauth=WARNING', 'urllib3=WARNING',
         'alembic=WARNING'])

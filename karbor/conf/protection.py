@@ -22,6 +22,11 @@ OPTS: list[cfg.Opt] = [
                     'on at once.'),
     cfg.IntOpt('max_concurrent_resources', default=32, min=1,
                help='How many resources of one of them are worked on at once.'),
+    cfg.FloatOpt('job_poll_interval', default=1, min=0.1,
+                 help='How often karbor-protection looks for jobs, in seconds.'),
+    cfg.FloatOpt('job_lease', default=60, min=1,
+                 help='How long a job of a worker that is gone waits for another worker, in '
+                      'seconds. A worker that is there renews its lease three times as often.'),
     cfg.FloatOpt('shutdown_grace', default=5, min=0,
                  help='How long a stop waits for jobs to end, in seconds. What is not ended '
                       'by then is taken up again at the next start.'),

@@ -80,11 +80,16 @@ class Project:
         user = identity.create_user(name=name, domain_id='default', password=name)
         role = identity.find_role('member')
         identity.assign_project_role_to_user(self.id, user.id, role.id)
+        self.user_id, self.role_id = user.id, role.id
         self.auth = {**_clouds()['sandbox']['auth'], 'username': name, 'password': name,
                      'project_name': name}
-        connection = openstack.connect(auth=self.auth, region_name='RegionOne')
+        self.session = self.login()
         # 3.44 for attachments
-        self.cinder = cinder_client.Client('3.44', session=connection.session)
+        self.cinder = cinder_client.Client('3.44', session=self.session)
+
+    def login(self) -> Any:
+        """A session of the user with a token that nobody else has."""
+        return openstack.connect(auth=self.auth, region_name='RegionOne').session
 
     def clouds_yaml(self, folder: pathlib.Path) -> pathlib.Path:
         """A clouds.yaml in which this project is the cloud ``test``."""
