@@ -13,12 +13,25 @@
 """The API as one WSGI application."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import falcon
 
-from karbor.api import errors, media, middleware
-from karbor.api.v1 import checkpoints, plans, protectables, providers, uses, versions
+from karbor.api import errors, health, media, middleware, openapi
+from karbor.api.v1 import (
+    checkpoints,
+    operation_logs,
+    plans,
+    protectables,
+    providers,
+    quotas,
+    scheduled_operations,
+    triggers,
+    uses,
+    versions,
+)
+from karbor.api.v1 import services as processes
 from karbor.services.protection import manager as protection_manager
 from karbor.services.protection import plans as plan_service
 from karbor.services.protection import protectables as protectable_plugins
@@ -33,6 +46,7 @@ class Services:
     protectables: protectable_plugins.Protectables
     plans: plan_service.Plans
     manager: protection_manager.ProtectionManager
+    check_board: Callable[[], None]
 
 
 def create_app(services: Services, authentication: Any) -> falcon.App[Any, Any]:
@@ -42,25 +56,40 @@ def create_app(services: Services, authentication: Any) -> falcon.App[Any, Any]:
     :param authentication: Falcon middleware that puts the caller's context into
         ``req.context.karbor`` or answers 401.
     """
-    app = falcon.App(middleware=[middleware.RequestId(), middleware.BodyLimit(), authentication,
+    app = falcon.App(middleware=[middleware.RequestId(), middleware.BodyLimit(),
+                                 middleware.JsonSuffix(), authentication,
                                  middleware.OwnProject()])
     app.req_options.media_handlers = media.handlers()
     app.req_options.strip_url_path_trailing_slash = True
     errors.install(app)
+    resources = routes(services)
     app.add_route('/', versions.Versions())
     app.add_route('/v1', versions.Version())
-    for path, resource in _routes(services).items():
-        app.add_route('/v1/{project_id}' + path, resource)
+    app.add_route('/v1/openapi.json', openapi.Document(openapi.document(resources)))
+    app.add_route('/healthcheck', health.Liveness())
+    app.add_route('/healthcheck/ready', health.Readiness(services.registry,
+                                                         services.check_board))
+    for path, resource in resources.items():
+        app.add_route(path, resource)
     return app
 
 
-def _routes(services: Services) -> dict[str, Any]:
+def routes(services: Services) -> dict[str, Any]:
+    """What answers below a project, by path."""
+    return {f'/v1/{{project_id}}{path}': resource
+            for path, resource in {**_protection(services), **_schedules(),
+                                   **_administration()}.items()}
+
+
+def _protection(services: Services) -> dict[str, Any]:
     registry, found, manager = services.registry, services.protectables, services.manager
+    all_checkpoints = '/providers/{provider_id}/checkpoints'
     return {
         '/providers': providers.Providers(registry),
         '/providers/{provider_id}': providers.Provider(registry),
-        '/providers/{provider_id}/checkpoints': checkpoints.Checkpoints(manager),
-        '/providers/{provider_id}/checkpoints/{checkpoint_id}': checkpoints.Checkpoint(manager),
+        all_checkpoints: checkpoints.Checkpoints(manager),
+        f'{all_checkpoints}/action': checkpoints.Copies(manager),
+        all_checkpoints + '/{checkpoint_id}': checkpoints.Checkpoint(manager),
         '/protectables': protectables.Types(found),
         '/protectables/{resource_type}': protectables.Type(found),
         '/protectables/{resource_type}/instances': protectables.Instances(found),
@@ -68,7 +97,30 @@ def _routes(services: Services) -> dict[str, Any]:
         '/plans': plans.Plans(services.plans),
         '/plans/{plan_id}': plans.Plan(services.plans),
         '/restores': uses.Restores(manager),
-        '/restores/{use_id}': uses.Restore(manager),
+        '/restores/{restore_id}': uses.Restore(manager),
         '/verifications': uses.Verifications(manager),
-        '/verifications/{use_id}': uses.Verification(manager),
+        '/verifications/{verification_id}': uses.Verification(manager),
+    }
+
+
+def _schedules() -> dict[str, Any]:
+    return {
+        '/triggers': triggers.Triggers(),
+        '/triggers/{trigger_id}': triggers.Trigger(),
+        '/scheduled_operations': scheduled_operations.ScheduledOperations(),
+        '/scheduled_operations/{scheduled_operation_id}':
+            scheduled_operations.ScheduledOperation(),
+        '/operation_logs': operation_logs.OperationLogs(),
+        '/operation_logs/{operation_log_id}': operation_logs.OperationLog(),
+    }
+
+
+def _administration() -> dict[str, Any]:
+    return {
+        '/os-services': processes.Services(),
+        '/os-services/{service_id}': processes.Service(),
+        '/quotas/{quota_project_id}': quotas.Quota(),
+        '/quotas/{quota_project_id}/detail': quotas.QuotaDetail(),
+        '/quotas/{quota_project_id}/defaults': quotas.QuotaDefaults(),
+        '/quota_classes/{class_name}': quotas.QuotaClass(),
     }

@@ -24,8 +24,8 @@ from oslo_utils import uuidutils
 from karbor import exception
 
 _DEEPEST_NESTING = 50
-_FORMATS = jsonschema.FormatChecker(())
-_FORMATS.checks('uuid')(
+FORMATS = jsonschema.FormatChecker(())
+FORMATS.checks('uuid')(
     lambda value: not isinstance(value, str) or uuidutils.is_uuid_like(value))
 
 
@@ -35,17 +35,26 @@ def handlers() -> falcon.media.Handlers:
 
 
 def body(req: falcon.Request, schema: dict[str, Any]) -> dict[str, Any]:
-    """The object that a request carries under its one key.
+    """The JSON document of a request.
 
     :raises InvalidInput: names the place and the fault.
     """
     document = req.get_media()
+    check(document, schema)
+    return document
+
+
+def check(document: Any, schema: dict[str, Any], name: str = '') -> None:
+    """Hold a document against a schema.
+
+    :param name: of the document, for the message.
+    :raises InvalidInput: names the place and the fault.
+    """
     error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema, format_checker=_FORMATS).iter_errors(document))
+        jsonschema.Draft202012Validator(schema, format_checker=FORMATS).iter_errors(document))
     if error is not None:
-        place = '.'.join(str(part) for part in error.absolute_path)
+        place = '.'.join(str(part) for part in (name, *error.absolute_path) if part != '')
         raise exception.InvalidInput(reason=f'{place}: {error.message}'.removeprefix(': '))
-    return next(iter(document.values()))
 
 
 def check_text(text: str) -> None:

@@ -21,23 +21,38 @@ from oslo_log import log as logging
 
 from karbor import context as karbor_context
 from karbor import exception
+from karbor.api import health
 
 LOG = logging.getLogger(__name__)
 
-PUBLIC_PATHS = frozenset(('', '/', '/v1', '/v1/'))
+# What anybody may ask for, without a token.
+PUBLIC_PATHS = frozenset(('', '/', '/v1', '/v1/', '/v1/openapi.json', *health.PATHS))
 
 
 class RequestId:
     """Gives every answer the id under which the log has the request."""
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        req.context.request_id = oslo_context.generate_request_id()
+        # oslo.middleware makes one where it stands before this.
+        req.context.request_id = (req.env.get('openstack.request_id')
+                                  or oslo_context.generate_request_id())
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object,
                          _req_succeeded: bool) -> None:
         for name in ('x-openstack-request-id', 'x-compute-request-id'):
             resp.set_header(name, req.context.request_id)
         LOG.info('%s %s %r -> %s', req.context.request_id, req.method, req.path, resp.status)
+
+
+class JsonSuffix:
+    """Takes ``/plans/{id}.json`` for ``/plans/{id}``, as Karbor did."""
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        if req.path not in PUBLIC_PATHS:
+            req.path = req.path.removesuffix('.json')
+
+
+_OWNER_ROLES = ('admin', 'manager', 'member', 'reader')  # whose own Karbor it is
 
 
 class TokenAuth:
@@ -65,7 +80,28 @@ class TokenAuth:
                 description='The header X-Auth-Token does not have the token of this Karbor.')
         req.context.karbor = karbor_context.RequestContext(
             self._user_id, self._project_id, project_name=self._project_name,
-            request_id=req.context.request_id, roles=['member'])
+            request_id=req.context.request_id, roles=list(_OWNER_ROLES))
+
+
+class KeystoneAuth:
+    """Lets in who has a token of a project, as keystonemiddleware found it."""
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        if req.path in PUBLIC_PATHS:
+            return
+        plugin = req.env.get('keystone.token_auth')
+        if plugin is None or plugin.user is None:
+            raise falcon.HTTPUnauthorized(
+                description='The header X-Auth-Token has no valid token of Keystone.')
+        token = plugin.user
+        if not token.project_id:
+            raise exception.NotAuthorized('The token is not one of a project.')
+        req.context.karbor = karbor_context.RequestContext(
+            token.user_id, token.project_id, project_name=token.project_name,
+            request_id=req.context.request_id, roles=list(token.role_names),
+            auth_token=token.auth_token, auth_token_info=req.env['keystone.token_info'],
+            overwrite=False, user_domain=token.user_domain_id,
+            project_domain=token.project_domain_id, is_trust_scoped=bool(token.trust_id))
 
 
 class BodyLimit:

@@ -13,39 +13,111 @@
 """Query strings: which part of a list is asked for, filters, and the way to the next page."""
 
 import ast
+import dataclasses
 import datetime
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import falcon
 from oslo_config import cfg
-from oslo_utils import strutils, uuidutils
+from oslo_utils import strutils
 
-from karbor import exception
+from karbor import exception, policy
 from karbor.api import media
+from karbor.api.schemas.types import Schema
 from karbor.db import paging
+from karbor.policies import base as policies_base
 
 _LARGEST_OFFSET = 2147483647
 _LONGEST_LITERAL = 4096
 
 
-def check_uuid(what: str, value: str) -> None:
-    """:raises InvalidInput: an id of the path is not a UUID."""
-    if not uuidutils.is_uuid_like(value):
-        raise exception.InvalidInput(reason=f'The {what} id {value!r} is not a UUID.')
+# A page of a list as a handler returns it: the items, and whether more follow.
+Items = tuple[list[dict[str, Any]], bool]
 
 
-def page(req: falcon.Request, sort_keys: Collection[str]) -> paging.Page:
-    """The page that ``limit``, ``marker``, ``offset`` and ``sort`` ask for.
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One parameter of a query string.
 
-    :param sort_keys: what the list may be sorted by.
-    :raises InvalidInput: names the parameter and the fault.
+    :param name: its name.
+    :param schema: of its value, for the OpenAPI document.
+    :param read: finds and checks its value in a request.
     """
-    return paging.Page(limit=_limit(req), marker=text(req, 'marker'),
-                       offset=_integer(req, 'offset', 0, 0, _LARGEST_OFFSET),
-                       sort=_sort(req, sort_keys))
+
+    name: str
+    schema: Schema
+    read: Callable[[falcon.Request], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a list understands.
+
+    :param collection: the key of the list in the answer.
+    :param filters: what the list can be filtered by, and the schema of each.
+    :param sort_keys: what it can be sorted by; none when the order is fixed.
+    :param has_tenants: whether an administrator may see what other projects have.
+    """
+
+    collection: str
+    filters: Mapping[str, Schema]
+    sort_keys: Sequence[str] = ()
+    has_tenants: bool = True
+
+    def read(self, req: falcon.Request) -> paging.Wanted:
+        """:raises InvalidInput: names the parameter and the fault.
+        :raises ProjectNotFound: the caller may not see what that project has.
+        """
+        found = {name: text(req, name) for name in self.filters}
+        return paging.Wanted(
+            _whose(req) if self.has_tenants else req.context.karbor.project_id,
+            paging.Page(limit=_limit(req), marker=text(req, 'marker'),
+                        offset=_integer(req, 'offset', 0, 0, _LARGEST_OFFSET),
+                        sort=_sort(req, self.sort_keys)),
+            {name: value for name, value in found.items() if value is not None})
+
+    def parameters(self) -> list[tuple[str, Schema]]:
+        """Names and schemas of all parameters, for the OpenAPI document."""
+        found: list[tuple[str, Schema]] = [
+            ('limit', {'type': 'integer', 'minimum': 1}), ('marker', {'type': 'string'}),
+            *self.filters.items()]
+        if self.sort_keys:
+            found += [('offset', {'type': 'integer', 'minimum': 0, 'maximum': _LARGEST_OFFSET}),
+                      ('sort', {'type': 'string'}),
+                      ('sort_key', {'enum': list(self.sort_keys)}),
+                      ('sort_dir', {'enum': ['asc', 'desc']})]
+        if self.has_tenants:
+            found += [('all_tenants', {'type': 'boolean'}), ('project_id', {'type': 'string'})]
+        return found
+
+
+def _whose(req: falcon.Request) -> str | None:
+    """Whose rows are listed; None is everybody's.
+
+    Who may not list those of other projects gets the own ones, as Karbor always answered
+    ``all_tenants``; another project named outright does not exist for them.
+    """
+    context = req.context.karbor
+    wants_all, named = _boolean(req, 'all_tenants'), text(req, 'project_id')
+    if named == context.project_id:
+        return named
+    if policy.may(context, policies_base.ALL_TENANTS):
+        return named or (None if wants_all else context.project_id)
+    if named:
+        raise exception.ProjectNotFound(project_id=named)
+    return context.project_id
+
+
+def _boolean(req: falcon.Request, name: str) -> bool:
+    given = text(req, name)
+    try:
+        return given is not None and strutils.bool_from_string(given, strict=True)
+    except ValueError:
+        raise exception.InvalidInput(
+            reason=f'{name}: {given!r} is not true or false.') from None
 
 
 def _limit(req: falcon.Request) -> int:
@@ -70,6 +142,8 @@ def _integer(req: falcon.Request, name: str, default: int, smallest: int,
 
 
 def _sort(req: falcon.Request, sort_keys: Collection[str]) -> list[tuple[str, str]]:
+    if not sort_keys:
+        return []
     given = text(req, 'sort')
     if given is None:
         given = (f'{text(req, "sort_key") or "created_at"}:{text(req, "sort_dir") or "desc"}')
@@ -87,23 +161,7 @@ def _sort(req: falcon.Request, sort_keys: Collection[str]) -> list[tuple[str, st
     return pairs
 
 
-def filters(req: falcon.Request, names: Collection[str]) -> dict[str, str]:
-    """The filters that are given; parameters of other names are left alone.
-
-    :raises InvalidInput: ``all_tenants`` is not a boolean, or a text cannot be compared.
-    """
-    given = text(req, 'all_tenants')
-    if given is not None:
-        try:
-            strutils.bool_from_string(given, strict=True)
-        except ValueError:
-            raise exception.InvalidInput(
-                reason=f'all_tenants: {given!r} is not true or false.') from None
-    found = {name: text(req, name) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def date(req: falcon.Request, name: str) -> datetime.datetime | None:
+def _date(req: falcon.Request, name: str) -> datetime.datetime | None:
     """The beginning of a day given as YYYY-MM-DD.
 
     :raises InvalidInput: it is not such a day.
@@ -118,7 +176,7 @@ def date(req: falcon.Request, name: str) -> datetime.datetime | None:
             reason=f'{name}: {given!r} is not a date YYYY-MM-DD.') from None
 
 
-def mapping(req: falcon.Request, name: str) -> dict[str, Any] | None:
+def _mapping(req: falcon.Request, name: str) -> dict[str, Any] | None:
     """A mapping, as JSON or in the Python form that python-karborclient sends.
 
     :raises InvalidInput: it is neither.
@@ -165,14 +223,28 @@ def listed(req: falcon.Request, collection: str, items: list[dict[str, Any]],
     return document
 
 
-def slice_of(req: falcon.Request, items: list[Any]) -> tuple[list[Any], bool]:
-    """The part of a list in memory that ``marker`` and ``limit`` ask for.
+def slice_of(items: list[Any], page: paging.Page) -> tuple[list[Any], bool]:
+    """The part of a list in memory that a marker and a limit ask for.
 
     :param items: objects with an ``id``, in the order of the list.
+    :raises MarkerNotFound: none of them has the marker's id.
     """
-    marker = text(req, 'marker')
-    ids = [item.id for item in items]
-    if marker in ids:
-        items = items[ids.index(marker) + 1:]
-    limit = _limit(req)
-    return items[:limit], len(items) > limit
+    if page.marker is not None:
+        ids = [item.id for item in items]
+        if page.marker not in ids:
+            raise exception.MarkerNotFound(marker=page.marker)
+        items = items[ids.index(page.marker) + 1:]
+    return items[:page.limit], len(items) > page.limit
+
+
+def _parameter(name: str, schema: Schema,
+               read: Callable[[falcon.Request, str], Any]) -> Parameter:
+    return Parameter(name, schema, lambda req: read(req, name))
+
+
+START_DATE = _parameter('start_date', {'type': 'string', 'format': 'date'}, _date)
+END_DATE = _parameter('end_date', {'type': 'string', 'format': 'date'}, _date)
+PARAMETERS = _parameter('parameters', {
+    'type': 'string', 'description': 'A mapping, as JSON or as a Python literal.'}, _mapping)
+HOST = _parameter('host', {'type': 'string'}, text)
+BINARY = _parameter('binary', {'type': 'string'}, text)

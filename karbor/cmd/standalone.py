@@ -19,7 +19,6 @@ import argparse
 import ipaddress
 import os
 import pathlib
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -32,9 +31,11 @@ from oslo_log import log as logging
 from karbor import conf, db
 from karbor import context as karbor_context
 from karbor.api import app, middleware
+from karbor.cmd import signals
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models
+from karbor.services import trusts
 from karbor.services.protection import (
     client_factory,
     jobboard,
@@ -119,18 +120,19 @@ def _serve(arguments: argparse.Namespace) -> None:
 
     registry = provider.ProviderRegistry(state.provider_config_dir)
     runner = jobs.JobRunner(registry, lambda job: _context_of_job(job, cloud),
-                            CONF.protection.max_concurrent_resources)
+                            CONF.protection.max_concurrent_resources, trusts.NoTrusts())
     board = jobboard.InProcessBoard(runner.run, CONF.protection.max_concurrent_jobs)
     found = protectables.load()
     services = app.Services(registry, found, plans.Plans(registry, found),
-                            manager.ProtectionManager(registry, found, board.post))
+                            manager.ProtectionManager(registry, found, board.post,
+                                                      trusts.NoTrusts()), board.check)
     token = state.token()
     server = wsgi.Server(
         (arguments.host, arguments.port),
         app.create_app(services, middleware.TokenAuth(
             token, cloud.user_id, cloud.project_id, cloud.project_name)),
         numthreads=_API_THREADS, server_name='karbor')
-    stop = _stop_on_signals()
+    stop = signals.stop_event()
     server.prepare()
     url = _url(arguments.host, server.bind_addr[1])
     state.write_openrc(url, cloud.project_id, token)
@@ -185,35 +187,11 @@ def _warn_of_open_address(host: str) -> None:
                     host)
 
 
-def _stop_on_signals() -> threading.Event:
-    """An event that the first signal sets; the second ends the process at once."""
-    stop = threading.Event()
-
-    def handle(signal_number: int, _frame: object) -> None:
-        if stop.is_set():
-            os._exit(128 + signal_number)
-        stop.set()
-
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, handle)
-    return stop
-
-
 def _run_until(stop: threading.Event, server: wsgi.Server,
                board: jobboard.InProcessBoard) -> None:
     """Serve until the event is set; an API that ends by itself is a failure."""
-    def serve() -> None:
-        try:
-            server.serve()
-        finally:
-            stop.set()
-
-    api = threading.Thread(target=serve, name='api', daemon=True)
-    api.start()
-    stop.wait()
-    exit_code = 0 if api.is_alive() else 1
+    exit_code = signals.serve_until(stop, server)
     LOG.info('Stopping; running jobs have %g seconds', CONF.protection.shutdown_grace)
-    server.stop()
     left = board.stop(CONF.protection.shutdown_grace)
     if left:
         LOG.info('%d jobs are not finished; the next start takes them up again', left)

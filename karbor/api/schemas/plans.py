@@ -44,3 +44,17 @@ UPDATE = types.wrapped('plan', {**types.strict({
     'status': {'enum': [constants.PLAN_STATUS_SUSPENDED, constants.PLAN_STATUS_STARTED]},
     'resources': _RESOURCES,
 }, []), 'minProperties': 1})
+
+FILTERS = {'name': types.TEXT, 'status': types.TEXT, 'description': types.TEXT}
+
+PLAN = types.shown('Plan', {
+    'id': types.UUID,
+    'name': types.TEXT,
+    'description': types.TEXT_OR_NULL,
+    'provider_id': types.UUID,
+    'status': types.TEXT,
+    'resources': {'type': 'array', 'items': types.shown('PlanResource', {
+        'id': types.TEXT, 'type': types.TEXT, 'name': types.TEXT, 'extra_info': True,
+    }, ['extra_info'])},
+    'parameters': types.OBJECT,
+})

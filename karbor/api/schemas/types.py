@@ -12,6 +12,7 @@
 
 """Types that the schemas of several resources share (Karbor contract, section A.4)."""
 
+from collections.abc import Collection
 from typing import Any
 
 Schema = dict[str, Any]
@@ -47,3 +48,27 @@ def strict(properties: Schema, required: list[str]) -> Schema:
     """The schema of an object that has these properties and no other."""
     return {'type': 'object', 'properties': properties, 'required': required,
             'additionalProperties': False}
+
+
+TEXT: Schema = {'type': 'string'}
+TEXT_OR_NULL: Schema = {'type': ['string', 'null']}
+INTEGER: Schema = {'type': 'integer', 'minimum': 0}
+OBJECT: Schema = {'type': 'object'}
+
+
+def shown(title: str, properties: Schema, optional: Collection[str] = ()) -> Schema:
+    """The schema of something that is answered.
+
+    :param title: its name in the OpenAPI document.
+    :param optional: properties that are not always there.
+    """
+    return {'title': title, 'type': 'object', 'properties': properties,
+            'required': [name for name in properties if name not in optional]}
+
+
+def listed(collection: str, item: Schema) -> Schema:
+    """The schema of an answer with a page of a list."""
+    links = {'type': 'array', 'items': shown('Link', {'rel': TEXT, 'href': TEXT})}
+    return {'type': 'object', 'required': [collection], 'additionalProperties': False,
+            'properties': {collection: {'type': 'array', 'items': item},
+                           f'{collection}_links': links}}

@@ -27,3 +27,25 @@ VERIFICATION = types.wrapped('verification', types.strict({
     'checkpoint_id': types.UUID,
     'parameters': types.PARAMETERS,
 }, ['provider_id', 'checkpoint_id']))
+
+FILTERS = {'status': types.TEXT, 'checkpoint_id': types.TEXT, 'provider_id': types.TEXT}
+
+_USE = {
+    'id': types.UUID,
+    'project_id': types.TEXT,
+    'provider_id': types.UUID,
+    'checkpoint_id': types.UUID,
+    'parameters': types.OBJECT,
+    'status': types.TEXT,
+    'status_reason': types.TEXT_OR_NULL,
+    'resources_done': types.INTEGER,
+    'resources_failed': types.INTEGER,
+    'resources_status': types.OBJECT,
+    'resources_reason': types.OBJECT,
+}
+
+SHOWN_RESTORE = types.shown('Restore', {
+    **_USE, 'restore_target': types.TEXT_OR_NULL, 'new_resources': types.OBJECT,
+}, ['new_resources'])
+
+SHOWN_VERIFICATION = types.shown('Verification', _USE)

@@ -15,14 +15,18 @@
 import datetime
 from typing import Any
 
-import falcon
-
-from karbor.api import media, query
+from karbor import context as karbor_context
+from karbor import exception
+from karbor.api import query
+from karbor.api.operation import operation
 from karbor.api.schemas import checkpoints as schemas
-from karbor.db import models
+from karbor.api.schemas import types
+from karbor.db import models, paging
 from karbor.services.protection import manager, records
 
-_SORT_KEYS = ('id', 'status', 'created_at')
+LISTING = query.Listing('checkpoints', schemas.FILTERS, ('id', 'status', 'created_at'))
+ONE = types.wrapped('checkpoint', schemas.CHECKPOINT)
+
 _LAST_DAY = datetime.datetime.max - datetime.timedelta(days=1)
 
 
@@ -47,25 +51,26 @@ class Checkpoints:
     def __init__(self, service: manager.ProtectionManager) -> None:
         self._manager = service
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, provider_id: str) -> None:
-        query.check_uuid('provider', provider_id)
-        before = query.date(req, 'end_date')
-        if before is not None:  # the day itself is included; the last day of time has no next
-            before = min(before, _LAST_DAY) + datetime.timedelta(days=1)
+    @operation('provider:checkpoint_get_all', types.listed('checkpoints', schemas.CHECKPOINT),
+               listing=LISTING, parameters=(query.START_DATE, query.END_DATE))
+    def on_get(self, _context: karbor_context.RequestContext, provider_id: str,
+               wanted: paging.Wanted, start_date: datetime.datetime | None,
+               end_date: datetime.datetime | None) -> query.Items:
+        if end_date is not None:  # the day itself is included; the last of time has no next
+            end_date = min(end_date, _LAST_DAY) + datetime.timedelta(days=1)
         items, has_more = self._manager.page_of_checkpoints(
-            req.context.karbor, provider_id, query.filters(req, ('plan_id', 'status')),
-            query.date(req, 'start_date'), before, query.page(req, _SORT_KEYS))
+            provider_id, wanted, start_date, end_date)
         progress = self._manager.progress([item.id for item in items])
-        resp.media = query.listed(
-            req, 'checkpoints', [view(item, progress[item.id]) for item in items], has_more)
+        return [view(item, progress[item.id]) for item in items], has_more
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response, provider_id: str) -> None:
-        query.check_uuid('provider', provider_id)
-        body = media.body(req, schemas.CREATE)
+    @operation('provider:checkpoint_create', ONE, body=schemas.CREATE)
+    def on_post(self, context: karbor_context.RequestContext, provider_id: str,
+                body: Any) -> Any:
+        wanted = body['checkpoint']
         checkpoint = self._manager.create_checkpoint(
-            req.context.karbor, provider_id, body['plan_id'],
-            {**(body.get('extra_info') or {}), **(body.get('extra-info') or {})})
-        resp.media = {'checkpoint': view(checkpoint, manager.Progress(0, 0))}
+            context, provider_id, wanted['plan_id'],
+            {**(wanted.get('extra_info') or {}), **(wanted.get('extra-info') or {})})
+        return {'checkpoint': view(checkpoint, manager.Progress(0, 0))}
 
 
 class Checkpoint:
@@ -73,31 +78,37 @@ class Checkpoint:
     def __init__(self, service: manager.ProtectionManager) -> None:
         self._manager = service
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, provider_id: str,
-               checkpoint_id: str) -> None:
-        _check_ids(provider_id, checkpoint_id)
-        checkpoint = self._manager.get_checkpoint(
-            req.context.karbor, provider_id, checkpoint_id)
+    @operation('provider:checkpoint_get', ONE)
+    def on_get(self, context: karbor_context.RequestContext, provider_id: str,
+               checkpoint_id: str) -> Any:
+        checkpoint = self._manager.get_checkpoint(context, provider_id, checkpoint_id)
         progress = self._manager.progress([checkpoint.id])[checkpoint.id]
-        resp.media = {'checkpoint': {
-            **view(checkpoint, progress),
-            'resources_reason': self._manager.failures(checkpoint.id)}}
+        return {'checkpoint': {**view(checkpoint, progress),
+                               'resources_reason': self._manager.failures(checkpoint.id)}}
 
-    def on_delete(self, req: falcon.Request, resp: falcon.Response, provider_id: str,
-                  checkpoint_id: str) -> None:
-        _check_ids(provider_id, checkpoint_id)
-        self._manager.delete_checkpoint(req.context.karbor, provider_id, checkpoint_id)
-        resp.media = {}
+    @operation('provider:checkpoint_delete', types.OBJECT)
+    def on_delete(self, context: karbor_context.RequestContext, provider_id: str,
+                  checkpoint_id: str) -> Any:
+        self._manager.delete_checkpoint(context, provider_id, checkpoint_id)
+        return {}
 
-    def on_put(self, req: falcon.Request, resp: falcon.Response, provider_id: str,
-               checkpoint_id: str) -> None:
-        _check_ids(provider_id, checkpoint_id)
-        body = media.body(req, schemas.RESET_STATE)
+    @operation('provider:checkpoint_update', types.OBJECT, body=schemas.RESET_STATE)
+    def on_put(self, context: karbor_context.RequestContext, provider_id: str,
+               checkpoint_id: str, body: Any) -> Any:
         self._manager.reset_checkpoint(
-            req.context.karbor, provider_id, checkpoint_id, body['state'])
-        resp.media = {}
+            context, provider_id, checkpoint_id, body['os-resetState']['state'])
+        return {}
 
 
-def _check_ids(provider_id: str, checkpoint_id: str) -> None:
-    query.check_uuid('provider', provider_id)
-    query.check_uuid('checkpoint', checkpoint_id)
+class Copies:
+    """``/providers/{provider_id}/checkpoints/action``"""
+
+    def __init__(self, service: manager.ProtectionManager) -> None:
+        self._manager = service
+
+    @operation('copy:create', body=schemas.COPY)
+    def on_post(self, context: karbor_context.RequestContext, provider_id: str,
+                body: Any) -> Any:
+        self._manager.check_copy(context, provider_id, body['copy']['plan_id'])
+        raise exception.InvalidInput(
+            reason=f'No plugin of the provider {provider_id} can copy checkpoints.')

@@ -14,14 +14,16 @@
 
 from typing import Any
 
-import falcon
-
-from karbor.api import media, query
+from karbor import context as karbor_context
+from karbor.api import query
+from karbor.api.operation import operation
 from karbor.api.schemas import plans as schemas
-from karbor.db import models
+from karbor.api.schemas import types
+from karbor.db import models, paging
 from karbor.services.protection import plans
 
-_SORT_KEYS = ('id', 'name', 'status', 'created_at')
+LISTING = query.Listing('plans', schemas.FILTERS, ('id', 'name', 'status', 'created_at'))
+ONE = types.wrapped('plan', schemas.PLAN)
 
 
 def view(plan: models.Plan) -> dict[str, Any]:
@@ -34,15 +36,15 @@ class Plans:
     def __init__(self, service: plans.Plans) -> None:
         self._plans = service
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        items, has_more = self._plans.page(
-            req.context.karbor, query.filters(req, ('name', 'status', 'description')),
-            query.page(req, _SORT_KEYS))
-        resp.media = query.listed(req, 'plans', [view(item) for item in items], has_more)
+    @operation('plan:get_all', types.listed('plans', schemas.PLAN), listing=LISTING)
+    def on_get(self, _context: karbor_context.RequestContext,
+               wanted: paging.Wanted) -> query.Items:
+        items, has_more = self._plans.page(wanted)
+        return [view(item) for item in items], has_more
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        plan = self._plans.create(req.context.karbor, media.body(req, schemas.CREATE))
-        resp.media = {'plan': view(plan)}
+    @operation('plan:create', ONE, body=schemas.CREATE)
+    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
+        return {'plan': view(self._plans.create(context, body['plan']))}
 
 
 class Plan:
@@ -50,15 +52,14 @@ class Plan:
     def __init__(self, service: plans.Plans) -> None:
         self._plans = service
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, plan_id: str) -> None:
-        query.check_uuid('plan', plan_id)
-        resp.media = {'plan': view(self._plans.get(req.context.karbor, plan_id))}
+    @operation('plan:get', ONE)
+    def on_get(self, context: karbor_context.RequestContext, plan_id: str) -> Any:
+        return {'plan': view(self._plans.get(context, plan_id))}
 
-    def on_put(self, req: falcon.Request, resp: falcon.Response, plan_id: str) -> None:
-        query.check_uuid('plan', plan_id)
-        plan = self._plans.update(req.context.karbor, plan_id, media.body(req, schemas.UPDATE))
-        resp.media = {'plan': view(plan)}
+    @operation('plan:update', ONE, body=schemas.UPDATE)
+    def on_put(self, context: karbor_context.RequestContext, plan_id: str, body: Any) -> Any:
+        return {'plan': view(self._plans.update(context, plan_id, body['plan']))}
 
-    def on_delete(self, req: falcon.Request, _resp: falcon.Response, plan_id: str) -> None:
-        query.check_uuid('plan', plan_id)
-        self._plans.delete(req.context.karbor, plan_id)
+    @operation('plan:delete')
+    def on_delete(self, context: karbor_context.RequestContext, plan_id: str) -> None:
+        self._plans.delete(context, plan_id)

@@ -14,13 +14,17 @@
 
 from typing import Any
 
-import falcon
-
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.api import query
+from karbor.api.operation import operation
+from karbor.api.schemas import protectables as schemas
+from karbor.api.schemas import types
+from karbor.db import paging
 from karbor.resource import Resource
 from karbor.services.protection import checkpoint, protectable_plugin, protectables
+
+LISTING = query.Listing('instances', {}, has_tenants=False)
 
 
 class _Base:
@@ -42,39 +46,41 @@ class _Base:
 
 class Types(_Base):
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        resp.media = {'protectable_type': self._plugins.types()}
+    @operation('protectable:get_all', types.wrapped('protectable_type', schemas.TYPES))
+    def on_get(self, _context: karbor_context.RequestContext) -> Any:
+        return {'protectable_type': self._plugins.types()}
 
 
 class Type(_Base):
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response, resource_type: str) -> None:
+    @operation('protectable:get', types.wrapped('protectable_type', schemas.TYPE))
+    def on_get(self, _context: karbor_context.RequestContext, resource_type: str) -> Any:
         self._plugin(resource_type)
-        resp.media = {'protectable_type': {
+        return {'protectable_type': {
             'name': resource_type,
             'dependent_types': self._plugins.dependent_types(resource_type)}}
 
 
 class Instances(_Base):
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, resource_type: str) -> None:
-        context = req.context.karbor
-        found = self._plugin(resource_type).list_resources(
-            context, query.mapping(req, 'parameters'))
-        items, has_more = query.slice_of(req, sorted(found, key=lambda item: item.id))
-        resp.media = query.listed(
-            req, 'instances', [self._view(context, item) for item in items], has_more)
+    @operation('protectable:instance_get_all', types.listed('instances', schemas.INSTANCE),
+               listing=LISTING, parameters=(query.PARAMETERS,))
+    def on_get(self, context: karbor_context.RequestContext, resource_type: str,
+               wanted: paging.Wanted, parameters: dict[str, Any] | None) -> query.Items:
+        items, has_more = self._plugin(resource_type).page_of_resources(
+            context, parameters, wanted.page.marker, wanted.page.limit)
+        return [self._view(context, item) for item in items], has_more
 
 
 class Instance(_Base):
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, resource_type: str,
-               resource_id: str) -> None:
-        context = req.context.karbor
+    @operation('protectable:instance_get', types.wrapped('instance', schemas.INSTANCE),
+               parameters=(query.PARAMETERS,))
+    def on_get(self, context: karbor_context.RequestContext, resource_type: str,
+               resource_id: str, parameters: dict[str, Any] | None) -> Any:
         checkpoint.check_resource_id(resource_id)
-        found = self._plugin(resource_type).show_resource(
-            context, resource_id, query.mapping(req, 'parameters'))
+        found = self._plugin(resource_type).show_resource(context, resource_id, parameters)
         if found is None:
             raise exception.ProtectableResourceNotFound(
                 type=resource_type, id=resource_id, reason='there is none')
-        resp.media = {'instance': self._view(context, found)}
+        return {'instance': self._view(context, found)}

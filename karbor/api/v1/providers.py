@@ -14,10 +14,15 @@
 
 from typing import Any
 
-import falcon
-
+from karbor import context as karbor_context
 from karbor.api import query
+from karbor.api.operation import operation
+from karbor.api.schemas import providers as schemas
+from karbor.api.schemas import types
+from karbor.db import paging
 from karbor.services.protection import provider
+
+LISTING = query.Listing('providers', schemas.FILTERS, has_tenants=False)
 
 _SHOWN_SCHEMAS = {'options': 'options_schema', 'restore': 'restore_schema',
                   'saved_info': 'saved_info_schema', 'verify': 'verify_schema'}
@@ -36,12 +41,14 @@ class Providers:
     def __init__(self, registry: provider.ProviderRegistry) -> None:
         self._registry = registry
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        wanted = query.filters(req, ('name', 'description'))
+    @operation('provider:get_all', types.listed('providers', schemas.PROVIDER),
+               listing=LISTING)
+    def on_get(self, _context: karbor_context.RequestContext,
+               wanted: paging.Wanted) -> query.Items:
         found = [item for item in self._registry
-                 if all(getattr(item, name) == value for name, value in wanted.items())]
-        items, has_more = query.slice_of(req, found)
-        resp.media = query.listed(req, 'providers', [view(item) for item in items], has_more)
+                 if all(getattr(item, name) == value for name, value in wanted.filters.items())]
+        items, has_more = query.slice_of(found, wanted.page)
+        return [view(item) for item in items], has_more
 
 
 class Provider:
@@ -49,6 +56,6 @@ class Provider:
     def __init__(self, registry: provider.ProviderRegistry) -> None:
         self._registry = registry
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response, provider_id: str) -> None:
-        query.check_uuid('provider', provider_id)
-        resp.media = {'provider': view(self._registry.get(provider_id))}
+    @operation('provider:get', types.wrapped('provider', schemas.PROVIDER))
+    def on_get(self, _context: karbor_context.RequestContext, provider_id: str) -> Any:
+        return {'provider': view(self._registry.get(provider_id))}

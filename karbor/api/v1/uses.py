@@ -15,14 +15,17 @@
 from collections.abc import Iterable
 from typing import Any
 
-import falcon
-
-from karbor.api import media, query
+from karbor import context as karbor_context
+from karbor.api import query
+from karbor.api.operation import operation
+from karbor.api.schemas import types
 from karbor.api.schemas import uses as schemas
-from karbor.db import models
+from karbor.db import models, paging
 from karbor.services.protection import manager
 
 _SORT_KEYS = ('id', 'status', 'created_at')
+ONE_RESTORE = types.wrapped('restore', schemas.SHOWN_RESTORE)
+ONE_VERIFICATION = types.wrapped('verification', schemas.SHOWN_VERIFICATION)
 
 
 def view(use: Any, results: Iterable[models.ResourceResult],
@@ -43,77 +46,64 @@ def view(use: Any, results: Iterable[models.ResourceResult],
 
 
 class _Uses:
-    """The list; a subclass says of what."""
-
-    _model: Any
-    _collection: str
 
     def __init__(self, service: manager.ProtectionManager) -> None:
         self._manager = service
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        items, has_more = self._manager.page_of_uses(
-            req.context.karbor, self._model,
-            query.filters(req, ('status', 'checkpoint_id', 'provider_id')),
-            query.page(req, _SORT_KEYS))
+    def _page(self, model: Any, wanted: paging.Wanted) -> query.Items:
+        items, has_more = self._manager.page_of_uses(model, wanted)
         ids = [item.id for item in items]
         results, progress = self._manager.results(ids), self._manager.progress(ids)
-        resp.media = query.listed(
-            req, self._collection,
-            [view(item, results.get(item.id, ()), progress[item.id]) for item in items],
-            has_more)
+        return [view(item, results.get(item.id, ()), progress[item.id])
+                for item in items], has_more
 
-
-class _Use:
-    """One of them; a subclass says of what."""
-
-    _model: Any
-    _key: str
-
-    def __init__(self, service: manager.ProtectionManager) -> None:
-        self._manager = service
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response, use_id: str) -> None:
-        query.check_uuid(self._key, use_id)
-        use = self._manager.get_use(req.context.karbor, self._model, use_id)
-        shown = view(use, self._manager.results([use.id]).get(use.id, ()),
-                     self._manager.progress([use.id])[use.id])
-        resp.media = {self._key: {**shown, **self._more(use.id)}}
-
-    def _more(self, use_id: str) -> dict[str, Any]:
-        """What is shown of one that a list leaves out."""
-        return {}
+    def _one(self, context: karbor_context.RequestContext, model: Any,
+             use_id: str) -> dict[str, Any]:
+        use = self._manager.get_use(context, model, use_id)
+        return view(use, self._manager.results([use.id]).get(use.id, ()),
+                    self._manager.progress([use.id])[use.id])
 
 
 class Restores(_Uses):
-    _model = models.Restore
-    _collection = 'restores'
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        body = media.body(req, schemas.RESTORE)
-        restore = self._manager.create_restore(req.context.karbor, body)
-        resp.media = {'restore': {**view(restore, (), manager.Progress(0, 0)),
-                                  'new_resources': {}}}
+    @operation('restore:get_all', types.listed('restores', schemas.SHOWN_RESTORE),
+               listing=query.Listing('restores', schemas.FILTERS, _SORT_KEYS))
+    def on_get(self, _context: karbor_context.RequestContext,
+               wanted: paging.Wanted) -> query.Items:
+        return self._page(models.Restore, wanted)
+
+    @operation('restore:create', ONE_RESTORE, body=schemas.RESTORE)
+    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
+        restore = self._manager.create_restore(context, body['restore'])
+        return {'restore': {**view(restore, (), manager.Progress(0, 0)), 'new_resources': {}}}
 
 
-class Restore(_Use):
-    _model = models.Restore
-    _key = 'restore'
+class Restore(_Uses):
 
-    def _more(self, use_id: str) -> dict[str, Any]:
-        return {'new_resources': self._manager.new_resources(use_id)}
+    @operation('restore:get', ONE_RESTORE)
+    def on_get(self, context: karbor_context.RequestContext, restore_id: str) -> Any:
+        return {'restore': {**self._one(context, models.Restore, restore_id),
+                            'new_resources': self._manager.new_resources(restore_id)}}
 
 
 class Verifications(_Uses):
-    _model = models.Verification
-    _collection = 'verifications'
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        body = {'parameters': {}, **media.body(req, schemas.VERIFICATION)}
-        verification = self._manager.create_verification(req.context.karbor, body)
-        resp.media = {'verification': view(verification, (), manager.Progress(0, 0))}
+    @operation('verification:get_all',
+               types.listed('verifications', schemas.SHOWN_VERIFICATION),
+               listing=query.Listing('verifications', schemas.FILTERS, _SORT_KEYS))
+    def on_get(self, _context: karbor_context.RequestContext,
+               wanted: paging.Wanted) -> query.Items:
+        return self._page(models.Verification, wanted)
+
+    @operation('verification:create', ONE_VERIFICATION, body=schemas.VERIFICATION)
+    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
+        verification = self._manager.create_verification(
+            context, {'parameters': {}, **body['verification']})
+        return {'verification': view(verification, (), manager.Progress(0, 0))}
 
 
-class Verification(_Use):
-    _model = models.Verification
-    _key = 'verification'
+class Verification(_Uses):
+
+    @operation('verification:get', ONE_VERIFICATION)
+    def on_get(self, context: karbor_context.RequestContext, verification_id: str) -> Any:
+        return {'verification': self._one(context, models.Verification, verification_id)}

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where jobs wait for a worker; this one is inside the process.
+"""Where jobs wait for a worker.
 
-A board carries ids only. What it forgets when the process dies is posted again at the
-next start, from the rows.
+A board carries ids only; the rows of the jobs are the truth, from which it can be filled
+again at any time.
 """
 
 import queue
@@ -22,6 +22,9 @@ import time
 from collections.abc import Callable
 
 from oslo_log import log as logging
+
+from karbor import db
+from karbor.db import jobs
 
 LOG = logging.getLogger(__name__)
 
@@ -38,16 +41,31 @@ class InProcessBoard:
         self._workers = workers
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
         # Threads at work, not ids of jobs: one may be posted twice.
         self._busy: set[int] = set()
 
     def start(self) -> None:
-        for number in range(self._workers):
-            threading.Thread(target=self._work, name=f'jobs-{number}', daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f'jobs-{number}', daemon=True)
+            for number in range(self._workers)]
+        for thread in self._threads:
+            thread.start()
 
     def post(self, job_id: str) -> None:
         """Have a job done. That the same id is posted twice does no harm."""
         self._waiting.put(job_id)
+
+    def check(self) -> None:
+        """:raises RuntimeError: nobody would take a job."""
+        if not self._threads or not all(thread.is_alive() for thread in self._threads):
+            raise RuntimeError('the threads that work on jobs are not there')
+
+    def free(self) -> int:
+        """How many workers have nothing to do and may begin something."""
+        if self._stopping.is_set():
+            return 0
+        return max(0, self._workers - len(self._busy) - self._waiting.qsize())
 
     def stop(self, grace: float) -> int:
         """Begin no further job, and wait a little for those that run.
@@ -74,3 +92,15 @@ class InProcessBoard:
                 LOG.exception('The job %s broke off; it is taken up at the next start', job_id)
             finally:
                 self._busy.discard(threading.get_ident())
+
+
+class DatabaseBoard:
+    """No more than the rows themselves: workers look for those that are pending."""
+
+    def post(self, job_id: str) -> None:
+        """The row is there already."""
+
+    def check(self) -> None:
+        """:raises DBError: workers could not look."""
+        with db.reader() as session:
+            jobs.pending(session, (), 1)

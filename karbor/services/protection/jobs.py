@@ -17,21 +17,27 @@ is left out. The row is marked as done last, in one transaction with the status 
 job is about.
 """
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
 from oslo_log import log as logging
+from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models, uses
+from karbor.db import checkpoints, models, operation_logs, uses
 from karbor.db import jobs as job_rows
+from karbor.services import quotas, trusts
 from karbor.services.protection import graph, hooks, records
 from karbor.services.protection import provider as providers
 
 LOG = logging.getLogger(__name__)
+
+# For how long a job waits when Keystone cannot be asked, in seconds.
+_PAUSE = 30
 
 ContextOf = Callable[[models.Job], karbor_context.RequestContext]
 
@@ -42,13 +48,20 @@ class JobRunner:
     :param registry: the providers.
     :param context_of: whom a job acts for.
     :param max_concurrent_resources: how many resources of a job are worked on at once.
+    :param trusts: where jobs get the trusts from that they act by, and leave them.
+    :param lease: how long a claim holds unless it is renewed, in seconds; None when no
+        other process works on this database.
     """
 
     def __init__(self, registry: providers.ProviderRegistry, context_of: ContextOf,
-                 max_concurrent_resources: int) -> None:
+                 max_concurrent_resources: int, trusts: trusts.Trusts | trusts.NoTrusts,
+                 lease: float | None = None) -> None:
         self._registry = registry
         self._context_of = context_of
         self._max_workers = max_concurrent_resources
+        self._trusts = trusts
+        self._lease = lease
+        self._running: dict[str, models.Job] = {}
         self._kinds = {
             constants.OPERATION_PROTECT: self._protect,
             constants.OPERATION_RESTORE: self._restore,
@@ -62,22 +75,48 @@ class JobRunner:
         One that is not pending is left alone. So is one whose provider is not loaded: its
         file may be mended before the next start.
         """
-        with db.writer() as session:
-            provider_id = job_rows.provider_id(session, job_id)
-            if provider_id is not None and provider_id not in self._registry:
-                LOG.error('Job %s waits: its provider %s is not loaded', job_id, provider_id)
-                return
-            job = job_rows.claim(session, job_id)
+        job = self._claim(job_id)
         if job is None:
             return
         LOG.info('Job %s: %s of %s begins (attempt %d)', job.id, job.kind, job.subject_id,
                  job.attempts)
+        self._running[job.id] = job
+        try:
+            self._run_to_end(job)
+        finally:
+            del self._running[job.id]
+        self._trusts.release(job.trust_id)
+
+    def renew_claims(self) -> None:
+        """Tell other workers that the jobs that run here do run."""
+        running = list(self._running.values())
+        if running and self._lease is not None:
+            db.transaction(job_rows.renew)(running, _moment_after(self._lease))
+
+    def _claim(self, job_id: str) -> models.Job | None:
+        with db.reader() as session:
+            provider_id = job_rows.provider_id(session, job_id)
+        if provider_id is not None and provider_id not in self._registry:
+            LOG.error('Job %s waits: its provider %s is not loaded', job_id, provider_id)
+            return None
+        return db.transaction(job_rows.claim)(
+            job_id, None if self._lease is None else _moment_after(self._lease))
+
+    def _run_to_end(self, job: models.Job) -> None:
         failures: hooks.Failures = {}
         state, reason = job_rows.DONE, None
         try:
             row = self._checkpoint_row(job)
+            self._check_trust(job)
             failures = self._kinds[job.kind](job, row, self._registry.get(row.provider_id))
             reason = _summary(failures, row.resources_total)
+            if failures:
+                self._check_trust(job)  # dead meanwhile, it is the reason of all the others
+        except exception.IdentityUnavailable as exc:
+            # The claim runs out unrenewed; then a worker takes the job up again.
+            LOG.warning('Job %s: is tried again later: %s', job.id, exc.msg)
+            db.transaction(job_rows.renew)([job], _moment_after(_PAUSE))
+            return
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
             LOG.exception('Job %s: %s of %s failed', job.id, job.kind, job.subject_id)
@@ -85,6 +124,10 @@ class JobRunner:
             reason = hooks.reason_of(exc) if isinstance(exc, exception.KarborException) else (
                 f'an unexpected {type(exc).__name__} happened; see the log for job {job.id}')
         _finish(job, state, reason, failures)
+
+    def _check_trust(self, job: models.Job) -> None:
+        if job.trust_id is not None:
+            self._trusts.check(job.trust_id)
 
     def _checkpoint_row(self, job: models.Job) -> models.Checkpoint:
         with db.reader() as session:
@@ -155,43 +198,59 @@ def _summary(failures: hooks.Failures, total: int) -> str | None:
     return f'{len(failures)} of {total} resources failed: {resource.key}: {reason}{more}'
 
 
+def _moment_after(seconds: float) -> datetime.datetime:
+    return timeutils.utcnow() + datetime.timedelta(seconds=seconds)
+
+
 @db.until_it_works
-def _finish(job: models.Job, state: str, reason: str | None,
+@db.transaction
+def _finish(session: orm.Session, job: models.Job, state: str, reason: str | None,
             failures: hooks.Failures) -> None:
-    """Write the end of the job and of what it is about, together."""
-    with db.writer() as session:
-        _END_OF_SUBJECT[job.kind](session, job, reason, failures)
-        job_rows.finish(session, job.id, state, reason)
+    """Write the end of the job, of its log and of what it is about, together."""
+    if not job_rows.finish(session, job, state, reason):
+        LOG.warning('Job %s: another worker has it, or its end is written already', job.id)
+        return
+    status = _END_OF_SUBJECT[job.kind](session, job, reason, failures)
+    operation_logs.end(session, job.id, status, reason)
     LOG.info('Job %s: %s of %s is %s%s', job.id, job.kind, job.subject_id, state,
              f': {reason}' if reason else '')
 
 
-EndOfSubject = Callable[[orm.Session, models.Job, str | None, hooks.Failures], None]
+EndOfSubject = Callable[[orm.Session, models.Job, str | None, hooks.Failures], str]
 
 
-def _end_of_checkpoint(good_status: str, bad_status: str) -> EndOfSubject:
-    def end(session: orm.Session, job: models.Job, reason: str | None,
-            _failures: hooks.Failures) -> None:
-        checkpoints.set_status(session, job.subject_id, bad_status if reason else good_status,
-                               reason)
-    return end
+def _end_of_protect(session: orm.Session, job: models.Job, reason: str | None,
+                    _failures: hooks.Failures) -> str:
+    status = (constants.CHECKPOINT_STATUS_ERROR if reason
+              else constants.CHECKPOINT_STATUS_AVAILABLE)
+    checkpoints.set_status(session, job.subject_id, status, reason)
+    return status
+
+
+def _end_of_delete(session: orm.Session, job: models.Job, reason: str | None,
+                   _failures: hooks.Failures) -> str:
+    status = (constants.CHECKPOINT_STATUS_ERROR_DELETING if reason
+              else constants.CHECKPOINT_STATUS_DELETED)
+    is_new = checkpoints.set_status(session, job.subject_id, status, reason)
+    if is_new and not reason:
+        quotas.give_back(session, job.project_id, quotas.CHECKPOINTS)
+    return status
 
 
 def _end_of_use(model: Any) -> EndOfSubject:
     def end(session: orm.Session, job: models.Job, reason: str | None,
-            failures: hooks.Failures) -> None:
+            failures: hooks.Failures) -> str:
+        status = (constants.OPERATION_STATUS_FAIL if reason
+                  else constants.OPERATION_STATUS_SUCCESS)
         uses.record_failures(session, job.subject_id, failures)
-        uses.set_status(session, model, job.subject_id,
-                        constants.OPERATION_STATUS_FAIL if reason
-                        else constants.OPERATION_STATUS_SUCCESS, reason)
+        uses.set_status(session, model, job.subject_id, status, reason)
+        return status
     return end
 
 
 _END_OF_SUBJECT: dict[str, EndOfSubject] = {
-    constants.OPERATION_PROTECT: _end_of_checkpoint(
-        constants.CHECKPOINT_STATUS_AVAILABLE, constants.CHECKPOINT_STATUS_ERROR),
-    constants.OPERATION_DELETE: _end_of_checkpoint(
-        constants.CHECKPOINT_STATUS_DELETED, constants.CHECKPOINT_STATUS_ERROR_DELETING),
+    constants.OPERATION_PROTECT: _end_of_protect,
+    constants.OPERATION_DELETE: _end_of_delete,
     constants.OPERATION_RESTORE: _end_of_use(models.Restore),
     constants.OPERATION_VERIFY: _end_of_use(models.Verification),
 }

@@ -22,14 +22,17 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models, paging, uses
+from karbor.db import checkpoints, models, operation_logs, paging, uses
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
+from karbor.db import trusts as trust_rows
+from karbor.services import quotas, trusts
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import (
     graph,
@@ -39,6 +42,9 @@ from karbor.services.protection import (
     provider,
     records,
 )
+
+# What is written, and the job that it waits for.
+_Written = tuple[Any, models.Job | None]
 
 _DELETABLE = (constants.CHECKPOINT_STATUS_AVAILABLE, constants.CHECKPOINT_STATUS_ERROR,
               constants.CHECKPOINT_STATUS_ERROR_DELETING)
@@ -58,14 +64,17 @@ class ProtectionManager:
     :param registry: the providers.
     :param protectable_plugins: what finds resources.
     :param post: has a job done, given its id.
+    :param trusts: where the trusts come from that jobs act by.
     """
 
     def __init__(self, registry: provider.ProviderRegistry,
                  protectable_plugins: protectables.Protectables,
-                 post: Callable[[str], None]) -> None:
+                 post: Callable[[str], None],
+                 trusts: trusts.Trusts | trusts.NoTrusts) -> None:
         self._registry = registry
         self._protectables = protectable_plugins
         self._post = post
+        self._trusts = trusts
 
     def create_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
                           plan_id: str, extra_info: Mapping[str, Any]) -> models.Checkpoint:
@@ -76,14 +85,12 @@ class ProtectionManager:
         :raises Invalid: the plan is another provider's, or a resource found now does not
             fit the plan's parameters.
         :raises ListProtectableResourceFailed: the cloud cannot tell what there is.
+        :raises CheckpointLimitExceeded:
         """
         found = self._registry.get(provider_id)
         with db.reader() as session:
             plan = plan_rows.get(session, context.project_id, plan_id)
-        if plan.provider_id != provider_id:
-            raise exception.InvalidInput(
-                reason=f'The plan {plan_id} is for the provider {plan.provider_id}, not for '
-                       f'{provider_id}.')
+        _check_provider(plan, provider_id)
         roots = self._protectables.graph(
             context, [plans.as_resource(fields) for fields in plan.resources])
         resources = [node.value for node in graph.walk_nodes(roots)]
@@ -92,7 +99,8 @@ class ProtectionManager:
             bank_checkpoint.check_resource_id(resource.id)
             parameters.complete(parameters.merged(plan.parameters, resource),
                                 found.schema_of('options')(resource.type), resource.key)
-        with db.writer() as session:
+        def write(session: orm.Session, trust_id: str | None) -> _Written:
+            quotas.take(session, context.project_id, quotas.CHECKPOINTS)
             row = checkpoints.create(
                 session, project_id=context.project_id, provider_id=provider_id,
                 plan_id=plan_id, status=constants.CHECKPOINT_STATUS_PROTECTING,
@@ -104,9 +112,10 @@ class ProtectionManager:
                 resource_graph=graph.serialize(roots), resources_total=len(resources),
                 extra_info={constants.CHECKPOINT_CREATED_BY:
                             constants.CHECKPOINT_CREATED_MANUALLY, **extra_info})
-            job = self._job(session, context, constants.OPERATION_PROTECT, row.id, row)
-        self._post(job.id)
-        return row
+            return row, _job(session, context, constants.OPERATION_PROTECT, row.id, row,
+                             row.status, trust_id)
+
+        return self._write_job(context, write)
 
     def get_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
                        checkpoint_id: str) -> models.Checkpoint:
@@ -114,15 +123,13 @@ class ProtectionManager:
         with db.reader() as session:
             return checkpoints.get(session, context.project_id, provider_id, checkpoint_id)
 
-    def page_of_checkpoints(self, context: karbor_context.RequestContext, provider_id: str,
-                            filters: Mapping[str, str], since: datetime.datetime | None,
-                            before: datetime.datetime | None,
-                            wanted: paging.Page) -> tuple[list[models.Checkpoint], bool]:
+    def page_of_checkpoints(self, provider_id: str, wanted: paging.Wanted,
+                            since: datetime.datetime | None, before: datetime.datetime | None
+                            ) -> tuple[list[models.Checkpoint], bool]:
         """See :func:`karbor.db.checkpoints.page`."""
         self._registry.get(provider_id)
         with db.reader() as session:
-            return checkpoints.page(session, context.project_id, provider_id, filters, since,
-                                    before, wanted)
+            return checkpoints.page(session, provider_id, wanted, since, before)
 
     def delete_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
                           checkpoint_id: str) -> None:
@@ -132,7 +139,8 @@ class ProtectionManager:
         :raises CheckpointNotBeDeleted: its status or a job that uses it forbids it.
         """
         self._registry.get(provider_id)
-        with db.writer() as session:
+
+        def write(session: orm.Session, trust_id: str | None) -> _Written:
             row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id,
                                   lock=True)
             obstacle = _unfinished(session, row)
@@ -142,8 +150,10 @@ class ProtectionManager:
                 raise exception.CheckpointNotBeDeleted(checkpoint_id=row.id, reason=obstacle)
             row.status = constants.CHECKPOINT_STATUS_DELETING
             row.status_reason = None
-            job = self._job(session, context, constants.OPERATION_DELETE, row.id, row)
-        self._post(job.id)
+            return row, _job(session, context, constants.OPERATION_DELETE, row.id, row,
+                             row.status, trust_id)
+
+        self._write_job(context, write)
 
     def reset_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
                          checkpoint_id: str, status: str) -> None:
@@ -153,7 +163,9 @@ class ProtectionManager:
         :raises CheckpointNotBeReset: it is deleted, or a job works on it.
         """
         found = self._registry.get(provider_id)
-        with db.writer() as session:
+
+        @db.transaction
+        def write(session: orm.Session) -> None:
             row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id,
                                   lock=True)
             obstacle = _unfinished(session, row)
@@ -163,9 +175,27 @@ class ProtectionManager:
                 raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=obstacle)
             row.status = status
             row.status_reason = 'The status was set by hand.'
+            operation_logs.record(session, context, 'checkpoint_update', checkpoint_id=row.id,
+                                  plan_id=row.plan_id, provider_id=row.provider_id,
+                                  extra_info={'status': status})
             # While the row is locked: no job begins in between, and a bank that refuses
             # leaves the row as it was.
             records.write_checkpoint(row, found)
+
+        write()
+
+    def check_copy(self, context: karbor_context.RequestContext, provider_id: str,
+                   plan_id: str) -> None:
+        """Look whether a plan's checkpoints could be copied, if a plugin could do it.
+
+        :raises ProviderNotFound:
+        :raises PlanNotFound:
+        :raises Invalid: the plan is another provider's.
+        """
+        self._registry.get(provider_id)
+        with db.reader() as session:
+            plan = plan_rows.get(session, context.project_id, plan_id)
+        _check_provider(plan, provider_id)
 
     def create_restore(self, context: karbor_context.RequestContext,
                        wanted: Mapping[str, Any]) -> models.Restore:
@@ -191,11 +221,11 @@ class ProtectionManager:
         with db.reader() as session:
             return uses.get(session, model, context.project_id, use_id)
 
-    def page_of_uses(self, context: karbor_context.RequestContext, model: Any,
-                     filters: Mapping[str, str], wanted: paging.Page) -> tuple[list[Any], bool]:
-        """See :func:`karbor.db.uses.page`."""
+    def page_of_uses(self, model: Any,
+                     wanted: paging.Wanted) -> tuple[list[Any], bool]:
+        """One page of the restores or verifications, by the table they are in."""
         with db.reader() as session:
-            return uses.page(session, model, context.project_id, filters, wanted)
+            return uses.page(session, model, wanted)
 
     def results(self, use_ids: Sequence[str]) -> dict[str, list[models.ResourceResult]]:
         """What plugins told of the resources of restores or verifications."""
@@ -230,8 +260,10 @@ class ProtectionManager:
         resources = [node.value
                      for node in graph.walk_nodes(graph.deserialize(row.resource_graph))]
         checked = parameters.check(wanted['parameters'], resources, (), found.schema_of(kind))
-        with db.writer() as session:
-            row = checkpoints.get(session, context.project_id, found.id, row.id, lock=True)
+
+        def write(session: orm.Session, trust_id: str | None) -> _Written:
+            row = checkpoints.get(session, context.project_id, found.id,
+                                  wanted['checkpoint_id'], lock=True)
             is_available = row.status == constants.CHECKPOINT_STATUS_AVAILABLE
             use = uses.create(
                 session, model, project_id=context.project_id, provider_id=found.id,
@@ -240,16 +272,66 @@ class ProtectionManager:
                 else constants.OPERATION_STATUS_FAIL,
                 status_reason=None if is_available
                 else _why_not(row), **more)
-            job = self._job(session, context, kind, use.id, row) if is_available else None
-        if job is not None:
-            self._post(job.id)
-        return use
+            job = _job(session, context, kind, use.id, row, use.status, trust_id,
+                       restore_id=use.id if model is models.Restore else None)
+            return use, job
 
-    @staticmethod
-    def _job(session: orm.Session, context: karbor_context.RequestContext, kind: str,
-             subject_id: str, row: models.Checkpoint) -> models.Job:
-        return job_rows.create(session, kind, subject_id, row.id, context.project_id,
-                               context.user_id)
+        return self._write_job(context, write)
+
+    def _write_job(self, context: karbor_context.RequestContext,
+                   write: Callable[[orm.Session, str | None], _Written]) -> Any:
+        """Write what is asked for with its job and post the job; returns what is written.
+
+        :param write: given the session of a transaction and the trust that the job is to
+            act by, which the transaction keeps from being deleted meanwhile.
+        """
+        @db.transaction
+        def write_with_trust(session: orm.Session, trust_id: str | None) -> _Written:
+            if trust_id is not None:
+                trust_rows.hold(session, trust_id)
+            return write(session, trust_id)
+
+        while True:
+            trust_id = self._trusts.of(context)
+            try:
+                subject, job = write_with_trust(trust_id)
+            except exception.TrustGone:
+                continue  # the last job that needed it ended in between: another is made
+            except Exception:
+                self._trusts.release(trust_id)
+                raise
+            break
+        if job is None:
+            self._trusts.release(trust_id)
+        else:
+            self._post(job.id)
+        return subject
+
+
+def _check_provider(plan: models.Plan, provider_id: str) -> None:
+    if plan.provider_id != provider_id:
+        raise exception.InvalidInput(
+            reason=f'The plan {plan.id} is for the provider {plan.provider_id}, not for '
+                   f'{provider_id}.')
+
+
+def _job(session: orm.Session, context: karbor_context.RequestContext, kind: str,
+         subject_id: str, row: models.Checkpoint, status: str, trust_id: str | None,
+         restore_id: str | None = None) -> models.Job | None:
+    """A job about a checkpoint, with its log; None when there is nothing to be done.
+
+    :param status: of what the job is about; a use that has failed needs no job.
+    """
+    is_needed = status != constants.OPERATION_STATUS_FAIL
+    job = job_rows.create(
+        session, kind, subject_id, row.id, context.project_id, context.user_id, trust_id
+    ) if is_needed else None
+    log = operation_logs.begin(
+        session, context, kind, status, checkpoint_id=row.id, plan_id=row.plan_id,
+        provider_id=row.provider_id, restore_id=restore_id, **({'id': job.id} if job else {}))
+    if job is None:
+        log.ended_at, log.error_info = timeutils.utcnow(), _why_not(row)
+    return job
 
 
 def _why_not(row: models.Checkpoint) -> str:

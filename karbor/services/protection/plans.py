@@ -15,12 +15,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sqlalchemy import orm
+
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import models, paging
+from karbor.db import models, operation_logs, paging, schedules
 from karbor.db import plans as plan_rows
 from karbor.resource import Resource
+from karbor.services import quotas
 from karbor.services.protection import (
     checkpoint,
     parameters,
@@ -51,26 +54,32 @@ class Plans:
         :param wanted: name, description, provider_id, resources and parameters, of the
             types that the request schema demands.
         :raises Invalid: a fault in the resources or parameters, or an unknown provider.
+        :raises PlanLimitExceeded:
         """
         checked = self._checked_parameters(
             wanted['provider_id'], wanted['resources'], wanted['parameters'])
-        with db.writer() as session:
-            return plan_rows.create(
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Plan:
+            quotas.take(session, context.project_id, quotas.PLANS)
+            plan = plan_rows.create(
                 session, project_id=context.project_id, name=wanted['name'],
                 description=wanted.get('description'), provider_id=wanted['provider_id'],
                 status=constants.PLAN_STATUS_SUSPENDED,
                 resources=[_stored(resource) for resource in wanted['resources']],
                 parameters=checked)
+            _record(session, context, 'plan_create', plan)
+            return plan
+
+        return write()
 
     def get(self, context: karbor_context.RequestContext, plan_id: str) -> models.Plan:
         with db.reader() as session:
             return plan_rows.get(session, context.project_id, plan_id)
 
-    def page(self, context: karbor_context.RequestContext, filters: Mapping[str, str],
-             wanted: paging.Page) -> tuple[list[models.Plan], bool]:
-        """See :func:`karbor.db.plans.page`."""
+    def page(self, wanted: paging.Wanted) -> tuple[list[models.Plan], bool]:
         with db.reader() as session:
-            return plan_rows.page(session, context.project_id, filters, wanted)
+            return plan_rows.page(session, wanted)
 
     def update(self, context: karbor_context.RequestContext, plan_id: str,
                changes: Mapping[str, Any]) -> models.Plan:
@@ -83,20 +92,35 @@ class Plans:
         if 'resources' in changes:
             self._checked_parameters(plan.provider_id, changes['resources'], plan.parameters)
             changes = {**changes, 'resources': [_stored(item) for item in changes['resources']]}
-        with db.writer() as session:
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Plan:
             plan = plan_rows.get(session, context.project_id, plan_id)
             for name in _CHANGEABLE:
                 if name in changes:
                     setattr(plan, name, changes[name])
+            _record(session, context, 'plan_update', plan)
             return plan
+
+        return write()
 
     def delete(self, context: karbor_context.RequestContext, plan_id: str) -> None:
         """Remove a plan. Its checkpoints stay: they have all that they need.
 
         :raises PlanNotFound:
+        :raises PlanInUse: a scheduled operation needs it.
         """
-        with db.writer() as session:
-            session.delete(plan_rows.get(session, context.project_id, plan_id))
+        @db.transaction
+        def write(session: orm.Session) -> None:
+            plan = plan_rows.get(session, context.project_id, plan_id, lock=True)
+            operation_id = schedules.operation_for_plan(session, plan.id)
+            if operation_id is not None:
+                raise exception.PlanInUse(plan_id=plan.id, operation_id=operation_id)
+            session.delete(plan)
+            quotas.give_back(session, context.project_id, quotas.PLANS)
+            _record(session, context, 'plan_delete', plan)
+
+        write()
 
     def _checked_parameters(self, provider_id: str, wanted: Iterable[Mapping[str, Any]],
                             given: parameters.Parameters) -> dict[str, parameters.Values]:
@@ -112,6 +136,12 @@ class Plans:
         later = [name for name in self._protectables.all_dependent_types(types)
                  if name in found.plugin_classes]
         return parameters.check(given, resources, later, found.schema_of('options'))
+
+
+def _record(session: orm.Session, context: karbor_context.RequestContext, what: str,
+            plan: models.Plan) -> None:
+    operation_logs.record(session, context, what, plan_id=plan.id,
+                          provider_id=plan.provider_id)
 
 
 def as_resource(fields: Mapping[str, Any]) -> Resource:

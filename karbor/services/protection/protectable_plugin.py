@@ -17,6 +17,7 @@ from typing import Any, Self
 from oslo_config import cfg
 
 from karbor import context as karbor_context
+from karbor import exception
 from karbor.resource import Resource
 
 
@@ -51,6 +52,24 @@ class ProtectablePlugin:
         :raises ListProtectableResourceFailed: when the service cannot tell.
         """
         raise NotImplementedError
+
+    def page_of_resources(self, context: karbor_context.RequestContext,
+                          parameters: dict[str, Any] | None, marker: str | None,
+                          limit: int) -> tuple[list[Resource], bool]:
+        """Some resources of the type by their ids, and whether more follow.
+
+        A plugin whose service has pages asks for no more than one; this lists all.
+
+        :param marker: id of the resource before the first; None begins at the start.
+        :param limit: most resources to return.
+        :raises MarkerNotFound: there is no resource of the marker's id.
+        """
+        found = sorted(self.list_resources(context, parameters), key=lambda item: item.id)
+        ids = [item.id for item in found]
+        if marker is not None and marker not in ids:
+            raise exception.MarkerNotFound(marker=marker)
+        begin = 0 if marker is None else ids.index(marker) + 1
+        return found[begin:begin + limit], len(found) > begin + limit
 
     def show_resource(self, context: karbor_context.RequestContext, resource_id: str,
                       parameters: dict[str, Any] | None = None) -> Resource | None:

@@ -23,9 +23,10 @@ from keystoneauth1 import token_endpoint
 
 from karbor import context as karbor_context
 from karbor import db
-from karbor.api import app, middleware
+from karbor.api import app
 from karbor.common import constants
 from karbor.db import models
+from karbor.services import trusts
 from karbor.services.protection import (
     client_factory,
     graph,
@@ -36,10 +37,10 @@ from karbor.services.protection import (
     protectables,
     provider,
 )
-from karbor.tests import base, fake_cinder
+from karbor.tests import base, fake_cinder, personas
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 
-TOKEN = 'the-token-of-this-test'
+TOKEN = personas.token('manager', PROJECT_ID)
 VOLUME = constants.VOLUME_RESOURCE_TYPE
 PROJECT = constants.PROJECT_RESOURCE_TYPE
 OPTIONS = {'snapshot_name': 'nightly', 'description': 'of a test', 'force': False}
@@ -62,27 +63,35 @@ class ApiTestCase(base.TestCase):
     def build(self, registry: provider.ProviderRegistry) -> None:
         """Everything that a Karbor process consists of, on the providers given."""
         self.registry = registry
-        self.runner = jobs.JobRunner(registry, _context_of, self.max_concurrent_resources)
+        self.runner = jobs.JobRunner(registry, _context_of, self.max_concurrent_resources,
+                                     trusts.NoTrusts())
         self.board = _Board(self.runner)
         self.addCleanup(self.board.end)
         found = protectables.load()
-        self.manager = manager.ProtectionManager(registry, found, self.board.post)
+        self.manager = manager.ProtectionManager(registry, found, self.board.post,
+                                                 trusts.NoTrusts())
         self.client = testing.TestClient(app.create_app(
-            app.Services(registry, found, plans.Plans(registry, found), self.manager),
-            middleware.TokenAuth(TOKEN, 'user-of-the-test', PROJECT_ID, 'demo')))
+            app.Services(registry, found, plans.Plans(registry, found), self.manager,
+                         self.board.check),
+            self.authentication()))
+
+    def authentication(self) -> Any:
+        """What finds out who asks."""
+        return personas.Authentication()
 
     def work(self) -> None:
         """Begin with the jobs that were posted, and go on with those to come."""
         self.board.start()
 
     def request(self, method: str, path: str, code: int = 200, project_id: str = PROJECT_ID,
-                **kwargs: Any) -> Any:
+                persona: str = 'manager', **kwargs: Any) -> Any:
         """The body of the answer to a request with the token, checked for its status.
 
         :param path: what follows the project in the URL.
+        :param persona: who asks, unless ``headers`` say it.
         :param code: the status that is expected; for an error, its message is returned.
         """
-        kwargs.setdefault('headers', {'X-Auth-Token': TOKEN})
+        kwargs.setdefault('headers', {'X-Auth-Token': personas.token(persona, PROJECT_ID)})
         if 'json' in kwargs:  # in ASCII, which can carry any character, good or bad
             kwargs['body'] = json.dumps(kwargs.pop('json')).encode()
         result = self.client.simulate_request(method, f'/v1/{project_id}{path}', **kwargs)
@@ -215,13 +224,6 @@ class _Board(jobboard.InProcessBoard):
 
     def __init__(self, runner: jobs.JobRunner) -> None:
         super().__init__(runner.run, self._WORKERS)
-        self._threads: list[threading.Thread] = []
-
-    def start(self) -> None:
-        before = set(threading.enumerate())
-        super().start()
-        self._threads += set(threading.enumerate()) - before
-
     def end(self) -> None:
         """Let running jobs end, and see every worker gone."""
         self._stopping.set()

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from karbor.api import middleware
 from karbor.db import models
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import base
@@ -29,11 +30,19 @@ ROUTES = [
     ('GET', '/restores'), ('POST', '/restores'), ('GET', f'/restores/{_ID}'),
     ('GET', '/verifications'), ('POST', '/verifications'), ('GET', f'/verifications/{_ID}'),
 ]
-WRONG_TOKENS = ['', 'wrong', base.TOKEN + 'x', base.TOKEN[:-1], base.TOKEN.upper(), 't\xf6ken',
-                'x' * 10000]
+TOKEN = 'the-token-of-this-karbor'
+WRONG_TOKENS = ['', 'wrong', TOKEN + 'x', TOKEN[:-1], TOKEN.upper(), 't\xf6ken', 'x' * 10000]
 
 
 class TokenTest(base.ApiTestCase):
+    """The one token of karbor-standalone."""
+
+    def authentication(self) -> middleware.TokenAuth:
+        return middleware.TokenAuth(TOKEN, 'user-of-the-test', PROJECT_ID, 'demo')
+
+    def test_the_token_is_the_owners(self):
+        self.assertEqual([], self.get('/plans', headers={'X-Auth-Token': TOKEN})['plans'])
+        self.assertEqual([], self.get('/os-services', headers={'X-Auth-Token': TOKEN})['services'])
 
     def test_every_route_wants_the_token(self):
         for method, path in ROUTES:
@@ -96,7 +105,9 @@ class OwnProjectTest(base.ApiTestCase):
         for model in (models.Plan, models.Checkpoint, models.Restore, models.Verification):
             self.add_row(model, project_id=OTHER_PROJECT_ID)
         for path in ('/plans', self.checkpoints_path(), '/restores', '/verifications'):
-            for query in ('', '?all_tenants=1', f'?project_id={OTHER_PROJECT_ID}',
-                          f'?all_tenants=True&project_id={OTHER_PROJECT_ID}'):
+            for query in ('', '?all_tenants=1', f'?project_id={PROJECT_ID}'):
                 document = self.get(path + query)
                 self.assertEqual([[]], list(document.values()))
+            for query in (f'?project_id={OTHER_PROJECT_ID}',
+                          f'?all_tenants=True&project_id={OTHER_PROJECT_ID}'):
+                self.get(path + query, 404)

@@ -148,8 +148,9 @@ class PagingTest(base.TestCase):
     def _page(self, page: paging.Page, filters: dict[str, str] | None = None,
               since: Any = None, before: Any = None) -> tuple[list[str], bool]:
         with db.reader() as session:
-            rows, more = checkpoints.page(session, base.PROJECT_ID, base.PROVIDER_ID,
-                                          filters or {}, since, before, page)
+            rows, more = checkpoints.page(
+                session, base.PROVIDER_ID,
+                paging.Wanted(base.PROJECT_ID, page, filters or {}), since, before)
             return [row.id for row in rows], more
 
     def _all(self, limit: int, **options: Any) -> list[str]:
@@ -199,7 +200,7 @@ class PagingTest(base.TestCase):
             other = checkpoints.create(session, **_checkpoint(project_id=base.OTHER_PROJECT_ID))
 
         for marker in ('none', other.id):
-            self.assertRaises(exception.InvalidInput, self._page, paging.Page(5, marker))
+            self.assertRaises(exception.MarkerNotFound, self._page, paging.Page(5, marker))
 
     def test_other_projects_and_providers_are_not_seen(self) -> None:
         (own,) = self._fill([NOW])
@@ -236,7 +237,8 @@ class PagingTest(base.TestCase):
         with db.reader() as session:
             for text, names in (('0%', {'50% of it'}), ('_', {'a_b'}),
                                 ('of', {'50% of it', '50 of it'}), ('z', set())):
-                rows, _ = plans.page(session, base.PROJECT_ID, {'name': text}, paging.Page(9))
+                rows, _ = plans.page(session, paging.Wanted(
+                    base.PROJECT_ID, paging.Page(9), {'name': text}))
                 self.assertEqual(names, {row.name for row in rows})
 
 
@@ -263,7 +265,7 @@ class JobRowsTest(base.TestCase):
         def claim() -> None:
             start.wait(10)
             with db.writer() as session:
-                claimed.append(jobs.claim(session, job_id))
+                claimed.append(jobs.claim(session, job_id, None))
 
         threads = [threading.Thread(target=claim) for _ in range(8)]
         for thread in threads:
@@ -279,10 +281,10 @@ class JobRowsTest(base.TestCase):
         for state in (jobs.RUNNING, jobs.DONE, jobs.FAILED):
             job_id = self._create(state)
             with db.writer() as session:
-                self.assertIsNone(jobs.claim(session, job_id))
+                self.assertIsNone(jobs.claim(session, job_id, None))
             self.assertEqual((state, 0), self._state(job_id))
         with db.writer() as session:
-            self.assertIsNone(jobs.claim(session, 'none'))
+            self.assertIsNone(jobs.claim(session, 'none', None))
 
     def test_take_up_again(self) -> None:
         minute = datetime.timedelta(minutes=1)

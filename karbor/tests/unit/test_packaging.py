@@ -17,6 +17,7 @@ import re
 import textwrap
 
 from oslo_config import cfg, generator
+from oslo_policy import generator as policy_generator
 from oslotest import base
 
 import karbor
@@ -42,11 +43,22 @@ class ConfigurationSampleTest(base.BaseTestCase):
                          _own_part((_ROOT / 'etc/karbor.conf.sample').read_text()))
 
 
+class PolicySampleTest(base.BaseTestCase):
+
+    def test_is_what_the_generator_writes(self) -> None:
+        """Made by: oslopolicy-sample-generator --config-file etc/policy-generator.conf"""
+        made = pathlib.Path(self.create_tempfiles([('sample', '')])[0])
+        policy_generator.generate_sample(
+            ['--config-file', str(_ROOT / 'etc/policy-generator.conf'),
+             '--output-file', str(made)], cfg.ConfigOpts())
+        self.assertEqual(made.read_text(), (_ROOT / 'etc/policy.yaml.sample').read_text())
+
+
 def _own_part(sample: str) -> str:
     """The sections that are Karbor's alone, and its part of [DEFAULT]."""
     sections = re.split(r'(?m)^(?=\[)', sample)
-    own = [section for section in sections if section.startswith(('[protection]',
-                                                                  '[cinder_client]'))]
+    own = [section for section in sections if section.startswith(
+        ('[protection]', '[cinder_client]', '[trustee]'))]
     default = next(section for section in sections if section.startswith('[DEFAULT]'))
     return ''.join([default.partition('# From oslo')[0], *own])
 

@@ -50,6 +50,18 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
         return [_resource(volume) for volume in volumes
                 if volume.status not in _UNUSABLE_STATUSES]
 
+    def page_of_resources(self, context: karbor_context.RequestContext,
+                          parameters: dict[str, Any] | None, marker: str | None,
+                          limit: int) -> tuple[list[Resource], bool]:
+        manager, has_all = _manager(context), False
+        usable: list[Any] = []
+        while not has_all and len(usable) <= limit:
+            volumes = _page(manager, limit + 1, marker)
+            usable += [volume for volume in volumes if volume.status not in _UNUSABLE_STATUSES]
+            has_all = len(volumes) <= limit
+            marker = volumes[-1].id if volumes else None
+        return [_resource(volume) for volume in usable[:limit]], len(usable) > limit
+
     def show_resource(self, context: karbor_context.RequestContext, resource_id: str,
                       parameters: dict[str, Any] | None = None) -> Resource:
         if not uuidutils.is_uuid_like(resource_id):  # `detail` would be another URL
@@ -86,6 +98,23 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
 
 def _manager(context: karbor_context.RequestContext) -> Any:
     return client_factory.ClientFactory.create_client('cinder', context).volumes
+
+
+def _page(manager: Any, limit: int, marker: str | None) -> list[Any]:
+    """Some volumes by their ids.
+
+    :param marker: id of the volume before the first.
+    """
+    if marker is not None and not uuidutils.is_uuid_like(marker):
+        raise exception.MarkerNotFound(marker=marker)
+    try:
+        return cinder_requests.retry(functools.partial(
+            cinder_requests.page, manager, {}, limit, marker, 'id:asc'), _PATIENCE)
+    except cinder_requests.MarkerGone as exc:
+        raise exception.MarkerNotFound(marker=marker) from exc
+    except cinder_requests.CLIENT_ERRORS as exc:
+        raise exception.ListProtectableResourceFailed(
+            type=constants.VOLUME_RESOURCE_TYPE, reason=cinder_requests.describe(exc)) from exc
 
 
 def _resource(volume: Any) -> Resource:

@@ -23,6 +23,7 @@ from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.db import models
 from karbor.resource import Resource
+from karbor.services import trusts
 from karbor.services.protection import jobs, manager, plans, protectables, provider
 from karbor.tests import base
 from karbor.tests.unit.protection import contract_plugins
@@ -103,10 +104,13 @@ class ContractTestCase(base.TestCase):
         self.assertEqual({}, self.registry.failures)
         self.protectables = protectables.Protectables(
             [contract_plugins.ParentProtectable(), contract_plugins.ChildProtectable()])
-        self.runner = jobs.JobRunner(self.registry, lambda _job: self.context, 4)
+        self.runner = self.new_runner(lambda _job: self.context)
         self.manager = manager.ProtectionManager(
-            self.registry, self.protectables, self.runner.run)
+            self.registry, self.protectables, self.runner.run, trusts.NoTrusts())
         self.bank = self.registry.get(base.PROVIDER_ID).bank
+
+    def new_runner(self, context_of: jobs.ContextOf) -> jobs.JobRunner:
+        return jobs.JobRunner(self.registry, context_of, 4, trusts.NoTrusts())
 
     def parameters(self) -> dict[str, Any]:
         return {VOLUME: {'name': 'nightly', 'force': 'True'},

@@ -20,6 +20,7 @@ from unittest import mock
 from karbor import db, exception
 from karbor.db import checkpoints, models, uses
 from karbor.db import jobs as job_rows
+from karbor.services import trusts
 from karbor.services.protection import jobs, manager, provider
 from karbor.tests import base
 from karbor.tests.unit.protection import contract_plugins, test_contract
@@ -39,7 +40,7 @@ class JobsTestCase(test_contract.ContractTestCase):
         super().setUp()
         self.posted: list[str] = []
         self.manager = manager.ProtectionManager(
-            self.registry, self.protectables, self.posted.append)
+            self.registry, self.protectables, self.posted.append, trusts.NoTrusts())
 
     def post_protect(self) -> tuple[str, str]:
         """:returns: the ids of a new checkpoint and its job, which has not begun."""
@@ -263,7 +264,7 @@ class FailedJobTest(JobsTestCase):
             raise LookupError('password=secret')
 
         for kind, status in self.ENDS:
-            self._assert_failed(kind, status, jobs.JobRunner(self.registry, context_of, 4),
+            self._assert_failed(kind, status, self.new_runner(context_of),
                                 'an unexpected LookupError happened; see the log for job {job_id}')
             self.assertNotIn('secret', self.row(self.posted[-1]).error)
 
@@ -272,13 +273,14 @@ class FailedJobTest(JobsTestCase):
             raise exception.KarborException('The trust is gone.')
 
         for kind, status in self.ENDS:
-            self._assert_failed(kind, status, jobs.JobRunner(self.registry, context_of, 4),
+            self._assert_failed(kind, status, self.new_runner(context_of),
                                 'The trust is gone.')
 
     def test_a_provider_that_is_missing(self) -> None:
         empty = pathlib.Path(self.temp_dir, 'none.d')
         empty.mkdir()
-        runner = jobs.JobRunner(provider.ProviderRegistry(empty), lambda _: self.context, 4)
+        runner = jobs.JobRunner(provider.ProviderRegistry(empty), lambda _: self.context, 4,
+                                trusts.NoTrusts())
 
         for kind, _ in self.ENDS:
             _, job_id = self.post_any(kind)
@@ -310,7 +312,7 @@ class FailedJobTest(JobsTestCase):
 
     def test_what_a_failed_job_left_can_be_deleted(self) -> None:
         checkpoint_id, job_id = self.post_protect()
-        jobs.JobRunner(self.registry, mock.Mock(side_effect=LookupError), 4).run(job_id)
+        self.new_runner(mock.Mock(side_effect=LookupError)).run(job_id)
         self.assertEqual('error', self.checkpoint(checkpoint_id).status)
 
         self.runner.run(self.post('delete', checkpoint_id)[1])

@@ -1,0 +1,58 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What stands between a web server and the API of a cloud's Karbor."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import webob
+import webob.exc
+from keystonemiddleware import auth_token
+from oslo_config import cfg
+from oslo_middleware import cors, http_proxy_to_wsgi, request_id
+
+from karbor.api import errors
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+SERVICE_TYPE = 'data-protect'
+
+
+def behind_keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
+    """The application with request ids, CORS, proxies understood and tokens checked.
+
+    :param application: is given requests without a valid token, too, and answers those that
+        need none.
+    :param conf: configuration, groups of keystonemiddleware and oslo.middleware.
+    """
+    wrapped: Application = _Keystone(application, {
+        'oslo_config_config': conf, 'delay_auth_decision': True,
+        'service_type': SERVICE_TYPE, 'log_name': 'keystonemiddleware'})
+    wrapped = cors.CORS(wrapped, conf)
+    wrapped = http_proxy_to_wsgi.HTTPProxyToWSGI(wrapped, conf)
+    return request_id.RequestId(wrapped)
+
+
+class _Keystone(auth_token.AuthProtocol):
+    """Tells what is wrong in the form that all other errors of the API have."""
+
+    def process_request(self, request: webob.Request) -> webob.Response | None:
+        try:
+            return super().process_request(request)
+        except webob.exc.HTTPException as exc:
+            message = 'Keystone cannot be asked about the token now.' \
+                if exc.status_code >= 500 else exc.detail
+            return webob.Response(
+                status=exc.status_code, content_type='application/json', charset='UTF-8',
+                text=json.dumps(errors.fault(exc.status_code, message)))

@@ -1,0 +1,51 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Bodies of scheduled operation requests, and scheduled operations as they are answered."""
+
+from karbor.api.schemas import types
+from karbor.common import constants
+
+CREATE = types.wrapped('scheduled_operation', types.strict({
+    'name': types.NAME,
+    'description': types.DESCRIPTION,
+    'operation_type': {'enum': list(constants.SCHEDULED_OPERATION_TYPES)},
+    'trigger_id': types.UUID,
+    # The newest openstack client sends it as the text "provider_id=...,plan_id=...".
+    'operation_definition': {'type': ['object', 'string'], 'maxLength': 4096},
+}, ['name', 'operation_type', 'trigger_id', 'operation_definition']))
+
+DEFINITION: types.Schema = {
+    'type': 'object',
+    'properties': {
+        'provider_id': types.UUID,
+        'plan_id': types.UUID,
+        'max_backups': {'type': ['integer', 'string'], 'pattern': r'^(-1|[0-9]{1,9})\Z',
+                        'minimum': -1, 'maximum': 999999999},
+        'retention_duration': {'type': ['integer', 'string'], 'pattern': r'^(-1|[0-9]{1,9})\Z',
+                               'minimum': -1, 'maximum': 999999999},
+    },
+    'required': ['provider_id', 'plan_id'],
+    'maxProperties': 64,
+}
+
+FILTERS = {'name': types.TEXT, 'operation_type': types.TEXT, 'trigger_id': types.TEXT}
+
+SCHEDULED_OPERATION = types.shown('ScheduledOperation', {
+    'id': types.UUID,
+    'name': types.TEXT,
+    'description': types.TEXT_OR_NULL,
+    'operation_type': types.TEXT,
+    'trigger_id': types.UUID,
+    'operation_definition': types.OBJECT,
+    'enabled': {'type': 'boolean'},
+})

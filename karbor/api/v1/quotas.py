@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``/quotas`` and ``/quota_classes``"""
+
+import uuid
+from typing import Any
+
+from karbor import context as karbor_context
+from karbor import exception, policy
+from karbor.api.operation import operation
+from karbor.api.schemas import quotas as schemas
+from karbor.api.schemas import types
+from karbor.services import quotas
+
+QUOTA = types.wrapped('quota', schemas.QUOTA)
+QUOTA_CLASS = types.wrapped('quota_class', schemas.QUOTA_CLASS)
+
+
+class Quota:
+
+    @operation('quota:get', QUOTA)
+    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
+        project_id = _own_or_any(context, quota_project_id)
+        return {'quota': {**quotas.limits(project_id), 'id': quota_project_id}}
+
+    @operation('quota:update', QUOTA, body=schemas.UPDATE)
+    def on_put(self, context: karbor_context.RequestContext, quota_project_id: str,
+               body: Any) -> Any:
+        limits = quotas.set_limits(context, _as_keystone_has_it(quota_project_id),
+                                   _numbers(body['quota']))
+        return {'quota': {**limits, 'id': quota_project_id}}
+
+    @operation('quota:delete')
+    def on_delete(self, context: karbor_context.RequestContext, quota_project_id: str) -> None:
+        quotas.unset_limits(context, _as_keystone_has_it(quota_project_id))
+
+
+class QuotaDetail:
+
+    @operation('quota:get', types.wrapped('quota', schemas.DETAIL))
+    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
+        project_id = _own_or_any(context, quota_project_id)
+        return {'quota': {**quotas.usage(project_id), 'id': quota_project_id}}
+
+
+class QuotaDefaults:
+
+    @operation('quota:get_default', QUOTA)
+    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
+        _own_or_any(context, quota_project_id)
+        return {'quota': {**quotas.defaults(), 'id': quota_project_id}}
+
+
+class QuotaClass:
+
+    @operation('quota_class:get', QUOTA_CLASS)
+    def on_get(self, _context: karbor_context.RequestContext, class_name: str) -> Any:
+        return {'quota_class': {**quotas.class_limits(class_name), 'id': class_name}}
+
+    @operation('quota_class:update', QUOTA_CLASS, body=schemas.UPDATE_CLASS)
+    def on_put(self, context: karbor_context.RequestContext, class_name: str,
+               body: Any) -> Any:
+        limits = quotas.set_class_limits(context, class_name, _numbers(body['quota_class']))
+        return {'quota_class': {**limits, 'id': class_name}}
+
+
+def _own_or_any(context: karbor_context.RequestContext, project_id: str) -> str:
+    """The project, if the caller may see its quotas.
+
+    :raises ProjectNotFound: it is another's.
+    """
+    project_id = _as_keystone_has_it(project_id)
+    if project_id != context.project_id and not policy.may(context, 'quota:get_all_tenants'):
+        raise exception.ProjectNotFound(project_id=project_id)
+    return project_id
+
+
+def _as_keystone_has_it(project_id: str) -> str:
+    """Keystone's ids of projects are without dashes; a limit under another would be lost."""
+    return uuid.UUID(project_id).hex
+
+
+def _numbers(limits: dict[str, int | str]) -> dict[str, int]:
+    return {resource: int(limit) for resource, limit in limits.items()}

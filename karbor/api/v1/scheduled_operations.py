@@ -1,0 +1,79 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``/scheduled_operations``"""
+
+from typing import Any
+
+from karbor import context as karbor_context
+from karbor import exception
+from karbor.api import media, query
+from karbor.api.operation import operation
+from karbor.api.schemas import scheduled_operations as schemas
+from karbor.api.schemas import types
+from karbor.db import models, paging
+from karbor.services.operationengine import scheduled_operations
+
+LISTING = query.Listing('operations', schemas.FILTERS,
+                        ('id', 'name', 'operation_type', 'created_at'))
+ONE = types.wrapped('scheduled_operation', schemas.SCHEDULED_OPERATION)
+
+
+def view(found: models.ScheduledOperation) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in (
+        'id', 'name', 'description', 'operation_type', 'trigger_id', 'operation_definition',
+        'enabled')}
+
+
+class ScheduledOperations:
+
+    @operation('scheduled_operation:list',
+               types.listed('operations', schemas.SCHEDULED_OPERATION), listing=LISTING)
+    def on_get(self, _context: karbor_context.RequestContext,
+               wanted: paging.Wanted) -> query.Items:
+        items, has_more = scheduled_operations.page(wanted)
+        return [view(item) for item in items], has_more
+
+    @operation('scheduled_operation:create', ONE, body=schemas.CREATE)
+    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
+        wanted = body['scheduled_operation']
+        return {'scheduled_operation': view(scheduled_operations.create(
+            context, wanted, _definition(wanted['operation_definition'])))}
+
+
+class ScheduledOperation:
+
+    @operation('scheduled_operation:get', ONE)
+    def on_get(self, context: karbor_context.RequestContext,
+               scheduled_operation_id: str) -> Any:
+        return {'scheduled_operation': view(
+            scheduled_operations.get(context, scheduled_operation_id))}
+
+    @operation('scheduled_operation:delete')
+    def on_delete(self, context: karbor_context.RequestContext,
+                  scheduled_operation_id: str) -> None:
+        scheduled_operations.delete(context, scheduled_operation_id)
+
+
+def _definition(given: dict[str, Any] | str) -> dict[str, Any]:
+    """The definition as an object, whichever way it was sent.
+
+    :raises InvalidInput: names the place and the fault.
+    """
+    if isinstance(given, str):
+        pairs = [item.partition('=') for item in given.split(',')]
+        if not all(equals for _, equals, _ in pairs):
+            raise exception.InvalidInput(
+                reason='operation_definition: the text is not like key=value,key=value.')
+        given = {key.strip(): value.strip() for key, _, value in pairs}
+    media.check(given, schemas.DEFINITION, 'operation_definition')
+    return given

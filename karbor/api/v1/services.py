@@ -1,0 +1,55 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``/os-services``"""
+
+from typing import Any
+
+from karbor import context as karbor_context
+from karbor.api import query
+from karbor.api.operation import operation
+from karbor.api.schemas import services as schemas
+from karbor.api.schemas import types
+from karbor.db import models
+from karbor.services import processes
+
+
+def view(service: models.Service) -> dict[str, Any]:
+    return {
+        'id': service.id, 'binary': service.binary, 'host': service.host,
+        'status': 'disabled' if service.disabled else 'enabled',
+        'state': 'up' if processes.is_up(service) else 'down',
+        'updated_at': service.reported_at.isoformat(timespec='microseconds'),
+        'disabled_reason': service.disabled_reason,
+    }
+
+
+class Services:
+
+    @operation('service:get_all', types.wrapped('services', {
+        'type': 'array', 'items': schemas.SERVICE}), parameters=(query.HOST, query.BINARY))
+    def on_get(self, _context: karbor_context.RequestContext, host: str | None,
+               binary: str | None) -> Any:
+        wanted = {'host': host, 'binary': binary}
+        return {'services': [view(service) for service in processes.all_of(
+            {name: value for name, value in wanted.items() if value is not None})]}
+
+
+class Service:
+
+    @operation('service:update', types.wrapped('service', schemas.SERVICE),
+               body=schemas.UPDATE)
+    def on_put(self, context: karbor_context.RequestContext, service_id: str,
+               body: Any) -> Any:
+        service = processes.set_enabled(
+            context, int(service_id), body['status'] == 'enabled', body.get('disabled_reason'))
+        return {'service': view(service)}

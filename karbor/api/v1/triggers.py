@@ -1,0 +1,60 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``/triggers``"""
+
+from typing import Any
+
+from karbor import context as karbor_context
+from karbor.api import query
+from karbor.api.operation import operation
+from karbor.api.schemas import triggers as schemas
+from karbor.api.schemas import types
+from karbor.db import models, paging
+from karbor.services.operationengine import triggers
+
+LISTING = query.Listing('triggers', schemas.FILTERS, ('id', 'name', 'type', 'created_at'))
+ONE = types.wrapped('trigger_info', schemas.TRIGGER)
+
+
+def view(trigger: models.Trigger) -> dict[str, Any]:
+    return {name: getattr(trigger, name) for name in ('id', 'name', 'type', 'properties')}
+
+
+class Triggers:
+
+    @operation('trigger:list', types.listed('triggers', schemas.TRIGGER), listing=LISTING)
+    def on_get(self, _context: karbor_context.RequestContext,
+               wanted: paging.Wanted) -> query.Items:
+        items, has_more = triggers.page(wanted)
+        return [view(item) for item in items], has_more
+
+    @operation('trigger:create', ONE, body=schemas.CREATE)
+    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
+        return {'trigger_info': view(triggers.create(context, body['trigger_info']))}
+
+
+class Trigger:
+
+    @operation('trigger:get', ONE)
+    def on_get(self, context: karbor_context.RequestContext, trigger_id: str) -> Any:
+        return {'trigger_info': view(triggers.get(context, trigger_id))}
+
+    @operation('trigger:update', ONE, body=schemas.UPDATE)
+    def on_put(self, context: karbor_context.RequestContext, trigger_id: str,
+               body: Any) -> Any:
+        return {'trigger_info': view(triggers.update(
+            context, trigger_id, body['trigger_info']))}
+
+    @operation('trigger:delete')
+    def on_delete(self, context: karbor_context.RequestContext, trigger_id: str) -> None:
+        triggers.delete(context, trigger_id)

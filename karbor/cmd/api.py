@@ -1,0 +1,44 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""karbor-api: the API of a cloud's Karbor, behind Keystone, with a web server of its own."""
+
+import sys
+from collections.abc import Sequence
+
+from cheroot import wsgi
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from karbor.cmd import signals, wiring
+
+LOG = logging.getLogger(__name__)
+CONF = cfg.CONF
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    return wiring.run('karbor-api', _serve, arguments)
+
+
+def _serve() -> int:
+    server = wsgi.Server(
+        (CONF.osapi_karbor_listen, CONF.osapi_karbor_listen_port), wiring.api_application(),
+        numthreads=CONF.osapi_karbor_threads, server_name='karbor')
+    stop = signals.stop_event()
+    server.prepare()
+    LOG.info('The API listens on %s port %d', *server.bind_addr[:2])
+    return signals.serve_until(stop, server)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

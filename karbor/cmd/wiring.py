@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How the processes of a cloud's Karbor are put together from karbor.conf."""
+
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from karbor import conf, db
+from karbor import context as karbor_context
+from karbor.api import app, middleware, pipeline
+from karbor.db import models
+from karbor.services import trusts
+from karbor.services.protection import (
+    client_factory,
+    jobboard,
+    jobs,
+    manager,
+    plans,
+    protectables,
+    provider,
+    worker,
+)
+
+CONF = cfg.CONF
+
+
+def run(name: str, main: Callable[[], int], arguments: Sequence[str] | None = None) -> int:
+    """The life of a process, from its arguments to its exit code.
+
+    :param name: of the process, for messages.
+    :param main: what it does once it is configured.
+    :param arguments: of the command line.
+    """
+    try:
+        configure(name, sys.argv[1:] if arguments is None else arguments)
+        return main()
+    except (cfg.Error, OSError) as exc:
+        print(f'{name}: {exc}', file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def configure(name: str, arguments: Sequence[str]) -> None:
+    """Read the options, and open the log and the database."""
+    logging.register_options(CONF)
+    conf.set_defaults()
+    conf.register_opts(CONF)
+    CONF(args=list(arguments), project='karbor', prog=name)
+    logging.setup(CONF, 'karbor')
+    db.configure(CONF)
+
+
+def api_application() -> pipeline.Application:
+    """The API behind Keystone. Its jobs are left to karbor-protection."""
+    registry, found, made = _providers(), protectables.load(), _trusts()
+    board = jobboard.DatabaseBoard()
+    services = app.Services(
+        registry, found, plans.Plans(registry, found),
+        manager.ProtectionManager(registry, found, board.post, made), board.check)
+    return pipeline.behind_keystone(app.create_app(services, middleware.KeystoneAuth()), CONF)
+
+
+def protection_worker() -> worker.Worker:
+    """What does the jobs."""
+    registry, made = _providers(), _trusts()
+    runner = jobs.JobRunner(registry, _context_of, CONF.protection.max_concurrent_resources,
+                            made, CONF.protection.job_lease)
+    return worker.Worker(registry, runner, made)
+
+
+def _providers() -> provider.ProviderRegistry:
+    return provider.ProviderRegistry(pathlib.Path(CONF.provider_config_dir))
+
+
+def _trusts() -> trusts.Trusts:
+    # One connection for each hook that may run at once.
+    made = trusts.Trusts(CONF, CONF.protection.max_concurrent_jobs
+                         * CONF.protection.max_concurrent_resources)
+    client_factory.use_sessions(made.session)
+    return made
+
+
+def _context_of(job: models.Job) -> karbor_context.RequestContext:
+    return karbor_context.RequestContext(
+        job.user_id, job.project_id, trust_id=job.trust_id, overwrite=False)

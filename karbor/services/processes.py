@@ -1,0 +1,73 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The processes of Karbor: which are alive, and which may take new work."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+
+from oslo_config import cfg
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import db, exception
+from karbor.db import models, operation_logs
+from karbor.db import services as rows
+
+PROTECTION = 'karbor-protection'
+OPERATION_ENGINE = 'karbor-operationengine'
+
+_SWITCHABLE = (PROTECTION, OPERATION_ENGINE)
+
+
+def report(binary: str) -> bool:
+    """Tell that this process is alive; returns whether it may take new work."""
+    return db.transaction(rows.report)(cfg.CONF.host, binary)
+
+
+def all_of(filters: Mapping[str, str]) -> Sequence[models.Service]:
+    """See :func:`karbor.db.services.all_of`."""
+    with db.reader() as session:
+        return rows.all_of(session, filters)
+
+
+def is_up(service: models.Service) -> bool:
+    """Whether it has reported lately."""
+    return timeutils.utcnow() - service.reported_at <= datetime.timedelta(
+        seconds=cfg.CONF.service_down_time)
+
+
+def set_enabled(context: karbor_context.RequestContext, service_id: int, is_enabled: bool,
+                reason: str | None) -> models.Service:
+    """Let a process take new work, or keep it from that. What it works on, it finishes.
+
+    :param reason: why it is disabled.
+    :raises ServiceNotFound:
+    :raises InvalidInput: a reason for being enabled, or a process that takes no work.
+    """
+    if is_enabled and reason:
+        raise exception.InvalidInput(reason='disabled_reason does not go with enabled.')
+
+    @db.transaction
+    def write(session: orm.Session) -> models.Service:
+        service = rows.get(session, service_id)
+        if service.binary not in _SWITCHABLE:
+            raise exception.InvalidInput(
+                reason=f'{service.binary} takes no work that it could be kept from.')
+        service.disabled = not is_enabled
+        service.disabled_reason = reason
+        operation_logs.record(session, context, 'service_update', extra_info={
+            'service_id': service.id, 'is_enabled': is_enabled, 'reason': reason})
+        return service
+
+    return write()

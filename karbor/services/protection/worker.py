@@ -1,0 +1,112 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A worker process among others on the same database: it takes pending jobs from the rows.
+
+Each claim is a lease that is renewed while the job runs. When a process dies its leases
+run out, and another takes up the jobs.
+"""
+
+import threading
+from collections.abc import Callable
+
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_utils import timeutils
+
+from karbor import db
+from karbor.db import jobs as job_rows
+from karbor.services import processes, trusts
+from karbor.services.protection import jobboard, jobs, provider
+
+LOG = logging.getLogger(__name__)
+
+_SWEEP_INTERVAL = 300
+
+
+class _Duty:
+    """Something that is done again and again, whatever becomes of it.
+
+    :param interval: time from one to the next, in seconds.
+    :param act: what is done.
+    """
+
+    def __init__(self, interval: float, act: Callable[[], object]) -> None:
+        self.name = act.__name__.strip('_')
+        self._interval = interval
+        self._act = act
+
+    def fulfil(self, stopping: threading.Event) -> None:
+        while not stopping.wait(self._interval):
+            try:
+                self._act()
+            except Exception:
+                # A thread's edge: without it a database that is away for a moment would
+                # end the thread.
+                LOG.exception('%s failed; it is tried again', self.name)
+
+
+class Worker:
+    """Has pending jobs done until it is stopped.
+
+    :param registry: the providers; jobs of others are left to other workers.
+    :param runner: does the work of a job.
+    :param used_trusts: what to sweep now and then.
+    """
+
+    def __init__(self, registry: provider.ProviderRegistry, runner: jobs.JobRunner,
+                 used_trusts: trusts.Trusts) -> None:
+        options = cfg.CONF.protection
+        self._provider_ids = [found.id for found in registry]
+        self._board = jobboard.InProcessBoard(runner.run, options.max_concurrent_jobs)
+        self._may_take_work = True
+        self._stopping = threading.Event()
+        self._duties = (
+            _Duty(options.job_poll_interval, self._take_jobs),
+            _Duty(options.job_lease / 3, runner.renew_claims),
+            _Duty(options.job_lease / 3, self._hand_back_expired),
+            _Duty(cfg.CONF.report_interval, self._report),
+            _Duty(_SWEEP_INTERVAL, used_trusts.sweep),
+        )
+
+    def start(self) -> None:
+        self._board.start()
+        self._report()
+        for duty in self._duties:
+            threading.Thread(target=duty.fulfil, args=(self._stopping,), daemon=True,
+                             name=duty.name).start()
+
+    def stop(self, grace: float) -> int:
+        """Take no further job, and wait a little for those that run.
+
+        :param grace: longest time to wait, in seconds.
+        :returns: how many still run; other workers take them up when their leases end.
+        """
+        left = self._board.stop(grace)
+        self._stopping.set()
+        return left
+
+    def _report(self) -> None:
+        self._may_take_work = processes.report(processes.PROTECTION)
+
+    def _hand_back_expired(self) -> None:
+        count = db.transaction(job_rows.hand_back_expired)(timeutils.utcnow())
+        if count:
+            LOG.warning('%d jobs of workers that are gone wait for another', count)
+
+    def _take_jobs(self) -> None:
+        count = self._board.free() if self._may_take_work else 0
+        if count:
+            with db.reader() as session:
+                waiting = job_rows.pending(session, self._provider_ids, count)
+            for job_id in waiting:
+                self._board.post(job_id)

@@ -1,0 +1,26 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The API for a WSGI server, as ``gunicorn karbor.wsgi.api:application``.
+
+The environment variable ``OS_KARBOR_CONFIG_FILE`` names the configuration file; without it,
+oslo.config's usual places are looked at.
+"""
+
+import os
+
+from karbor.cmd import wiring
+
+_config_file = os.environ.get('OS_KARBOR_CONFIG_FILE')
+
+wiring.configure('karbor-api', ['--config-file', _config_file] if _config_file else [])
+application = wiring.api_application()
