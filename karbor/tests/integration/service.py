@@ -1,0 +1,152 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A cloud's Karbor for tests: karbor-api and karbor-protection behind the sandbox's Keystone."""
+
+import contextlib
+import functools
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import requests
+
+from karbor.tests.integration import cloud
+
+PROVIDER_ID = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
+
+
+@functools.cache
+def _endpoint_service() -> Any:
+    """The entry of the catalog, made once a sandbox."""
+    return cloud.admin().identity.create_service(name='karbor', type='data-protect')
+
+
+def register(url: str) -> None:
+    """Let the catalog say where Karbor is, and only that."""
+    identity = cloud.admin().identity
+    service = _endpoint_service()
+    for endpoint in identity.endpoints(service_id=service.id):
+        identity.delete_endpoint(endpoint)
+    for interface in ('public', 'internal', 'admin'):
+        identity.create_endpoint(service_id=service.id, interface=interface,
+                                 region_id='RegionOne', url=f'{url}/v1/$(project_id)s')
+
+
+class Service:
+    """One karbor-api and as many karbor-protection as wanted, on one database.
+
+    :param folder: where the configuration, the log, the database and the bank are.
+    :param database: URL; without it, an SQLite file in the folder.
+    :param options: options by section, beside what is needed.
+    """
+
+    def __init__(self, folder: pathlib.Path, database: str | None = None,
+                 options: dict[str, dict[str, Any]] | None = None) -> None:
+        self.log = folder / 'karbor.log'
+        self._config = folder / 'karbor.conf'
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._port = _free_port()
+        self.url = f'http://127.0.0.1:{self._port}'
+        (folder / 'providers.d').mkdir()
+        (folder / 'providers.d/test.conf').write_text(_provider(folder))
+        self._config.write_text(_text(_options(
+            folder, self._port, database or f'sqlite:///{folder}/karbor.db', options or {})))
+
+    def start(self, workers: int = 1) -> None:
+        """Make the tables, start the processes and put the URL into the catalog."""
+        subprocess.run(self._command('manage', 'db', 'sync'), check=True, timeout=120)
+        self.start_api()
+        for _ in range(workers):
+            self.start_worker()
+        register(self.url)
+
+    def start_api(self) -> subprocess.Popen[bytes]:
+        process = self._start('api')
+        cloud.wait_until(lambda: self._answers(process), 'the start of karbor-api')
+        return process
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        return self._start('protection')
+
+    def stop(self) -> None:
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+        for process in self._processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        with self.log.open('ab') as log:
+            process = subprocess.Popen(self._command(name), stdout=log, stderr=log)
+        self._processes.append(process)
+        return process
+
+    def _command(self, name: str, *arguments: str) -> Sequence[str]:
+        return [sys.executable, '-m', f'karbor.cmd.{name}', '--config-file', str(self._config),
+                *arguments]
+
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        assert process.poll() is None, self.log.read_text()[-2000:]
+        try:
+            return requests.get(f'{self.url}/healthcheck', timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def _provider(folder: pathlib.Path) -> str:
+    return (f'[provider]\nname = test\nid = {PROVIDER_ID}\nenabled = True\n'
+            'plugin = karbor-project-protection-plugin\n'
+            'plugin = karbor-volume-snapshot-plugin\nbank = karbor-fs-bank-plugin\n'
+            '[volume_snapshot_plugin]\npoll_interval = 2\nin_flight_timeout = 15\n'
+            f'[file_system_bank_plugin]\nfile_system_bank_path = {folder}/bank\n')
+
+
+def _options(folder: pathlib.Path, port: int, database: str,
+             more: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    credentials = {
+        'auth_type': 'password', 'auth_url': cloud.settings()['keystone_url'],
+        'username': 'karbor', 'password': 'karbor', 'project_name': 'service',
+        'user_domain_id': 'default', 'project_domain_id': 'default'}
+    options: dict[str, dict[str, Any]] = {
+        'DEFAULT': {'osapi_karbor_listen': '127.0.0.1', 'osapi_karbor_listen_port': port,
+                    'provider_config_dir': folder / 'providers.d', 'report_interval': 1},
+        'database': {'connection': database},
+        'keystone_authtoken': {**credentials, 'www_authenticate_uri':
+                               cloud.settings()['keystone_url'], 'token_cache_time': 10},
+        'trustee': {name: value for name, value in credentials.items()
+                    if not name.startswith('project')},
+        'protection': {'job_poll_interval': 0.2},
+    }
+    for section, values in more.items():
+        options.setdefault(section, {}).update(values)
+    return options
+
+
+def _text(options: dict[str, dict[str, Any]]) -> str:
+    return '\n'.join(line for section, values in options.items() for line in (
+        f'[{section}]', *(f'{name} = {value}' for name, value in values.items())))
