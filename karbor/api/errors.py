@@ -12,8 +12,8 @@
 
 """Errors as the API tells them: ``{"itemNotFound": {"code": 404, "message": "..."}}``."""
 
-import http
 import json
+from http import HTTPStatus
 from typing import Any
 
 import falcon
@@ -36,7 +36,10 @@ def fault(code: int, message: str) -> dict[str, Any]:
     """The body of an error; clients take their text from it."""
     if len(message) > _LONGEST_MESSAGE:
         message = message[:_LONGEST_MESSAGE - 3] + '...'
-    return {_KEYS.get(code, 'computeFault'): {'code': code, 'message': message}}
+    shown = {'code': code, 'message': message}
+    if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        shown['retryAfter'] = '0'  # to wait does not help
+    return {_KEYS.get(code, 'computeFault'): shown}
 
 
 def install(app: falcon.App[Any, Any]) -> None:
@@ -49,7 +52,7 @@ def install(app: falcon.App[Any, Any]) -> None:
 
 def _serialize(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     _answer(resp, error.status_code,
-            error.description or error.title or http.HTTPStatus(error.status_code).phrase)
+            error.description or error.title or HTTPStatus(error.status_code).phrase)
     for name, value in dict(error.headers or {}).items():
         resp.set_header(name, value)
 
@@ -63,6 +66,7 @@ def _karbor_error(_req: falcon.Request, resp: falcon.Response,
                   error: exception.KarborException, _params: dict[str, Any]) -> None:
     if error.code >= 500:
         LOG.error('Answering %d: %s', error.code, error.msg)
+    resp.set_headers(error.headers)
     _answer(resp, error.code, error.msg)
 
 

@@ -26,7 +26,8 @@ Object = dict[str, Any]
 
 METHODS = ('get', 'post', 'put', 'delete')
 
-_FAULT = types.shown('Fault', {'code': types.INTEGER, 'message': types.TEXT})
+_FAULT = types.shown('Fault', {
+    'code': types.INTEGER, 'message': types.TEXT, 'retryAfter': types.TEXT}, ['retryAfter'])
 _ERRORS: Object = {
     'type': 'object', 'minProperties': 1, 'maxProperties': 1, 'additionalProperties': _FAULT}
 _REQUEST_ID = {'x-openstack-request-id': {

@@ -27,9 +27,10 @@ class SchemaError(Exception):
     """The database cannot be brought to the schema of this Karbor; the text says why."""
 
 
-def upgrade() -> None:
+def upgrade(revision: str = 'head') -> None:
     """Run the migrations that the open database has not seen.
 
+    :param revision: the last one to run.
     :raises SchemaError: a newer Karbor made it.
     """
     config = alembic.config.Config()
@@ -37,7 +38,7 @@ def upgrade() -> None:
     with api.engine().connect() as connection:
         config.attributes['connection'] = connection
         try:
-            alembic.command.upgrade(config, 'head')
+            alembic.command.upgrade(config, revision)
         except alembic.util.CommandError as exc:
             raise SchemaError(f'The database was made by a newer Karbor: {exc}') from exc
         connection.commit()

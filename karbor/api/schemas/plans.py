@@ -49,6 +49,7 @@ FILTERS = {'name': types.TEXT, 'status': types.TEXT, 'description': types.TEXT}
 
 PLAN = types.shown('Plan', {
     'id': types.UUID,
+    'project_id': types.TEXT,
     'name': types.TEXT,
     'description': types.TEXT_OR_NULL,
     'provider_id': types.UUID,

@@ -42,6 +42,7 @@ FILTERS = {'name': types.TEXT, 'operation_type': types.TEXT, 'trigger_id': types
 
 SCHEDULED_OPERATION = types.shown('ScheduledOperation', {
     'id': types.UUID,
+    'project_id': types.TEXT,
     'name': types.TEXT,
     'description': types.TEXT_OR_NULL,
     'operation_type': types.TEXT,

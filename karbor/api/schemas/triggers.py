@@ -40,6 +40,7 @@ FILTERS = {'name': types.TEXT, 'type': types.TEXT}
 
 TRIGGER = types.shown('Trigger', {
     'id': types.UUID,
+    'project_id': types.TEXT,
     'name': types.TEXT,
     'type': types.TEXT,
     'properties': types.OBJECT,

@@ -28,7 +28,8 @@ ONE = types.wrapped('plan', schemas.PLAN)
 
 def view(plan: models.Plan) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in (
-        'id', 'name', 'description', 'resources', 'provider_id', 'status', 'parameters')}
+        'id', 'project_id', 'name', 'description', 'resources', 'provider_id', 'status',
+        'parameters')}
 
 
 class Plans:

@@ -30,8 +30,8 @@ ONE = types.wrapped('scheduled_operation', schemas.SCHEDULED_OPERATION)
 
 def view(found: models.ScheduledOperation) -> dict[str, Any]:
     return {name: getattr(found, name) for name in (
-        'id', 'name', 'description', 'operation_type', 'trigger_id', 'operation_definition',
-        'enabled')}
+        'id', 'project_id', 'name', 'description', 'operation_type', 'trigger_id',
+        'operation_definition', 'enabled')}
 
 
 class ScheduledOperations:

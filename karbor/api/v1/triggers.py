@@ -27,7 +27,8 @@ ONE = types.wrapped('trigger_info', schemas.TRIGGER)
 
 
 def view(trigger: models.Trigger) -> dict[str, Any]:
-    return {name: getattr(trigger, name) for name in ('id', 'name', 'type', 'properties')}
+    return {name: getattr(trigger, name) for name in (
+        'id', 'project_id', 'name', 'type', 'properties')}
 
 
 class Triggers:

@@ -31,8 +31,8 @@ from typing import TypeAlias
 BY_HOURS = ('HOURLY', 'MINUTELY')
 
 _YEAR = 366
-# A rule that does not fire for so long never does: all that RFC 5545 can say comes around
-# within 28 years, or 40 where one without a leap day, as 2100, is between.
+# A rule that does not fire for so long is over. All dates and weekdays come around within 28
+# years, or 40 where a year without a leap day, as 2100, is between.
 _LONGEST_SEARCH = datetime.timedelta(days=40 * _YEAR)
 # Of a rule by hours or minutes that hardly ever finds a time it wants, no more is looked at.
 _MOST_STEPS = 3000

@@ -127,7 +127,7 @@ def next_times(trigger: TimeTrigger, after: datetime.datetime,
 
     :param trigger: from :func:`parse` or :func:`load`.
     :param after: UTC without a zone; every fire is later than this.
-    :param count: how many at most; fewer come back only if the series ends.
+    :param count: how many at most, up to some hundreds; fewer come back if the series ends.
     """
     return list(itertools.islice(_fires(trigger, after), count))
 
@@ -240,11 +240,10 @@ def _time(properties: Mapping[str, Any], name: str) -> datetime.datetime | None:
 
 def _window(properties: Mapping[str, Any], least: int, most: int) -> int:
     given = properties.get('window', least)
-    if isinstance(given, str) and _WINDOW.fullmatch(given):
-        given = int(given)
-    if not isinstance(given, int) or isinstance(given, bool) or not least <= given <= most:
+    window = int(given) if isinstance(given, str) and _WINDOW.fullmatch(given) else given
+    if not isinstance(window, int) or isinstance(window, bool) or not least <= window <= most:
         raise _fault('window', f'{given!r} is not a number of seconds from {least} to {most}')
-    return given
+    return window
 
 
 def _timezone(properties: Mapping[str, Any]) -> str:

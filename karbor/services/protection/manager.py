@@ -285,22 +285,25 @@ class ProtectionManager:
         :param write: given the session of a transaction and the trust that the job is to
             act by, which the transaction keeps from being deleted meanwhile.
         """
+        try:
+            return self._write_job_once(context, write)
+        except exception.TrustGone:  # the last job that needed it ended in between
+            return self._write_job_once(context, write)
+
+    def _write_job_once(self, context: karbor_context.RequestContext,
+                        write: Callable[[orm.Session, str | None], _Written]) -> Any:
         @db.transaction
         def write_with_trust(session: orm.Session, trust_id: str | None) -> _Written:
             if trust_id is not None:
                 trust_rows.hold(session, trust_id)
             return write(session, trust_id)
 
-        while True:
-            trust_id = self._trusts.of(context)
-            try:
-                subject, job = write_with_trust(trust_id)
-            except exception.TrustGone:
-                continue  # the last job that needed it ended in between: another is made
-            except Exception:
-                self._trusts.release(trust_id)
-                raise
-            break
+        trust_id = self._trusts.of(context)
+        try:
+            subject, job = write_with_trust(trust_id)
+        except Exception:
+            self._trusts.release(trust_id)
+            raise
         if job is None:
             self._trusts.release(trust_id)
         else:

@@ -39,10 +39,13 @@ from karbor.services.protection import (
 )
 from karbor.tests import base, fake_cinder, personas
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
+from karbor.tests.functional import documented
 
 TOKEN = personas.token('manager', PROJECT_ID)
 VOLUME = constants.VOLUME_RESOURCE_TYPE
 PROJECT = constants.PROJECT_RESOURCE_TYPE
+TRIGGER_PROPERTIES = {'format': 'crontab', 'pattern': '0 3 * * *',
+                      'start_time': '2020-11-05 00:00:00', 'window': 900}
 OPTIONS = {'snapshot_name': 'nightly', 'description': 'of a test', 'force': False}
 
 _KEYS = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
@@ -96,6 +99,7 @@ class ApiTestCase(base.TestCase):
             kwargs['body'] = json.dumps(kwargs.pop('json')).encode()
         result = self.client.simulate_request(method, f'/v1/{project_id}{path}', **kwargs)
         self.assertEqual(code, result.status_code, f'{method} {path}: {result.text[:2000]}')
+        documented.check(method, f'/v1/{project_id}{path}', kwargs.get('body'), result)
         return result.json if code < 400 and result.content else self.error_of(result)
 
     def error_of(self, result: testing.Result) -> str | None:
@@ -105,7 +109,8 @@ class ApiTestCase(base.TestCase):
         self.assertTrue(result.headers['Content-Type'].startswith('application/json'))
         self.assertEqual([_KEYS[result.status_code]], list(result.json))
         body = result.json[_KEYS[result.status_code]]
-        self.assertEqual({'code': result.status_code, 'message': body['message']}, body)
+        more = {'retryAfter': '0'} if result.status_code == 413 else {}
+        self.assertEqual({'code': result.status_code, 'message': body['message'], **more}, body)
         self.assertTrue(body['message'].strip())
         return body['message']
 
@@ -121,10 +126,11 @@ class ApiTestCase(base.TestCase):
     def delete(self, path: str, code: int = 200, **kwargs: Any) -> Any:
         return self.request('DELETE', path, code, **kwargs)
 
-    def follow(self, path: str, collection: str) -> list[list[dict[str, Any]]]:
+    def follow(self, path: str, collection: str,
+               persona: str = 'manager') -> list[list[dict[str, Any]]]:
         """Every page of a list, found by nothing but the links."""
         pages = []
-        document = self.get(path)
+        document = self.get(path, persona=persona)
         while True:
             pages.append(document[collection])
             links = document.get(f'{collection}_links')
@@ -134,7 +140,7 @@ class ApiTestCase(base.TestCase):
             self.assertLess(len(pages), 100, 'the links lead in a circle')
             prefix = f'http://falconframework.org/v1/{PROJECT_ID}'
             self.assertTrue(links[0]['href'].startswith(prefix), links)
-            document = self.get(links[0]['href'].removeprefix(prefix))
+            document = self.get(links[0]['href'].removeprefix(prefix), persona=persona)
 
     @staticmethod
     def plan_body(*resources: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -277,4 +283,7 @@ def _row_fields() -> Iterator[tuple[str, Any]]:
         'protection_plan': {'id': plan_id, 'name': 'row', 'provider_id': PROVIDER_ID,
                             'resources': [fields], 'parameters': {VOLUME: dict(OPTIONS)}},
         'resource_graph': graph.serialize([node]), 'resources_total': 1, 'extra_info': {},
+        'type': 'time', 'properties': dict(TRIGGER_PROPERTIES), 'operation_type': 'protect',
+        'operation_definition': {'provider_id': PROVIDER_ID, 'plan_id': plan_id},
+        'trigger_id': new_id(),
     }.items()

@@ -101,7 +101,8 @@ class CreatePlanTest(base.ApiTestCase):
     def test_what_is_sent_is_shown(self):
         body = self.plan_body(description='of databases')['plan']
         plan = self.post('/plans', {'plan': body})['plan']
-        self.assertEqual({**body, 'id': plan['id'], 'status': 'suspended'}, plan)
+        self.assertEqual({**body, 'id': plan['id'], 'project_id': PROJECT_ID,
+                          'status': 'suspended'}, plan)
         self.assertEqual({'plan': plan}, self.get(f'/plans/{plan["id"]}'))
         self.assertEqual({'plans': [plan]}, self.get('/plans'))
         self.assertEqual(PROJECT_ID, self.rows(models.Plan)[0].project_id)

@@ -21,7 +21,7 @@ from alembic import autogenerate
 from alembic.runtime import migration as alembic_migration
 
 from karbor import db, exception
-from karbor.db import checkpoints, jobs, migration, models, paging, plans, uses
+from karbor.db import checkpoints, jobs, migration, models, paging, plans, quotas, uses
 from karbor.tests import base
 
 NOW = datetime.datetime(2026, 5, 1, 12, 0, 0)
@@ -56,6 +56,35 @@ class SchemaTest(base.TestCase):
             self.assertEqual({'remove_column', 'add_index'}, {
                 change[0] for change in
                 autogenerate.compare_metadata(context, models.Base.metadata)})
+
+    def test_what_was_there_is_kept_and_counted(self) -> None:
+        db.dispose()
+        base._open_database(f'sqlite:///{self.temp_dir}/old.db')
+        migration.upgrade('0001')
+        moment = "'2026-05-01 12:00:00'"
+        with db.engine().begin() as connection:
+            for plan_id in ('p1', 'p2'):
+                connection.execute(sa.text(
+                    f"INSERT INTO plans VALUES ('{plan_id}', 'project', 'n', NULL, 'x', "
+                    f"'suspended', '[]', '{{}}', {moment}, NULL)"))
+            for checkpoint_id, status in (('c1', 'available'), ('c2', 'deleted')):
+                connection.execute(sa.text(
+                    f"INSERT INTO checkpoints VALUES ('{checkpoint_id}', 'project', 'x', 'p1', "
+                    f"'{status}', NULL, '{{}}', '', 0, '{{}}', {moment}, NULL)"))
+            connection.execute(sa.text(
+                "INSERT INTO jobs (id, kind, subject_id, checkpoint_id, project_id, state, "
+                f"attempts, created_at) VALUES ('j', 'protect', 'c1', 'c1', 'project', "
+                f"'pending', 0, {moment})"))
+            connection.execute(sa.text(
+                "INSERT INTO job_resources VALUES ('j', 't', 'r', 1, NULL, NULL)"))
+
+        migration.upgrade()
+
+        with db.reader() as session:
+            self.assertEqual({'plans': 2, 'checkpoints': 1},
+                             quotas.in_use(session, 'project'))
+            self.assertIsNone(session.get(models.Job, 'j').claimed_until)
+            self.assertEqual(1, len(jobs.resources(session, 'j')))
 
     def test_to_upgrade_again_changes_nothing(self) -> None:
         with db.writer() as session:
