@@ -177,13 +177,13 @@ def _periods(rule: Rule, start: datetime.date,
         origin = start.toordinal() - (start.weekday() - rule.week_start) % 7 % length
         for first in _turns(origin, since.toordinal(), length * rule.interval):
             yield list(_days(first, length))
-        return
-    months = 12 if rule.freq == 'YEARLY' else 1
-    origin = start.year * 12 + (start.month - 1) // months
-    for index in _turns(origin, since.year * 12 + since.month - 1, months * rule.interval):
-        first, end = (datetime.date(month // 12, month % 12 + 1, 1).toordinal()
-                      for month in (index, index + months))
-        yield list(_days(first, end - first))
+    else:
+        months = 12 if rule.freq == 'YEARLY' else 1
+        origin = start.year * 12 + (start.month - 1) // months
+        for index in _turns(origin, since.year * 12 + since.month - 1, months * rule.interval):
+            first, end = (datetime.date(month // 12, month % 12 + 1, 1).toordinal()
+                          for month in (index, index + months))
+            yield list(_days(first, end - first))
 
 
 def _turns(origin: int, since: int, step: int) -> Iterator[int]:

@@ -12,6 +12,7 @@
 
 """What a request for a time trigger may say, and what is refused with which reason."""
 
+import contextlib
 import datetime
 import time
 from typing import Any
@@ -22,6 +23,9 @@ from oslotest import base
 
 from karbor import exception
 from karbor.services.operationengine import time_triggers
+
+SETTINGS = hypothesis.settings(
+    max_examples=100, deadline=None, database=None, derandomize=True)
 
 NOW = datetime.datetime(2026, 1, 5, 10, 0, 0, 250000)
 START = NOW.replace(microsecond=0)
@@ -94,7 +98,7 @@ class PropertiesTest(ParseTestCase):
         for given in ('', 'now', '2026-03-01', '2026-13-01 00:00:00', '2026-03-01 24:30:00',
                       '20260301T040506', '2026-03-01 04:05:06 ', '2026-W09-1 00:00:00',
                       '2026-03-01 04:05:06+99:00', '9999-12-31 23:59:59-05:00', None, 5,
-                      '٢٠٢٦-03-01 04:05:06'):
+                      '202\u0666-03-01 04:05:06'):
             for name in ('start_time', 'end_time'):
                 self.assert_refused(f'{name}: {given!r} is not a time', {name: given})
 
@@ -113,8 +117,8 @@ class PropertiesTest(ParseTestCase):
     def test_window(self) -> None:
         for given, wanted in ((900, 900), (1800, 1800), ('1200', 1200)):
             self.assertEqual(wanted, crontab(window=given).window)
-        for given in (899, 1801, -900, '899', '1_000', ' 900', '١٠٠٠', '9' * 4000, 1000.0,
-                      True, None, 'x'):
+        for given in (899, 1801, -900, '899', '1_000', ' 900', '\u0661\u0660\u0660\u0660',
+                      '9' * 4000, 1000.0, True, None, 'x'):
             self.assert_refused(f'window: {given!r} is not a number of seconds from 900 to 1800.',
                                 {'window': given})
 
@@ -136,6 +140,7 @@ class PropertiesTest(ParseTestCase):
                 start_time='2026-02-01 00:00:00', end_time='2026-03-01T05:30:00+05:30',
                 window='1000', timezone='Asia/Kolkata')))
 
+    @SETTINGS
     @hypothesis.given(
         st.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(2999, 12, 1)),
         st.none() | st.integers(3 * 86400, 10 ** 10), st.integers(900, 1800),
@@ -156,7 +161,7 @@ class CrontabTest(ParseTestCase):
 
     def test_refused(self) -> None:
         for pattern in ('', 'x', '@daily', '0 2 * *', '0 2 * * * *', '61 2 * * *', '0 2 31 4 *',
-                        '0 2 * * *\n0 3 * * *', '*/0 2 * * *', '0 5-2 * * *', '0 ²L * * *'):
+                        '0 2 * * *\n0 3 * * *', '*/0 2 * * *', '0 5-2 * * *', '0 2 * * \u00b2L'):
             self.assert_refused('pattern: it is not a crontab line', {'pattern': pattern})
 
     def test_never(self) -> None:
@@ -169,8 +174,8 @@ class CrontabTest(ParseTestCase):
         self.assert_refused(
             'pattern: it fires at 2026-01-06 02:00:00 and at 2026-01-06 02:59:00 UTC, 3540 '
             'seconds apart, where 3600 is the least.', {'pattern': '0,59 2 * * *'})
-        self.assert_refused('pattern: it fires at 2026-01-31 23:30:00 and at 2026-02-01 00:00:00',
-                            {'pattern': '0,30 0,23 1,31 * *'})
+        self.assert_refused('pattern: it fires at 2026-02-01 00:00:00 and at 2026-02-01 00:30:00',
+                            {'pattern': '0,30 0 1 * *'})
 
     def test_a_change_of_the_clocks_is_not_held_against_it(self) -> None:
         """On 29 March, 01:30 and 02:30, which is 03:00, are half an hour apart."""
@@ -223,7 +228,7 @@ class CalendarTest(ParseTestCase):
                 ('FREQ=DAILY;BYHOUR=24', 'BYHOUR of the RRULE is to be from 0 to 23'),
                 ('FREQ=DAILY;BYHOUR=x', 'its RRULE is not valid'),
                 ('FREQ=DAILY;BYMONTHDAY=0', 'BYMONTHDAY of the RRULE is to be from 1 to 31, or'),
-                ('FREQ=DAILY;BYMONTH=-1', 'BYMONTH of the RRULE is to be from 1 to 12'),
+                ('FREQ=DAILY;BYMONTH=13', 'BYMONTH of the RRULE is to be from 1 to 12'),
                 ('FREQ=DAILY;BYSECOND=0,30', 'BYSECOND of the RRULE is to have one value'),
                 ('FREQ=DAILY;BYDAY=1MO', 'BYDAY of the RRULE has a number'),
                 ('FREQ=YEARLY;BYWEEKNO=2;BYDAY=1MO', 'BYDAY of the RRULE has a number'),
@@ -255,7 +260,7 @@ class CostTest(base.BaseTestCase):
 
     def test_it_takes_little_to_check_a_pattern(self) -> None:
         odd_minutes = ','.join(map(str, range(1, 60, 2)))
-        positions = ','.join(map(str, range(2000 // 5, 0, -1)))[-1300:].lstrip(',')
+        positions = ','.join(map(str, range(1, 367)))
         never = 'BYMONTH=2;BYMONTHDAY=30'
         all_times = f'BYHOUR={ALL_HOURS};BYMINUTE={ALL_MINUTES}'
         patterns = [event(rule) for rule in (
@@ -269,17 +274,14 @@ class CostTest(base.BaseTestCase):
         for pattern in (*patterns, '0 0 */31 * 1#2', '0 0 29 2 */7', '* * * * *'):
             form = 'calendar' if '\n' in pattern else 'crontab'
             started = time.process_time()
-            try:
+            with contextlib.suppress(exception.InvalidInput):
                 parse({'format': form, 'pattern': pattern, 'timezone': 'Europe/Berlin'})
-            except exception.InvalidInput:
-                pass
             self.assertLess(time.process_time() - started, 0.3, pattern)
 
+    @SETTINGS
     @hypothesis.given(st.text(max_size=200) | st.text('0123456789*/,-L#W \n', max_size=40)
                       | st.text('FREQDAILYHOUBM=;,0123456789-+\\n:', max_size=60).map(event))
     def test_any_text_is_taken_or_refused(self, pattern: str) -> None:
         for form in ('crontab', 'calendar'):
-            try:
+            with contextlib.suppress(exception.InvalidInput):
                 parse({'format': form, 'pattern': pattern})
-            except exception.InvalidInput:
-                pass
