@@ -17,9 +17,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 from oslo_log import log as logging
+from sqlalchemy import exc as sa_exc
 
-from karbor import conf, db
+from karbor import conf, db, exception
 from karbor import context as karbor_context
 from karbor.api import app, middleware, pipeline
 from karbor.db import models
@@ -48,7 +50,8 @@ def run(name: str, main: Callable[[], int], arguments: Sequence[str] | None = No
     try:
         configure(name, sys.argv[1:] if arguments is None else arguments)
         return main()
-    except (cfg.Error, OSError) as exc:
+    except (cfg.Error, exception.KarborException, db_exc.DBError, sa_exc.ArgumentError,
+            OSError) as exc:
         print(f'{name}: {exc}', file=sys.stderr)  # noqa: T201
         return 1
 
@@ -61,6 +64,8 @@ def configure(name: str, arguments: Sequence[str]) -> None:
     CONF(args=list(arguments), project='karbor', prog=name)
     logging.setup(CONF, 'karbor')
     db.configure(CONF)
+    if not CONF.database.connection:
+        raise cfg.RequiredOptError('connection', cfg.OptGroup('database'))
 
 
 def api_application() -> pipeline.Application:
