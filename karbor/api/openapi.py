@@ -146,4 +146,4 @@ def _published(value: Any, components: Object) -> Any:
 
 
 def _pattern(text: str) -> str:
-    return re.sub(r'\\Z$', '$', text)
+    return text.replace(r'\Z', '$')

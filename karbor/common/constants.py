@@ -55,6 +55,8 @@ CHECKPOINT_STATUS_ERROR_DELETING = 'error-deleting'
 
 CHECKPOINT_CREATED_BY = 'created_by'
 CHECKPOINT_CREATED_MANUALLY = 'manual'
+CHECKPOINT_CREATED_BY_SCHEDULE = 'operation-engine'
+CHECKPOINT_SCHEDULE_ID = 'scheduled_operation_id'
 
 PLAN_STATUS_SUSPENDED = 'suspended'
 PLAN_STATUS_STARTED = 'started'

@@ -15,10 +15,10 @@
 from karbor.api.schemas import types
 from karbor.services import quotas
 
-_LARGEST = 2147483647
+LARGEST = 2147483647
 
-_LIMIT: types.Schema = {'type': ['integer', 'string'], 'minimum': -1, 'maximum': _LARGEST,
-                        'pattern': r'^(-1|[0-9]{1,9})\Z'}
+_LIMIT: types.Schema = {'type': ['integer', 'string'], 'minimum': -1, 'maximum': LARGEST,
+                        'pattern': r'^(-1|[0-9]{1,10})\Z'}
 _LIMITS: types.Schema = {
     **types.strict(dict.fromkeys(quotas.RESOURCES, _LIMIT), []),
     'minProperties': 1}

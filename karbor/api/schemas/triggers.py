@@ -31,7 +31,7 @@ CREATE = types.wrapped('trigger_info', types.strict({
 }, ['name', 'type', 'properties']))
 
 UPDATE = types.wrapped('trigger_info', types.strict({
-    'name': types.TEXT,
+    'name': {**types.NAME, 'minLength': 0, 'pattern': rf'^\Z|{types.NAME["pattern"]}'},
     'type': {'enum': ['time']},
     'properties': _PROPERTIES,
 }, []))

@@ -91,4 +91,10 @@ def _as_keystone_has_it(project_id: str) -> str:
 
 
 def _numbers(limits: dict[str, int | str]) -> dict[str, int]:
-    return {resource: int(limit) for resource, limit in limits.items()}
+    """:raises InvalidInput: a number in a text is too large."""
+    numbers = {resource: int(limit) for resource, limit in limits.items()}
+    for resource, number in numbers.items():
+        if number > schemas.LARGEST:
+            raise exception.InvalidInput(
+                reason=f'{resource}: {number} is greater than {schemas.LARGEST}.')
+    return numbers

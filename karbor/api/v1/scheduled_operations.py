@@ -70,10 +70,12 @@ def _definition(given: dict[str, Any] | str) -> dict[str, Any]:
     :raises InvalidInput: names the place and the fault.
     """
     if isinstance(given, str):
-        pairs = [item.partition('=') for item in given.split(',')]
-        if not all(equals for _, equals, _ in pairs):
+        pairs = [(key.strip(), equals, value.strip()) for key, equals, value in (
+            item.partition('=') for item in given.split(','))]
+        given = {key: value for key, equals, value in pairs if key and equals}
+        if len(given) < len(pairs):
             raise exception.InvalidInput(
-                reason='operation_definition: the text is not like key=value,key=value.')
-        given = {key.strip(): value.strip() for key, _, value in pairs}
+                reason='operation_definition: the text is not like key=value,key=value, with '
+                       'each key once.')
     media.check(given, schemas.DEFINITION, 'operation_definition')
     return given

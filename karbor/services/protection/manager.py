@@ -28,7 +28,7 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models, operation_logs, paging, uses
+from karbor.db import checkpoints, models, operation_logs, paging, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
 from karbor.db import trusts as trust_rows
@@ -86,6 +86,7 @@ class ProtectionManager:
             fit the plan's parameters.
         :raises ListProtectableResourceFailed: the cloud cannot tell what there is.
         :raises CheckpointLimitExceeded:
+        :raises ScheduledOperationNotFound: that ``extra_info`` says it is made by.
         """
         found = self._registry.get(provider_id)
         with db.reader() as session:
@@ -100,6 +101,7 @@ class ProtectionManager:
             parameters.complete(parameters.merged(plan.parameters, resource),
                                 found.schema_of('options')(resource.type), resource.key)
         def write(session: orm.Session, trust_id: str | None) -> _Written:
+            schedule_id = _schedule_id(session, context, extra_info)
             quotas.take(session, context.project_id, quotas.CHECKPOINTS)
             row = checkpoints.create(
                 session, project_id=context.project_id, provider_id=provider_id,
@@ -113,7 +115,7 @@ class ProtectionManager:
                 extra_info={constants.CHECKPOINT_CREATED_BY:
                             constants.CHECKPOINT_CREATED_MANUALLY, **extra_info})
             return row, _job(session, context, constants.OPERATION_PROTECT, row.id, row,
-                             row.status, trust_id)
+                             row.status, trust_id, scheduled_operation_id=schedule_id)
 
         return self._write_job(context, write)
 
@@ -318,12 +320,26 @@ def _check_provider(plan: models.Plan, provider_id: str) -> None:
                    f'{provider_id}.')
 
 
+def _schedule_id(session: orm.Session, context: karbor_context.RequestContext,
+                 extra_info: Mapping[str, Any]) -> str | None:
+    """The id of the scheduled operation that a checkpoint is said to be made by.
+
+    :raises ScheduledOperationNotFound: the project has none of that id.
+    """
+    made_by = extra_info.get(constants.CHECKPOINT_CREATED_BY)
+    schedule_id = extra_info.get(constants.CHECKPOINT_SCHEDULE_ID)
+    if made_by != constants.CHECKPOINT_CREATED_BY_SCHEDULE or schedule_id is None:
+        return None
+    return schedules.get_operation(session, context.project_id, str(schedule_id)).id
+
+
 def _job(session: orm.Session, context: karbor_context.RequestContext, kind: str,
          subject_id: str, row: models.Checkpoint, status: str, trust_id: str | None,
-         restore_id: str | None = None) -> models.Job | None:
+         **logged: str | None) -> models.Job | None:
     """A job about a checkpoint, with its log; None when there is nothing to be done.
 
     :param status: of what the job is about; a use that has failed needs no job.
+    :param logged: further ids for the log.
     """
     is_needed = status != constants.OPERATION_STATUS_FAIL
     job = job_rows.create(
@@ -331,7 +347,7 @@ def _job(session: orm.Session, context: karbor_context.RequestContext, kind: str
     ) if is_needed else None
     log = operation_logs.begin(
         session, context, kind, status, checkpoint_id=row.id, plan_id=row.plan_id,
-        provider_id=row.provider_id, restore_id=restore_id, **({'id': job.id} if job else {}))
+        provider_id=row.provider_id, **logged, **({'id': job.id} if job else {}))
     if job is None:
         log.ended_at, log.error_info = timeutils.utcnow(), _why_not(row)
     return job
