@@ -28,7 +28,10 @@ PYTHON=${PYTHON:-python3}
 virtualenv() {
     local name=$1 venv=.venv/$1 wanted
     shift
-    wanted=$("$PYTHON" --version; echo "$@"; cat setup.cfg ./*requirements.txt)
+    wanted=$("$PYTHON" --version; echo "$@")
+    case " $* " in  # of this checkout
+        *' . '*) wanted+=$(cat setup.cfg ./*requirements.txt) ;;
+    esac
     [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ] && return
     echo "Installing .venv/$name; this is needed once."
     rm -rf "$venv"

@@ -36,6 +36,8 @@ class RequestId:
         # oslo.middleware makes one where it stands before this.
         req.context.request_id = (req.env.get('openstack.request_id')
                                   or oslo_context.generate_request_id())
+        # Until it is known who asks, log lines must not name who asked last in this thread.
+        oslo_context.RequestContext(request_id=req.context.request_id)
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object,
                          _req_succeeded: bool) -> None:
@@ -100,7 +102,7 @@ class KeystoneAuth:
             token.user_id, token.project_id, project_name=token.project_name,
             request_id=req.context.request_id, roles=list(token.role_names),
             auth_token=token.auth_token, auth_token_info=req.env['keystone.token_info'],
-            overwrite=False, user_domain=token.user_domain_id,
+            user_domain=token.user_domain_id,
             project_domain=token.project_domain_id, is_trust_scoped=bool(token.trust_id))
 
 

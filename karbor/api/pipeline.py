@@ -38,7 +38,7 @@ def behind_keystone(application: Application, conf: cfg.ConfigOpts) -> Applicati
     """
     wrapped: Application = _Keystone(application, {
         'oslo_config_config': conf, 'delay_auth_decision': True,
-        'service_type': SERVICE_TYPE, 'log_name': 'keystonemiddleware'})
+        'service_type': SERVICE_TYPE})
     wrapped = cors.CORS(wrapped, conf)
     wrapped = http_proxy_to_wsgi.HTTPProxyToWSGI(wrapped, conf)
     return request_id.RequestId(wrapped)

@@ -159,7 +159,7 @@ def _open_database(state: state_dir.StateDirectory) -> None:
 
 def _context_of_job(job: models.Job, cloud: clouds.Cloud) -> karbor_context.RequestContext:
     return karbor_context.RequestContext(
-        job.user_id, job.project_id, project_name=cloud.project_name, overwrite=False)
+        job.user_id, job.project_id, project_name=cloud.project_name)
 
 
 def _take_up_jobs(board: jobboard.InProcessBoard) -> None:

@@ -100,4 +100,4 @@ def _trusts() -> trusts.Trusts:
 
 def _context_of(job: models.Job) -> karbor_context.RequestContext:
     return karbor_context.RequestContext(
-        job.user_id, job.project_id, trust_id=job.trust_id, overwrite=False)
+        job.user_id, job.project_id, trust_id=job.trust_id)
