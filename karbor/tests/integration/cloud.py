@@ -14,15 +14,18 @@
 """
 
 import atexit
+import contextlib
 import functools
 import hashlib
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openstack
@@ -91,6 +94,22 @@ class Project:
         """A session of the user with a token that nobody else has."""
         return openstack.connect(auth=self.auth, region_name='RegionOne').session
 
+    def add_user(self, *roles: str) -> dict[str, Any]:
+        """How a new user logs in who has these roles in the project."""
+        name = f'test-{uuid.uuid4().hex[:12]}'
+        identity = admin().identity
+        user = identity.create_user(name=name, domain_id='default', password=name)
+        for role in roles:
+            known = identity.find_role(role) or identity.create_role(name=role)
+            identity.assign_project_role_to_user(self.id, user.id, known.id)
+        return {**self.auth, 'username': name, 'password': name}
+
+    def trusts(self) -> dict[str, Any]:
+        """The trusts that the user has made, by id."""
+        answer = admin().identity.get(
+            '/OS-TRUST/trusts', params={'trustor_user_id': self.user_id})
+        return {trust['id']: trust for trust in answer.json()['trusts']}
+
     def clouds_yaml(self, folder: pathlib.Path) -> pathlib.Path:
         """A clouds.yaml in which this project is the cloud ``test``."""
         path = folder / 'clouds.yaml'
@@ -122,6 +141,17 @@ class Project:
             'host': 'test', 'ip': '127.0.0.1', 'platform': 'x86_64', 'os_type': 'linux',
             'multipath': False, 'initiator': 'test', 'mountpoint': '/dev/vdb'}, None)
         self.cinder.attachments.complete(attachment['id'])
+
+
+@contextlib.contextmanager
+def keystone_paused() -> Iterator[None]:
+    """Meanwhile Keystone takes connections, and answers nobody."""
+    pid = int((sandbox() / 'run' / 'keystone.pid').read_text().split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def lose_snapshot_bytes(snapshot_id: str) -> None:

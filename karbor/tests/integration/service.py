@@ -14,6 +14,7 @@
 
 import contextlib
 import functools
+import os
 import pathlib
 import signal
 import socket
@@ -76,11 +77,21 @@ class Service:
 
     def start_api(self) -> subprocess.Popen[bytes]:
         process = self._start('api')
-        cloud.wait_until(lambda: self._answers(process), 'the start of karbor-api')
+        cloud.wait_until(lambda: self._answers(process, self.url), 'the start of karbor-api')
         return process
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         return self._start('protection')
+
+    def start_gunicorn(self, workers: int) -> str:
+        """The API under gunicorn, beside karbor-api; returns its URL."""
+        address = f'127.0.0.1:{_free_port()}'
+        process = self._run([sys.executable, '-m', 'gunicorn', '--workers', str(workers),
+                             '--bind', address, 'karbor.wsgi.api:application'],
+                            {**os.environ, 'OS_KARBOR_CONFIG_FILE': str(self._config)})
+        url = f'http://{address}'
+        cloud.wait_until(lambda: self._answers(process, url), 'the start of gunicorn')
+        return url
 
     def stop(self) -> None:
         for process in self._processes:
@@ -95,8 +106,12 @@ class Service:
         self._processes.clear()
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
+        return self._run(self._command(name))
+
+    def _run(self, command: Sequence[str],
+             environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         with self.log.open('ab') as log:
-            process = subprocess.Popen(self._command(name), stdout=log, stderr=log)
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         self._processes.append(process)
         return process
 
@@ -104,10 +119,10 @@ class Service:
         return [sys.executable, '-m', f'karbor.cmd.{name}', '--config-file', str(self._config),
                 *arguments]
 
-    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+    def _answers(self, process: subprocess.Popen[bytes], url: str) -> bool:
         assert process.poll() is None, self.log.read_text()[-2000:]
         try:
-            return requests.get(f'{self.url}/healthcheck', timeout=5).ok
+            return requests.get(f'{url}/healthcheck', timeout=5).ok
         except requests.ConnectionError:
             return False
 
