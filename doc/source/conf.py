@@ -12,9 +12,14 @@
 
 """Configuration of Sphinx."""
 
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / '_ext'))
+
 project = 'Karbor'
 copyright = 'Karbor developers'
-extensions = ['sphinx.ext.autodoc']
+extensions = ['api_reference', 'sphinx.ext.autodoc']
 html_theme = 'alabaster'
 autodoc_typehints = 'description'
 nitpicky = False
