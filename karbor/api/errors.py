@@ -17,13 +17,19 @@ from http import HTTPStatus
 from typing import Any
 
 import falcon
+from oslo_db import exception as db_exc
 from oslo_log import log as logging
+from sqlalchemy import exc as sa_exc
 
 from karbor import exception
 
 LOG = logging.getLogger(__name__)
 
 _LONGEST_MESSAGE = 2000  # a fault quotes what it is about, which may be a body of megabytes
+
+_DATABASE_AWAY: tuple[type[Exception], ...] = (
+    db_exc.DBConnectionError, db_exc.CantStartEngineError,
+    db_exc.DBNonExistentTable, sa_exc.TimeoutError)
 
 _KEYS = {
     400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
@@ -48,6 +54,8 @@ def install(app: falcon.App[Any, Any]) -> None:
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(falcon.HTTPError, _http_error)
     app.add_error_handler(exception.KarborException, _karbor_error)
+    for error in _DATABASE_AWAY:
+        app.add_error_handler(error, _database_away)
 
 
 def _serialize(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
@@ -68,6 +76,12 @@ def _karbor_error(_req: falcon.Request, resp: falcon.Response,
         LOG.error('Answering %d: %s', error.code, error.msg)
     resp.set_headers(error.headers)
     _answer(resp, error.code, error.msg)
+
+
+def _database_away(_req: falcon.Request, resp: falcon.Response, error: Exception,
+                   _params: dict[str, Any]) -> None:
+    LOG.error('Answering 503: %s', error)
+    _answer(resp, 503, 'The database does not answer now.')
 
 
 def _unexpected(_req: falcon.Request, resp: falcon.Response, error: Exception,

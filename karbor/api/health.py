@@ -16,17 +16,20 @@ oslo.middleware has a health check, too; told to name what failed, it also tells
 asks about the process's memory and threads.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable
 
 import falcon
 import sqlalchemy as sa
 from oslo_log import log as logging
 
-from karbor import db, exception
+from karbor import db
 from karbor.services.protection import provider
 
 LOG = logging.getLogger(__name__)
+
+_PATIENCE = 5.0  # seconds; who probes has a time-out, too
 
 PATHS = ('/healthcheck', '/healthcheck/ready')
 
@@ -35,6 +38,8 @@ class Liveness:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         resp.media = {'status': 'ok'}
+
+    on_head = on_get  # as load balancers ask
 
 
 class Readiness:
@@ -46,38 +51,66 @@ class Readiness:
 
     def __init__(self, registry: provider.ProviderRegistry,
                  check_board: Callable[[], None]) -> None:
-        self._registry = registry
-        self._check_board = check_board
+        self._checks = [
+            _Check('database', _check_database), _Check('job_board', check_board),
+            *(_Check(f'bank of {found.id}', found.bank.check)
+              for found in registry)]
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        results = {name: _result(name, check) for name, check in self._checks()}
+        end = time.monotonic() + _PATIENCE
+        for check in self._checks:
+            check.begin()
+        results = {check.name: check.result(end) for check in self._checks}
         is_ready = set(results.values()) == {'ok'}
         resp.status = falcon.HTTP_OK if is_ready else falcon.HTTP_SERVICE_UNAVAILABLE
         resp.media = {'status': 'ok' if is_ready else 'failed', 'checks': results}
 
-    def _checks(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        yield 'database', _check_database
-        yield 'job_board', self._check_board
-        for found in self._registry:
-            yield f'bank of {found.id}', lambda found=found: _check_bank(found)  # type: ignore[misc]
+    on_head = on_get
 
 
-def _result(name: str, check: Callable[[], None]) -> str:
-    """Says no more than that, since anybody may ask; the log has the reason."""
-    try:
-        check()
-    except Exception as exc:  # noqa: BLE001
-        # An edge: whatever a driver or a plugin raises means that it does not work.
-        LOG.error('Not ready: %s: %s: %s', name, type(exc).__name__, exc)
-        return 'failed'
-    return 'ok'
+class _Check:
+    """Something to be asked, which may not answer.
+
+    :param name: what is asked.
+    :param act: asks; raises when it does not work.
+    """
+
+    def __init__(self, name: str, act: Callable[[], None]) -> None:
+        self.name = name
+        self._act = act
+        self._lock = threading.Lock()
+        self._asking: threading.Thread | None = None
+        self._is_ok = False
+
+    def begin(self) -> None:
+        """Ask, unless an answer is still waited for: no more than one thread may hang."""
+        with self._lock:
+            if self._asking is None or not self._asking.is_alive():
+                self._is_ok = False
+                self._asking = threading.Thread(target=self._ask, daemon=True,
+                                                name=f'health-{self.name}')
+                self._asking.start()
+
+    def result(self, end: float) -> str:
+        """Says no more than that, since anybody may ask; the log has the reason.
+
+        :param end: moment of the monotonic clock until which an answer is waited for.
+        """
+        asking = self._asking
+        if asking is not None:
+            asking.join(max(0.0, end - time.monotonic()))
+        return 'ok' if self._is_ok else 'failed'
+
+    def _ask(self) -> None:
+        try:
+            self._act()
+        except Exception as exc:  # noqa: BLE001
+            # A thread's edge: whatever a driver or a plugin raises means that it does not work.
+            LOG.error('Not ready: %s: %s: %s', self.name, type(exc).__name__, exc)
+        else:
+            self._is_ok = True
 
 
 def _check_database() -> None:
     with db.reader() as session:
         session.execute(sa.text('SELECT 1'))
-
-
-def _check_bank(found: provider.Provider) -> None:
-    with contextlib.suppress(exception.BankObjectNotFound):  # so it looked
-        found.bank.get_object('/healthcheck')

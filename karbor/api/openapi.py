@@ -24,6 +24,8 @@ from karbor.api.schemas import paths, types
 
 Object = dict[str, Any]
 
+_WITHOUT_TAG = ('instances', 'action', 'detail', 'defaults')
+
 METHODS = ('get', 'post', 'put', 'delete')
 
 _FAULT = types.shown('Fault', {
@@ -70,6 +72,7 @@ def document(resources: Mapping[str, Any]) -> Object:
     for path, method, operation in operations(resources):
         described.setdefault(path, {'parameters': _path_parameters(path)})[method] = _operation(
             path, method, operation, summaries[operation.rule])
+    described.update(_public())
     shown = _published({'paths': described, 'errors': _ERRORS}, components)
     return {
         'openapi': '3.1.0',
@@ -85,6 +88,20 @@ def document(resources: Mapping[str, Any]) -> Object:
     }
 
 
+def _public() -> Object:
+    """What anybody may ask for, without a token."""
+    return {path: {'get': {
+        'operationId': operation_id, 'tags': [tag], 'summary': summary, 'security': [],
+        'responses': {str(status): _answer('Done.', types.OBJECT) for status in statuses}}}
+        for path, operation_id, tag, summary, statuses in (
+            ('/', 'list_versions', 'versions', 'List the versions of the API', (300,)),
+            ('/v1', 'show_version', 'versions', 'Show version 1', (200,)),
+            ('/v1/openapi.json', 'show_openapi', 'versions', 'Show this document', (200,)),
+            ('/healthcheck', 'show_liveness', 'health', 'Say that the process lives', (200,)),
+            ('/healthcheck/ready', 'show_readiness', 'health',
+             'Say whether the database, the job board and the banks work', (200, 503)))}
+
+
 def _path_parameters(path: str) -> list[Object]:
     return [{'name': name, 'in': 'path', 'required': True, 'schema': paths.PARAMETERS[name]}
             for name in re.findall('{([a-z_]+)}', path)]
@@ -93,7 +110,7 @@ def _path_parameters(path: str) -> list[Object]:
 def _operation(path: str, method: str, operation: Operation, summary: str) -> Object:
     described: Object = {
         'operationId': _operation_id(path, method),
-        'tags': [path.split('/')[3]],
+        'tags': [_tag(path)],
         'summary': summary.rstrip('.'),
         'description': f'Policy: ``{operation.rule}``',
         'responses': {
@@ -111,6 +128,12 @@ def _operation(path: str, method: str, operation: Operation, summary: str) -> Ob
     if operation.body is not None:
         described['requestBody'] = {'required': True, 'content': _json(operation.body)}
     return described
+
+
+def _tag(path: str) -> str:
+    """The resource that a path is about: the innermost collection of its own."""
+    return [part for part in path.split('/')[3:]
+            if part[0] != '{' and part not in _WITHOUT_TAG][-1]
 
 
 def _operation_id(path: str, method: str) -> str:

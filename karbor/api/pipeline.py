@@ -22,23 +22,32 @@ from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi, request_id
 
-from karbor.api import errors
+from karbor.api import errors, middleware
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 SERVICE_TYPE = 'data-protect'
 
+_REASONS = {
+    401: 'The header X-Auth-Token has no valid token of Keystone.',
+    503: 'Keystone cannot be asked about the token now.',
+}
+
 
 def behind_keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
     """The application with request ids, CORS, proxies understood and tokens checked.
 
-    :param application: is given requests without a valid token, too, and answers those that
-        need none.
+    :param application: what answers who has a valid token, and anybody about what is public.
     :param conf: configuration, groups of keystonemiddleware and oslo.middleware.
     """
-    wrapped: Application = _Keystone(application, {
-        'oslo_config_config': conf, 'delay_auth_decision': True,
-        'service_type': SERVICE_TYPE})
+    checked = _Keystone(application, {'oslo_config_config': conf, 'service_type': SERVICE_TYPE})
+
+    def check_token(environ: dict[str, Any], start_response: Callable[..., Any]
+                    ) -> Iterable[bytes]:
+        is_public = environ.get('PATH_INFO', '') in middleware.PUBLIC_PATHS
+        return (application if is_public else checked)(environ, start_response)
+
+    wrapped: Application = check_token
     wrapped = cors.CORS(wrapped, conf)
     wrapped = http_proxy_to_wsgi.HTTPProxyToWSGI(wrapped, conf)
     return request_id.RequestId(wrapped)
@@ -51,8 +60,10 @@ class _Keystone(auth_token.AuthProtocol):
         try:
             return super().process_request(request)
         except webob.exc.HTTPException as exc:
-            message = 'Keystone cannot be asked about the token now.' \
-                if exc.status_code >= 500 else exc.detail
-            return webob.Response(
+            answer = webob.Response(
                 status=exc.status_code, content_type='application/json', charset='UTF-8',
-                text=json.dumps(errors.fault(exc.status_code, message)))
+                text=json.dumps(errors.fault(exc.status_code, _REASONS.get(
+                    exc.status_code, 'Keystone does not accept the token.'))))
+            if 'WWW-Authenticate' in exc.headers:
+                answer.headers['WWW-Authenticate'] = exc.headers['WWW-Authenticate']
+            return answer

@@ -17,6 +17,7 @@ it, :class:`BankSection` is a part of a bank that cannot be left.
 """
 
 import abc
+import contextlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -77,6 +78,14 @@ class BankPlugin(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def get_owner_id(self, context: Context = None) -> str:
         """Who writes here, as recorded in checkpoints."""
+
+    def check(self) -> None:
+        """Find out, with a single request, whether the bank answers.
+
+        :raises BankError: it does not.
+        """
+        with contextlib.suppress(exception.BankObjectNotFound):
+            self.get_object('/healthcheck')
 
 
 class LeasePlugin(metaclass=abc.ABCMeta):
@@ -159,6 +168,9 @@ class Bank:
 
     def delete_object(self, key: str, context: Context = None) -> None:
         self._plugin.delete_object(absolute_key(key), context)
+
+    def check(self) -> None:
+        self._plugin.check()
 
 
 class BankSection:

@@ -119,7 +119,8 @@ class JobRunner:
             return
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
-            LOG.exception('Job %s: %s of %s failed', job.id, job.kind, job.subject_id)
+            LOG.error('Job %s: %s of %s failed', job.id, job.kind, job.subject_id,
+                      exc_info=not isinstance(exc, exception.TrustDied))
             state = job_rows.FAILED
             reason = hooks.reason_of(exc) if isinstance(exc, exception.KarborException) else (
                 f'an unexpected {type(exc).__name__} happened; see the log for job {job.id}')

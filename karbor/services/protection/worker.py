@@ -101,7 +101,7 @@ class Worker:
     def _hand_back_expired(self) -> None:
         count = db.transaction(job_rows.hand_back_expired)(timeutils.utcnow())
         if count:
-            LOG.warning('%d jobs of workers that are gone wait for another', count)
+            LOG.warning('%d jobs whose leases have ended wait for a worker', count)
 
     def _take_jobs(self) -> None:
         count = self._board.free() if self._may_take_work else 0

@@ -100,6 +100,12 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
     def get_owner_id(self, context: bank_plugin.Context = None) -> str:
         return os.uname().nodename
 
+    def check(self) -> None:
+        """Also whether the folder is there: its file system may not be mounted any more."""
+        if not os.access(self._container, os.W_OK | os.X_OK):
+            raise exception.BankError(reason=f'{self._container} cannot be written to')
+        super().check()
+
     def update_object(self, key: str, value: Any, context: bank_plugin.Context = None) -> None:
         path = self._path(key)
         try:
