@@ -32,6 +32,7 @@ from karbor.policies import base as policies_base
 
 _LARGEST_OFFSET = 2147483647
 _LONGEST_LITERAL = 4096
+_LONGEST_FILTER = 255  # no name, description or id is longer
 
 
 # A page of a list as a handler returns it: the items, and whether more follow.
@@ -71,7 +72,7 @@ class Listing:
         """:raises InvalidInput: names the parameter and the fault.
         :raises ProjectNotFound: the caller may not see what that project has.
         """
-        found = {name: text(req, name) for name in self.filters}
+        found = {name: _filter(req, name) for name in self.filters}
         return paging.Wanted(
             _whose(req) if self.has_tenants else req.context.karbor.project_id,
             paging.Page(limit=_limit(req), marker=text(req, 'marker'),
@@ -92,6 +93,14 @@ class Listing:
         if self.has_tenants:
             found += [('all_tenants', {'type': 'boolean'}), ('project_id', {'type': 'string'})]
         return found
+
+
+def _filter(req: falcon.Request, name: str) -> str | None:
+    value = text(req, name)
+    if value is not None and len(value) > _LONGEST_FILTER:
+        raise exception.InvalidInput(
+            reason=f'{name} is longer than {_LONGEST_FILTER} characters.')
+    return value
 
 
 def _whose(req: falcon.Request) -> str | None:

@@ -107,11 +107,14 @@ def _page(manager: Any, limit: int, marker: str | None) -> list[Any]:
     """
     if marker is not None and not uuidutils.is_uuid_like(marker):
         raise exception.MarkerNotFound(marker=marker)
+    def page() -> list[Any]:
+        try:
+            return cinder_requests.page(manager, {}, limit, marker, 'id:asc')
+        except cinder_requests.MarkerGone as exc:
+            raise exception.MarkerNotFound(marker=marker) from exc
+
     try:
-        return cinder_requests.retry(functools.partial(
-            cinder_requests.page, manager, {}, limit, marker, 'id:asc'), _PATIENCE)
-    except cinder_requests.MarkerGone as exc:
-        raise exception.MarkerNotFound(marker=marker) from exc
+        return cinder_requests.retry(page, _PATIENCE)
     except cinder_requests.CLIENT_ERRORS as exc:
         raise exception.ListProtectableResourceFailed(
             type=constants.VOLUME_RESOURCE_TYPE, reason=cinder_requests.describe(exc)) from exc
