@@ -58,9 +58,8 @@ class Readiness:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         end = time.monotonic() + _PATIENCE
-        for check in self._checks:
-            check.begin()
-        results = {check.name: check.result(end) for check in self._checks}
+        attempts = {check.name: check.begin() for check in self._checks}
+        results = {name: attempt.result(end) for name, attempt in attempts.items()}
         is_ready = set(results.values()) == {'ok'}
         resp.status = falcon.HTTP_OK if is_ready else falcon.HTTP_SERVICE_UNAVAILABLE
         resp.media = {'status': 'ok' if is_ready else 'failed', 'checks': results}
@@ -79,29 +78,25 @@ class _Check:
         self.name = name
         self._act = act
         self._lock = threading.Lock()
-        self._asking: threading.Thread | None = None
-        self._is_ok = False
+        self._attempt: _Attempt | None = None
 
-    def begin(self) -> None:
+    def begin(self) -> '_Attempt':
         """Ask, unless an answer is still waited for: no more than one thread may hang."""
         with self._lock:
-            if self._asking is None or not self._asking.is_alive():
-                self._is_ok = False
-                self._asking = threading.Thread(target=self._ask, daemon=True,
-                                                name=f'health-{self.name}')
-                self._asking.start()
+            if self._attempt is None or not self._attempt.is_alive():
+                self._attempt = _Attempt(self.name, self._act)
+                self._attempt.start()
+            return self._attempt
 
-    def result(self, end: float) -> str:
-        """Says no more than that, since anybody may ask; the log has the reason.
 
-        :param end: moment of the monotonic clock until which an answer is waited for.
-        """
-        asking = self._asking
-        if asking is not None:
-            asking.join(max(0.0, end - time.monotonic()))
-        return 'ok' if self._is_ok else 'failed'
+class _Attempt(threading.Thread):
 
-    def _ask(self) -> None:
+    def __init__(self, name: str, act: Callable[[], None]) -> None:
+        super().__init__(name=f'health of {name}', daemon=True)
+        self._act = act
+        self._is_ok = False
+
+    def run(self) -> None:
         try:
             self._act()
         except Exception as exc:  # noqa: BLE001
@@ -109,6 +104,14 @@ class _Check:
             LOG.error('Not ready: %s: %s: %s', self.name, type(exc).__name__, exc)
         else:
             self._is_ok = True
+
+    def result(self, end: float) -> str:
+        """Says no more than that, since anybody may ask; the log has the reason.
+
+        :param end: moment of the monotonic clock until which an answer is waited for.
+        """
+        self.join(max(0.0, end - time.monotonic()))
+        return 'ok' if self._is_ok else 'failed'
 
 
 def _check_database() -> None:

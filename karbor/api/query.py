@@ -26,13 +26,13 @@ from oslo_utils import strutils
 
 from karbor import exception, policy
 from karbor.api import media
+from karbor.api.schemas import types
 from karbor.api.schemas.types import Schema
 from karbor.db import paging
 from karbor.policies import base as policies_base
 
 _LARGEST_OFFSET = 2147483647
 _LONGEST_LITERAL = 4096
-_LONGEST_FILTER = 255  # no name, description or id is longer
 
 
 # A page of a list as a handler returns it: the items, and whether more follow.
@@ -97,9 +97,9 @@ class Listing:
 
 def _filter(req: falcon.Request, name: str) -> str | None:
     value = text(req, name)
-    if value is not None and len(value) > _LONGEST_FILTER:
-        raise exception.InvalidInput(
-            reason=f'{name} is longer than {_LONGEST_FILTER} characters.')
+    longest = types.FILTER['maxLength']
+    if value is not None and len(value) > longest:
+        raise exception.InvalidInput(reason=f'{name} is longer than {longest} characters.')
     return value
 
 

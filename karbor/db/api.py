@@ -58,8 +58,11 @@ def configure(conf: cfg.ConfigOpts = cfg.CONF) -> None:
     options.set_defaults(conf)
     _facade = enginefacade.transaction_context()
     chosen = {key: value for key, value in conf.database.items() if key in _FACADE_OPTIONS}
-    _facade.configure(**chosen | {'connection': _able_to_say_everything(chosen['connection'])})
+    _facade.configure(**chosen | {'connection': _for_oslo_db(chosen['connection'])})
     _facade.append_on_engine_create(_prepare_sqlite)
+    _facade.append_on_engine_create(_prepare_mariadb)
+    # The connection by which oslo.db has tried the database is not prepared.
+    _facade.append_on_engine_create(sa.Engine.dispose)
 
 
 _FACADE_OPTIONS = frozenset((
@@ -68,12 +71,17 @@ _FACADE_OPTIONS = frozenset((
     'connection_trace', 'sqlite_synchronous'))
 
 
-def _able_to_say_everything(connection: str | None) -> str | None:
-    """MariaDB's utf8 is not all of UTF-8, and it is what oslo.db chooses if the URL does not."""
+def _for_oslo_db(connection: str | None) -> str | None:
+    """The URL of MariaDB as oslo.db needs it.
+
+    It takes utf8 if the URL does not say otherwise, which is not all of UTF-8 there; and it
+    knows a deadlock or a duplicate only by the old name of the dialect.
+    """
     if not connection or not connection.startswith(('mysql', 'mariadb')):
         return connection
-    url = sa.make_url(connection).update_query_dict({'charset': 'utf8mb4'})
-    return url.render_as_string(hide_password=False)
+    url = sa.make_url(connection)
+    url = url.set(drivername=url.drivername.replace('mariadb', 'mysql'))
+    return url.update_query_dict({'charset': 'utf8mb4'}).render_as_string(hide_password=False)
 
 
 def engine() -> sa.Engine:
@@ -116,12 +124,21 @@ def transaction(
     must do nothing that a transaction cannot undo.
     """
     @oslo_db_api.wrap_db_retry(max_retries=10, retry_interval=0.02, max_retry_interval=1,
-                               inc_retry_interval=True, retry_on_deadlock=True)
+                               inc_retry_interval=True, exception_checker=_is_deadlock)
     @functools.wraps(write)
     def write_in_transaction(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         with writer() as session:
             return write(session, *args, **kwargs)
     return write_in_transaction
+
+
+def _is_deadlock(error: BaseException) -> bool:
+    """Whether a deadlock has undone the transaction.
+
+    In a savepoint, MariaDB undoes that too, and what is seen is that it is not there.
+    """
+    return isinstance(error, db_exc.DBDeadlock) or isinstance(
+        getattr(error, 'cause', None), db_exc.DBDeadlock)
 
 
 def until_it_works(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -155,3 +172,18 @@ def _prepare_sqlite(made: sa.Engine) -> None:
         if statement == 'BEGIN' and not _is_reading.get():
             statement = 'BEGIN IMMEDIATE'
         return statement, parameters
+
+
+def _prepare_mariadb(made: sa.Engine) -> None:
+    """Let a transaction see what others have committed, as in PostgreSQL.
+
+    By default it goes on to see what was there at its first look, and locks the gaps between
+    rows: then two that make the first row of its kind are a deadlock.
+    """
+    if made.dialect.name != 'mysql':
+        return
+
+    @event.listens_for(made, 'connect')
+    def read_committed(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')

@@ -10,8 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What every test that touches options or the database stands on."""
+"""What every test that touches options or the database stands on.
 
+The database is an SQLite file. With ``KARBOR_TEST_DATABASE=mariadb`` or ``=postgresql`` it is
+one of a private server, which each process of the test run starts for itself.
+"""
+
+import functools
+import os
 import pathlib
 import time
 import uuid
@@ -25,7 +31,8 @@ from oslo_db import options as db_options
 from oslotest import base
 
 from karbor import conf, db
-from karbor.db import migration
+from karbor.db import migration, models
+from karbor.tests import database_servers
 
 Result = TypeVar('Result')
 
@@ -33,11 +40,16 @@ PROJECT_ID = 'aaaabbbbccccddddeeeeffff00001111'
 OTHER_PROJECT_ID = '99998888777766665555444433332222'
 PROVIDER_ID = '3f9d2a10-8b41-4c52-9a11-6f1f0f3b7c20'
 
+DATABASE = os.environ.get('KARBOR_TEST_DATABASE') or 'sqlite'
+
 _template: bytes | None = None
 
 
 class TestCase(base.BaseTestCase):
-    """Gives each test its own options, folder and migrated SQLite file."""
+    """Gives each test its own options, its own folder and an empty, migrated database."""
+
+    #: whether it changes the schema, so that no other test could go on with its database
+    changes_schema = False
 
     def setUp(self) -> None:
         super().setUp()
@@ -45,15 +57,27 @@ class TestCase(base.BaseTestCase):
         self.config = self.useFixture(config_fixture.Config(cfg.CONF))
         conf.register_opts(cfg.CONF)
         cfg.CONF(args=[], project='karbor', default_config_files=[], default_config_dirs=[])
-        self._open_database(self.temp_dir / 'karbor.db')
+        self.addCleanup(db.dispose)
+        if DATABASE == 'sqlite':
+            self._open_file(self.temp_dir / 'karbor.db')
+        elif self.changes_schema:
+            self.open_new_database()
+            migration.upgrade()
+        else:
+            _open_database(_shared_database(DATABASE))
+            _empty_tables()
 
-    def _open_database(self, path: pathlib.Path) -> None:
+    def open_new_database(self) -> None:
+        """Go on with a database of which no other test knows, and that has no tables."""
+        _open_database(f'sqlite:///{self.temp_dir}/new-{new_id()}.db' if DATABASE == 'sqlite'
+                       else database_servers.running(DATABASE).create_database())
+
+    def _open_file(self, path: pathlib.Path) -> None:
         global _template
         if _template is None:
             _template = _migrated(path.with_name('template.db'))
         path.write_bytes(_template)
-        _configure_database(path)
-        self.addCleanup(db.dispose)
+        _open_database(f'sqlite:///{path}')
 
     def provider_dir(self, *, name: str = 'provider', provider_id: str = PROVIDER_ID,
                      plugins: tuple[str, ...] = ('karbor-project-protection-plugin',
@@ -96,15 +120,32 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def _configure_database(path: pathlib.Path) -> None:
-    db_options.set_defaults(cfg.CONF, connection=f'sqlite:///{path}')
+def _open_database(url: str) -> None:
+    db_options.set_defaults(cfg.CONF, connection=url)
     cfg.CONF.set_default('sqlite_synchronous', False, 'database')  # a test needs no disk
     db.configure(cfg.CONF)
 
 
 def _migrated(path: pathlib.Path) -> bytes:
     """An empty database of the newest schema; to make it takes as long as ten tests."""
-    _configure_database(path)
+    _open_database(f'sqlite:///{path}')
     migration.upgrade()
     db.dispose()  # writes what SQLite still has beside the file
     return path.read_bytes()
+
+
+@functools.cache
+def _shared_database(kind: str) -> str:
+    """URL of the one database that the tests of this process use in turn."""
+    url = database_servers.running(kind).create_database()
+    _open_database(url)
+    migration.upgrade()
+    db.dispose()
+    return url
+
+
+def _empty_tables() -> None:
+    """Delete what the test before has left; the tables are small, so this is quickest."""
+    with db.writer() as session:
+        for table in reversed(models.Base.metadata.sorted_tables):
+            session.execute(table.delete())

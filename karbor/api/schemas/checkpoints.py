@@ -27,7 +27,7 @@ RESET_STATE = types.wrapped('os-resetState', types.strict({
                        constants.CHECKPOINT_STATUS_ERROR]},
 }, ['state']))
 
-FILTERS = {'plan_id': types.TEXT, 'status': types.TEXT}
+FILTERS = {'plan_id': types.FILTER, 'status': types.FILTER}
 
 CHECKPOINT = types.shown('Checkpoint', {
     'id': types.UUID,

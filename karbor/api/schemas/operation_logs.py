@@ -15,7 +15,7 @@
 from karbor.api.schemas import types
 
 FILTERS = dict.fromkeys(('checkpoint_id', 'plan_id', 'restore_id', 'scheduled_operation_id',
-                         'operation_type', 'status'), types.TEXT)
+                         'operation_type', 'status'), types.FILTER)
 
 OPERATION_LOG = types.shown('OperationLog', {
     'id': types.UUID,

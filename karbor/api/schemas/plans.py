@@ -45,7 +45,7 @@ UPDATE = types.wrapped('plan', {**types.strict({
     'resources': _RESOURCES,
 }, []), 'minProperties': 1})
 
-FILTERS = {'name': types.TEXT, 'status': types.TEXT, 'description': types.TEXT}
+FILTERS = {'name': types.FILTER, 'status': types.FILTER, 'description': types.FILTER}
 
 PLAN = types.shown('Plan', {
     'id': types.UUID,

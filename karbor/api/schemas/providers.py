@@ -14,7 +14,7 @@
 
 from karbor.api.schemas import types
 
-FILTERS = {'name': types.TEXT, 'description': types.TEXT}
+FILTERS = {'name': types.FILTER, 'description': types.FILTER}
 
 PROVIDER = types.shown('Provider', {
     'id': types.UUID,

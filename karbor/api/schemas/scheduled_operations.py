@@ -38,7 +38,7 @@ DEFINITION: types.Schema = {
     'maxProperties': 64,
 }
 
-FILTERS = {'name': types.TEXT, 'operation_type': types.TEXT, 'trigger_id': types.TEXT}
+FILTERS = {'name': types.FILTER, 'operation_type': types.FILTER, 'trigger_id': types.FILTER}
 
 SCHEDULED_OPERATION = types.shown('ScheduledOperation', {
     'id': types.UUID,

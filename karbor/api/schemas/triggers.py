@@ -36,7 +36,7 @@ UPDATE = types.wrapped('trigger_info', types.strict({
     'properties': _PROPERTIES,
 }, []))
 
-FILTERS = {'name': types.TEXT, 'type': types.TEXT}
+FILTERS = {'name': types.FILTER, 'type': types.FILTER}
 
 TRIGGER = types.shown('Trigger', {
     'id': types.UUID,

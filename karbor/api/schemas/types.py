@@ -51,6 +51,7 @@ def strict(properties: Schema, required: list[str]) -> Schema:
 
 
 TEXT: Schema = {'type': 'string'}
+FILTER: Schema = {'type': 'string', 'maxLength': 255}  # as long as what it is compared with
 TEXT_OR_NULL: Schema = {'type': ['string', 'null']}
 INTEGER: Schema = {'type': 'integer', 'minimum': 0}
 OBJECT: Schema = {'type': 'object'}

@@ -28,7 +28,7 @@ VERIFICATION = types.wrapped('verification', types.strict({
     'parameters': types.PARAMETERS,
 }, ['provider_id', 'checkpoint_id']))
 
-FILTERS = {'status': types.TEXT, 'checkpoint_id': types.TEXT, 'provider_id': types.TEXT}
+FILTERS = {'status': types.FILTER, 'checkpoint_id': types.FILTER, 'provider_id': types.FILTER}
 
 _USE = {
     'id': types.UUID,

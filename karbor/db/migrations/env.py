@@ -16,7 +16,11 @@ from alembic import context
 
 from karbor.db import models
 
-context.configure(connection=context.config.attributes['connection'],
-                  target_metadata=models.Base.metadata)
+connection = context.config.attributes['connection']
+if connection.dialect.name in ('mysql', 'mariadb'):
+    # What tables are made with, unless it is said again for each. The defaults of a server
+    # may not hold every character, and take 'a', 'A' and 'ä' for the same.
+    connection.exec_driver_sql('ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_bin')
+context.configure(connection=connection, target_metadata=models.Base.metadata)
 with context.begin_transaction():
     context.run_migrations()

@@ -10,21 +10,32 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The API in process, in front of real services and a database file."""
+"""The API in front of real services and a database.
 
+It answers in the process of the tests. With ``KARBOR_TEST_WORKERS=4``, it is four processes
+of gunicorn; jobs are still worked on in the tests' process, which finds them in the
+database, as on many hosts.
+"""
+
+import functools
 import json
+import os
+import pathlib
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from falcon import testing
 from keystoneauth1 import session as ks_session
 from keystoneauth1 import token_endpoint
+from testtools import content
 
 from karbor import context as karbor_context
 from karbor import db
 from karbor.api import app
 from karbor.common import constants
+from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services import trusts
 from karbor.services.protection import (
@@ -39,8 +50,11 @@ from karbor.services.protection import (
 )
 from karbor.tests import base, fake_cinder, personas
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
-from karbor.tests.functional import documented
+from karbor.tests.functional import api_server, documented
 
+Test = TypeVar('Test', bound=Callable[..., Any])
+
+WORKERS = int(os.environ.get('KARBOR_TEST_WORKERS') or 0)
 TOKEN = personas.token('manager', PROJECT_ID)
 VOLUME = constants.VOLUME_RESOURCE_TYPE
 PROJECT = constants.PROJECT_RESOURCE_TYPE
@@ -54,33 +68,83 @@ _KEYS = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNot
 _UNFINISHED = ('protecting', 'deleting', 'in_progress')
 
 
+def in_process_only(reason: str) -> Callable[[Test], Test]:
+    """Marks a test, or a class of tests, whose API is always in process.
+
+    It has the same database as all others.
+
+    :param reason: why it cannot be otherwise.
+    """
+    def mark(test: Test) -> Test:
+        test.in_process_only = reason  # type: ignore[attr-defined]
+        return test
+    return mark
+
+
 class ApiTestCase(base.TestCase):
     """The API without a cloud. Jobs are kept until :meth:`work` is called."""
 
     max_concurrent_resources = 8
+    client: testing.TestClient | None = None
 
     def setUp(self) -> None:
         super().setUp()
+        self._set_options = self.config.config
+        self.config.config = self.configure
         self.build(provider.ProviderRegistry(self.provider_dir()))
 
     def build(self, registry: provider.ProviderRegistry) -> None:
         """Everything that a Karbor process consists of, on the providers given."""
         self.registry = registry
+        workers = 0 if self._is_in_process() else WORKERS
         self.runner = jobs.JobRunner(registry, _context_of, self.max_concurrent_resources,
                                      trusts.NoTrusts())
-        self.board = _Board(self.runner)
+        self.board = _Board(self.runner, looks=workers > 0)
         self.addCleanup(self.board.end)
+        board = jobboard.DatabaseBoard() if workers else self.board
         found = protectables.load()
-        self.manager = manager.ProtectionManager(registry, found, self.board.post,
+        self.manager = manager.ProtectionManager(registry, found, board.post,
                                                  trusts.NoTrusts())
-        self.client = testing.TestClient(app.create_app(
+        self._serve(workers, app.create_app(
             app.Services(registry, found, plans.Plans(registry, found), self.manager,
-                         self.board.check),
+                         board.check),
             self.authentication()))
 
     def authentication(self) -> Any:
         """What finds out who asks."""
         return personas.Authentication()
+
+    def _is_in_process(self) -> bool:
+        return any(hasattr(marked, 'in_process_only')
+                   for marked in (getattr(self, self._testMethodName), type(self)))
+
+    def _serve(self, workers: int, application: Any) -> None:
+        self.end_api()
+        if not workers:
+            self.client = testing.TestClient(application)
+            return
+        log = self.temp_dir / 'api.log'
+        self.client = api_server.HttpClient(application, workers, log, self.board.looking)
+        self.addCleanup(self.client.stop)
+        self.addOnException(lambda _: self._show(log))
+
+    def end_api(self) -> None:
+        """Have the next request begin the processes of the API anew, if it has its own.
+
+        They are as the tests' process is at that moment, so this is for a test that patches
+        something between two requests.
+        """
+        if isinstance(self.client, api_server.HttpClient):
+            self.client.stop()
+
+    def configure(self, **options: Any) -> None:
+        """Change options, which a process of the API reads when it starts."""
+        self._set_options(**options)
+        self.end_api()
+
+    def _show(self, log: pathlib.Path) -> None:
+        if log.exists():
+            self.addDetail('API', content.text_content(log.read_text(errors='replace')))
 
     def work(self) -> None:
         """Begin with the jobs that were posted, and go on with those to come."""
@@ -172,7 +236,7 @@ class ApiTestCase(base.TestCase):
 
     def add_row(self, model: Any, **fields: Any) -> Any:
         """Put a row into the database behind the API's back."""
-        row = model(**{**_row(model), **fields})
+        row = model(**{**fields_of(model), **fields})
         with db.writer() as session:
             session.add(row)
         return row
@@ -194,8 +258,7 @@ class CloudTestCase(ApiTestCase):
         # Jobs end before the cloud does: cleanups run in the opposite order.
         self.addCleanup(self.board.end)
         self.config.config(cinder_endpoint=url, group='cinder_client')
-        session = ks_session.Session(auth=token_endpoint.Token(url, 'token'))
-        client_factory.use_sessions(lambda _context: session)
+        client_factory.use_sessions(_sessions(url))
         self.addCleanup(client_factory.use_sessions, None)
         self.work()
 
@@ -224,12 +287,38 @@ class CloudTestCase(ApiTestCase):
 
 
 class _Board(jobboard.InProcessBoard):
-    """The board of a process, which a test can take down."""
+    """The board of a process, which a test can take down.
+
+    :param looks: whether it looks for the jobs that other processes leave in the database.
+    """
 
     _WORKERS = 2
+    _INTERVAL = 0.02
 
-    def __init__(self, runner: jobs.JobRunner) -> None:
+    def __init__(self, runner: jobs.JobRunner, looks: bool) -> None:
         super().__init__(runner.run, self._WORKERS)
+        self._looks = looks
+        #: held while it looks
+        self.looking = threading.Lock()
+
+    def start(self) -> None:
+        super().start()
+        if self._looks:
+            looker = threading.Thread(target=self._look, name='looks for jobs', daemon=True)
+            looker.start()
+            self._threads.append(looker)
+
+    def _look(self) -> None:
+        known: set[str] = set()
+        while not self._stopping.wait(self._INTERVAL):
+            with self.looking, db.reader() as session:
+                found = session.scalars(sa.select(models.Job.id).where(
+                    models.Job.state == job_rows.PENDING)).all()
+            for job_id in found:
+                if job_id not in known:
+                    self.post(job_id)
+            known.update(found)
+
     def end(self) -> None:
         """Let running jobs end, and see every worker gone."""
         self._stopping.set()
@@ -239,6 +328,15 @@ class _Board(jobboard.InProcessBoard):
             thread.join(20)
             if thread.is_alive():
                 raise AssertionError(f'{thread.name} still works 20 s after its test')
+
+
+def _sessions(url: str) -> client_factory.SessionLoader:
+    """One keystoneauth session a process: a fork must not use its parent's connections."""
+    @functools.cache
+    def session_of_process(_process_id: int) -> ks_session.Session:
+        return ks_session.Session(auth=token_endpoint.Token(url, 'token'))
+
+    return lambda _context: session_of_process(os.getpid())
 
 
 def resource(resource_id: str | None = None, resource_type: str = VOLUME,
@@ -267,7 +365,7 @@ def _context_of(job: models.Job) -> karbor_context.RequestContext:
     return karbor_context.RequestContext(job.user_id, job.project_id, overwrite=False)
 
 
-def _row(model: Any) -> dict[str, Any]:
+def fields_of(model: Any) -> dict[str, Any]:
     """Fields of a row that is like one the API would make."""
     return {key: value for key, value in _row_fields()
             if key in model.__table__.columns.keys()}  # noqa: SIM118 - no mapping

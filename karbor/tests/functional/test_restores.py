@@ -12,6 +12,7 @@
 
 from typing import Any
 
+from karbor import db
 from karbor.db import models
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.fake_cinder import Fault
@@ -58,6 +59,11 @@ class CreateRestoreTest(base.ApiTestCase):
         self.assertNotIn('secret-pw', str(self.get('/restores')))
         self.assertNotIn(b'secret-pw', b''.join(
             path.read_bytes() for path in self.temp_dir.glob('karbor.db*')))
+        with db.reader() as session:
+            stored = [list(session.execute(table.select()))
+                      for table in models.Base.metadata.sorted_tables]
+        self.assertIn(self.checkpoint.id, str(stored))
+        self.assertNotIn('secret-pw', str(stored))
 
     def test_parameters_become_what_the_schema_asks_for(self):
         resource_id = next(iter(self.checkpoint.protection_plan['resources']))['id']

@@ -40,6 +40,8 @@ def _plan(**changes: Any) -> dict[str, Any]:
 
 class SchemaTest(base.TestCase):
 
+    changes_schema = True
+
     def test_migrations_make_what_the_models_say(self) -> None:
         with db.engine().connect() as connection:
             context = alembic_migration.MigrationContext.configure(
@@ -50,7 +52,8 @@ class SchemaTest(base.TestCase):
     def test_the_comparison_would_see_a_difference(self) -> None:
         with db.engine().connect() as connection:
             connection.execute(sa.text('ALTER TABLE plans ADD COLUMN extra VARCHAR(9)'))
-            connection.execute(sa.text('DROP INDEX jobs_state_idx'))
+            {index.name: index for index in models.Job.__table__.indexes}[
+                'jobs_state_idx'].drop(connection)
             context = alembic_migration.MigrationContext.configure(connection)
 
             self.assertEqual({'remove_column', 'add_index'}, {
@@ -59,7 +62,7 @@ class SchemaTest(base.TestCase):
 
     def test_what_was_there_is_kept_and_counted(self) -> None:
         db.dispose()
-        base._open_database(f'sqlite:///{self.temp_dir}/old.db')
+        self.open_new_database()
         migration.upgrade('0001')
         moment = "'2026-05-01 12:00:00'"
         with db.engine().begin() as connection:
@@ -76,7 +79,7 @@ class SchemaTest(base.TestCase):
                 f"attempts, created_at) VALUES ('j', 'protect', 'c1', 'c1', 'project', "
                 f"'pending', 0, {moment})"))
             connection.execute(sa.text(
-                "INSERT INTO job_resources VALUES ('j', 't', 'r', 1, NULL, NULL)"))
+                "INSERT INTO job_resources VALUES ('j', 't', 'r', TRUE, NULL, NULL)"))
 
         migration.upgrade()
 
@@ -123,7 +126,7 @@ class TransactionTest(base.TestCase):
             try:
                 for _ in range(50):
                     with db.writer() as session:
-                        job = session.get(models.Job, job_id)
+                        job = session.get(models.Job, job_id, with_for_update=True)
                         session.execute(sa.update(models.Job).values(attempts=job.attempts + 1))
             except sa.exc.SQLAlchemyError as exc:
                 errors.append(exc)
