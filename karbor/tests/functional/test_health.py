@@ -136,8 +136,8 @@ class ReadinessTest(HealthTestCase):
         release = threading.Event()
         self.addCleanup(release.set)
         check = health._Check('x', lambda: None)
-        check.begin()
-        check._asking.join()
+        attempt = check.begin()
+        attempt.join()
 
         def monotonic() -> float:
             check._act = lambda: release.wait(20)
@@ -145,7 +145,7 @@ class ReadinessTest(HealthTestCase):
             return 0.0
 
         with mock.patch.object(health, 'time', mock.Mock(monotonic=monotonic)):
-            self.assertEqual('ok', check.result(1.0))
+            self.assertEqual('ok', attempt.result(1.0))
 
     def test_the_board_that_is_the_database(self):
         board = jobboard.DatabaseBoard()
