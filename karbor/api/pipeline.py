@@ -18,15 +18,21 @@ from typing import Any
 
 import webob
 import webob.exc
+from keystoneauth1 import exceptions as ks_exc
 from keystonemiddleware import auth_token
 from oslo_config import cfg
+from oslo_log import log as logging
 from oslo_middleware import cors, http_proxy_to_wsgi, request_id
 
 from karbor.api import errors, middleware
 
+LOG = logging.getLogger(__name__)
+
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 SERVICE_TYPE = 'data-protect'
+
+_PATIENCE = 5  # seconds for an answer of Keystone; it is asked four times
 
 _REASONS = {
     401: 'The header X-Auth-Token has no valid token of Keystone.',
@@ -40,6 +46,8 @@ def behind_keystone(application: Application, conf: cfg.ConfigOpts) -> Applicati
     :param application: what answers who has a valid token, and anybody about what is public.
     :param conf: configuration, groups of keystonemiddleware and oslo.middleware.
     """
+    # keystonemiddleware itself would wait for ever.
+    conf.set_default('http_connect_timeout', _PATIENCE, group='keystone_authtoken')
     checked = _Keystone(application, {'oslo_config_config': conf, 'service_type': SERVICE_TYPE})
 
     def check_token(environ: dict[str, Any], start_response: Callable[..., Any]
@@ -59,11 +67,17 @@ class _Keystone(auth_token.AuthProtocol):
     def process_request(self, request: webob.Request) -> webob.Response | None:
         try:
             return super().process_request(request)
+        except ks_exc.ClientException as exc:
+            LOG.error('Keystone cannot be asked about a token: %s', exc)
+            return _refusal(503)
         except webob.exc.HTTPException as exc:
-            answer = webob.Response(
-                status=exc.status_code, content_type='application/json', charset='UTF-8',
-                text=json.dumps(errors.fault(exc.status_code, _REASONS.get(
-                    exc.status_code, 'Keystone does not accept the token.'))))
+            answer = _refusal(exc.status_code)
             if 'WWW-Authenticate' in exc.headers:
                 answer.headers['WWW-Authenticate'] = exc.headers['WWW-Authenticate']
             return answer
+
+
+def _refusal(code: int) -> webob.Response:
+    reason = _REASONS.get(code, 'Keystone does not accept the token.')
+    return webob.Response(status=code, content_type='application/json', charset='UTF-8',
+                          text=json.dumps(errors.fault(code, reason)))

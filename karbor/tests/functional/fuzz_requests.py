@@ -33,7 +33,7 @@ from karbor.tests.functional.fuzzing import STRANGERS, Request
 
 VOLUME, PROJECT = constants.VOLUME_RESOURCE_TYPE, constants.PROJECT_RESOURCE_TYPE
 MEGABYTE = 1024 * 1024
-LARGE_BODIES = 16
+LARGE_BODIES = 18
 
 # What goes into a path: own ids, those of another project, and whether either is found.
 Ids = Mapping[str, Sequence[str]]
@@ -267,8 +267,9 @@ def large_bodies(document: Any, number: int) -> bytes:
     :param number: chooses which.
     """
     text = json.dumps(document)
-    size = pick((10 * MEGABYTE, 16 * MEGABYTE, 17 * MEGABYTE, MEGABYTE), number // 16)
-    item = json.dumps(document.get('plan', {}).get('resources', [1])[0])
+    size = pick((10 * MEGABYTE, 16 * MEGABYTE, 17 * MEGABYTE, MEGABYTE), number // LARGE_BODIES)
+    resources = document.get('plan', {}).get('resources', [{'id': 'x'}])
+    item, first_id = json.dumps(resources[0]), resources[0]['id']
     return pick((
         lambda: text[:-1] + ' ' * size + '}',
         lambda: '[' * size,
@@ -287,6 +288,11 @@ def large_bodies(document: Any, number: int) -> bytes:
         lambda: '{"plan":{"parameters":{' + ','.join(
             f'"OS::Cinder::Volume#{index}":{{"a":1}}' for index in range(size // 34)) + '}}}',
         lambda: '0.' + '1' * size,
+        # Of a name in UTF-8, a database may get three times as many bytes.
+        lambda: text.replace('"nova"', '"' + '\U0001f600' * (size // 4) + '"'),
+        lambda: text.replace('[' + item + ']', '[' + ','.join(
+            item.replace(first_id, str(uuid.UUID(int=index))) for index in range(
+                size // len(item))) + ']'),
     ), number)().encode()
 
 

@@ -105,7 +105,7 @@ def of_other_project(bank: pathlib.Path) -> Tables:
                 query = sa.select(model).where(model.reason == fuzzing.SECRET)
             else:
                 continue
-            tables[model.__tablename__] = [_as_dict(row) for row in session.scalars(query)]
+            tables[model.__tablename__] = sorted(map(_as_dict, session.scalars(query)), key=str)
     for row in tables['checkpoints']:
         tables['bank'] = [{'path': str(path), 'content': path.read_bytes()}
                           for path in sorted(bank.rglob('*'))

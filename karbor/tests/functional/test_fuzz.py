@@ -237,8 +237,10 @@ class FuzzTest(base.CloudTestCase):
                 path, body=fuzz_requests.large_bodies(template, number)))
 
     def _remove(self, request: fuzzing.Request, answer: fuzzing.Answer) -> None:
-        """What has megabytes, so that it is not in every list from now on."""
+        """Protect what has megabytes, and keep it out of all lists from now on."""
         if 'plan' in answer.json:
+            self.watch.send(self._request('POST', self.checkpoints_path(), {'checkpoint': {
+                'plan_id': answer.json['plan']['id']}}, 'manager', PROJECT_ID))
             path = request.target.partition('?')[0].removesuffix('.json').rstrip('/')
             path = path.removesuffix(f'/{answer.json["plan"]["id"]}')
             self.watch.send(fuzzing.Request('DELETE', f'{path}/{answer.json["plan"]["id"]}', [
@@ -383,9 +385,12 @@ class FuzzTest(base.CloudTestCase):
     def _check_rows(self) -> None:
         for reason in fuzz_rows.faults(self.registry.get(PROVIDER_ID)):
             self.watch.add(reason[0], 'the database', reason[1][:2000])
-        if self._theirs() != self.frozen:
-            self.watch.add('rows of another project have changed', 'the database', '')
-            self.frozen = self._theirs()
+        found = self._theirs()
+        for table, rows in found.items():
+            if rows != self.frozen[table]:
+                self.watch.add('rows of another project have changed', table,
+                               f'{self.frozen[table]}\n-> {rows}'[:4000])
+        self.frozen = found
 
     def _theirs(self) -> fuzz_rows.Tables:
         return fuzz_rows.of_other_project(self.temp_dir / 'bank-provider')

@@ -107,6 +107,20 @@ class CreatePlanTest(base.ApiTestCase):
         self.assertEqual({'plans': [plan]}, self.get('/plans'))
         self.assertEqual(PROJECT_ID, self.rows(models.Plan)[0].project_id)
 
+    def test_as_deep_as_it_is_taken_it_is_stored(self):
+        """MariaDB refuses to store what is nested deeper than 32."""
+        codes = set()
+        for depth in range(20, 60, 2):
+            extra_info: Any = 1
+            for _ in range(depth):
+                extra_info = [extra_info]
+            body = self.plan_body(base.resource(extra_info=extra_info))
+            result = self.client.simulate_post(
+                f'/v1/{PROJECT_ID}/plans', body=json.dumps(body),
+                headers={'X-Auth-Token': base.TOKEN, 'Content-Type': 'application/json'})
+            codes.add(result.status_code)
+        self.assertEqual({200, 400}, codes)
+
     def test_without_description(self):
         self.assertIsNone(self.create_plan()['description'])
         self.assertIsNone(self.create_plan(description=None)['description'])

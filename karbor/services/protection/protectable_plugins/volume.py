@@ -44,9 +44,7 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
         try:
             volumes = cinder_requests.listed(_manager(context), {}, _PATIENCE)
         except cinder_requests.CLIENT_ERRORS as exc:
-            raise exception.ListProtectableResourceFailed(
-                type=constants.VOLUME_RESOURCE_TYPE,
-                reason=cinder_requests.describe(exc)) from exc
+            raise _failed(exc) from exc
         return [_resource(volume) for volume in volumes
                 if volume.status not in _UNUSABLE_STATUSES]
 
@@ -54,6 +52,8 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
                           parameters: dict[str, Any] | None, marker: str | None,
                           limit: int) -> tuple[list[Resource], bool]:
         manager, has_all = _manager(context), False
+        if marker is not None and _own(manager, context, marker) is None:
+            raise exception.MarkerNotFound(marker=marker)
         usable: list[Any] = []
         while not has_all and len(usable) <= limit:
             volumes = _page(manager, limit + 1, marker)
@@ -64,20 +64,11 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
 
     def show_resource(self, context: karbor_context.RequestContext, resource_id: str,
                       parameters: dict[str, Any] | None = None) -> Resource:
-        if not uuidutils.is_uuid_like(resource_id):  # `detail` would be another URL
-            raise exception.ProtectableResourceNotFound(
-                type=constants.VOLUME_RESOURCE_TYPE, id=resource_id, reason='it is no UUID')
-        try:
-            volume = cinder_requests.retry(
-                functools.partial(_manager(context).get, resource_id), _PATIENCE)
-        except (cinder_exc.NotFound, cinder_exc.BadRequest) as exc:
+        volume = _own(_manager(context), context, resource_id)
+        if volume is None:
             raise exception.ProtectableResourceNotFound(
                 type=constants.VOLUME_RESOURCE_TYPE, id=resource_id,
-                reason=cinder_requests.describe(exc)) from exc
-        except cinder_requests.CLIENT_ERRORS as exc:
-            raise exception.ListProtectableResourceFailed(
-                type=constants.VOLUME_RESOURCE_TYPE,
-                reason=cinder_requests.describe(exc)) from exc
+                reason='the project has no such volume')
         if volume.status in _UNUSABLE_STATUSES:
             raise exception.ProtectableResourceInvalidStatus(
                 type=constants.VOLUME_RESOURCE_TYPE, id=resource_id, status=volume.status)
@@ -100,13 +91,28 @@ def _manager(context: karbor_context.RequestContext) -> Any:
     return client_factory.ClientFactory.create_client('cinder', context).volumes
 
 
+def _own(manager: Any, context: karbor_context.RequestContext, volume_id: str) -> Any:
+    """A volume of the caller's project; None when it has none of that id.
+
+    Cinder shows administrators those of all projects.
+    """
+    if not uuidutils.is_uuid_like(volume_id):  # `detail` would be another URL
+        return None
+    try:
+        volume = cinder_requests.retry(functools.partial(manager.get, volume_id), _PATIENCE)
+    except (cinder_exc.NotFound, cinder_exc.BadRequest):
+        return None
+    except cinder_requests.CLIENT_ERRORS as exc:
+        raise _failed(exc) from exc
+    owner = getattr(volume, 'os-vol-tenant-attr:tenant_id', context.project_id)
+    return volume if owner == context.project_id else None
+
+
 def _page(manager: Any, limit: int, marker: str | None) -> list[Any]:
     """Some volumes by their ids.
 
     :param marker: id of the volume before the first.
     """
-    if marker is not None and not uuidutils.is_uuid_like(marker):
-        raise exception.MarkerNotFound(marker=marker)
     def page() -> list[Any]:
         try:
             return cinder_requests.page(manager, {}, limit, marker, 'id:asc')
@@ -116,8 +122,12 @@ def _page(manager: Any, limit: int, marker: str | None) -> list[Any]:
     try:
         return cinder_requests.retry(page, _PATIENCE)
     except cinder_requests.CLIENT_ERRORS as exc:
-        raise exception.ListProtectableResourceFailed(
-            type=constants.VOLUME_RESOURCE_TYPE, reason=cinder_requests.describe(exc)) from exc
+        raise _failed(exc) from exc
+
+
+def _failed(error: Exception) -> exception.ListProtectableResourceFailed:
+    return exception.ListProtectableResourceFailed(
+        type=constants.VOLUME_RESOURCE_TYPE, reason=cinder_requests.describe(error))
 
 
 def _resource(volume: Any) -> Resource:
