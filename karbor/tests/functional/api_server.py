@@ -137,8 +137,8 @@ class _Application(base.BaseApplication):
         self._app = app
         self._settings = {
             'bind': f'fd://{listener}', 'workers': workers, 'worker_class': 'sync',
-            'worker_tmp_dir': '/dev/shm', 'control_socket_disable': True,
-            'errorlog': '-', 'loglevel': 'warning', 'post_fork': _after_fork,
+            'control_socket_disable': True, 'post_fork': _after_fork, 'errorlog': '-',
+            'loglevel': 'warning',
             # The tests are about the answers of Karbor, not about those of gunicorn.
             'limit_request_line': 0, 'limit_request_field_size': 65536}
         super().__init__()

@@ -24,6 +24,7 @@ from typing import Any
 from urllib import parse
 
 from hypothesis import strategies as st
+from oslo_config import cfg
 
 from karbor.common import constants
 from karbor.tests import personas
@@ -33,7 +34,8 @@ from karbor.tests.functional.fuzzing import STRANGERS, Request
 
 VOLUME, PROJECT = constants.VOLUME_RESOURCE_TYPE, constants.PROJECT_RESOURCE_TYPE
 MEGABYTE = 1024 * 1024
-LARGE_BODIES = 18
+_LARGE_KINDS = 19
+LARGE_BODIES = 2 * _LARGE_KINDS
 
 # What goes into a path: own ids, those of another project, and whether either is found.
 Ids = Mapping[str, Sequence[str]]
@@ -264,35 +266,40 @@ def large_bodies(document: Any, number: int) -> bytes:
     """A body of megabytes.
 
     :param document: one that would do.
-    :param number: chooses which.
+    :param number: chooses which. The second half of LARGE_BODIES has ten megabytes each, the
+        first what is read at all: hardly less than the limits of bytes and of values.
     """
     text = json.dumps(document)
-    size = pick((10 * MEGABYTE, 16 * MEGABYTE, 17 * MEGABYTE, MEGABYTE), number // LARGE_BODIES)
+    size, values = pick(((cfg.CONF.osapi_max_request_body_size - 4096, 240_000),
+                         (10 * MEGABYTE, MEGABYTE)), number // _LARGE_KINDS)
     resources = document.get('plan', {}).get('resources', [{'id': 'x'}])
     item, first_id = json.dumps(resources[0]), resources[0]['id']
+    items = min(size // (len(item) + 2), values // (item.count(',') + item.count('{') + 1))
     return pick((
-        lambda: text[:-1] + ' ' * size + '}',
-        lambda: '[' * size,
-        lambda: '[' + '[],' * (size // 3) + '1]',
+        lambda: text[:-1] + ' ' * (size - len(text)) + '}',
+        lambda: '[' * min(size, values),
+        lambda: '[' + '[],' * min(size // 3 - 2, values // 2) + '1]',
         lambda: '"' + 'a' * size + '"',
         lambda: '1' * size,
-        lambda: '{"plan": {"name": "' + 'é' * (size // 6) + '"}}',
-        lambda: '{"plan": {"resources": [' + ','.join([item] * (size // len(item))) + ']}}',
-        lambda: text.replace('[', '[' + (item + ',') * (size // len(item)), 1),
-        lambda: '{' + ','.join(f'"{index}":1' for index in range(size // 12)) + '}',
-        lambda: text.replace('"nightly"', '"' + ' ' * size + '"'),
-        lambda: text.replace('"nightly"', '"' + '\\ud83d\\ude00' * (size // 12) + '"'),
+        lambda: '{"plan": {"name": "' + 'é' * (size // 2 - 100) + '"}}',
+        lambda: '{"plan": {"resources": [' + ','.join([item] * items) + ']}}',
+        lambda: text.replace('[', '[' + (item + ',') * (items - 10), 1),
+        lambda: '{' + ','.join(f'"{index}":1' for index in range(min(size // 12, values))) + '}',
+        lambda: text.replace('"nightly"', '"' + ' ' * (size - len(text)) + '"'),
+        lambda: text.replace('"nightly"', '"' + '\\ud83d\\ude00' * (size // 12 - 100) + '"'),
         lambda: text[:-1] + ',"x":' + '{"x":' * 1000 + '1' + '}' * 1000 + '}',
         lambda: random.Random(number).randbytes(size // 2).hex(),
         lambda: '\0' * size,
         lambda: '{"plan":{"parameters":{' + ','.join(
-            f'"OS::Cinder::Volume#{index}":{{"a":1}}' for index in range(size // 34)) + '}}}',
-        lambda: '0.' + '1' * size,
+            f'"OS::Cinder::Volume#{index}":{{"a":1}}'
+            for index in range(min(size // 34, values // 2))) + '}}}',
+        lambda: '0.' + '1' * (size - 2),
         # Of a name in UTF-8, a database may get three times as many bytes.
-        lambda: text.replace('"nova"', '"' + '\U0001f600' * (size // 4) + '"'),
+        lambda: text.replace('"nova"', '"' + '\U0001f600' * (size // 4 - 200) + '"'),
+        lambda: text.replace('"nova"', '"' + 'a' * (size - len(text)) + '"'),
         lambda: text.replace('[' + item + ']', '[' + ','.join(
-            item.replace(first_id, str(uuid.UUID(int=index))) for index in range(
-                size // len(item))) + ']'),
+            item.replace(first_id, str(uuid.UUID(int=index)))
+            for index in range(items - 10)) + ']'),
     ), number)().encode()
 
 

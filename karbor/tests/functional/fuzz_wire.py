@@ -27,7 +27,8 @@ from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID
 from karbor.tests.functional import fuzzing
 
 # How long the server waits for the rest of a request; ten seconds in karbor-api.
-PATIENCE = 0.5
+PATIENCE = 0.2
+_LONGEST_EXCHANGE = 20
 
 _TOKEN = f'X-Auth-Token: {personas.token("manager", PROJECT_ID)}'
 _STRANGER = f'X-Auth-Token: {personas.token("manager", OTHER_PROJECT_ID)}'
@@ -119,6 +120,7 @@ class Wire:
         self._count = count
         self._report = report
         self._server = wsgi.Server(('127.0.0.1', 0), application, numthreads=3, timeout=PATIENCE)
+        self._server.expiration_interval = PATIENCE / 4
         self._server.error_log = self._log
 
     @contextlib.contextmanager
@@ -161,7 +163,7 @@ class Wire:
 
     def _exchanged(self, data: bytes, is_closed: bool) -> tuple[bytes, bool]:
         received = b''
-        with socket.create_connection(self._server.bind_addr, timeout=20 * PATIENCE) as connection:
+        with socket.create_connection(self._server.bind_addr, _LONGEST_EXCHANGE) as connection:
             try:
                 connection.sendall(data)
                 if is_closed:

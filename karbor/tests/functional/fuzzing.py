@@ -54,6 +54,7 @@ _FAULTS = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemN
 _INSIDES = re.compile(r'Traceback|File "|\.py\b|site-packages|sqlalchemy|sqlite3|'
                       r'\bSELECT .* FROM\b|\bINSERT INTO\b|0x[0-9a-f]{8,}|<[a-z_.]+ object')
 _REQUEST_ID = re.compile(r'req-[0-9a-f-]{36}')
+_HOST = re.compile(r'[A-Za-z0-9.:-]*')  # of another, links are as odd
 _CONTROLS = re.compile(r'[\x00-\x1f\x7f]')
 _SHOWN = 1500
 
@@ -428,7 +429,7 @@ def _form(seen: _Seen) -> Iterator[str]:
         return
     if answer.status >= 400:
         yield from _fault(answer, document)
-    elif isinstance(document, dict):
+    elif isinstance(document, dict) and _HOST.fullmatch(seen.environ.get('HTTP_HOST', '')):
         yield from _links(document)
 
 

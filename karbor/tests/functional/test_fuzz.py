@@ -122,8 +122,11 @@ class FuzzTest(base.CloudTestCase):
         finally:
             self._tell(time.monotonic() - began)
         self.assertEqual('', '\n'.join(map(str, self.watch.findings.values())))
-        if REQUESTS >= 3000:
-            self.assertEqual([], self._hardly_done())
+        # What is drawn seldom may be missed by a short run.
+        if REQUESTS >= 10_000:
+            self.assertEqual([], self._done_less_than(5))
+        elif REQUESTS >= 3000:
+            self.assertLess(len(self._done_less_than(1)), 5)
 
     def _fuzz(self) -> None:
         self._document()
@@ -452,11 +455,11 @@ class FuzzTest(base.CloudTestCase):
                   for found in self.watch.findings.values()]
         sys.stdout.write('\n'.join(lines) + '\n')
 
-    def _hardly_done(self) -> list[str]:
-        """Operations that were not done five times."""
+    def _done_less_than(self, times: int) -> list[str]:
+        """Operations that did not succeed that often."""
         return [operation for operation, statuses in self.watch.statuses.items()
                 if '/' in operation and operation != _NEVER_DONE
-                and sum(count for status, count in statuses.items() if status < 400) < 5]
+                and sum(count for status, count in statuses.items() if status < 400) < times]
 
 
 class _Serving(fixtures.Fixture):
