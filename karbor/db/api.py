@@ -166,12 +166,21 @@ def _prepare_sqlite(made: sa.Engine) -> None:
         connection.execute('PRAGMA journal_mode=WAL')
         connection.execute('PRAGMA busy_timeout=60000')
 
+    @event.listens_for(made, 'connect')
+    def know_all_letters(connection: Any, _record: Any) -> None:
+        # SQLite's own function, by which texts are searched, knows those of ASCII only.
+        connection.create_function('lower', 1, _lower, deterministic=True)
+
     @event.listens_for(made, 'before_cursor_execute', retval=True)
     def begin_immediate(_connection: Any, _cursor: Any, statement: str, parameters: Any,
                         _context: Any, _many: bool) -> tuple[str, Any]:
         if statement == 'BEGIN' and not _is_reading.get():
             statement = 'BEGIN IMMEDIATE'
         return statement, parameters
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _prepare_mariadb(made: sa.Engine) -> None:

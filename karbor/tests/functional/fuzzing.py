@@ -310,7 +310,7 @@ class Errors(logging.Handler):
         except Exception:  # noqa: BLE001 - whatever it is, it is a finding
             self._report('log cannot be written', record.name, traceback.format_exc())
             return
-        if '\n' in message or '\r' in message:
+        if ('\n' in message or '\r' in message) and record.levelno < logging.ERROR:
             self._report('log of two lines', record.name, repr(message))
         if record.levelno >= logging.ERROR:
             text = self.format(record)

@@ -139,7 +139,8 @@ class HttpClientTest(base.TestCase):
                    'print(t.get("/")["process"], flush=True); input()')
         with subprocess.Popen([sys.executable, '-c', program], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE,
-                              env={**os.environ, 'TMPDIR': str(self.temp_dir)}) as tests:
+                              env={**os.environ, 'TMPDIR': str(self.temp_dir),
+                                   'KARBOR_TEST_DATABASE': 'sqlite'}) as tests:
             worker = int(tests.stdout.readline())
             self.assertFalse(_is_gone(worker))
             tests.send_signal(signal.SIGKILL)

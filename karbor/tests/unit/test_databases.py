@@ -22,7 +22,7 @@ from oslo_db import exception as db_exc
 from sqlalchemy import orm
 
 from karbor import db
-from karbor.db import api, models, plans, quotas, uses
+from karbor.db import api, models, paging, plans, quotas, uses
 from karbor.tests import base, database_servers
 
 
@@ -59,6 +59,18 @@ class TextTest(base.TestCase):
             self.assertEqual({(text, text) for text in texts},
                              {(row.resource_id, row.reason) for row in found})
             self.assertEqual({}, uses.results(session, ['SUBJECT']))
+
+    def test_names_are_searched_whatever_the_case(self) -> None:
+        with db.writer() as session:
+            for name in ('\xdcn\xef', 'Nightly 100%', 'other'):
+                plans.create(session, project_id='p', name=name, provider_id='x',
+                             status='suspended', resources=[], parameters={})
+
+        with db.reader() as session:
+            for text, wanted in (('\xfcN\xcf', ['\xdcn\xef']), ('LY 100%', ['Nightly 100%']),
+                                 ('u', []), ('_', []), ('HT', ['Nightly 100%'])):
+                rows, _ = plans.page(session, paging.Wanted('p', paging.Page(9), {'name': text}))
+                self.assertEqual(wanted, [row.name for row in rows], text)
 
     def test_long_texts_are_kept_whole(self) -> None:
         text = '\U0001f4be' * 100_000
