@@ -24,7 +24,7 @@ from oslo_utils import uuidutils
 from karbor import exception
 
 _DEEPEST_NESTING = 30  # MariaDB takes 32 for the deepest that is valid
-_MOST_VALUES = 250_000  # about; a plan of 10,000 volumes has 50,000
+_MOST_VALUES = 100_000  # about; a plan of 10,000 volumes has 50,000
 FORMATS = jsonschema.FormatChecker(())
 FORMATS.checks('uuid')(
     lambda value: not isinstance(value, str) or uuidutils.is_uuid_like(value))
@@ -40,7 +40,10 @@ def body(req: falcon.Request, schema: dict[str, Any]) -> dict[str, Any]:
 
     :raises InvalidInput: names the place and the fault.
     """
-    document = req.get_media()
+    try:
+        document = req.get_media()
+    except OSError:  # as a time-out of the connection
+        raise falcon.HTTPBadRequest(description='The body did not arrive whole.') from None
     check(document, schema)
     return document
 

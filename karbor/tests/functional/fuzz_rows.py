@@ -160,7 +160,8 @@ def _job_faults(session: orm.Session) -> Iterator[tuple[str, str]]:
 
 
 def _status_faults(session: orm.Session) -> Iterator[tuple[str, str]]:
-    with_job = set(session.execute(sa.select(models.Job.subject_id, models.Job.kind)).tuples())
+    with_job = {tuple(row) for row in session.execute(sa.select(
+        models.Job.subject_id, models.Job.kind))}
     for model, kinds in _KINDS.items():
         for row in session.scalars(sa.select(model)):
             if row.status in _BUSY:

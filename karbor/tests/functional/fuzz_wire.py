@@ -177,5 +177,5 @@ class Wire:
         return received, True
 
     def _log(self, message: str = '', level: int = 20, traceback: bool = False) -> None:
-        if traceback or level >= 40:
+        if (traceback or level >= 40) and 'timed out' not in message:  # of who sends no more
             self._report('error log of the server', 'the wire', message[-1500:])
