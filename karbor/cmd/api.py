@@ -15,11 +15,10 @@
 import sys
 from collections.abc import Sequence
 
-from cheroot import wsgi
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from karbor.cmd import signals, wiring
+from karbor.cmd import signals, web_server, wiring
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -31,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve() -> int:
-    server = wsgi.Server(
+    server = web_server.create(
         (CONF.osapi_karbor_listen, CONF.osapi_karbor_listen_port), wiring.api_application(),
-        numthreads=CONF.osapi_karbor_threads, server_name='karbor')
+        CONF.osapi_karbor_threads)
     stop = signals.stop_event()
     server.prepare()
     LOG.info('The API listens on %s port %d', *server.bind_addr[:2])

@@ -31,7 +31,7 @@ from oslo_log import log as logging
 from karbor import conf, db
 from karbor import context as karbor_context
 from karbor.api import app, middleware
-from karbor.cmd import signals
+from karbor.cmd import signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models
@@ -127,11 +127,11 @@ def _serve(arguments: argparse.Namespace) -> None:
                             manager.ProtectionManager(registry, found, board.post,
                                                       trusts.NoTrusts()), board.check)
     token = state.token()
-    server = wsgi.Server(
+    server = web_server.create(
         (arguments.host, arguments.port),
         app.create_app(services, middleware.TokenAuth(
             token, cloud.user_id, cloud.project_id, cloud.project_name)),
-        numthreads=_API_THREADS, server_name='karbor')
+        _API_THREADS)
     stop = signals.stop_event()
     server.prepare()
     url = _url(arguments.host, server.bind_addr[1])

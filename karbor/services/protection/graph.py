@@ -84,7 +84,7 @@ def serialize(roots: Iterable[GraphNode]) -> str:
                               [numbers[child.value] for child in node.child_nodes]])
     nodes = {number: [resource.type, resource.id, resource.name, resource.extra_info]
              for resource, number in numbers.items()}
-    return json.dumps([nodes, adjacency])
+    return json.dumps([nodes, adjacency], ensure_ascii=False)
 
 
 def deserialize(text: str) -> list[GraphNode]:

@@ -54,10 +54,15 @@ def check(parameters: Parameters, resources: Iterable[Resource], later_types: It
     :raises InvalidInput: names the key, the property and the fault.
     """
     coerced = {key: _check_entry(key, values, schema_of) for key, values in parameters.items()}
+    # Of resources without values of their own, one of a type is enough.
+    by_type = dict.fromkeys(later_types, '')
     for resource in resources:
-        complete(merged(coerced, resource), schema_of(resource.type), resource.key)
-    for resource_type in later_types:
-        complete(coerced.get(resource_type, {}), schema_of(resource_type), resource_type)
+        if resource.key in coerced:
+            complete(merged(coerced, resource), schema_of(resource.type), resource.key)
+        else:
+            by_type[resource.type] = by_type.get(resource.type) or resource.key
+    for resource_type, key in by_type.items():
+        complete(coerced.get(resource_type, {}), schema_of(resource_type), key or resource_type)
     return coerced
 
 

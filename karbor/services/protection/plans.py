@@ -32,6 +32,7 @@ from karbor.services.protection import (
     records,
 )
 
+_MOST_EXTRA_INFO = 256 * 1024  # characters; it is kept again with each checkpoint
 _CHANGEABLE = ('name', 'description', 'status', 'resources')
 
 
@@ -129,6 +130,7 @@ class Plans:
         except exception.ProviderNotFound as exc:
             raise exception.InvalidPlan(reason=exc.msg) from exc
         resources = [as_resource(fields) for fields in wanted]
+        _check_extra_info(resources)
         types = dict.fromkeys(resource.type for resource in resources)
         for resource in resources:
             checkpoint.check_resource_id(resource.id)
@@ -148,6 +150,13 @@ def as_resource(fields: Mapping[str, Any]) -> Resource:
     """A resource of a plan as plugins are given it (Karbor contract, section B.8)."""
     return Resource(fields['type'], fields['id'], fields['name'],
                     records.as_json_text(fields.get('extra_info')))
+
+
+def _check_extra_info(resources: Iterable[Resource]) -> None:
+    size = sum(len(resource.extra_info or '') for resource in resources)
+    if size > _MOST_EXTRA_INFO:
+        raise exception.InvalidPlan(reason=f'The extra_info of all resources is {size} '
+                                    f'characters of JSON; {_MOST_EXTRA_INFO} are the most.')
 
 
 def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,9 +19,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cheroot import wsgi
 from hypothesis import strategies as st
 
+from karbor.cmd import web_server
 from karbor.tests import personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID
 from karbor.tests.functional import fuzzing
@@ -119,7 +119,8 @@ class Wire:
         self.unanswered = 0
         self._count = count
         self._report = report
-        self._server = wsgi.Server(('127.0.0.1', 0), application, numthreads=3, timeout=PATIENCE)
+        self._server = web_server.create(('127.0.0.1', 0), application, 3)
+        self._server.timeout = PATIENCE
         self._server.expiration_interval = PATIENCE / 4
         self._server.error_log = self._log
 

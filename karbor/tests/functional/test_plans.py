@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import io
 import json
 from typing import Any
 
@@ -190,6 +191,11 @@ class CreatePlanTest(base.ApiTestCase):
             self.assertEqual([{'id': VOLUME_ID, 'type': VOLUME, 'name': 'data'}],
                              plan['resources'])
 
+    def test_so_much_extra_info_that_a_checkpoint_could_not_be_written(self):
+        most = resource(VOLUME_ID, extra_info='x' * (256 * 1024 - 2))  # and two quotation marks
+        self.refused(self.plan_body(most, resource(new_id(), extra_info='x')), 'extra_info')
+        self.create_plan(most)
+
     def test_other_keys_of_a_resource_are_dropped(self):
         plan = self.create_plan(resource(VOLUME_ID, colour='red'))
         self.assertEqual([{'id': VOLUME_ID, 'type': VOLUME, 'name': 'data'}],
@@ -242,6 +248,21 @@ class CreatePlanTest(base.ApiTestCase):
         self.request('POST', '/plans', 413, body=body + b' ' * (1025 - len(body)))
         self.assertEqual([], self.rows(models.Plan))
         self.request('POST', '/plans', 200, body=body + b' ' * (1024 - len(body)))
+
+    @base.in_process_only('the body is made to stall inside the process')
+    def test_a_body_that_stalls(self):
+        class Stalled(io.RawIOBase):
+            def read(self, size=-1):
+                raise TimeoutError('timed out')
+
+        environ = testing.create_environ(
+            f'/v1/{PROJECT_ID}/plans', method='POST',
+            headers={'X-Auth-Token': base.TOKEN, 'Content-Type': 'application/json'})
+        environ |= {'CONTENT_LENGTH': '100', 'wsgi.input': Stalled()}
+        answer = testing.StartResponseMock()
+        body = b''.join(self.client.app(environ, answer))
+        self.assertEqual('400 Bad Request', answer.status)
+        self.assertIn('did not arrive', json.loads(body)['badRequest']['message'])
 
     @base.in_process_only('gunicorn itself refuses such a length')
     def test_a_length_that_is_none(self):
