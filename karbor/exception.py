@@ -30,7 +30,7 @@
       Conflict                             409
         CheckpointNotBeDeleted, CheckpointNotBeReset,
         ProtectableResourceInvalidStatus, PlanInUse, TriggerInUse,
-        TrustGone
+        OperationRunning, TrustGone
       OverLimit                            413
         PlanLimitExceeded, CheckpointLimitExceeded, ScheduleLimitExceeded
       ResourceFailed                       500
@@ -95,7 +95,7 @@ class InvalidPlan(Invalid):
 
 
 class InvalidOperationDefinition(Invalid):
-    message = 'Invalid operation definition: %(reason)s'
+    message = 'Invalid operation_definition: %(reason)s'
 
 
 class NotAuthorized(KarborException):
@@ -189,6 +189,10 @@ class CheckpointNotBeReset(Conflict):
 class PlanInUse(Conflict):
     message = ('Plan %(plan_id)s cannot be deleted: the scheduled operation '
                '%(operation_id)s is for it.')
+
+
+class OperationRunning(Conflict):
+    message = 'Scheduled operation %(operation_id)s is not run now: %(reason)s.'
 
 
 class TriggerInUse(Conflict):

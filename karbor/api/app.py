@@ -26,12 +26,16 @@ from karbor.api.v1 import (
     protectables,
     providers,
     quotas,
+    retention,
     scheduled_operations,
     triggers,
     uses,
     versions,
 )
 from karbor.api.v1 import services as processes
+from karbor.services.operationengine import (
+    scheduled_operations as scheduled_operation_service,
+)
 from karbor.services.protection import manager as protection_manager
 from karbor.services.protection import plans as plan_service
 from karbor.services.protection import protectables as protectable_plugins
@@ -46,6 +50,7 @@ class Services:
     protectables: protectable_plugins.Protectables
     plans: plan_service.Plans
     manager: protection_manager.ProtectionManager
+    scheduled_operations: scheduled_operation_service.ScheduledOperations
     check_board: Callable[[], None]
 
 
@@ -77,7 +82,7 @@ def create_app(services: Services, authentication: Any) -> falcon.App[Any, Any]:
 def routes(services: Services) -> dict[str, Any]:
     """What answers below a project, by path."""
     return {f'/v1/{{project_id}}{path}': resource
-            for path, resource in {**_protection(services), **_schedules(),
+            for path, resource in {**_protection(services), **_schedules(services),
                                    **_administration()}.items()}
 
 
@@ -90,12 +95,14 @@ def _protection(services: Services) -> dict[str, Any]:
         all_checkpoints: checkpoints.Checkpoints(manager),
         f'{all_checkpoints}/action': checkpoints.Copies(manager),
         all_checkpoints + '/{checkpoint_id}': checkpoints.Checkpoint(manager),
+        all_checkpoints + '/{checkpoint_id}/pin': checkpoints.Pin(manager),
         '/protectables': protectables.Types(found),
         '/protectables/{resource_type}': protectables.Type(found),
         '/protectables/{resource_type}/instances': protectables.Instances(found),
         '/protectables/{resource_type}/instances/{resource_id}': protectables.Instance(found),
         '/plans': plans.Plans(services.plans),
         '/plans/{plan_id}': plans.Plan(services.plans),
+        '/plans/{plan_id}/retention': retention.Preview(),
         '/restores': uses.Restores(manager),
         '/restores/{restore_id}': uses.Restore(manager),
         '/verifications': uses.Verifications(manager),
@@ -103,13 +110,15 @@ def _protection(services: Services) -> dict[str, Any]:
     }
 
 
-def _schedules() -> dict[str, Any]:
+def _schedules(services: Services) -> dict[str, Any]:
+    operations = services.scheduled_operations
+    one_operation = '/scheduled_operations/{scheduled_operation_id}'
     return {
         '/triggers': triggers.Triggers(),
         '/triggers/{trigger_id}': triggers.Trigger(),
-        '/scheduled_operations': scheduled_operations.ScheduledOperations(),
-        '/scheduled_operations/{scheduled_operation_id}':
-            scheduled_operations.ScheduledOperation(),
+        '/scheduled_operations': scheduled_operations.ScheduledOperations(operations),
+        one_operation: scheduled_operations.ScheduledOperation(operations),
+        f'{one_operation}/action': scheduled_operations.Runs(operations),
         '/operation_logs': operation_logs.OperationLogs(),
         '/operation_logs/{operation_log_id}': operation_logs.OperationLog(),
     }

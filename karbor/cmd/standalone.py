@@ -36,6 +36,7 @@ from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models
 from karbor.services import trusts
+from karbor.services.operationengine import engine, scheduled_operations
 from karbor.services.protection import (
     client_factory,
     jobboard,
@@ -119,13 +120,14 @@ def _serve(arguments: argparse.Namespace) -> None:
     _open_database(state)
 
     registry = provider.ProviderRegistry(state.provider_config_dir)
-    runner = jobs.JobRunner(registry, lambda job: _context_of_job(job, cloud),
-                            CONF.protection.max_concurrent_resources, trusts.NoTrusts())
-    board = jobboard.InProcessBoard(runner.run, CONF.protection.max_concurrent_jobs)
+    board = jobboard.InProcessBoard(CONF.protection.max_concurrent_jobs)
     found = protectables.load()
-    services = app.Services(registry, found, plans.Plans(registry, found),
-                            manager.ProtectionManager(registry, found, board.post,
-                                                      trusts.NoTrusts()), board.check)
+    asked = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
+    runner = jobs.JobRunner(registry, asked, lambda job: _context_of_job(job, cloud),
+                            CONF.protection.max_concurrent_resources, trusts.NoTrusts())
+    services = app.Services(
+        registry, found, plans.Plans(registry, found), asked,
+        scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post), board.check)
     token = state.token()
     server = web_server.create(
         (arguments.host, arguments.port),
@@ -136,7 +138,9 @@ def _serve(arguments: argparse.Namespace) -> None:
     server.prepare()
     url = _url(arguments.host, server.bind_addr[1])
     state.write_openrc(url, cloud.project_id, token)
-    _take_up_jobs(board)
+    _take_up_jobs(board, runner)
+    firing = engine.Engine(board.post, CONF.operationengine.poll_interval)
+    threading.Thread(target=firing.run, args=(stop,), name='engine', daemon=True).start()
     _warn_of_open_address(arguments.host)
     LOG.info('The API is at %s/v1/%s; to use it: . %s', url, cloud.project_id, state.openrc)
     _run_until(stop, server, board)
@@ -162,14 +166,14 @@ def _context_of_job(job: models.Job, cloud: clouds.Cloud) -> karbor_context.Requ
         job.user_id, job.project_id, project_name=cloud.project_name)
 
 
-def _take_up_jobs(board: jobboard.InProcessBoard) -> None:
+def _take_up_jobs(board: jobboard.InProcessBoard, runner: jobs.JobRunner) -> None:
     with db.writer() as session:
         unfinished = job_rows.take_up_again(session)
     if unfinished:
         LOG.info('%d jobs of an earlier run are taken up again', len(unfinished))
     for job_id in unfinished:
         board.post(job_id)
-    board.start()
+    board.start(runner.run)
 
 
 def _url(host: str, port: int) -> str:

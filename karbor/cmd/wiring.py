@@ -26,6 +26,7 @@ from karbor import context as karbor_context
 from karbor.api import app, middleware, pipeline
 from karbor.db import models
 from karbor.services import trusts
+from karbor.services.operationengine import engine, scheduled_operations
 from karbor.services.protection import (
     client_factory,
     jobboard,
@@ -74,16 +75,25 @@ def api_application() -> pipeline.Application:
     board = jobboard.DatabaseBoard()
     services = app.Services(
         registry, found, plans.Plans(registry, found),
-        manager.ProtectionManager(registry, found, board.post, made), board.check)
+        manager.ProtectionManager(registry, found, board.post, made),
+        scheduled_operations.ScheduledOperations(made, board.post), board.check)
     return pipeline.behind_keystone(app.create_app(services, middleware.KeystoneAuth()), CONF)
 
 
 def protection_worker() -> worker.Worker:
     """What does the jobs."""
     registry, made = _providers(), _trusts()
-    runner = jobs.JobRunner(registry, _context_of, CONF.protection.max_concurrent_resources,
-                            made, CONF.protection.job_lease)
+    asked = manager.ProtectionManager(registry, protectables.load(),
+                                      jobboard.DatabaseBoard().post, made)
+    runner = jobs.JobRunner(registry, asked, _context_of,
+                            CONF.protection.max_concurrent_resources, made,
+                            CONF.protection.job_lease)
     return worker.Worker(registry, runner, made)
+
+
+def operation_engine() -> engine.Engine:
+    """What fires triggers. The jobs are left to karbor-protection."""
+    return engine.Engine(jobboard.DatabaseBoard().post, CONF.operationengine.poll_interval)
 
 
 def _providers() -> provider.ProviderRegistry:

@@ -24,10 +24,19 @@ OPTS: list[cfg.Opt] = [
                help='Longest window of a trigger, in seconds.'),
 ]
 
+GROUP = 'operationengine'
+ENGINE_OPTS: list[cfg.Opt] = [
+    cfg.FloatOpt('poll_interval', default=5, min=0.05,
+                 help='Longest time between two looks at which trigger is due next, in '
+                      'seconds. One that is due sooner is fired in time; for so long a trigger '
+                      'that the API has just made may go unnoticed.'),
+]
+
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTS)
+    conf.register_opts(ENGINE_OPTS, GROUP)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
-    return [('DEFAULT', OPTS)]
+    return [('DEFAULT', OPTS), (GROUP, ENGINE_OPTS)]

@@ -13,6 +13,7 @@
 """Queries on checkpoints."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,6 +56,16 @@ def set_status(session: orm.Session, checkpoint_id: str, status: str,
         .where(models.Checkpoint.id == checkpoint_id, models.Checkpoint.status != status)
         .values(status=status, status_reason=reason))
     return bool(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def of_plan(session: orm.Session, project_id: str, plan_id: str, *,
+            status: str) -> Sequence[Any]:
+    """Id, created_at, pinned and resources_total of the checkpoints of a plan in a status."""
+    return session.execute(
+        sa.select(models.Checkpoint.id, models.Checkpoint.created_at, models.Checkpoint.pinned,
+                  models.Checkpoint.resources_total)
+        .where(models.Checkpoint.plan_id == plan_id, models.Checkpoint.status == status,
+               models.Checkpoint.project_id == project_id)).all()
 
 
 def page(session: orm.Session, provider_id: str, wanted: paging.Wanted,

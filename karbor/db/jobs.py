@@ -13,8 +13,9 @@
 """Queries on jobs.
 
 A job is ``pending`` until a worker takes it, ``running`` while it works, and ends as
-``done`` or ``failed``. ``done`` says that the job came to its end, not that every resource
-did well: that is said on what the job is about.
+``done`` or ``failed``. One that a scheduled operation has started is ``queued`` before, while
+an earlier run of the same operation is not over. ``done`` says that the job came to its end,
+not that every resource did well: that is said on what the job is about.
 """
 
 import datetime
@@ -23,20 +24,26 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from karbor.common import constants
 from karbor.db import models
 
+QUEUED = 'queued'
 PENDING = 'pending'
 RUNNING = 'running'
 DONE = 'done'
 FAILED = 'failed'
 
-UNFINISHED = (PENDING, RUNNING)
+UNFINISHED = (QUEUED, PENDING, RUNNING)
 
 
 def create(session: orm.Session, kind: str, subject_id: str, checkpoint_id: str,
-           project_id: str, user_id: str | None, trust_id: str | None = None) -> models.Job:
+           provider_id: str, project_id: str, user_id: str | None,
+           trust_id: str | None = None, scheduled_operation_id: str | None = None,
+           state: str = PENDING) -> models.Job:
     job = models.Job(kind=kind, subject_id=subject_id, checkpoint_id=checkpoint_id,
-                     project_id=project_id, user_id=user_id, trust_id=trust_id, state=PENDING)
+                     provider_id=provider_id, project_id=project_id, user_id=user_id,
+                     trust_id=trust_id, scheduled_operation_id=scheduled_operation_id,
+                     state=state)
     session.add(job)
     session.flush()
     return job
@@ -84,17 +91,13 @@ def pending(session: orm.Session, provider_ids: Collection[str],
     """The ids of the jobs with some providers that wait longest."""
     return session.scalars(
         sa.select(models.Job.id)
-        .join(models.Checkpoint, models.Checkpoint.id == models.Job.checkpoint_id)
-        .where(models.Job.state == PENDING, models.Checkpoint.provider_id.in_(provider_ids))
+        .where(models.Job.state == PENDING, models.Job.provider_id.in_(provider_ids))
         .order_by(models.Job.created_at).limit(count)).all()
 
 
 def provider_id(session: orm.Session, job_id: str) -> str | None:
-    """The provider of the checkpoint that a job is about."""
-    return session.scalar(
-        sa.select(models.Checkpoint.provider_id)
-        .join(models.Job, models.Job.checkpoint_id == models.Checkpoint.id)
-        .where(models.Job.id == job_id))
+    """The provider that a job is for."""
+    return session.scalar(sa.select(models.Job.provider_id).where(models.Job.id == job_id))
 
 
 def finish(session: orm.Session, job: models.Job, state: str,
@@ -108,6 +111,15 @@ def unfinished_of_checkpoint(session: orm.Session, checkpoint_id: str) -> list[s
     """The kinds of the jobs that a checkpoint still waits for."""
     return list(session.scalars(sa.select(models.Job.kind).where(
         models.Job.checkpoint_id == checkpoint_id, models.Job.state.in_(UNFINISHED))))
+
+
+def unfinished_runs(session: orm.Session, scheduled_operation_id: str) -> Sequence[models.Job]:
+    """The protects that a scheduled operation has started and that are not over."""
+    return session.scalars(
+        sa.select(models.Job).where(
+            models.Job.scheduled_operation_id == scheduled_operation_id,
+            models.Job.kind == constants.OPERATION_PROTECT,
+            models.Job.state.in_(UNFINISHED)).order_by(models.Job.created_at)).all()
 
 
 def take_up_again(session: orm.Session) -> Sequence[str]:

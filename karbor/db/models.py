@@ -61,6 +61,7 @@ class Checkpoint(Timestamps, Base):
         sa.Index('checkpoints_provider_idx', 'project_id', 'provider_id', 'created_at', 'id'),
         sa.Index('checkpoints_all_idx', 'provider_id', 'created_at', 'id'),
         sa.Index('checkpoints_plan_idx', 'plan_id', 'created_at', 'id'),
+        sa.Index('checkpoints_plan_status_idx', 'plan_id', 'status', 'created_at'),
     )
 
     id: orm.Mapped[Id]
@@ -73,6 +74,7 @@ class Checkpoint(Timestamps, Base):
     resource_graph: orm.Mapped[str] = orm.mapped_column(LongText)
     resources_total: orm.Mapped[int]
     extra_info: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    pinned: orm.Mapped[bool] = orm.mapped_column(default=False)
 
 
 class CheckpointUse(Timestamps):
@@ -114,7 +116,10 @@ class ResourceResult(Base):
 
 
 class Job(Timestamps, Base):
-    """One piece of work; the row is the truth, a board only carries its id."""
+    """One piece of work; the row is the truth, a board only carries its id.
+
+    The checkpoint of a protect that a trigger has started does not exist before it runs.
+    """
 
     __tablename__ = 'jobs'
     __table_args__ = (
@@ -122,12 +127,15 @@ class Job(Timestamps, Base):
         sa.Index('jobs_checkpoint_idx', 'checkpoint_id', 'state'),
         sa.Index('jobs_subject_idx', 'subject_id', 'created_at'),
         sa.Index('jobs_trust_idx', 'trust_id', 'state'),
+        sa.Index('jobs_scheduled_operation_idx', 'scheduled_operation_id', 'state'),
     )
 
     id: orm.Mapped[Id]
     kind: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     subject_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     checkpoint_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    scheduled_operation_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     user_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     trust_id: orm.Mapped[str | None] = orm.mapped_column(
@@ -153,17 +161,36 @@ class JobResource(Base):
 
 
 class Trigger(Timestamps, Base):
-    """When something is to happen."""
+    """When something is to happen.
+
+    ``due_at`` is when an engine is to look at it: ``next_fire_at`` with the jitter, or null
+    when no enabled operation waits for it or the series has ended.
+    """
 
     __tablename__ = 'triggers'
     __table_args__ = (sa.Index('triggers_project_idx', 'project_id', 'created_at', 'id'),
-                      sa.Index('triggers_all_idx', 'created_at', 'id'))
+                      sa.Index('triggers_all_idx', 'created_at', 'id'),
+                      sa.Index('triggers_due_idx', 'due_at'))
 
     id: orm.Mapped[Id]
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     name: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     type: orm.Mapped[str] = orm.mapped_column(sa.String(64))
     properties: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    next_fire_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+    due_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+    last_fire_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+
+
+class TriggerFire(Base):
+    """A moment at which a trigger fired; written with the jobs that it started."""
+
+    __tablename__ = 'trigger_fires'
+
+    trigger_id: orm.Mapped[str] = orm.mapped_column(
+        sa.ForeignKey('triggers.id', ondelete='CASCADE'), primary_key=True)
+    fire_at: orm.Mapped[datetime.datetime] = orm.mapped_column(Moment, primary_key=True)
+    fired_at: orm.Mapped[datetime.datetime] = orm.mapped_column(Moment)
 
 
 class ScheduledOperation(Timestamps, Base):
@@ -175,6 +202,7 @@ class ScheduledOperation(Timestamps, Base):
         sa.Index('scheduled_operations_all_idx', 'created_at', 'id'),
         sa.Index('scheduled_operations_trigger_idx', 'trigger_id'),
         sa.Index('scheduled_operations_plan_idx', 'plan_id'),
+        sa.Index('scheduled_operations_trust_idx', 'trust_id'),
     )
 
     id: orm.Mapped[Id]
@@ -187,6 +215,8 @@ class ScheduledOperation(Timestamps, Base):
     plan_id: orm.Mapped[str] = orm.mapped_column(sa.ForeignKey('plans.id'))
     operation_definition: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
     enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
+    trust_id: orm.Mapped[str | None] = orm.mapped_column(
+        sa.ForeignKey('trusts.id', ondelete='SET NULL'))
 
 
 class OperationLog(Timestamps, Base):
@@ -198,6 +228,8 @@ class OperationLog(Timestamps, Base):
         sa.Index('operation_logs_all_idx', 'created_at', 'id'),
         sa.Index('operation_logs_checkpoint_idx', 'checkpoint_id', 'created_at', 'id'),
         sa.Index('operation_logs_plan_idx', 'plan_id', 'created_at', 'id'),
+        sa.Index('operation_logs_scheduled_operation_idx', 'scheduled_operation_id',
+                 'created_at', 'id'),
     )
 
     id: orm.Mapped[Id]

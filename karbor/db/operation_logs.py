@@ -44,6 +44,21 @@ def record(session: orm.Session, context: karbor_context.RequestContext, operati
     log.started_at = log.ended_at = timeutils.utcnow()
 
 
+def set_status(session: orm.Session, log_id: str, status: str) -> None:
+    session.execute(sa.update(models.OperationLog).where(
+        models.OperationLog.id == log_id).values(status=status))
+
+
+def set_checkpoint(session: orm.Session, log_id: str, checkpoint_id: str) -> None:
+    session.execute(sa.update(models.OperationLog).where(
+        models.OperationLog.id == log_id).values(checkpoint_id=checkpoint_id))
+
+
+def tell(session: orm.Session, log_id: str, extra_info: dict[str, Any]) -> None:
+    session.execute(sa.update(models.OperationLog).where(
+        models.OperationLog.id == log_id).values(extra_info=extra_info))
+
+
 def end(session: orm.Session, log_id: str, status: str, error_info: str | None) -> None:
     session.execute(sa.update(models.OperationLog).where(
         models.OperationLog.id == log_id, models.OperationLog.ended_at.is_(None)).values(

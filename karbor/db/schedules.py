@@ -10,8 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Queries on triggers and scheduled operations."""
+"""Queries on triggers, the moments at which they fire, and scheduled operations."""
 
+import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +21,8 @@ from sqlalchemy import orm
 
 from karbor import exception
 from karbor.db import models, paging
+
+_FIRES_KEPT = datetime.timedelta(days=30)
 
 
 def create_trigger(session: orm.Session, **values: Any) -> models.Trigger:
@@ -49,6 +53,37 @@ def page_of_triggers(session: orm.Session,
     return paging.rows(session, models.Trigger, wanted)
 
 
+def take_due(session: orm.Session, now: datetime.datetime) -> models.Trigger | None:
+    """The trigger that is due longest, locked; those that another engine has are passed over."""
+    return session.scalar(
+        sa.select(models.Trigger).where(models.Trigger.due_at <= now)
+        .order_by(models.Trigger.due_at).limit(1).with_for_update(skip_locked=True))
+
+
+def earliest_due(session: orm.Session) -> datetime.datetime | None:
+    """When the next trigger is due."""
+    return session.scalar(sa.select(sa.func.min(models.Trigger.due_at)))
+
+
+def put_off(session: orm.Session, trigger_id: str, due_at: datetime.datetime) -> None:
+    """Leave a trigger alone until a moment."""
+    session.execute(sa.update(models.Trigger).where(models.Trigger.id == trigger_id).values(
+        due_at=due_at))
+
+
+def record_fire(session: orm.Session, trigger_id: str, fire_at: datetime.datetime,
+                now: datetime.datetime) -> None:
+    """Write that a trigger fires, and forget when it did long ago.
+
+    :raises DBDuplicateEntry: it has fired for that moment already.
+    """
+    session.add(models.TriggerFire(trigger_id=trigger_id, fire_at=fire_at, fired_at=now))
+    session.execute(sa.delete(models.TriggerFire).where(
+        models.TriggerFire.trigger_id == trigger_id,
+        models.TriggerFire.fire_at < fire_at - _FIRES_KEPT))
+    session.flush()
+
+
 def create_operation(session: orm.Session, **values: Any) -> models.ScheduledOperation:
     operation = models.ScheduledOperation(**values)
     session.add(operation)
@@ -77,6 +112,16 @@ def page_of_operations(
         wanted: paging.Wanted) -> tuple[list[models.ScheduledOperation], bool]:
     """One page of scheduled operations, and whether more follow."""
     return paging.rows(session, models.ScheduledOperation, wanted)
+
+
+def awaiting(session: orm.Session, trigger_id: str) -> Sequence[models.ScheduledOperation]:
+    """The enabled operations that wait for a trigger, oldest first, locked."""
+    return session.scalars(
+        sa.select(models.ScheduledOperation).where(
+            models.ScheduledOperation.trigger_id == trigger_id,
+            models.ScheduledOperation.enabled.is_(True))
+        .order_by(models.ScheduledOperation.created_at, models.ScheduledOperation.id)
+        .with_for_update()).all()
 
 
 def operation_for_plan(session: orm.Session, plan_id: str) -> str | None:

@@ -12,9 +12,10 @@
 
 """Queries on the trusts by which jobs act for users.
 
-A trust is live while jobs may be given to it. It is retired when no job needs it or when it
-died, and its row is removed once Keystone has deleted it. Who gives a job to a trust and who
-retires it lock its row first, so no job ever begins with a trust that is being deleted.
+A trust is live while jobs may be given to it. It is retired when no job and no scheduled
+operation needs it or when it died, and its row is removed once Keystone has deleted it. Who
+gives a job to a trust and who retires it lock its row first, so no job ever begins with a
+trust that is being deleted.
 """
 
 import datetime
@@ -35,9 +36,11 @@ def _key(user_id: str, project_id: str, roles: Collection[str]) -> str:
 
 
 def _is_needed() -> sa.ColumnElement[bool]:
-    """Whether something still has to be done by the trust of the row."""
-    return sa.exists().where(models.Job.trust_id == models.Trust.id,
-                             models.Job.state.in_(jobs.UNFINISHED))
+    """Whether something still has to be done, or will have to be, by the trust of the row."""
+    return sa.or_(
+        sa.exists().where(models.Job.trust_id == models.Trust.id,
+                          models.Job.state.in_(jobs.UNFINISHED)),
+        sa.exists().where(models.ScheduledOperation.trust_id == models.Trust.id))
 
 
 def live(session: orm.Session, user_id: str, project_id: str,

@@ -21,6 +21,11 @@ RULES = (
     rule('scheduled_operation:list', READER, 'List scheduled operations.', ('GET', _ALL)),
     rule('scheduled_operation:get', READER, 'Show a scheduled operation.', ('GET', _ONE)),
     rule('scheduled_operation:create', MEMBER, 'Make a scheduled operation.', ('POST', _ALL)),
+    rule('scheduled_operation:update', MEMBER,
+         'Change a scheduled operation, which acts for the caller from then on.',
+         ('PUT', _ONE)),
+    rule('scheduled_operation:run', MEMBER, 'Run a scheduled operation now.',
+         ('POST', _ONE + '/action')),
     rule('scheduled_operation:delete', MEMBER, 'Remove a scheduled operation.',
          ('DELETE', _ONE)),
 )

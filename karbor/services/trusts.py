@@ -13,9 +13,10 @@
 """Trusts, by which a job acts for a user after the token of the request has ended.
 
 There is one trust for each user, project and set of roles, made in Keystone when it is first
-needed and deleted when no job needs it any more. The table knows their ids, nothing secret:
-a trust is of use only to the user of ``[trustee]``. A request calls :meth:`Trusts.of`, and a
-worker :meth:`Trusts.check` when a job begins, :meth:`Trusts.release` when it has ended and
+needed and deleted when no job and no scheduled operation needs it any more. The table knows
+their ids, nothing secret: a trust is of use only to the user of ``[trustee]``. A request calls
+:meth:`Trusts.of`, and a worker :meth:`Trusts.check` when a job begins, :meth:`Trusts.release`
+when it has ended and
 :meth:`Trusts.sweep` at times.
 """
 
@@ -23,13 +24,15 @@ import contextlib
 import datetime
 import functools
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
 
 from keystoneauth1 import session as ks_session
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 from oslo_log import log as logging
 from oslo_utils import timeutils
+from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
@@ -38,6 +41,8 @@ from karbor.db import trusts as rows
 from karbor.services import keystone
 
 LOG = logging.getLogger(__name__)
+
+Result = TypeVar('Result')
 
 # Seconds; longer than it takes from Keystone's making a trust to the row of its first job.
 _YOUNG = 600
@@ -78,6 +83,8 @@ class Trusts:
         :raises TrustNotPossible: there is none, and none can be made with this token.
         :raises IdentityUnavailable: Keystone cannot be asked now.
         """
+        if context.trust_id is not None:  # a job does what another job is for
+            return context.trust_id
         roles = self._delegable(context)
         with db.reader() as session:
             live = rows.live(session, context.user_id, context.project_id, roles)
@@ -166,6 +173,33 @@ class Trusts:
                 with _logged(f'Trust {trust_id}, which no job knows: cannot be deleted now'):
                     self._keystone.delete(trust_id)
                     LOG.warning('Trust %s, which no job knows: deleted', trust_id)
+
+
+def with_trust(made: Trusts | NoTrusts, context: karbor_context.RequestContext,
+               write: Callable[[orm.Session, str | None], Result]) -> Result:
+    """Write, in one transaction, something that acts by the caller's trust later.
+
+    :param write: given the session of the transaction and the trust, which is kept from being
+        deleted meanwhile.
+    """
+    @db.transaction
+    def write_with_trust(session: orm.Session, trust_id: str | None) -> Result:
+        if trust_id is not None:
+            rows.hold(session, trust_id)
+        return write(session, trust_id)
+
+    def write_once() -> Result:
+        trust_id = made.of(context)
+        try:
+            return write_with_trust(trust_id)
+        except Exception:
+            made.release(trust_id)
+            raise
+
+    try:
+        return write_once()
+    except exception.TrustGone:  # what needed it last has ended in between
+        return write_once()
 
 
 def _why(trust_id: str, row: models.Trust | None, refusal: str, is_there: bool) -> str:

@@ -43,6 +43,7 @@ CHECKPOINT = types.shown('Checkpoint', {
     'resources_done': types.INTEGER,
     'resources_failed': types.INTEGER,
     'resources_reason': types.OBJECT,
+    'pinned': {'type': 'boolean'},
     'created_at': {'type': 'string', 'format': 'date'},
     'extra_info': types.TEXT_OR_NULL,
 }, ['resources_reason'])

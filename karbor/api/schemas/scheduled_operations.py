@@ -15,25 +15,27 @@
 from karbor.api.schemas import types
 from karbor.common import constants
 
-CREATE = types.wrapped('scheduled_operation', types.strict({
+_FIELDS: types.Schema = {
     'name': types.NAME,
     'description': types.DESCRIPTION,
-    'operation_type': {'enum': list(constants.SCHEDULED_OPERATION_TYPES)},
     'trigger_id': types.UUID,
     # The newest openstack client sends it as the text "provider_id=...,plan_id=...".
     'operation_definition': {'type': ['object', 'string'], 'maxLength': 4096},
+}
+
+CREATE = types.wrapped('scheduled_operation', types.strict({
+    **_FIELDS, 'operation_type': {'enum': list(constants.SCHEDULED_OPERATION_TYPES)},
 }, ['name', 'operation_type', 'trigger_id', 'operation_definition']))
 
+UPDATE = types.wrapped('scheduled_operation', {
+    **types.strict({**_FIELDS, 'enabled': {'type': 'boolean'}}, []), 'minProperties': 1})
+
+RUN = types.wrapped('run', {'type': ['object', 'null'], 'maxProperties': 0})
+
+# Its rules are checked in karbor.services.operationengine.
 DEFINITION: types.Schema = {
     'type': 'object',
-    'properties': {
-        'provider_id': types.UUID,
-        'plan_id': types.UUID,
-        'max_backups': {'type': ['integer', 'string'], 'pattern': r'^(-1|[0-9]{1,9})\Z',
-                        'minimum': -1, 'maximum': 999999999},
-        'retention_duration': {'type': ['integer', 'string'], 'pattern': r'^(-1|[0-9]{1,9})\Z',
-                               'minimum': -1, 'maximum': 999999999},
-    },
+    'properties': {'provider_id': types.UUID, 'plan_id': types.UUID},
     'required': ['provider_id', 'plan_id'],
     'maxProperties': 64,
 }

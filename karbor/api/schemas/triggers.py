@@ -22,6 +22,8 @@ _PROPERTIES = types.strict({
     'end_time': types.TEXT,
     'window': {'type': ['integer', 'string']},
     'timezone': types.TEXT,
+    'catch_up': types.TEXT,
+    'jitter': {'type': ['integer', 'string']},
 }, [])
 
 CREATE = types.wrapped('trigger_info', types.strict({
@@ -45,3 +47,6 @@ TRIGGER = types.shown('Trigger', {
     'type': types.TEXT,
     'properties': types.OBJECT,
 })
+
+DETAILED_TRIGGER = types.shown('DetailedTrigger', {
+    **TRIGGER['properties'], 'next_fires': {'type': 'array', 'items': types.TEXT}})

@@ -41,6 +41,7 @@ def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str,
         'resources_total': checkpoint.resources_total,
         'resources_done': progress.done,
         'resources_failed': progress.failed,
+        'pinned': checkpoint.pinned,
         'created_at': checkpoint.created_at.strftime('%Y-%m-%d'),
         'extra_info': records.as_json_text(checkpoint.extra_info),
     }
@@ -98,6 +99,23 @@ class Checkpoint:
         self._manager.reset_checkpoint(
             context, provider_id, checkpoint_id, body['os-resetState']['state'])
         return {}
+
+
+class Pin:
+    """``/providers/{provider_id}/checkpoints/{checkpoint_id}/pin``"""
+
+    def __init__(self, service: manager.ProtectionManager) -> None:
+        self._manager = service
+
+    @operation('provider:checkpoint_pin')
+    def on_put(self, context: karbor_context.RequestContext, provider_id: str,
+               checkpoint_id: str) -> None:
+        self._manager.pin_checkpoint(context, provider_id, checkpoint_id, True)
+
+    @operation('provider:checkpoint_pin')
+    def on_delete(self, context: karbor_context.RequestContext, provider_id: str,
+                  checkpoint_id: str) -> None:
+        self._manager.pin_checkpoint(context, provider_id, checkpoint_id, False)
 
 
 class Copies:

@@ -26,6 +26,8 @@ from karbor.db import models, operation_logs, paging
 LISTING = query.Listing('operation_logs', schemas.FILTERS,
                         ('id', 'status', 'operation_type', 'started_at', 'created_at'))
 
+ONE = types.wrapped('operation_log', schemas.OPERATION_LOG)
+
 
 def view(log: models.OperationLog) -> dict[str, Any]:
     shown = {name: getattr(log, name) for name in schemas.OPERATION_LOG['properties']}
@@ -34,6 +36,12 @@ def view(log: models.OperationLog) -> dict[str, Any]:
 
 def _text(moment: datetime.datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec='microseconds')
+
+
+def shown(context: karbor_context.RequestContext, log_id: str) -> dict[str, Any]:
+    """The answer that shows one."""
+    with db.reader() as session:
+        return {'operation_log': view(operation_logs.get(session, context.project_id, log_id))}
 
 
 class OperationLogs:
@@ -49,8 +57,6 @@ class OperationLogs:
 
 class OperationLog:
 
-    @operation('operation_log:get', types.wrapped('operation_log', schemas.OPERATION_LOG))
+    @operation('operation_log:get', ONE)
     def on_get(self, context: karbor_context.RequestContext, operation_log_id: str) -> Any:
-        with db.reader() as session:
-            log = operation_logs.get(session, context.project_id, operation_log_id)
-        return {'operation_log': view(log)}
+        return shown(context, operation_log_id)

@@ -20,6 +20,7 @@ from karbor.api import media, query
 from karbor.api.operation import operation
 from karbor.api.schemas import scheduled_operations as schemas
 from karbor.api.schemas import types
+from karbor.api.v1 import operation_logs
 from karbor.db import models, paging
 from karbor.services.operationengine import scheduled_operations
 
@@ -36,32 +37,59 @@ def view(found: models.ScheduledOperation) -> dict[str, Any]:
 
 class ScheduledOperations:
 
+    def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
+        self._service = service
+
     @operation('scheduled_operation:list',
                types.listed('operations', schemas.SCHEDULED_OPERATION), listing=LISTING)
     def on_get(self, _context: karbor_context.RequestContext,
                wanted: paging.Wanted) -> query.Items:
-        items, has_more = scheduled_operations.page(wanted)
+        items, has_more = self._service.page(wanted)
         return [view(item) for item in items], has_more
 
     @operation('scheduled_operation:create', ONE, body=schemas.CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
         wanted = body['scheduled_operation']
-        return {'scheduled_operation': view(scheduled_operations.create(
+        return {'scheduled_operation': view(self._service.create(
             context, wanted, _definition(wanted['operation_definition'])))}
 
 
 class ScheduledOperation:
 
+    def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
+        self._service = service
+
     @operation('scheduled_operation:get', ONE)
     def on_get(self, context: karbor_context.RequestContext,
                scheduled_operation_id: str) -> Any:
         return {'scheduled_operation': view(
-            scheduled_operations.get(context, scheduled_operation_id))}
+            self._service.get(context, scheduled_operation_id))}
+
+    @operation('scheduled_operation:update', ONE, body=schemas.UPDATE)
+    def on_put(self, context: karbor_context.RequestContext, scheduled_operation_id: str,
+               body: Any) -> Any:
+        changes = dict(body['scheduled_operation'])
+        given = changes.pop('operation_definition', None)
+        return {'scheduled_operation': view(self._service.update(
+            context, scheduled_operation_id, changes,
+            None if given is None else _definition(given)))}
 
     @operation('scheduled_operation:delete')
     def on_delete(self, context: karbor_context.RequestContext,
                   scheduled_operation_id: str) -> None:
-        scheduled_operations.delete(context, scheduled_operation_id)
+        self._service.delete(context, scheduled_operation_id)
+
+
+class Runs:
+    """``/scheduled_operations/{scheduled_operation_id}/action``"""
+
+    def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
+        self._service = service
+
+    @operation('scheduled_operation:run', operation_logs.ONE, body=schemas.RUN)
+    def on_post(self, context: karbor_context.RequestContext, scheduled_operation_id: str,
+                body: Any) -> Any:
+        return operation_logs.shown(context, self._service.run(context, scheduled_operation_id))
 
 
 def _definition(given: dict[str, Any] | str) -> dict[str, Any]:

@@ -23,12 +23,18 @@ from karbor.db import models, paging
 from karbor.services.operationengine import triggers
 
 LISTING = query.Listing('triggers', schemas.FILTERS, ('id', 'name', 'type', 'created_at'))
-ONE = types.wrapped('trigger_info', schemas.TRIGGER)
+ONE = types.wrapped('trigger_info', schemas.DETAILED_TRIGGER)
 
 
 def view(trigger: models.Trigger) -> dict[str, Any]:
     return {name: getattr(trigger, name) for name in (
         'id', 'project_id', 'name', 'type', 'properties')}
+
+
+def detailed(trigger: models.Trigger) -> dict[str, Any]:
+    """One with its next fires, which a list does not look for."""
+    return {'trigger_info': {**view(trigger), 'next_fires': [
+        moment.isoformat(' ', 'seconds') for moment in triggers.next_fires(trigger)]}}
 
 
 class Triggers:
@@ -41,20 +47,19 @@ class Triggers:
 
     @operation('trigger:create', ONE, body=schemas.CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
-        return {'trigger_info': view(triggers.create(context, body['trigger_info']))}
+        return detailed(triggers.create(context, body['trigger_info']))
 
 
 class Trigger:
 
     @operation('trigger:get', ONE)
     def on_get(self, context: karbor_context.RequestContext, trigger_id: str) -> Any:
-        return {'trigger_info': view(triggers.get(context, trigger_id))}
+        return detailed(triggers.get(context, trigger_id))
 
     @operation('trigger:update', ONE, body=schemas.UPDATE)
     def on_put(self, context: karbor_context.RequestContext, trigger_id: str,
                body: Any) -> Any:
-        return {'trigger_info': view(triggers.update(
-            context, trigger_id, body['trigger_info']))}
+        return detailed(triggers.update(context, trigger_id, body['trigger_info']))
 
     @operation('trigger:delete')
     def on_delete(self, context: karbor_context.RequestContext, trigger_id: str) -> None:

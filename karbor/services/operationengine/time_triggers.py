@@ -30,14 +30,18 @@ from karbor.services.operationengine import calendar_rules, crontab, recurrence
 CRONTAB = 'crontab'
 CALENDAR = 'calendar'
 
+SKIP = 'skip'
+LATEST = 'latest'
+
 _CHECKS = {CRONTAB: crontab.check, CALENDAR: calendar_rules.read}
-_PROPERTIES = ('format', 'pattern', 'start_time', 'end_time', 'window', 'timezone')
+_PROPERTIES = ('format', 'pattern', 'start_time', 'end_time', 'window', 'timezone', 'catch_up',
+               'jitter')
 _LONGEST_PATTERN = 4096
 _DEFAULT_ZONE = 'UTC'
 
 _TIME = re.compile(r'(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)?', re.ASCII)
 _ZONE = re.compile(r'[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}')
-_WINDOW = re.compile('[0-9]{1,9}')
+_SECONDS = re.compile('[0-9]{1,9}')
 # Zones' clocks cannot be asked for times near the end of the calendar.
 _START_YEARS = range(1970, 3000)
 
@@ -57,6 +61,9 @@ class TimeTrigger:
     :ivar end_time: the last moment at which it may fire, UTC without a zone.
     :ivar window: how much later than its time a fire may still run, in seconds.
     :ivar timezone: IANA name of the zone whose wall clock the pattern speaks of.
+    :ivar catch_up: what becomes of fires that were missed for longer than the window: skip, or
+        latest, which runs the last of them.
+    :ivar jitter: by how much a fire is put off at most, in seconds; each one by another time.
     """
 
     format: str
@@ -65,14 +72,15 @@ class TimeTrigger:
     end_time: datetime.datetime | None
     window: int
     timezone: str = _DEFAULT_ZONE
+    catch_up: str = SKIP
+    jitter: int = 0
 
 
 def parse(properties: Mapping[str, Any], *, now: datetime.datetime, min_window: int,
           max_window: int, min_interval: int) -> TimeTrigger:
     """The trigger that a request asks for.
 
-    :param properties: format and pattern, and perhaps start_time, end_time, window and
-        timezone, as the request has them.
+    :param properties: format and pattern, and perhaps the others, as the request has them.
     :param now: UTC without a zone; what start_time is if it is not given.
     :param min_window: least window, in seconds, and the window if none is given.
     :param max_window: longest window, in seconds.
@@ -83,10 +91,12 @@ def parse(properties: Mapping[str, Any], *, now: datetime.datetime, min_window: 
     for name in properties:
         if name not in _PROPERTIES:
             raise _fault(name, f'there is no such property; there are {", ".join(_PROPERTIES)}')
+    window = _seconds(properties, 'window', min_window, min_window, max_window)
     trigger = TimeTrigger(
         format=_format(properties), pattern=_pattern(properties),
         start_time=_start_time(properties, now), end_time=_time(properties, 'end_time'),
-        window=_window(properties, min_window, max_window), timezone=_timezone(properties))
+        window=window, timezone=timezone(properties), catch_up=_catch_up(properties),
+        jitter=_seconds(properties, 'jitter', 0, 0, window))
     if trigger.end_time is not None and trigger.end_time <= trigger.start_time:
         raise _fault('end_time', f'{_text(trigger.end_time)} is not after start_time '
                                  f'{_text(trigger.start_time)}')
@@ -104,7 +114,8 @@ def load(properties: Mapping[str, Any]) -> TimeTrigger:
         format=properties['format'], pattern=properties['pattern'],
         start_time=datetime.datetime.fromisoformat(properties['start_time']),
         end_time=None if end_time is None else datetime.datetime.fromisoformat(end_time),
-        window=properties['window'], timezone=properties.get('timezone', _DEFAULT_ZONE))
+        window=properties['window'], timezone=properties.get('timezone', _DEFAULT_ZONE),
+        catch_up=properties.get('catch_up', SKIP), jitter=properties.get('jitter', 0))
 
 
 def as_properties(trigger: TimeTrigger) -> dict[str, Any]:
@@ -116,41 +127,48 @@ def as_properties(trigger: TimeTrigger) -> dict[str, Any]:
         properties['end_time'] = _text(trigger.end_time)
     if trigger.timezone != _DEFAULT_ZONE:
         properties['timezone'] = trigger.timezone
+    if trigger.catch_up != SKIP:
+        properties['catch_up'] = trigger.catch_up
+    if trigger.jitter:
+        properties['jitter'] = trigger.jitter
     return properties
 
 
 def next_times(trigger: TimeTrigger, after: datetime.datetime,
                count: int) -> list[datetime.datetime]:
-    """The next fires, none of them before the trigger's start nor after its end.
+    """The next fires, of which there are fewer if the series ends; see :func:`fires`.
+
+    :param count: how many at most, up to some hundreds.
+    """
+    return list(itertools.islice(fires(trigger, after), count))
+
+
+def fires(trigger: TimeTrigger, after: datetime.datetime) -> Iterator[datetime.datetime]:
+    """The fires after a moment, none of them before the trigger's start nor after its end.
 
     A crontab line does not fire at its start_time itself, a calendar rule does if it fits.
 
     :param trigger: from :func:`parse` or :func:`load`.
     :param after: UTC without a zone; every fire is later than this.
-    :param count: how many at most, up to some hundreds; fewer come back if the series ends.
     """
-    return list(itertools.islice(_fires(trigger, after), count))
-
-
-def _fires(trigger: TimeTrigger, after: datetime.datetime) -> Iterator[datetime.datetime]:
     zone = zoneinfo.ZoneInfo(trigger.timezone)
     if trigger.format == CRONTAB:
-        fires = crontab.fires(trigger.pattern, zone, max(after, trigger.start_time))
+        found = crontab.fires(trigger.pattern, zone, max(after, trigger.start_time))
     else:
-        fires = recurrence.fires(calendar_rules.read(trigger.pattern), trigger.start_time, zone,
+        found = recurrence.fires(calendar_rules.read(trigger.pattern), trigger.start_time, zone,
                                  after)
     end_time = trigger.end_time or datetime.datetime.max
-    return itertools.takewhile(lambda fire: fire <= end_time, fires)
+    return itertools.takewhile(lambda fire: fire <= end_time, found)
 
 
 def _check_fires(trigger: TimeTrigger, min_interval: int) -> None:
-    fires = _fires(trigger, trigger.start_time - _SECOND)
-    first = next(fires, None)
+    found = fires(trigger, trigger.start_time - _SECOND)
+    first = next(found, None)
     if first is None:
         end = '' if trigger.end_time is None else f' to {_text(trigger.end_time)}'
         raise _fault('pattern', f'it never fires from {_text(trigger.start_time)}{end}')
     looked_at = [first, *itertools.takewhile(lambda fire: fire - first <= _TIME_LOOKED_AT,
-                                             itertools.islice(fires, _FIRES_LOOKED_AT - 1))]
+                                             itertools.islice(found, _FIRES_LOOKED_AT - 1))]
     zone = zoneinfo.ZoneInfo(trigger.timezone)
     for earlier, later in itertools.pairwise(looked_at):
         distance = _distance(earlier, later, zone)
@@ -238,15 +256,27 @@ def _time(properties: Mapping[str, Any], name: str) -> datetime.datetime | None:
                        f'offset')
 
 
-def _window(properties: Mapping[str, Any], least: int, most: int) -> int:
-    given = properties.get('window', least)
-    window = int(given) if isinstance(given, str) and _WINDOW.fullmatch(given) else given
-    if not isinstance(window, int) or isinstance(window, bool) or not least <= window <= most:
-        raise _fault('window', f'{given!r} is not a number of seconds from {least} to {most}')
-    return window
+def _seconds(properties: Mapping[str, Any], name: str, default: int, least: int,
+             most: int) -> int:
+    given = properties.get(name, default)
+    value = int(given) if isinstance(given, str) and _SECONDS.fullmatch(given) else given
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise _fault(name, f'{given!r} is not a number of seconds from {least} to {most}')
+    return value
 
 
-def _timezone(properties: Mapping[str, Any]) -> str:
+def _catch_up(properties: Mapping[str, Any]) -> str:
+    value = properties.get('catch_up', SKIP)
+    if value not in (SKIP, LATEST):
+        raise _fault('catch_up', f'{value!r} is none of {SKIP}, {LATEST}')
+    return str(value)
+
+
+def timezone(properties: Mapping[str, Any]) -> str:
+    """The name of the time zone in some properties, UTC if there is none.
+
+    :raises InvalidInput: there is no such zone.
+    """
     name = properties.get('timezone', _DEFAULT_ZONE)
     if isinstance(name, str) and _ZONE.fullmatch(name):
         try:

@@ -12,6 +12,7 @@
 
 """What the API does with triggers."""
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,9 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.db import models, operation_logs, paging, schedules
-from karbor.services.operationengine import time_triggers
+from karbor.services.operationengine import engine, time_triggers
+
+_FIRES_SHOWN = 5
 
 
 def create(context: karbor_context.RequestContext,
@@ -74,6 +77,7 @@ def update(context: karbor_context.RequestContext, trigger_id: str,
         trigger.name = changes.get('name') or trigger.name
         if properties is not None:
             trigger.properties = properties
+            engine.arm(session, trigger, timeutils.utcnow())
         _record(session, context, 'trigger_update', trigger)
         return trigger
 
@@ -96,6 +100,12 @@ def delete(context: karbor_context.RequestContext, trigger_id: str) -> None:
         _record(session, context, 'trigger_delete', trigger)
 
     write()
+
+
+def next_fires(trigger: models.Trigger) -> list[datetime.datetime]:
+    """When it fires next, whether or not something waits for it; UTC without a zone."""
+    return time_triggers.next_times(time_triggers.load(trigger.properties),
+                                    timeutils.utcnow(), _FIRES_SHOWN)
 
 
 def _checked(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,8 @@ PAGE_LIMIT = 1000  # Cinder's own default of osapi_max_limit
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
 
+QUOTA_EXCEEDED = 'a quota would be exceeded'
+
 CLIENT_ERRORS = (cinder_exc.ClientException, ks_exc.ClientException)
 
 _PASSING_CODES = {408, 429, 500, 502, 503, 504}
@@ -181,7 +183,7 @@ def describe(error: BaseException) -> str:
     """What to tell a person of an error, without the trace and without secrets."""
     code = status_code(error)
     if code == 413:
-        return f'a quota would be exceeded: {error}'
+        return f'{QUOTA_EXCEEDED}: {error}'
     if code is not None:
         return f'Cinder answered {code}: {getattr(error, "message", None) or error}'
     return f'Cinder could not be reached: {error}'

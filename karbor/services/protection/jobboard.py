@@ -32,12 +32,10 @@ LOG = logging.getLogger(__name__)
 class InProcessBoard:
     """A queue and some threads that take jobs from it.
 
-    :param run: does the work of a job, given its id.
     :param workers: how many jobs may run at once.
     """
 
-    def __init__(self, run: Callable[[str], None], workers: int) -> None:
-        self._run = run
+    def __init__(self, workers: int) -> None:
         self._workers = workers
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -45,9 +43,13 @@ class InProcessBoard:
         # Threads at work, not ids of jobs: one may be posted twice.
         self._busy: set[int] = set()
 
-    def start(self) -> None:
+    def start(self, run: Callable[[str], None]) -> None:
+        """Begin to take jobs.
+
+        :param run: does the work of a job, given its id.
+        """
         self._threads = [
-            threading.Thread(target=self._work, name=f'jobs-{number}', daemon=True)
+            threading.Thread(target=self._work, args=(run,), name=f'jobs-{number}', daemon=True)
             for number in range(self._workers)]
         for thread in self._threads:
             thread.start()
@@ -79,14 +81,14 @@ class InProcessBoard:
             time.sleep(0.05)
         return len(self._busy)
 
-    def _work(self) -> None:
+    def _work(self, run: Callable[[str], None]) -> None:
         while True:
             job_id = self._waiting.get()
             if self._stopping.is_set():
                 return
             self._busy.add(threading.get_ident())
             try:
-                self._run(job_id)
+                run(job_id)
             except Exception:
                 # A thread's edge: without it the worker would be lost to all later jobs.
                 LOG.exception('The job %s broke off; it is taken up at the next start', job_id)

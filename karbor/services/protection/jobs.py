@@ -31,7 +31,15 @@ from karbor.common import constants
 from karbor.db import checkpoints, models, operation_logs, uses
 from karbor.db import jobs as job_rows
 from karbor.services import quotas, trusts
-from karbor.services.protection import graph, hooks, records
+from karbor.services.operationengine import runs
+from karbor.services.protection import (
+    cinder_requests,
+    graph,
+    hooks,
+    records,
+    retention_jobs,
+)
+from karbor.services.protection import manager as protection_manager
 from karbor.services.protection import provider as providers
 
 LOG = logging.getLogger(__name__)
@@ -40,12 +48,15 @@ LOG = logging.getLogger(__name__)
 _PAUSE = 30
 
 ContextOf = Callable[[models.Job], karbor_context.RequestContext]
+# What failed, and one line about all of it; None when all went well.
+Outcome = tuple[hooks.Failures, str | None]
 
 
 class JobRunner:
     """Does the work of a job, given its id.
 
     :param registry: the providers.
+    :param manager: makes the checkpoints of scheduled operations, and removes them.
     :param context_of: whom a job acts for.
     :param max_concurrent_resources: how many resources of a job are worked on at once.
     :param trusts: where jobs get the trusts from that they act by, and leave them.
@@ -53,10 +64,13 @@ class JobRunner:
         other process works on this database.
     """
 
-    def __init__(self, registry: providers.ProviderRegistry, context_of: ContextOf,
+    def __init__(self, registry: providers.ProviderRegistry,
+                 manager: protection_manager.ProtectionManager, context_of: ContextOf,
                  max_concurrent_resources: int, trusts: trusts.Trusts | trusts.NoTrusts,
                  lease: float | None = None) -> None:
         self._registry = registry
+        self._manager = manager
+        self._retention = retention_jobs.RetentionJobs(manager)
         self._context_of = context_of
         self._max_workers = max_concurrent_resources
         self._trusts = trusts
@@ -67,6 +81,7 @@ class JobRunner:
             constants.OPERATION_RESTORE: self._restore,
             constants.OPERATION_DELETE: self._delete,
             constants.OPERATION_VERIFY: self._verify,
+            constants.OPERATION_RETENTION: self._retain,
         }
 
     def run(self, job_id: str) -> None:
@@ -106,10 +121,8 @@ class JobRunner:
         failures: hooks.Failures = {}
         state, reason = job_rows.DONE, None
         try:
-            row = self._checkpoint_row(job)
             self._check_trust(job)
-            failures = self._kinds[job.kind](job, row, self._registry.get(row.provider_id))
-            reason = _summary(failures, row.resources_total)
+            failures, reason = self._kinds[job.kind](job)
             if failures:
                 self._check_trust(job)  # dead meanwhile, it is the reason of all the others
         except exception.IdentityUnavailable as exc:
@@ -124,7 +137,8 @@ class JobRunner:
             state = job_rows.FAILED
             reason = hooks.reason_of(exc) if isinstance(exc, exception.KarborException) else (
                 f'an unexpected {type(exc).__name__} happened; see the log for job {job.id}')
-        _finish(job, state, reason, failures)
+        for next_job in _finish(job, state, reason, failures):
+            self._manager.post(next_job.id)
 
     def _check_trust(self, job: models.Job) -> None:
         if job.trust_id is not None:
@@ -137,8 +151,14 @@ class JobRunner:
             raise exception.CheckpointNotFound(checkpoint_id=job.checkpoint_id)
         return row
 
-    def _protect(self, job: models.Job, row: models.Checkpoint,
-                 provider: providers.Provider) -> hooks.Failures:
+    def _protect(self, job: models.Job) -> Outcome:
+        try:
+            row = self._checkpoint_row(job)
+        except exception.CheckpointNotFound:
+            if job.scheduled_operation_id is None:
+                raise
+            row = self._manager.create_scheduled_checkpoint(self._context_of(job), job)
+        provider = self._registry.get(row.provider_id)
         checkpoint = records.write_checkpoint(row, provider)
         failures = self._run_hooks(row, hooks.JobHooks(
             job, self._context_of(job), provider, checkpoint, 'options',
@@ -146,10 +166,14 @@ class JobRunner:
         checkpoint.status = (constants.CHECKPOINT_STATUS_ERROR if failures
                              else constants.CHECKPOINT_STATUS_AVAILABLE)
         checkpoint.commit()
-        return failures
+        reason = _summary(failures, row.resources_total)
+        if reason and cinder_requests.QUOTA_EXCEEDED in reason:
+            reason += self._retention.relief(self._context_of(job), job)
+        return failures, reason
 
-    def _delete(self, job: models.Job, row: models.Checkpoint,
-                provider: providers.Provider) -> hooks.Failures:
+    def _delete(self, job: models.Job) -> Outcome:
+        row = self._checkpoint_row(job)
+        provider = self._registry.get(row.provider_id)
         # Written again if need be: a break after the purge must not keep the rest undone.
         checkpoint = records.write_checkpoint(row, provider)
         failures = self._run_hooks(row, hooks.JobHooks(
@@ -157,7 +181,7 @@ class JobRunner:
         if failures:
             checkpoint.status = constants.CHECKPOINT_STATUS_ERROR_DELETING
             checkpoint.commit()
-            return failures
+            return failures, _summary(failures, row.resources_total)
         checkpoint.delete()
         try:
             checkpoint.purge()
@@ -165,26 +189,29 @@ class JobRunner:
             # A plugin has left objects that it will never ask for again; by contract
             # that is its own business, and no reason to keep the checkpoint for ever.
             LOG.warning('Job %s: %s', job.id, exc)
-        return failures
+        return failures, None
 
-    def _restore(self, job: models.Job, row: models.Checkpoint,
-                 provider: providers.Provider) -> hooks.Failures:
-        return self._use(job, row, provider, models.Restore, 'restore')
+    def _restore(self, job: models.Job) -> Outcome:
+        return self._use(job, models.Restore, 'restore')
 
-    def _verify(self, job: models.Job, row: models.Checkpoint,
-                provider: providers.Provider) -> hooks.Failures:
-        return self._use(job, row, provider, models.Verification, 'verify')
+    def _verify(self, job: models.Job) -> Outcome:
+        return self._use(job, models.Verification, 'verify')
 
-    def _use(self, job: models.Job, row: models.Checkpoint, provider: providers.Provider,
-             model: Any, keyword: str) -> hooks.Failures:
+    def _use(self, job: models.Job, model: Any, keyword: str) -> Outcome:
         """A restore or a verification: both leave the checkpoint as it is."""
+        row = self._checkpoint_row(job)
+        provider = self._registry.get(row.provider_id)
         with db.reader() as session:
             use = uses.get(session, model, job.project_id, job.subject_id)
         record = records.UseRecord({
             column.key: getattr(use, column.key) for column in model.__table__.columns})
-        return self._run_hooks(row, hooks.JobHooks(
+        failures = self._run_hooks(row, hooks.JobHooks(
             job, self._context_of(job), provider, provider.checkpoints.get(row.id), keyword,
             use.parameters, {keyword: record, 'new_resources': {}}))
+        return failures, _summary(failures, row.resources_total)
+
+    def _retain(self, job: models.Job) -> Outcome:
+        return {}, self._retention.apply(self._context_of(job), job)
 
     def _run_hooks(self, row: models.Checkpoint, job_hooks: hooks.JobHooks) -> hooks.Failures:
         return job_hooks.run(graph.deserialize(row.resource_graph), self._max_workers)
@@ -206,15 +233,22 @@ def _moment_after(seconds: float) -> datetime.datetime:
 @db.until_it_works
 @db.transaction
 def _finish(session: orm.Session, job: models.Job, state: str, reason: str | None,
-            failures: hooks.Failures) -> None:
-    """Write the end of the job, of its log and of what it is about, together."""
+            failures: hooks.Failures) -> list[models.Job]:
+    """Write the end of the job, of its log and of what it is about, together.
+
+    :returns: the jobs that begin with it.
+    """
     if not job_rows.finish(session, job, state, reason):
         LOG.warning('Job %s: another worker has it, or its end is written already', job.id)
-        return
+        return []
     status = _END_OF_SUBJECT[job.kind](session, job, reason, failures)
     operation_logs.end(session, job.id, status, reason)
     LOG.info('Job %s: %s of %s is %s%s', job.id, job.kind, job.subject_id, state,
              f': {reason}' if reason else '')
+    following = [runs.let_next_begin(session, job)]
+    if status == constants.CHECKPOINT_STATUS_AVAILABLE:
+        following.append(retention_jobs.begin(session, job))
+    return [found for found in following if found is not None]
 
 
 EndOfSubject = Callable[[orm.Session, models.Job, str | None, hooks.Failures], str]
@@ -238,6 +272,12 @@ def _end_of_delete(session: orm.Session, job: models.Job, reason: str | None,
     return status
 
 
+def _end_of_retention(_session: orm.Session, _job: models.Job, reason: str | None,
+                      _failures: hooks.Failures) -> str:
+    return (constants.OPERATION_STATUS_FAIL if reason
+            else constants.OPERATION_STATUS_SUCCESS)
+
+
 def _end_of_use(model: Any) -> EndOfSubject:
     def end(session: orm.Session, job: models.Job, reason: str | None,
             failures: hooks.Failures) -> str:
@@ -254,4 +294,5 @@ _END_OF_SUBJECT: dict[str, EndOfSubject] = {
     constants.OPERATION_DELETE: _end_of_delete,
     constants.OPERATION_RESTORE: _end_of_use(models.Restore),
     constants.OPERATION_VERIFY: _end_of_use(models.Verification),
+    constants.OPERATION_RETENTION: _end_of_retention,
 }

@@ -31,7 +31,6 @@ from karbor.common import constants
 from karbor.db import checkpoints, models, operation_logs, paging, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
-from karbor.db import trusts as trust_rows
 from karbor.services import quotas, trusts
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import (
@@ -73,7 +72,7 @@ class ProtectionManager:
                  trusts: trusts.Trusts | trusts.NoTrusts) -> None:
         self._registry = registry
         self._protectables = protectable_plugins
-        self._post = post
+        self.post = post
         self._trusts = trusts
 
     def create_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
@@ -88,6 +87,43 @@ class ProtectionManager:
         :raises CheckpointLimitExceeded:
         :raises ScheduledOperationNotFound: that ``extra_info`` says it is made by.
         """
+        draft = self._draft(context, provider_id, plan_id)
+
+        def write(session: orm.Session, trust_id: str | None) -> _Written:
+            schedule_id = _schedule_id(session, context, extra_info)
+            row = draft.write(session, {constants.CHECKPOINT_CREATED_BY:
+                                        constants.CHECKPOINT_CREATED_MANUALLY, **extra_info})
+            return row, _job(session, context, constants.OPERATION_PROTECT, row.id, row,
+                             row.status, trust_id, scheduled_operation_id=schedule_id)
+
+        return self._write_job(context, write)
+
+    def create_scheduled_checkpoint(self, context: karbor_context.RequestContext,
+                                    job: models.Job) -> models.Checkpoint:
+        """The checkpoint of a run of a scheduled operation, whose job has begun.
+
+        :raises ScheduledOperationNotFound: it was deleted meanwhile.
+        :raises KarborException: as :meth:`create_checkpoint`.
+        """
+        with db.reader() as session:
+            operation = schedules.get_operation(session, job.project_id,
+                                                str(job.scheduled_operation_id))
+            log = operation_logs.get(session, job.project_id, job.id)
+        draft = self._draft(context, job.provider_id, operation.plan_id)
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Checkpoint:
+            row = draft.write(session, {
+                constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
+                constants.CHECKPOINT_SCHEDULE_ID: operation.id, **(log.extra_info or {})},
+                job.checkpoint_id)
+            operation_logs.set_checkpoint(session, job.id, row.id)
+            return row
+
+        return write()
+
+    def _draft(self, context: karbor_context.RequestContext, provider_id: str,
+               plan_id: str) -> '_Draft':
         found = self._registry.get(provider_id)
         with db.reader() as session:
             plan = plan_rows.get(session, context.project_id, plan_id)
@@ -100,24 +136,7 @@ class ProtectionManager:
             bank_checkpoint.check_resource_id(resource.id)
             parameters.complete(parameters.merged(plan.parameters, resource),
                                 found.schema_of('options')(resource.type), resource.key)
-        def write(session: orm.Session, trust_id: str | None) -> _Written:
-            schedule_id = _schedule_id(session, context, extra_info)
-            quotas.take(session, context.project_id, quotas.CHECKPOINTS)
-            row = checkpoints.create(
-                session, project_id=context.project_id, provider_id=provider_id,
-                plan_id=plan_id, status=constants.CHECKPOINT_STATUS_PROTECTING,
-                protection_plan={
-                    'id': plan.id, 'name': plan.name, 'provider_id': plan.provider_id,
-                    'resources': [plans.as_resource(fields).to_dict()
-                                  for fields in plan.resources],
-                    'parameters': plan.parameters},
-                resource_graph=graph.serialize(roots), resources_total=len(resources),
-                extra_info={constants.CHECKPOINT_CREATED_BY:
-                            constants.CHECKPOINT_CREATED_MANUALLY, **extra_info})
-            return row, _job(session, context, constants.OPERATION_PROTECT, row.id, row,
-                             row.status, trust_id, scheduled_operation_id=schedule_id)
-
-        return self._write_job(context, write)
+        return _Draft(plan, graph.serialize(roots), len(resources))
 
     def get_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
                        checkpoint_id: str) -> models.Checkpoint:
@@ -134,9 +153,11 @@ class ProtectionManager:
             return checkpoints.page(session, provider_id, wanted, since, before)
 
     def delete_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
-                          checkpoint_id: str) -> None:
+                          checkpoint_id: str, by_retention_of: str | None = None) -> None:
         """Begin to delete a checkpoint with all that protects its resources.
 
+        :param by_retention_of: the scheduled operation whose retention does it; then a pinned
+            checkpoint stays.
         :raises CheckpointNotFound:
         :raises CheckpointNotBeDeleted: its status or a job that uses it forbids it.
         """
@@ -148,12 +169,14 @@ class ProtectionManager:
             obstacle = _unfinished(session, row)
             if row.status not in _DELETABLE:
                 obstacle = f'it is in status {row.status}.'
+            if by_retention_of is not None and row.pinned:
+                obstacle = 'it is pinned.'
             if obstacle:
                 raise exception.CheckpointNotBeDeleted(checkpoint_id=row.id, reason=obstacle)
             row.status = constants.CHECKPOINT_STATUS_DELETING
             row.status_reason = None
             return row, _job(session, context, constants.OPERATION_DELETE, row.id, row,
-                             row.status, trust_id)
+                             row.status, trust_id, scheduled_operation_id=by_retention_of)
 
         self._write_job(context, write)
 
@@ -183,6 +206,25 @@ class ProtectionManager:
             # While the row is locked: no job begins in between, and a bank that refuses
             # leaves the row as it was.
             records.write_checkpoint(row, found)
+
+        write()
+
+    def pin_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
+                       checkpoint_id: str, is_pinned: bool) -> None:
+        """Keep a checkpoint from the retention, or leave it to that again.
+
+        :raises CheckpointNotFound:
+        """
+        self._registry.get(provider_id)
+
+        @db.transaction
+        def write(session: orm.Session) -> None:
+            row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id,
+                                  lock=True)
+            row.pinned = is_pinned
+            operation_logs.record(session, context, 'checkpoint_update', checkpoint_id=row.id,
+                                  plan_id=row.plan_id, provider_id=row.provider_id,
+                                  extra_info={'pinned': is_pinned})
 
         write()
 
@@ -284,33 +326,49 @@ class ProtectionManager:
                    write: Callable[[orm.Session, str | None], _Written]) -> Any:
         """Write what is asked for with its job and post the job; returns what is written.
 
-        :param write: given the session of a transaction and the trust that the job is to
-            act by, which the transaction keeps from being deleted meanwhile.
+        :param write: see :func:`trusts.with_trust`.
         """
-        try:
-            return self._write_job_once(context, write)
-        except exception.TrustGone:  # the last job that needed it ended in between
-            return self._write_job_once(context, write)
+        trust_of_job: list[str | None] = []
 
-    def _write_job_once(self, context: karbor_context.RequestContext,
-                        write: Callable[[orm.Session, str | None], _Written]) -> Any:
-        @db.transaction
-        def write_with_trust(session: orm.Session, trust_id: str | None) -> _Written:
-            if trust_id is not None:
-                trust_rows.hold(session, trust_id)
+        def write_noting(session: orm.Session, trust_id: str | None) -> _Written:
+            trust_of_job[:] = [trust_id]
             return write(session, trust_id)
 
-        trust_id = self._trusts.of(context)
-        try:
-            subject, job = write_with_trust(trust_id)
-        except Exception:
-            self._trusts.release(trust_id)
-            raise
+        subject, job = trusts.with_trust(self._trusts, context, write_noting)
         if job is None:
-            self._trusts.release(trust_id)
+            self._trusts.release(*trust_of_job)
         else:
-            self._post(job.id)
+            self.post(job.id)
         return subject
+
+
+@dataclasses.dataclass(frozen=True)
+class _Draft:
+    """What a plan covers now."""
+
+    plan: models.Plan
+    resource_graph: str
+    resources_total: int
+
+    def write(self, session: orm.Session, extra_info: Mapping[str, Any],
+              checkpoint_id: str | None = None) -> models.Checkpoint:
+        """Make a checkpoint of it.
+
+        :raises CheckpointLimitExceeded:
+        """
+        plan = self.plan
+        quotas.take(session, plan.project_id, quotas.CHECKPOINTS)
+        return checkpoints.create(
+            session, id=checkpoint_id, project_id=plan.project_id,
+            provider_id=plan.provider_id, plan_id=plan.id,
+            status=constants.CHECKPOINT_STATUS_PROTECTING,
+            protection_plan={
+                'id': plan.id, 'name': plan.name, 'provider_id': plan.provider_id,
+                'resources': [plans.as_resource(fields).to_dict()
+                              for fields in plan.resources],
+                'parameters': plan.parameters},
+            resource_graph=self.resource_graph, resources_total=self.resources_total,
+            extra_info=dict(extra_info))
 
 
 def _check_provider(plan: models.Plan, provider_id: str) -> None:
@@ -343,8 +401,8 @@ def _job(session: orm.Session, context: karbor_context.RequestContext, kind: str
     """
     is_needed = status != constants.OPERATION_STATUS_FAIL
     job = job_rows.create(
-        session, kind, subject_id, row.id, context.project_id, context.user_id, trust_id
-    ) if is_needed else None
+        session, kind, subject_id, row.id, row.provider_id, context.project_id,
+        context.user_id, trust_id) if is_needed else None
     log = operation_logs.begin(
         session, context, kind, status, checkpoint_id=row.id, plan_id=row.plan_id,
         provider_id=row.provider_id, **logged, **({'id': job.id} if job else {}))

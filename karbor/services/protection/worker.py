@@ -67,7 +67,8 @@ class Worker:
                  used_trusts: trusts.Trusts) -> None:
         options = cfg.CONF.protection
         self._provider_ids = [found.id for found in registry]
-        self._board = jobboard.InProcessBoard(runner.run, options.max_concurrent_jobs)
+        self._board = jobboard.InProcessBoard(options.max_concurrent_jobs)
+        self._runner = runner
         self._may_take_work = True
         self._stopping = threading.Event()
         self._duties = (
@@ -79,7 +80,7 @@ class Worker:
         )
 
     def start(self) -> None:
-        self._board.start()
+        self._board.start(self._runner.run)
         self._report()
         for duty in self._duties:
             threading.Thread(target=duty.fulfil, args=(self._stopping,), daemon=True,

@@ -38,6 +38,7 @@ from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services import trusts
+from karbor.services.operationengine import scheduled_operations
 from karbor.services.protection import (
     client_factory,
     graph,
@@ -97,17 +98,18 @@ class ApiTestCase(base.TestCase):
         """Everything that a Karbor process consists of, on the providers given."""
         self.registry = registry
         workers = 0 if self._is_in_process() else WORKERS
-        self.runner = jobs.JobRunner(registry, _context_of, self.max_concurrent_resources,
-                                     trusts.NoTrusts())
-        self.board = _Board(self.runner, looks=workers > 0)
+        self.board = _Board(looks=workers > 0)
         self.addCleanup(self.board.end)
         board = jobboard.DatabaseBoard() if workers else self.board
         found = protectables.load()
         self.manager = manager.ProtectionManager(registry, found, board.post,
                                                  trusts.NoTrusts())
+        self.runner = jobs.JobRunner(registry, self.manager, _context_of,
+                                     self.max_concurrent_resources, trusts.NoTrusts())
         self._serve(workers, app.create_app(
             app.Services(registry, found, plans.Plans(registry, found), self.manager,
-                         board.check),
+                         scheduled_operations.ScheduledOperations(trusts.NoTrusts(),
+                                                                  board.post), board.check),
             self.authentication()))
 
     def authentication(self) -> Any:
@@ -148,7 +150,7 @@ class ApiTestCase(base.TestCase):
 
     def work(self) -> None:
         """Begin with the jobs that were posted, and go on with those to come."""
-        self.board.start()
+        self.board.start(self.runner.run)
 
     def request(self, method: str, path: str, code: int = 200, project_id: str = PROJECT_ID,
                 persona: str = 'manager', **kwargs: Any) -> Any:
@@ -295,14 +297,14 @@ class _Board(jobboard.InProcessBoard):
     _WORKERS = 2
     _INTERVAL = 0.02
 
-    def __init__(self, runner: jobs.JobRunner, looks: bool) -> None:
-        super().__init__(runner.run, self._WORKERS)
+    def __init__(self, looks: bool) -> None:
+        super().__init__(self._WORKERS)
         self._looks = looks
         #: held while it looks
         self.looking = threading.Lock()
 
-    def start(self) -> None:
-        super().start()
+    def start(self, run: Callable[[str], None]) -> None:
+        super().start(run)
         if self._looks:
             looker = threading.Thread(target=self._look, name='looks for jobs', daemon=True)
             looker.start()

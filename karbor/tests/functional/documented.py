@@ -39,7 +39,7 @@ class Misfit(AssertionError):
 def document() -> Schema:
     """The document, which does not depend on what stands behind the API."""
     nothing: Any = None
-    return openapi.document(app.routes(app.Services(*[nothing] * 5)))
+    return openapi.document(app.routes(app.Services(*[nothing] * 6)))
 
 
 def check(method: str, path: str, body: bytes | None, result: testing.Result) -> None:

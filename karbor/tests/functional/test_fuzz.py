@@ -57,6 +57,8 @@ from schemathesis import checks
 from karbor import db
 from karbor.api import app, middleware, pipeline
 from karbor.db import models
+from karbor.services import trusts
+from karbor.services.operationengine import scheduled_operations
 from karbor.services.protection import client_factory, plans, protectables
 from karbor.tests import fake_cinder, personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
@@ -339,6 +341,7 @@ class FuzzTest(base.CloudTestCase):
         found = protectables.load()
         application = app.create_app(app.Services(
             self.registry, found, plans.Plans(self.registry, found), self.manager,
+            scheduled_operations.ScheduledOperations(trusts.NoTrusts(), self.board.post),
             self.board.check), middleware.KeystoneAuth())
         for _, options in auth_token_options.list_auth_token_opts():
             self.config.register_opts(options, 'keystone_authtoken')

@@ -101,7 +101,7 @@ _FIRST = '/v1/{project_id}'
 def routes() -> dict[str, Any]:
     """What answers below a project, by path; nothing stands behind it."""
     nothing: Any = None
-    return app.routes(app.Services(*[nothing] * 5))
+    return app.routes(app.Services(*[nothing] * 6))
 
 
 def operations() -> dict[str, str]:

@@ -65,7 +65,7 @@ class TrustsTest(base.TestCase):
     def new_job(self, trust_id: str) -> str:
         with db.writer() as session:
             rows.hold(session, trust_id)
-            return jobs.create(session, 'protect', 's', 'c', self.project.id,
+            return jobs.create(session, 'protect', 's', 'c', 'p', self.project.id,
                                self.project.user_id, trust_id=trust_id).id
 
     def in_keystone(self) -> dict[str, dict[str, Any]]:

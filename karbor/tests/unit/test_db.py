@@ -119,7 +119,7 @@ class TransactionTest(base.TestCase):
 
     def test_many_threads_read_and_then_write(self) -> None:
         with db.writer() as session:
-            job_id = jobs.create(session, 'protect', 's', 'c', base.PROJECT_ID, None).id
+            job_id = jobs.create(session, 'protect', 's', 'c', 'p', base.PROJECT_ID, None).id
         errors: list[Exception] = []
 
         def count() -> None:
@@ -279,7 +279,7 @@ class JobRowsTest(base.TestCase):
     def _create(self, state: str = jobs.PENDING, subject_id: str = 's',
                 **changes: Any) -> str:
         with db.writer() as session:
-            job = jobs.create(session, 'protect', subject_id, 'c', base.PROJECT_ID, 'u')
+            job = jobs.create(session, 'protect', subject_id, 'c', 'p', base.PROJECT_ID, 'u')
             for name, value in {'state': state, **changes}.items():
                 setattr(job, name, value)
             return job.id

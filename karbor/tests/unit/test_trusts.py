@@ -72,7 +72,7 @@ class TrustsTestCase(base.TestCase):
         @db.transaction
         def write(session: Any) -> str:
             rows.hold(session, trust_id)
-            return jobs.create(session, 'protect', 's', 'c', base.PROJECT_ID, 'user',
+            return jobs.create(session, 'protect', 's', 'c', 'p', base.PROJECT_ID, 'user',
                                trust_id=trust_id).id
         return write()
 

@@ -104,13 +104,16 @@ class ContractTestCase(base.TestCase):
         self.assertEqual({}, self.registry.failures)
         self.protectables = protectables.Protectables(
             [contract_plugins.ParentProtectable(), contract_plugins.ChildProtectable()])
-        self.runner = self.new_runner(lambda _job: self.context)
         self.manager = manager.ProtectionManager(
-            self.registry, self.protectables, self.runner.run, trusts.NoTrusts())
+            self.registry, self.protectables, self.run_job, trusts.NoTrusts())
+        self.runner = self.new_runner(lambda _job: self.context)
         self.bank = self.registry.get(base.PROVIDER_ID).bank
 
+    def run_job(self, job_id: str) -> None:
+        self.runner.run(job_id)
+
     def new_runner(self, context_of: jobs.ContextOf) -> jobs.JobRunner:
-        return jobs.JobRunner(self.registry, context_of, 4, trusts.NoTrusts())
+        return jobs.JobRunner(self.registry, self.manager, context_of, 4, trusts.NoTrusts())
 
     def parameters(self) -> dict[str, Any]:
         return {VOLUME: {'name': 'nightly', 'force': 'True'},

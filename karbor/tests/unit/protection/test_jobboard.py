@@ -54,14 +54,14 @@ class InProcessBoardTest(base.BaseTestCase):
     def _board(self, workers: int = 2) -> jobboard.InProcessBoard:
         self.work = Work()
         self.addCleanup(self.work.go.set)
-        board = jobboard.InProcessBoard(self.work.run, workers)
+        board = jobboard.InProcessBoard(workers)
         self.addCleanup(board.stop, 0)
         return board
 
     def test_it_runs_what_is_posted_before_and_after_its_start(self) -> None:
         board = self._board()
         board.post('quick-1')
-        board.start()
+        board.start(self.work.run)
         board.post('quick-2')
 
         self.assertTrue(self.work.wait_for(ended=2))
@@ -77,14 +77,14 @@ class InProcessBoardTest(base.BaseTestCase):
         names = [f'quick-{number}' for number in range(20)]
         for name in names:
             board.post(name)
-        board.start()
+        board.start(self.work.run)
 
         self.assertTrue(self.work.wait_for(ended=20))
         self.assertEqual(names, self.work.ended)
 
     def test_as_many_at_once_as_there_are_workers(self) -> None:
         board = self._board(3)
-        board.start()
+        board.start(self.work.run)
         for number in range(5):
             board.post(f'slow-{number}')
 
@@ -95,7 +95,7 @@ class InProcessBoardTest(base.BaseTestCase):
 
     def test_a_worker_outlives_an_exception(self) -> None:
         board = self._board(1)
-        board.start()
+        board.start(self.work.run)
         for name in ('bad', 'bad', 'quick'):
             board.post(name)
 
@@ -105,7 +105,7 @@ class InProcessBoardTest(base.BaseTestCase):
 
     def test_a_stop_begins_nothing_more(self) -> None:
         board = self._board(2)
-        board.start()
+        board.start(self.work.run)
         for number in range(6):
             board.post(f'slow-{number}')
         self.assertTrue(self.work.wait_for(begun=2))
@@ -120,7 +120,7 @@ class InProcessBoardTest(base.BaseTestCase):
 
     def test_a_stop_waits_for_what_ends_in_time(self) -> None:
         board = self._board(1)
-        board.start()
+        board.start(self.work.run)
         board.post('slow')
         self.assertTrue(self.work.wait_for(begun=1))
         threading.Timer(0.1, self.work.go.set).start()
@@ -133,7 +133,7 @@ class InProcessBoardTest(base.BaseTestCase):
 
     def test_a_stop_does_not_wait_longer_than_its_grace(self) -> None:
         board = self._board(1)
-        board.start()
+        board.start(self.work.run)
         board.post('slow')
         self.assertTrue(self.work.wait_for(begun=1))
 
@@ -143,7 +143,7 @@ class InProcessBoardTest(base.BaseTestCase):
 
     def test_an_idle_board_stops_at_once(self) -> None:
         board = self._board()
-        board.start()
+        board.start(self.work.run)
 
         self.assertEqual(0, board.stop(PATIENCE))
 
@@ -160,10 +160,10 @@ class InProcessBoardTest(base.BaseTestCase):
             elif job_id == 'last':
                 second.set()
 
-        board = jobboard.InProcessBoard(run, 2)
+        board = jobboard.InProcessBoard(2)
         for name in ('same', 'same', 'last'):  # the second 'same' finds it taken and is over
             board.post(name)
-        board.start()
+        board.start(run)
         self.assertTrue(second.wait(PATIENCE))
 
         self.assertEqual(1, board.stop(0.1))

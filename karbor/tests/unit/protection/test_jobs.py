@@ -279,8 +279,8 @@ class FailedJobTest(JobsTestCase):
     def test_a_provider_that_is_missing(self) -> None:
         empty = pathlib.Path(self.temp_dir, 'none.d')
         empty.mkdir()
-        runner = jobs.JobRunner(provider.ProviderRegistry(empty), lambda _: self.context, 4,
-                                trusts.NoTrusts())
+        runner = jobs.JobRunner(provider.ProviderRegistry(empty), self.manager,
+                                lambda _: self.context, 4, trusts.NoTrusts())
 
         for kind, _ in self.ENDS:
             _, job_id = self.post_any(kind)

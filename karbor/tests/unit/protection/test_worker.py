@@ -54,7 +54,7 @@ class FakeTrusts(trusts.NoTrusts):
 class WorkerTestCase(test_jobs.JobsTestCase):
 
     def worker_runner(self, used_trusts: Any = None) -> jobs.JobRunner:
-        return jobs.JobRunner(self.registry, lambda _: self.context, 4,
+        return jobs.JobRunner(self.registry, self.manager, lambda _: self.context, 4,
                               used_trusts or trusts.NoTrusts(), LEASE)
 
     def set_job(self, job_id: str, **values: Any) -> None:
@@ -220,8 +220,7 @@ class WorkerTest(WorkerTestCase):
 
     def test_jobs_of_other_providers_do_not_stand_in_the_way(self) -> None:
         _, other = self.post_protect()
-        with db.writer() as session:
-            session.get(models.Checkpoint, self.row(other).checkpoint_id).provider_id = 'other'
+        self.set_job(other, provider_id='other')
         _, job_id = self.post_protect()
         self.start()
         self.wait_until(lambda: self.is_over(job_id), 'the end of the job')

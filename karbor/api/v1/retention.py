@@ -1,0 +1,45 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``/plans/{plan_id}/retention``"""
+
+import zoneinfo
+from typing import Any
+
+from karbor import context as karbor_context
+from karbor import db
+from karbor.api.operation import operation
+from karbor.api.schemas import retention as schemas
+from karbor.api.schemas import types
+from karbor.services.operationengine import retention, time_triggers
+from karbor.services.protection import retention_jobs
+
+
+def view(verdict: retention.Verdict) -> dict[str, Any]:
+    candidate = verdict.candidate
+    return {'checkpoint_id': candidate.id,
+            'created_at': candidate.created_at.isoformat(timespec='microseconds'),
+            'pinned': candidate.pinned, 'reasons': list(verdict.reasons)}
+
+
+class Preview:
+
+    @operation('plan:preview_retention', types.wrapped('retention', schemas.RETENTION),
+               body=schemas.PREVIEW)
+    def on_post(self, context: karbor_context.RequestContext, plan_id: str, body: Any) -> Any:
+        zone = zoneinfo.ZoneInfo(time_triggers.timezone(body['retention']))
+        policy = retention.parse(body['retention'])
+        with db.reader() as session:
+            verdicts = retention_jobs.preview(session, context.project_id, plan_id, policy, zone)
+        return {'retention': {
+            'kept': [view(verdict) for verdict in verdicts if verdict.keep],
+            'removed': [view(verdict) for verdict in verdicts if not verdict.keep]}}

@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``karbor-operationengine``: fires triggers, as one of any number of such processes."""
+
+import sys
+import threading
+from collections.abc import Sequence
+
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from oslo_log import log as logging
+
+from karbor.cmd import signals, wiring
+from karbor.services import processes
+
+LOG = logging.getLogger(__name__)
+CONF = cfg.CONF
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fire until SIGTERM or SIGINT; returns the exit code."""
+    return wiring.run('karbor-operationengine', _fire, arguments)
+
+
+def _fire() -> int:
+    stop = signals.stop_event()
+    heartbeat = _Heartbeat()
+    heartbeat.beat()
+    threading.Thread(target=heartbeat.go_on, args=(stop,), name='heartbeat',
+                     daemon=True).start()
+    LOG.info('Firing triggers')
+    wiring.operation_engine().run(stop, lambda: heartbeat.may_fire)
+    LOG.info('Stopping')
+    return 0
+
+
+class _Heartbeat:
+    """Reports that this engine is alive, and hears whether an administrator disabled it."""
+
+    def __init__(self) -> None:
+        self.may_fire = True
+
+    def beat(self) -> None:
+        self.may_fire = processes.report(processes.OPERATION_ENGINE)
+
+    def go_on(self, stop: threading.Event) -> None:
+        while not stop.wait(CONF.report_interval):
+            try:
+                self.beat()
+            except db_exc.DBError as exc:
+                LOG.warning('Cannot report: %s', exc)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

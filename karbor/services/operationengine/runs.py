@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Runs of scheduled operations: each is a protect job, which makes its checkpoint itself."""
+
+from typing import Any
+
+from oslo_utils import timeutils, uuidutils
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor.common import constants
+from karbor.db import jobs, models, operation_logs
+
+SKIP = 'skip'
+QUEUE = 'queue'
+OVERLAPS = (SKIP, QUEUE)
+
+
+def obstacle(session: orm.Session, operation: models.ScheduledOperation) -> str | None:
+    """Why no run of an operation may be added now; None when one may be.
+
+    :param operation: locked, so that no run is added meanwhile.
+    """
+    going_on = jobs.unfinished_runs(session, operation.id)
+    if not going_on:
+        return None
+    if _overlap(operation) == SKIP:
+        return f'the run that began at {going_on[0].created_at:%Y-%m-%d %H:%M:%S} UTC goes on'
+    if any(job.state == jobs.QUEUED for job in going_on):
+        return 'a run goes on, and another one waits for its end'
+    return None
+
+
+def start(session: orm.Session, context: karbor_context.RequestContext,
+          operation: models.ScheduledOperation, **told: Any) -> models.Job:
+    """Begin a run, or let it wait for the end of the one that goes on.
+
+    :param context: of who begins it, for the log. It acts for the operation's user.
+    :param operation: one without :func:`obstacle`, locked.
+    :param told: what the log is to tell of the reason of the run.
+    :returns: its job; it need be posted only if it is pending.
+    """
+    is_first = not jobs.unfinished_runs(session, operation.id)
+    # The checkpoint will have this id; it is made when the job begins.
+    checkpoint_id = uuidutils.generate_uuid()
+    job = jobs.create(
+        session, constants.OPERATION_PROTECT, checkpoint_id, checkpoint_id,
+        operation.operation_definition['provider_id'], operation.project_id, operation.user_id,
+        operation.trust_id, operation.id, jobs.PENDING if is_first else jobs.QUEUED)
+    _log(session, context, operation,
+         constants.CHECKPOINT_STATUS_PROTECTING if is_first
+         else constants.OPERATION_STATUS_QUEUED, told, id=job.id)
+    return job
+
+
+def skip(session: orm.Session, context: karbor_context.RequestContext,
+         operation: models.ScheduledOperation, reason: str, **told: Any) -> None:
+    """Tell the user that a run is left out, and why."""
+    log = _log(session, context, operation, constants.OPERATION_STATUS_SKIPPED, told)
+    log.ended_at = timeutils.utcnow()
+    log.error_info = reason
+
+
+def let_next_begin(session: orm.Session, job: models.Job) -> models.Job | None:
+    """At the end of a run, begin the one that waits for it; returns its job."""
+    if job.scheduled_operation_id is None or job.kind != constants.OPERATION_PROTECT:
+        return None
+    for waiting in jobs.unfinished_runs(session, job.scheduled_operation_id):
+        if waiting.state == jobs.QUEUED:
+            waiting.state = jobs.PENDING
+            operation_logs.set_status(session, waiting.id,
+                                      constants.CHECKPOINT_STATUS_PROTECTING)
+            return waiting
+    return None
+
+
+def cancel_queued(session: orm.Session, operation: models.ScheduledOperation,
+                  reason: str) -> None:
+    """Leave out the runs that have not begun."""
+    for job in jobs.unfinished_runs(session, operation.id):
+        if job.state == jobs.QUEUED:
+            job.state = jobs.FAILED
+            operation_logs.end(session, job.id, constants.OPERATION_STATUS_SKIPPED, reason)
+
+
+def _overlap(operation: models.ScheduledOperation) -> str:
+    return str(operation.operation_definition.get('overlap', SKIP))
+
+
+def _log(session: orm.Session, context: karbor_context.RequestContext,
+         operation: models.ScheduledOperation, status: str, told: dict[str, Any],
+         **more: Any) -> models.OperationLog:
+    return operation_logs.begin(
+        session, context, constants.OPERATION_PROTECT, status, plan_id=operation.plan_id,
+        provider_id=operation.operation_definition['provider_id'],
+        scheduled_operation_id=operation.id,
+        extra_info={constants.CHECKPOINT_TRIGGER_ID: operation.trigger_id, **told}, **more)

@@ -1,0 +1,153 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the retention of a scheduled operation makes of the checkpoints of its plan.
+
+It is a job of its own, which begins in the transaction in which a run of the operation ends
+well. It asks for deletes; each of them is a job again.
+"""
+
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oslo_log import log as logging
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import checkpoints, models, operation_logs, schedules
+from karbor.db import jobs as job_rows
+from karbor.db import plans as plan_rows
+from karbor.services.operationengine import retention, time_triggers
+from karbor.services.protection import cinder_limits
+from karbor.services.protection import manager as protection_manager
+
+LOG = logging.getLogger(__name__)
+
+# Of so many checkpoints the log of one retention tells why they are removed.
+_MOST_TOLD = 100
+
+
+def begin(session: orm.Session, job: models.Job) -> models.Job | None:
+    """After a run that ended well, the job of the operation's retention, if it has one."""
+    if job.kind != constants.OPERATION_PROTECT or job.scheduled_operation_id is None:
+        return None
+    operation = session.get(models.ScheduledOperation, job.scheduled_operation_id)
+    if operation is None or operation.operation_type != constants.SCHEDULED_RETENTION_PROTECT:
+        return None
+    made = job_rows.create(
+        session, constants.OPERATION_RETENTION, operation.id, operation.id, job.provider_id,
+        job.project_id, job.user_id, job.trust_id, operation.id)
+    operation_logs.begin(
+        session, karbor_context.RequestContext(job.user_id, job.project_id),
+        constants.OPERATION_RETENTION, constants.OPERATION_STATUS_IN_PROGRESS, id=made.id,
+        plan_id=operation.plan_id, provider_id=job.provider_id,
+        scheduled_operation_id=operation.id)
+    return made
+
+
+def preview(session: orm.Session, project_id: str, plan_id: str, policy: retention.Policy,
+            zone: zoneinfo.ZoneInfo) -> list[retention.Verdict]:
+    """What a policy would keep and remove of a plan's checkpoints now.
+
+    :raises PlanNotFound:
+    """
+    plan_rows.get(session, project_id, plan_id)
+    return _judge(_available(session, project_id, plan_id), policy, zone)
+
+
+class RetentionJobs:
+    """Does what :func:`begin` began.
+
+    :param manager: deletes checkpoints.
+    """
+
+    def __init__(self, manager: protection_manager.ProtectionManager) -> None:
+        self._manager = manager
+
+    def apply(self, context: karbor_context.RequestContext, job: models.Job) -> str | None:
+        """Delete what no rule holds, and again what could not be deleted before.
+
+        :returns: why some could not be asked for; they are tried again after the next run.
+        """
+        with db.reader() as session:
+            operation = schedules.get_operation(session, job.project_id, job.subject_id)
+            verdicts = _judge_operation(session, operation)
+            again = checkpoints.of_plan(session, job.project_id, operation.plan_id,
+                                        status=constants.CHECKPOINT_STATUS_ERROR_DELETING)
+        removed = {verdict.candidate.id: '; '.join(verdict.reasons)
+                   for verdict in verdicts if not verdict.keep}
+        removed |= {row.id: 'an earlier delete of it failed' for row in again if not row.pinned}
+        failures = [failure for checkpoint_id in removed
+                    if (failure := self._delete(context, job, checkpoint_id))]
+        db.transaction(operation_logs.tell)(job.id, _told(verdicts, removed))
+        return '; '.join(failures) or None
+
+    def _delete(self, context: karbor_context.RequestContext, job: models.Job,
+                checkpoint_id: str) -> str | None:
+        try:
+            self._manager.delete_checkpoint(context, job.provider_id, checkpoint_id,
+                                            by_retention_of=job.scheduled_operation_id)
+        except exception.CheckpointNotFound:
+            return None
+        except exception.CheckpointNotBeDeleted as exc:
+            LOG.warning('Job %s: %s', job.id, exc.msg)
+            return exc.msg
+        return None
+
+    def relief(self, context: karbor_context.RequestContext, job: models.Job) -> str:
+        """To be added when a quota keeps a run from its snapshots: its use, and a way out."""
+        text = f'; in use are {cinder_limits.in_use(context)}'
+        if job.scheduled_operation_id is None:
+            return text
+        with db.reader() as session:
+            operation = session.get(models.ScheduledOperation, job.scheduled_operation_id)
+            if operation is None:
+                return text
+            verdicts = _judge_operation(session, operation)
+            sizes = {row.id: row.resources_total
+                     for row in _available(session, operation.project_id, operation.plan_id)}
+        going = [verdict.candidate.id for verdict in verdicts if not verdict.keep]
+        return (f'{text}; the retention of the scheduled operation would free {len(going)} '
+                f'checkpoints with {sum(sizes.get(found, 0) for found in going)} resources, once '
+                f'a run ends well')
+
+
+def _judge_operation(session: orm.Session,
+                     operation: models.ScheduledOperation) -> list[retention.Verdict]:
+    trigger = schedules.get_trigger(session, operation.project_id, operation.trigger_id)
+    zone = zoneinfo.ZoneInfo(time_triggers.load(trigger.properties).timezone)
+    policy = (retention.parse(operation.operation_definition)
+              if operation.operation_type == constants.SCHEDULED_RETENTION_PROTECT
+              else retention.Policy())
+    return _judge(_available(session, operation.project_id, operation.plan_id), policy, zone)
+
+
+def _available(session: orm.Session, project_id: str, plan_id: str) -> Sequence[Any]:
+    return checkpoints.of_plan(session, project_id, plan_id,
+                               status=constants.CHECKPOINT_STATUS_AVAILABLE)
+
+
+def _judge(rows: Sequence[Any], policy: retention.Policy,
+           zone: zoneinfo.ZoneInfo) -> list[retention.Verdict]:
+    return retention.judge(
+        (retention.Candidate(row.id, row.created_at, row.pinned) for row in rows), policy,
+        timeutils.utcnow(), zone)
+
+
+def _told(verdicts: Sequence[retention.Verdict],
+          removed: Mapping[str, str]) -> dict[str, Any]:
+    return {'kept': sum(verdict.keep for verdict in verdicts), 'removed': len(removed),
+            'reasons': dict(list(removed.items())[:_MOST_TOLD])}
