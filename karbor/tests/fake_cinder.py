@@ -47,7 +47,7 @@ from keystoneauth1 import token_endpoint
 
 from karbor.tests import cut_server
 
-_COLLECTIONS = ('volumes', 'snapshots', 'messages')
+_COLLECTIONS = ('volumes', 'snapshots', 'messages', 'limits')
 _VERSION = re.compile(r'^/v3(?=/|$)')
 _ERROR_NAMES = {400: 'badRequest', 404: 'itemNotFound', 405: 'badMethod', 413: 'overLimit',
                 429: 'overLimit', 500: 'computeFault', 503: 'serviceUnavailable'}
@@ -267,6 +267,8 @@ class FakeCinder:
             raise _Refused(404, 'The resource could not be found.')
         if collection == 'messages':
             routes = {('GET', False): lambda query, body: self._list_messages(query)}
+        elif collection == 'limits':
+            routes = {('GET', False): lambda query, body: (200, self._limits())}
         else:
             routes = self._item_routes(collection, item_id)
         route = routes.get((method, item_id not in (None, 'detail')))
@@ -291,6 +293,14 @@ class FakeCinder:
             'id': 'v3.0', 'status': 'CURRENT', 'version': '3.71', 'min_version': '3.0',
             'updated': '2023-08-31T00:00:00Z',
             'links': [{'rel': 'self', 'href': f'{self.url}/'}]}]}
+
+    def _limits(self) -> Item:
+        def most(quota: int | None) -> int:
+            return -1 if quota is None else quota
+        return {'limits': {'rate': [], 'absolute': {
+            'totalSnapshotsUsed': len(self.snapshots), 'totalGigabytesUsed': sum(
+                item['size'] for item in (*self.volumes.values(), *self.snapshots.values())),
+            'maxTotalSnapshots': most(self.quota_snapshots), 'maxTotalVolumeGigabytes': -1}}}
 
     # Reading
 

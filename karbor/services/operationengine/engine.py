@@ -158,6 +158,7 @@ def _fire(session: orm.Session, trigger: models.Trigger,
                       f'{decision.missed}: {_why_missed(trigger)}.',
                       fire_time=_text(decision.missed.first), missed=decision.missed.count)
     if decision.run is not None:
+        LOG.info('Trigger %s: the fire of %s runs', trigger.id, decision.run)
         schedules.record_fire(session, trigger.id, decision.run, now)
         for operation in operations:
             begun += _run(session, operation, decision.run)

@@ -33,6 +33,7 @@ from karbor.db import jobs as job_rows
 from karbor.services import quotas, trusts
 from karbor.services.operationengine import runs
 from karbor.services.protection import (
+    cinder_limits,
     cinder_requests,
     graph,
     hooks,
@@ -70,7 +71,6 @@ class JobRunner:
                  lease: float | None = None) -> None:
         self._registry = registry
         self._manager = manager
-        self._retention = retention_jobs.RetentionJobs(manager)
         self._context_of = context_of
         self._max_workers = max_concurrent_resources
         self._trusts = trusts
@@ -157,7 +157,7 @@ class JobRunner:
         except exception.CheckpointNotFound:
             if job.scheduled_operation_id is None:
                 raise
-            row = self._manager.create_scheduled_checkpoint(self._context_of(job), job)
+            row = self._begin_scheduled(job)
         provider = self._registry.get(row.provider_id)
         checkpoint = records.write_checkpoint(row, provider)
         failures = self._run_hooks(row, hooks.JobHooks(
@@ -168,8 +168,16 @@ class JobRunner:
         checkpoint.commit()
         reason = _summary(failures, row.resources_total)
         if reason and cinder_requests.QUOTA_EXCEEDED in reason:
-            reason += self._retention.relief(self._context_of(job), job)
+            reason += (f'; in use are {cinder_limits.in_use(self._context_of(job))}'
+                       f'{retention_jobs.relief(job)}')
         return failures, reason
+
+    def _begin_scheduled(self, job: models.Job) -> models.Checkpoint:
+        try:
+            return self._manager.create_scheduled_checkpoint(self._context_of(job), job)
+        except exception.CheckpointLimitExceeded as exc:
+            raise exception.CheckpointLimitExceeded(
+                f'{exc.msg}{retention_jobs.relief(job)}') from exc
 
     def _delete(self, job: models.Job) -> Outcome:
         row = self._checkpoint_row(job)
@@ -211,7 +219,7 @@ class JobRunner:
         return failures, _summary(failures, row.resources_total)
 
     def _retain(self, job: models.Job) -> Outcome:
-        return {}, self._retention.apply(self._context_of(job), job)
+        return {}, retention_jobs.apply(self._manager, self._context_of(job), job)
 
     def _run_hooks(self, row: models.Checkpoint, job_hooks: hooks.JobHooks) -> hooks.Failures:
         return job_hooks.run(graph.deserialize(row.resource_graph), self._max_workers)

@@ -31,7 +31,6 @@ from karbor.db import checkpoints, models, operation_logs, schedules
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
 from karbor.services.operationengine import retention, time_triggers
-from karbor.services.protection import cinder_limits
 from karbor.services.protection import manager as protection_manager
 
 LOG = logging.getLogger(__name__)
@@ -68,61 +67,58 @@ def preview(session: orm.Session, project_id: str, plan_id: str, policy: retenti
     return _judge(_available(session, project_id, plan_id), policy, zone)
 
 
-class RetentionJobs:
-    """Does what :func:`begin` began.
+def apply(manager: protection_manager.ProtectionManager,
+          context: karbor_context.RequestContext, job: models.Job) -> str | None:
+    """Delete what no rule holds, and again what could not be deleted before.
 
     :param manager: deletes checkpoints.
+    :param context: whom the job acts for.
+    :returns: why some could not be asked for; they are tried again after the next run.
     """
+    with db.reader() as session:
+        operation = schedules.get_operation(session, job.project_id, job.subject_id)
+        verdicts = _judge_operation(session, operation)
+        again = checkpoints.of_plan(session, job.project_id, operation.plan_id,
+                                    status=constants.CHECKPOINT_STATUS_ERROR_DELETING)
+    removed = {verdict.candidate.id: '; '.join(verdict.reasons)
+               for verdict in verdicts if not verdict.keep}
+    removed |= {row.id: 'an earlier delete of it failed' for row in again if not row.pinned}
+    failures = [failure for checkpoint_id in removed
+                if (failure := _delete(manager, context, job, checkpoint_id))]
+    db.transaction(operation_logs.tell)(job.id, _told(verdicts, removed))
+    return '; '.join(failures) or None
 
-    def __init__(self, manager: protection_manager.ProtectionManager) -> None:
-        self._manager = manager
 
-    def apply(self, context: karbor_context.RequestContext, job: models.Job) -> str | None:
-        """Delete what no rule holds, and again what could not be deleted before.
-
-        :returns: why some could not be asked for; they are tried again after the next run.
-        """
-        with db.reader() as session:
-            operation = schedules.get_operation(session, job.project_id, job.subject_id)
-            verdicts = _judge_operation(session, operation)
-            again = checkpoints.of_plan(session, job.project_id, operation.plan_id,
-                                        status=constants.CHECKPOINT_STATUS_ERROR_DELETING)
-        removed = {verdict.candidate.id: '; '.join(verdict.reasons)
-                   for verdict in verdicts if not verdict.keep}
-        removed |= {row.id: 'an earlier delete of it failed' for row in again if not row.pinned}
-        failures = [failure for checkpoint_id in removed
-                    if (failure := self._delete(context, job, checkpoint_id))]
-        db.transaction(operation_logs.tell)(job.id, _told(verdicts, removed))
-        return '; '.join(failures) or None
-
-    def _delete(self, context: karbor_context.RequestContext, job: models.Job,
-                checkpoint_id: str) -> str | None:
-        try:
-            self._manager.delete_checkpoint(context, job.provider_id, checkpoint_id,
-                                            by_retention_of=job.scheduled_operation_id)
-        except exception.CheckpointNotFound:
-            return None
-        except exception.CheckpointNotBeDeleted as exc:
-            LOG.warning('Job %s: %s', job.id, exc.msg)
-            return exc.msg
+def _delete(manager: protection_manager.ProtectionManager,
+            context: karbor_context.RequestContext, job: models.Job,
+            checkpoint_id: str) -> str | None:
+    try:
+        manager.delete_checkpoint(context, job.provider_id, checkpoint_id,
+                                  by_retention_of=job.scheduled_operation_id)
+    except exception.CheckpointNotFound:
         return None
+    except exception.CheckpointNotBeDeleted as exc:
+        LOG.warning('Job %s: %s', job.id, exc.msg)
+        return exc.msg
+    return None
 
-    def relief(self, context: karbor_context.RequestContext, job: models.Job) -> str:
-        """To be added when a quota keeps a run from its snapshots: its use, and a way out."""
-        text = f'; in use are {cinder_limits.in_use(context)}'
-        if job.scheduled_operation_id is None:
-            return text
-        with db.reader() as session:
-            operation = session.get(models.ScheduledOperation, job.scheduled_operation_id)
-            if operation is None:
-                return text
-            verdicts = _judge_operation(session, operation)
-            sizes = {row.id: row.resources_total
-                     for row in _available(session, operation.project_id, operation.plan_id)}
-        going = [verdict.candidate.id for verdict in verdicts if not verdict.keep]
-        return (f'{text}; the retention of the scheduled operation would free {len(going)} '
-                f'checkpoints with {sum(sizes.get(found, 0) for found in going)} resources, once '
-                f'a run ends well')
+
+def relief(job: models.Job) -> str:
+    """To be added to the reason when a quota is in the way of a run: what retention would do."""
+    if job.scheduled_operation_id is None:
+        return ''
+    with db.reader() as session:
+        operation = session.get(models.ScheduledOperation, job.scheduled_operation_id)
+        if (operation is None
+                or operation.operation_type != constants.SCHEDULED_RETENTION_PROTECT):
+            return ''
+        verdicts = _judge_operation(session, operation)
+        sizes = {row.id: row.resources_total
+                 for row in _available(session, operation.project_id, operation.plan_id)}
+    going = [verdict.candidate.id for verdict in verdicts if not verdict.keep]
+    return (f'; the retention of the scheduled operation would free {len(going)} checkpoints '
+            f'with {sum(sizes.get(found, 0) for found in going)} resources, but it removes '
+            f'nothing before a run ends well')
 
 
 def _judge_operation(session: orm.Session,
