@@ -81,16 +81,26 @@ class Caller:
             return use if use['status'] != 'in_progress' else None
         return cloud.wait_until(ended, f'{kind} {use_id}')
 
-    def trigger(self, name: str = 'test') -> str:
+    def trigger(self, name: str = 'test', **properties: Any) -> str:
         return self.call('POST', '/triggers', {'trigger_info': {
-            'name': name, 'type': 'time',
-            'properties': {'format': 'crontab', 'pattern': '0 3 * * *'}}})['id']
+            'name': name, 'type': 'time', 'properties': properties or {
+                'format': 'crontab', 'pattern': '0 3 * * *'}}})['id']
 
-    def scheduled_operation(self, trigger_id: str, plan_id: str, name: str = 'test') -> str:
+    def scheduled_operation(self, trigger_id: str, plan_id: str, name: str = 'test',
+                            operation_type: str = 'protect', **rules: Any) -> str:
         return self.call('POST', '/scheduled_operations', {'scheduled_operation': {
-            'name': name, 'operation_type': 'protect', 'trigger_id': trigger_id,
-            'operation_definition': {'provider_id': service.PROVIDER_ID,
-                                     'plan_id': plan_id}}})['id']
+            'name': name, 'operation_type': operation_type, 'trigger_id': trigger_id,
+            'operation_definition': {'provider_id': service.PROVIDER_ID, 'plan_id': plan_id,
+                                     **rules}}})['id']
+
+    def runs(self, operation_id: str) -> list[Any]:
+        """The logs of the runs of a scheduled operation, oldest first."""
+        return self.call('GET', f'/operation_logs?scheduled_operation_id={operation_id}'
+                                f'&operation_type=protect&sort=created_at:asc')
+
+    def available(self) -> list[Any]:
+        """The checkpoints that are available, oldest first."""
+        return self.call('GET', f'{CHECKPOINTS}?status=available&sort=created_at:asc')
 
 
 CHECKPOINTS = f'/providers/{service.PROVIDER_ID}/checkpoints'

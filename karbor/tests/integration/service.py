@@ -48,7 +48,7 @@ def register(url: str) -> None:
 
 
 class Service:
-    """One karbor-api and as many karbor-protection as wanted, on one database.
+    """One karbor-api, and the other processes as many times as wanted, on one database.
 
     :param folder: where the configuration, the log, the database and the bank are.
     :param database: URL; without it, an SQLite file in the folder.
@@ -58,6 +58,7 @@ class Service:
     def __init__(self, folder: pathlib.Path, database: str | None = None,
                  options: dict[str, dict[str, Any]] | None = None) -> None:
         self.log = folder / 'karbor.log'
+        self.database = database or f'sqlite:///{folder}/karbor.db'
         self._config = folder / 'karbor.conf'
         self._processes: list[subprocess.Popen[bytes]] = []
         self._port = _free_port()
@@ -65,7 +66,7 @@ class Service:
         (folder / 'providers.d').mkdir()
         (folder / 'providers.d/test.conf').write_text(_provider(folder))
         self._config.write_text(_text(_options(
-            folder, self._port, database or f'sqlite:///{folder}/karbor.db', options or {})))
+            folder, self._port, self.database, options or {})))
 
     def start(self, workers: int = 1) -> None:
         """Make the tables, start the processes and put the URL into the catalog."""
@@ -82,6 +83,9 @@ class Service:
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         return self._start('protection')
+
+    def start_engine(self) -> subprocess.Popen[bytes]:
+        return self._start('operationengine')
 
     def start_gunicorn(self, workers: int) -> str:
         """The API under gunicorn, beside karbor-api; returns its URL."""

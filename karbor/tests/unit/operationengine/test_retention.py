@@ -43,6 +43,8 @@ GOLDENS: tuple[tuple[dict[str, Any], str, str, str, str], ...] = (
     ({}, 'UTC', NOON, '2026-11-22 2025-11-22! 1999-01-01', ''),
     ({'max_backups': 0, 'retention_duration': 0, 'keep_last': 0, 'keep_daily': 0,
       'keep_within': datetime.timedelta(0)}, 'UTC', NOON, '2026-11-22 1999-01-01', ''),
+    ({'keep_last': 1, 'keep_within': datetime.timedelta(0)}, 'UTC', NOON, '2026-11-22T12:01',
+     '2026-11-22T12:00'),
     ({'retention_duration': 9}, 'UTC', NOON, '2026-01-03', '2026-01-02 2026-01-01'),
     ({'retention_duration': 9}, 'UTC', NOON, '2026-01-03!', '2026-01-02 2026-01-01'),
     ({'keep_within': datetime.timedelta(9)}, 'UTC', NOON, '2026-01-03', '2026-01-02'),
@@ -97,7 +99,8 @@ GOLDENS: tuple[tuple[dict[str, Any], str, str, str, str], ...] = (
     # Dated in the future.
     ({'max_backups': 2, 'retention_duration': 5}, 'UTC', NOON, '2031-01-01 2027-01-01',
      '2026-11-22 2026-11-21'),
-    ({'retention_duration': 1, 'keep_within': datetime.timedelta(1)}, 'UTC', '1970-01-01',
+    ({'retention_duration': 1}, 'UTC', '1970-01-01', '2031-01-01 2026-11-22 2026-11-21', ''),
+    ({'keep_within': datetime.timedelta(1)}, 'UTC', '1970-01-01',
      '2031-01-01 2026-11-22 2026-11-21', ''),
     ({'keep_daily': 2}, 'UTC', NOON, '2031-01-01T12:00 2026-11-22', '2031-01-01 2026-11-21'),
     # Hours, days, months and years whose borders are not those of UTC.
@@ -211,6 +214,7 @@ GOOD: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({'max_backups': '3', 'retention_duration': 14}, {'max_backups': 3, 'retention_duration': 14}),
     ({'max_backups': -1, 'retention_duration': '-1'}, {}),
     ({'max_backups': '0', 'retention_duration': 0}, {}),
+    ({'max_backups': 1, 'retention_duration': '1'}, {'max_backups': 1, 'retention_duration': 1}),
     ({'max_backups': -999999999, 'retention_duration': '-999999999'}, {}),
     ({'max_backups': 999999999, 'retention_duration': '999999999'},
      {'max_backups': 999999999, 'retention_duration': 999999999}),
@@ -231,9 +235,10 @@ NO_NUMBERS = ('', 'x', '1_000', ' 3', '3 ', '3\n', '+3', '--3', '-', '3.0', '0x3
               float('nan'), True, False, None, [], {}, [3], b'3')
 NO_COUNTS = (*NO_NUMBERS, -1, '-1', '-0', 10 ** 6, '1000000')
 NO_LIMITS = (*NO_NUMBERS, '- 1', '-\u0661', '-1234567890')
-NO_AGES = ('', '3', 'd', '0d', '00000h', '-3d', '+3d', '3 d', ' 3d', '3d ', '3d\n', '3D', '3m',
-           '3y', '3s', '3days', '1.5d', '1_0d', '1d12h', 'P3D', '100000h', '000003d', '\u0663d',
-           '9' * 4000 + 'w', 3, 0, -3, 3.0, True, None, [], {}, b'3d')
+NO_AGES: tuple[object, ...] = (
+    '', '3', 'd', '0d', '00000h', '-3d', '+3d', '3 d', ' 3d', '3d ', '3d\n', '3D', '3m', '3y', '3s',
+    '3days', '1.5d', '1_0d', '1d12h', 'P3D', '100000h', '000003d', '\u0663d', '9' * 4000 + 'w', 3,
+    0, -3, 3.0, True, None, [], {}, b'3d')
 
 
 def utc(text: str, zone: str) -> datetime.datetime:
