@@ -145,6 +145,39 @@ class RunTest(SchedulesTestCase):
         self.assertEqual({}, self.cinder.snapshots)
 
 
+class BrokenOffTest(SchedulesTestCase):
+    """A job that was broken off is run again from its start."""
+
+    def run_again(self, log: dict[str, Any]) -> None:
+        with db.writer() as session:
+            session.get(models.Job, log['id']).state = 'pending'
+        self.runner.run(log['id'])
+        self.wait_for_quiet()
+
+    def test_a_run_whose_checkpoint_is_there_makes_no_other(self):
+        self.board.end()
+        self.create_operation('protect')
+        self.fire()
+        job, = self.rows(models.Job)
+        made = self.manager.create_scheduled_checkpoint(base._context_of(job), job)
+        self.runner.run(job.id)
+        checkpoint, = self.available()
+        self.assertEqual(made.id, checkpoint['id'])
+        self.assertEqual(1, len(self.cinder.snapshots))
+        self.assertEqual(1, self.get(f'/quotas/{PROJECT_ID}/detail'
+                                     )['quota']['checkpoints']['in_use'])
+
+    def test_a_retention_removes_no_more(self):
+        self.create_operation(keep_last=2)
+        for _ in range(3):
+            self.run_of_fire()
+            self.wait_for_quiet()
+        before = self.available()
+        self.run_again(self.logs('retention')[-1])
+        self.assertEqual(before, self.available())
+        self.assertEqual(2, len(before))
+
+
 class OverlapTest(SchedulesTestCase):
 
     def setUp(self) -> None:

@@ -76,6 +76,20 @@ class TrustsTestCase(base.TestCase):
                                trust_id=trust_id).id
         return write()
 
+    def new_operation(self, trust_id: str) -> None:
+        """A scheduled operation that acts by a trust."""
+        with db.writer() as session:
+            plan = models.Plan(project_id=base.PROJECT_ID, name='p', provider_id='p', status='x',
+                               resources=[], parameters={})
+            trigger = models.Trigger(project_id=base.PROJECT_ID, name='t', type='time',
+                                     properties={})
+            session.add_all((plan, trigger))
+            session.flush()
+            session.add(models.ScheduledOperation(
+                project_id=base.PROJECT_ID, name='o', operation_type='protect',
+                trigger_id=trigger.id, plan_id=plan.id, operation_definition={},
+                trust_id=trust_id))
+
     def end(self, job_id: str) -> None:
         with db.writer() as session:
             session.execute(sa.update(models.Job).where(models.Job.id == job_id).values(
@@ -369,6 +383,21 @@ class ReleaseTest(TrustsTestCase):
         self.assertEqual(1, self.keystone.requests['delete by trust'])
         self.assertEqual(0, self.keystone.requests['delete'])
         self.assertRaises(exception.TrustGone, self.new_job, trust_id)
+
+    def test_a_scheduled_operation_keeps_it(self) -> None:
+        trust_id = self.trusts.of(self.context())
+        job_id = self.new_job(trust_id)
+        self.new_operation(trust_id)
+        self.end(job_id)
+        self.trusts.release(trust_id)
+        self.age(10 ** 6)
+        self.trusts.sweep()
+        self.assert_live(trust_id)
+
+        with db.writer() as session:
+            session.execute(sa.delete(models.ScheduledOperation))
+        self.trusts.release(trust_id)
+        self.assert_live()
 
     def test_none_and_unknown_ones(self) -> None:
         self.trusts.release(None)
