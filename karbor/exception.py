@@ -23,14 +23,14 @@
       NotFound                             404
         PlanNotFound, ProviderNotFound, CheckpointNotFound, RestoreNotFound,
         VerificationNotFound, TriggerNotFound, ScheduledOperationNotFound,
-        OperationLogNotFound, ServiceNotFound, ProjectNotFound,
+        OperationLogNotFound, ServiceNotFound, ProjectNotFound, JobNotFound,
         MarkerNotFound,
         ProtectableTypeNotFound, ProtectableResourceNotFound,
         ProtectionPluginNotFound
       Conflict                             409
         CheckpointNotBeDeleted, CheckpointNotBeReset,
         ProtectableResourceInvalidStatus, PlanInUse, TriggerInUse,
-        OperationRunning, TrustGone
+        OperationRunning, JobNotPossible, TrustGone
       OverLimit                            413
         PlanLimitExceeded, CheckpointLimitExceeded, ScheduleLimitExceeded
       ResourceFailed                       500
@@ -149,6 +149,10 @@ class OperationLogNotFound(NotFound):
     message = 'Operation log %(operation_log_id)s could not be found.'
 
 
+class JobNotFound(NotFound):
+    message = 'Job %(job_id)s could not be found.'
+
+
 class ServiceNotFound(NotFound):
     message = 'Service %(service_id)s could not be found.'
 
@@ -189,6 +193,10 @@ class CheckpointNotBeReset(Conflict):
 class PlanInUse(Conflict):
     message = ('Plan %(plan_id)s cannot be deleted: the scheduled operation '
                '%(operation_id)s is for it.')
+
+
+class JobNotPossible(Conflict):
+    message = 'Job %(job_id)s: this cannot be done: %(reason)s.'
 
 
 class OperationRunning(Conflict):

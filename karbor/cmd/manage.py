@@ -10,37 +10,140 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""karbor-manage: what an operator does to Karbor's database."""
+"""``karbor-manage``: what an administrator does beside the API."""
 
 import argparse
+import datetime
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from oslo_utils import timeutils
+
+from karbor import exception
 from karbor.cmd import wiring
-from karbor.db import migration
+from karbor.db import migration, models, purging
+from karbor.services import processes
+from karbor.services.protection import job_control
+
+_JOB_COLUMNS = ('id', 'kind', 'state', 'tries', 'checkpoint_id', 'project_id', 'created_at',
+                'error')
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    return wiring.run('karbor-manage', lambda: _act(given), [
+        word for name in given.config_file for word in ('--config-file', name)])
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='karbor-manage', description=__doc__)
     parser.add_argument('--config-file', metavar='FILE', action='append', default=[],
                         help='karbor.conf; may be repeated')
     areas = parser.add_subparsers(required=True, metavar='AREA')
-    commands = areas.add_parser('db', help='the database').add_subparsers(
-        required=True, metavar='COMMAND')
-    commands.add_parser('sync', help='bring the tables to what this Karbor needs')
-    given = parser.parse_args(arguments)
-    return wiring.run('karbor-manage', _sync, [
-        word for name in given.config_file for word in ('--config-file', name)])
+    _add_db(_area(areas, 'db', 'the database'))
+    _add_job(_area(areas, 'job', 'what workers do, or are to do'))
+    _command(_area(areas, 'service', 'the processes'), 'list', _list_services,
+             'show which processes there are, and which are up')
+    return parser
 
 
-def _sync() -> int:
+def _area(areas: Any, name: str, text: str) -> Any:
+    return areas.add_parser(name, help=text).add_subparsers(required=True, metavar='COMMAND')
+
+
+def _command(area: Any, name: str, act: Callable[[argparse.Namespace], None],
+             text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = area.add_parser(name, help=text, description=text)
+    command.set_defaults(act=act)
+    return command
+
+
+def _add_db(area: Any) -> None:
+    _command(area, 'sync', _sync, 'bring the tables to what this Karbor needs')
+    purge = _command(area, 'purge', _purge, 'remove rows of what has been over for long')
+    purge.add_argument('--days', type=_days, required=True,
+                       help='for how many days at least, 1 to 100000')
+    purge.add_argument('--dry-run', action='store_true', help='only count them')
+
+
+def _add_job(area: Any) -> None:
+    listed = _command(area, 'list', _list_jobs, 'show the newest jobs')
+    listed.add_argument('--state', choices=job_control.STATES, action='append',
+                        help='only those in this state; may be repeated')
+    listed.add_argument('--limit', type=int, default=100, help='how many (%(default)s)')
+    for name, act, text in (
+            ('show', _show_job, 'show one as JSON'),
+            ('retry', _retry_job, 'have one that failed or is parked done again'),
+            ('cancel', _cancel_job, 'end one that no worker has')):
+        _command(area, name, act, text).add_argument('id')
+
+
+def _days(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 100_000:
+        raise ValueError(text)
+    return number
+
+
+def _act(given: argparse.Namespace) -> int:
     try:
-        migration.upgrade()
-    except migration.SchemaError as exc:
+        given.act(given)
+    except (migration.SchemaError, exception.KarborException) as exc:
         print(f'karbor-manage: {exc}', file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _sync(_given: argparse.Namespace) -> None:
+    migration.upgrade()
+
+
+def _purge(given: argparse.Namespace) -> None:
+    before = timeutils.utcnow() - datetime.timedelta(days=given.days)
+    found = purging.count(before) if given.dry_run else purging.purge(before)
+    for table, number in found.items():
+        _tell(f'{table}: {number}')
+
+
+def _list_jobs(given: argparse.Namespace) -> None:
+    _table(_JOB_COLUMNS, [
+        [getattr(job, name) for name in _JOB_COLUMNS]
+        for job in job_control.newest(given.state or job_control.STATES, given.limit)])
+
+
+def _show_job(given: argparse.Namespace) -> None:
+    job = job_control.get(given.id)
+    _tell(json.dumps({column.key: getattr(job, column.key)
+                      for column in models.Job.__table__.columns}, indent=2, default=str))
+
+
+def _retry_job(given: argparse.Namespace) -> None:
+    job_control.retry(given.id)
+
+
+def _cancel_job(given: argparse.Namespace) -> None:
+    job_control.cancel(given.id)
+
+
+def _list_services(_given: argparse.Namespace) -> None:
+    columns = ('host', 'binary', 'up', 'disabled', 'reported_at')
+    _table(columns, [
+        [row.host, row.binary, processes.is_up(row), row.disabled_reason or row.disabled,
+         row.reported_at] for row in processes.all_of({})])
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    texts = [columns, *([str('' if value is None else value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for text in texts:
+        _tell('  '.join(map(str.ljust, text, widths)).rstrip())
+
+
+def _tell(text: str) -> None:
+    print(text)  # noqa: T201
 
 
 if __name__ == '__main__':

@@ -124,7 +124,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     found = protectables.load()
     asked = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
     runner = jobs.JobRunner(registry, asked, lambda job: _context_of_job(job, cloud),
-                            CONF.protection.max_concurrent_resources, trusts.NoTrusts())
+                            CONF.protection.max_concurrent_resources, trusts.NoTrusts(),
+                            max_tries=CONF.protection.max_job_tries)
     services = app.Services(
         registry, found, plans.Plans(registry, found), asked,
         scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post), board.check)

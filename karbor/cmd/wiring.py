@@ -87,7 +87,7 @@ def protection_worker() -> worker.Worker:
                                       jobboard.DatabaseBoard().post, made)
     runner = jobs.JobRunner(registry, asked, _context_of,
                             CONF.protection.max_concurrent_resources, made,
-                            CONF.protection.job_lease)
+                            CONF.protection.job_lease, CONF.protection.max_job_tries)
     return worker.Worker(registry, runner, made)
 
 

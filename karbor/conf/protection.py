@@ -27,6 +27,10 @@ OPTS: list[cfg.Opt] = [
     cfg.FloatOpt('job_lease', default=60, min=1,
                  help='How long a job of a worker that is gone waits for another worker, in '
                       'seconds. A worker that is there renews its lease three times as often.'),
+    cfg.IntOpt('max_job_tries', default=10, min=1,
+               help='How often a job is begun whose worker is gone before its end. Then it is '
+                    'parked, and what it is about is in error; "karbor-manage job retry" has it '
+                    'tried again.'),
     cfg.FloatOpt('shutdown_grace', default=5, min=0,
                  help='How long a stop waits for jobs to end, in seconds. What is not ended '
                       'by then is taken up again at the next start.'),

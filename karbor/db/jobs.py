@@ -15,7 +15,10 @@
 A job is ``pending`` until a worker takes it, ``running`` while it works, and ends as
 ``done`` or ``failed``. One that a scheduled operation has started is ``queued`` before, while
 an earlier run of the same operation is not over. ``done`` says that the job came to its end,
-not that every resource did well: that is said on what the job is about.
+not that every resource did well: that is said on what the job is about. ``parked`` is a job that
+was begun too often; it waits for an administrator.
+
+``attempts`` tells one claim from the next; ``tries`` counts those that came to no end.
 """
 
 import datetime
@@ -32,6 +35,7 @@ PENDING = 'pending'
 RUNNING = 'running'
 DONE = 'done'
 FAILED = 'failed'
+PARKED = 'parked'
 
 UNFINISHED = (QUEUED, PENDING, RUNNING)
 
@@ -59,7 +63,8 @@ def claim(session: orm.Session, job_id: str,
     taken = session.execute(
         sa.update(models.Job)
         .where(models.Job.id == job_id, models.Job.state == PENDING)
-        .values(state=RUNNING, claimed_until=until, attempts=models.Job.attempts + 1))
+        .values(state=RUNNING, claimed_until=until, attempts=models.Job.attempts + 1,
+                tries=models.Job.tries + 1))
     return session.get(models.Job, job_id) if taken.rowcount else None  # type: ignore[attr-defined]
 
 
@@ -68,6 +73,11 @@ def renew(session: orm.Session, jobs: Collection[models.Job],
     """Keep claims. A job that was lost to another worker stays that worker's."""
     for job in jobs:
         session.execute(_claimed(job).values(claimed_until=until))
+
+
+def pause(session: orm.Session, job: models.Job, until: datetime.datetime) -> None:
+    """Let a job begin again later, which does not count as a try."""
+    session.execute(_claimed(job).values(claimed_until=until, tries=models.Job.tries - 1))
 
 
 def _claimed(job: models.Job) -> sa.Update:

@@ -143,6 +143,7 @@ class Job(Timestamps, Base):
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     claimed_until: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
     attempts: orm.Mapped[int] = orm.mapped_column(default=0)
+    tries: orm.Mapped[int] = orm.mapped_column(default=0)
     error: orm.Mapped[str | None] = orm.mapped_column(LongText)
 
 

@@ -49,6 +49,11 @@ def set_status(session: orm.Session, log_id: str, status: str) -> None:
         models.OperationLog.id == log_id).values(status=status))
 
 
+def begin_again(session: orm.Session, log_id: str, status: str) -> None:
+    session.execute(sa.update(models.OperationLog).where(
+        models.OperationLog.id == log_id).values(status=status, ended_at=None, error_info=None))
+
+
 def set_checkpoint(session: orm.Session, log_id: str, checkpoint_id: str) -> None:
     session.execute(sa.update(models.OperationLog).where(
         models.OperationLog.id == log_id).values(checkpoint_id=checkpoint_id))

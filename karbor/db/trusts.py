@@ -39,7 +39,7 @@ def _is_needed() -> sa.ColumnElement[bool]:
     """Whether something still has to be done, or will have to be, by the trust of the row."""
     return sa.or_(
         sa.exists().where(models.Job.trust_id == models.Trust.id,
-                          models.Job.state.in_(jobs.UNFINISHED)),
+                          models.Job.state.in_((*jobs.UNFINISHED, jobs.PARKED))),
         sa.exists().where(models.ScheduledOperation.trust_id == models.Trust.id))
 
 

@@ -28,15 +28,15 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models, operation_logs, uses
 from karbor.db import jobs as job_rows
-from karbor.services import quotas, trusts
-from karbor.services.operationengine import runs
+from karbor.db import models, uses
+from karbor.services import trusts
 from karbor.services.protection import (
     cinder_limits,
     cinder_requests,
     graph,
     hooks,
+    job_ends,
     records,
     retention_jobs,
 )
@@ -63,18 +63,20 @@ class JobRunner:
     :param trusts: where jobs get the trusts from that they act by, and leave them.
     :param lease: how long a claim holds unless it is renewed, in seconds; None when no
         other process works on this database.
+    :param max_tries: how often a job is begun that does not come to an end.
     """
 
     def __init__(self, registry: providers.ProviderRegistry,
                  manager: protection_manager.ProtectionManager, context_of: ContextOf,
                  max_concurrent_resources: int, trusts: trusts.Trusts | trusts.NoTrusts,
-                 lease: float | None = None) -> None:
+                 lease: float | None = None, max_tries: int = 10) -> None:
         self._registry = registry
         self._manager = manager
         self._context_of = context_of
         self._max_workers = max_concurrent_resources
         self._trusts = trusts
         self._lease = lease
+        self._max_tries = max_tries
         self._running: dict[str, models.Job] = {}
         self._kinds = {
             constants.OPERATION_PROTECT: self._protect,
@@ -97,7 +99,10 @@ class JobRunner:
                  job.attempts)
         self._running[job.id] = job
         try:
-            self._run_to_end(job)
+            if job.tries > self._max_tries:
+                self._park(job)
+            else:
+                self._run_to_end(job)
         finally:
             del self._running[job.id]
         self._trusts.release(job.trust_id)
@@ -117,6 +122,13 @@ class JobRunner:
         return db.transaction(job_rows.claim)(
             job_id, None if self._lease is None else _moment_after(self._lease))
 
+    def _park(self, job: models.Job) -> None:
+        """End what has been begun too often and never came to an end: it kills its workers."""
+        LOG.error('Job %s: parked', job.id)
+        self._end(job, job_rows.PARKED, f'it was tried {job.tries - 1} times and its worker was '
+                  f'gone each time; an administrator can have it tried again: karbor-manage job '
+                  f'retry {job.id}', {})
+
     def _run_to_end(self, job: models.Job) -> None:
         failures: hooks.Failures = {}
         state, reason = job_rows.DONE, None
@@ -128,7 +140,7 @@ class JobRunner:
         except exception.IdentityUnavailable as exc:
             # The claim runs out unrenewed; then a worker takes the job up again.
             LOG.warning('Job %s: is tried again later: %s', job.id, exc.msg)
-            db.transaction(job_rows.renew)([job], _moment_after(_PAUSE))
+            db.transaction(job_rows.pause)(job, _moment_after(_PAUSE))
             return
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
@@ -137,8 +149,19 @@ class JobRunner:
             state = job_rows.FAILED
             reason = hooks.reason_of(exc) if isinstance(exc, exception.KarborException) else (
                 f'an unexpected {type(exc).__name__} happened; see the log for job {job.id}')
-        for next_job in _finish(job, state, reason, failures):
+        self._end(job, state, reason, failures)
+
+    def _end(self, job: models.Job, state: str, reason: str | None,
+             failures: hooks.Failures) -> None:
+        for next_job in self._finish(job, state, reason, failures):
             self._manager.post(next_job.id)
+
+    @staticmethod
+    @db.until_it_works
+    @db.transaction
+    def _finish(session: orm.Session, job: models.Job, state: str, reason: str | None,
+                failures: hooks.Failures) -> list[models.Job]:
+        return job_ends.finish(session, job, state, reason, failures)
 
     def _check_trust(self, job: models.Job) -> None:
         if job.trust_id is not None:
@@ -236,71 +259,3 @@ def _summary(failures: hooks.Failures, total: int) -> str | None:
 
 def _moment_after(seconds: float) -> datetime.datetime:
     return timeutils.utcnow() + datetime.timedelta(seconds=seconds)
-
-
-@db.until_it_works
-@db.transaction
-def _finish(session: orm.Session, job: models.Job, state: str, reason: str | None,
-            failures: hooks.Failures) -> list[models.Job]:
-    """Write the end of the job, of its log and of what it is about, together.
-
-    :returns: the jobs that begin with it.
-    """
-    if not job_rows.finish(session, job, state, reason):
-        LOG.warning('Job %s: another worker has it, or its end is written already', job.id)
-        return []
-    status = _END_OF_SUBJECT[job.kind](session, job, reason, failures)
-    operation_logs.end(session, job.id, status, reason)
-    LOG.info('Job %s: %s of %s is %s%s', job.id, job.kind, job.subject_id, state,
-             f': {reason}' if reason else '')
-    following = [runs.let_next_begin(session, job)]
-    if status == constants.CHECKPOINT_STATUS_AVAILABLE:
-        following.append(retention_jobs.begin(session, job))
-    return [found for found in following if found is not None]
-
-
-EndOfSubject = Callable[[orm.Session, models.Job, str | None, hooks.Failures], str]
-
-
-def _end_of_protect(session: orm.Session, job: models.Job, reason: str | None,
-                    _failures: hooks.Failures) -> str:
-    status = (constants.CHECKPOINT_STATUS_ERROR if reason
-              else constants.CHECKPOINT_STATUS_AVAILABLE)
-    checkpoints.set_status(session, job.subject_id, status, reason)
-    return status
-
-
-def _end_of_delete(session: orm.Session, job: models.Job, reason: str | None,
-                   _failures: hooks.Failures) -> str:
-    status = (constants.CHECKPOINT_STATUS_ERROR_DELETING if reason
-              else constants.CHECKPOINT_STATUS_DELETED)
-    is_new = checkpoints.set_status(session, job.subject_id, status, reason)
-    if is_new and not reason:
-        quotas.give_back(session, job.project_id, quotas.CHECKPOINTS)
-    return status
-
-
-def _end_of_retention(_session: orm.Session, _job: models.Job, reason: str | None,
-                      _failures: hooks.Failures) -> str:
-    return (constants.OPERATION_STATUS_FAIL if reason
-            else constants.OPERATION_STATUS_SUCCESS)
-
-
-def _end_of_use(model: Any) -> EndOfSubject:
-    def end(session: orm.Session, job: models.Job, reason: str | None,
-            failures: hooks.Failures) -> str:
-        status = (constants.OPERATION_STATUS_FAIL if reason
-                  else constants.OPERATION_STATUS_SUCCESS)
-        uses.record_failures(session, job.subject_id, failures)
-        uses.set_status(session, model, job.subject_id, status, reason)
-        return status
-    return end
-
-
-_END_OF_SUBJECT: dict[str, EndOfSubject] = {
-    constants.OPERATION_PROTECT: _end_of_protect,
-    constants.OPERATION_DELETE: _end_of_delete,
-    constants.OPERATION_RESTORE: _end_of_use(models.Restore),
-    constants.OPERATION_VERIFY: _end_of_use(models.Verification),
-    constants.OPERATION_RETENTION: _end_of_retention,
-}

@@ -43,12 +43,15 @@ def _extend_jobs() -> None:
         jobs.add_column(sa.Column('provider_id', sa.String(36), nullable=False,
                                   server_default=''))
         jobs.add_column(sa.Column('scheduled_operation_id', sa.String(36)))
+        jobs.add_column(sa.Column('tries', sa.Integer, nullable=False, server_default='0'))
         jobs.create_index('jobs_scheduled_operation_idx', ['scheduled_operation_id', 'state'])
     op.execute('UPDATE jobs SET provider_id = (SELECT checkpoints.provider_id FROM checkpoints '
                'WHERE checkpoints.id = jobs.checkpoint_id) WHERE EXISTS (SELECT 1 FROM '
                'checkpoints WHERE checkpoints.id = jobs.checkpoint_id)')
     with op.batch_alter_table('jobs') as jobs:
         jobs.alter_column('provider_id', existing_type=sa.String(36), existing_nullable=False,
+                          server_default=None)
+        jobs.alter_column('tries', existing_type=sa.Integer, existing_nullable=False,
                           server_default=None)
 
 

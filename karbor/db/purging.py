@@ -1,0 +1,131 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Removes rows that are of no use to anybody any more.
+
+What is removed is what has been over since before a moment: checkpoints that are deleted,
+restores and verifications, with their jobs; jobs that belong to none of them; operation logs;
+and when triggers fired. What a user can still act on stays, whatever its age.
+"""
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor.common import constants
+from karbor.db import api as db
+from karbor.db import jobs, models
+
+# Rows that one transaction removes, so that nobody waits long for it.
+_BATCH = 500
+
+_OVER = (jobs.DONE, jobs.FAILED)
+
+
+def count(before: datetime.datetime) -> dict[str, int]:
+    """How many rows of which table :func:`purge` would remove first of all.
+
+    Jobs that go with what they are about are not counted.
+    """
+    with db.reader() as session:
+        return {name: session.scalar(
+            sa.select(sa.func.count()).select_from(model).where(condition(before))) or 0
+            for name, (model, condition) in _OLD.items()}
+
+
+def purge(before: datetime.datetime) -> dict[str, int]:
+    """Remove the rows; returns how many of which table.
+
+    :param before: UTC without a zone; a row that was over by then goes.
+    """
+    return {name: _purge(name, model, condition(before))
+            for name, (model, condition) in _OLD.items()}
+
+
+def _purge(name: str, model: Any, condition: sa.ColumnElement[bool]) -> int:
+    total = 0
+    while removed := db.transaction(_purge_batch)(name, model, condition):
+        total += removed
+    return total
+
+
+def _purge_batch(session: orm.Session, name: str, model: Any,
+                 condition: sa.ColumnElement[bool]) -> int:
+    key = sa.inspect(model).primary_key
+    found = session.execute(sa.select(*key).where(condition).limit(_BATCH)).all()
+    if found:
+        if name in _REMOVE_WITH:
+            _REMOVE_WITH[name](session, [row[0] for row in found])
+        session.execute(sa.delete(model).where(sa.tuple_(*key).in_(map(tuple, found))))
+    return len(found)
+
+
+def _remove_jobs(session: orm.Session, condition: sa.ColumnElement[bool]) -> None:
+    gone = sa.select(models.Job.id).where(condition)
+    session.execute(sa.delete(models.JobResource).where(models.JobResource.job_id.in_(gone)))
+    session.execute(sa.delete(models.Job).where(condition))
+
+
+def _with_checkpoints(session: orm.Session, ids: Sequence[str]) -> None:
+    _remove_jobs(session, sa.and_(models.Job.checkpoint_id.in_(ids),
+                                  models.Job.kind.in_((constants.OPERATION_PROTECT,
+                                                       constants.OPERATION_DELETE))))
+
+
+def _with_uses(session: orm.Session, ids: Sequence[str]) -> None:
+    session.execute(sa.delete(models.ResourceResult).where(
+        models.ResourceResult.subject_id.in_(ids)))
+    _remove_jobs(session, models.Job.subject_id.in_(ids))
+
+
+def _with_jobs(session: orm.Session, ids: Sequence[str]) -> None:
+    session.execute(sa.delete(models.JobResource).where(models.JobResource.job_id.in_(ids)))
+
+
+def _old(model: Any, before: datetime.datetime) -> sa.ColumnElement[bool]:
+    return sa.func.coalesce(model.updated_at, model.created_at) < before
+
+
+def _old_use(model: Any) -> Callable[[datetime.datetime], sa.ColumnElement[bool]]:
+    return lambda before: sa.and_(
+        model.status != constants.OPERATION_STATUS_IN_PROGRESS, _old(model, before))
+
+
+def _old_checkpoint(before: datetime.datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(models.Checkpoint.status == constants.CHECKPOINT_STATUS_DELETED,
+                   _old(models.Checkpoint, before))
+
+
+def _old_job(before: datetime.datetime) -> sa.ColumnElement[bool]:
+    """Of a retention, or of a run that never had a checkpoint."""
+    return sa.and_(
+        models.Job.state.in_(_OVER), _old(models.Job, before),
+        sa.not_(sa.exists().where(models.Checkpoint.id == models.Job.checkpoint_id)))
+
+
+_OLD: dict[str, tuple[Any, Callable[[datetime.datetime], sa.ColumnElement[bool]]]] = {
+    'restores': (models.Restore, _old_use(models.Restore)),
+    'verifications': (models.Verification, _old_use(models.Verification)),
+    'checkpoints': (models.Checkpoint, _old_checkpoint),
+    'jobs': (models.Job, _old_job),
+    'operation_logs': (models.OperationLog,
+                       lambda before: models.OperationLog.ended_at < before),
+    'trigger_fires': (models.TriggerFire, lambda before: models.TriggerFire.fired_at < before),
+}
+
+_REMOVE_WITH: dict[str, Callable[[orm.Session, Sequence[str]], None]] = {
+    'restores': _with_uses, 'verifications': _with_uses, 'checkpoints': _with_checkpoints,
+    'jobs': _with_jobs,
+}
