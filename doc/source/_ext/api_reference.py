@@ -49,7 +49,7 @@ class Api:
 
     def __init__(self) -> None:
         nothing: Any = None  # the document does not depend on what stands behind the API
-        resources = karbor_app.routes(karbor_app.Services(*[nothing] * 5))
+        resources = karbor_app.routes(karbor_app.Services(*[nothing] * 6))
         self.document = openapi.document(resources)
         self.rules = {f'{method.upper()} {path.removeprefix(_PREFIX)}': operation.rule
                       for path, method, operation in openapi.operations(resources)}

@@ -134,6 +134,20 @@ def arm_if_idle(session: orm.Session, trigger: models.Trigger, now: datetime.dat
         arm(session, trigger, now)
 
 
+def skip_due(session: orm.Session, trigger: models.Trigger, now: datetime.datetime) -> None:
+    """Tell that a fire is left out which is due, since its trigger is about to change.
+
+    :param trigger: locked.
+    """
+    fire = trigger.next_fire_at
+    if fire is not None and fire <= now:
+        for operation in schedules.awaiting(session, trigger.id):
+            runs.skip(session, _context_of(operation), operation,
+                      f'The fire of {fire} UTC is skipped: its trigger was changed before an '
+                      f'engine ran it.', fire_time=_text(fire))
+        trigger.last_fire_at = fire
+
+
 def _set_next(trigger: models.Trigger, after: datetime.datetime, is_awaited: bool) -> None:
     timer = time_triggers.load(trigger.properties)
     following = next(time_triggers.fires(timer, after), None) if is_awaited else None

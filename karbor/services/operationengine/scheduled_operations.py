@@ -129,12 +129,18 @@ class ScheduledOperations:
 
         :raises ScheduledOperationNotFound:
         """
+        before = self.get(context, operation_id)
+
         @db.transaction
         def write(session: orm.Session) -> str | None:
+            trigger = schedules.get_trigger(session, context.project_id, before.trigger_id,
+                                            lock=True)
             operation = schedules.get_operation(session, context.project_id, operation_id,
                                                 lock=True)
             runs.cancel_queued(session, operation, _DELETED)
             session.delete(operation)
+            session.flush()
+            engine.arm_if_idle(session, trigger, timeutils.utcnow())
             quotas.give_back(session, context.project_id, quotas.SCHEDULES)
             _record(session, context, 'scheduled_operation_delete', operation)
             return operation.trust_id

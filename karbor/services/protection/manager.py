@@ -102,20 +102,19 @@ class ProtectionManager:
                                     job: models.Job) -> models.Checkpoint:
         """The checkpoint of a run of a scheduled operation, whose job has begun.
 
-        :raises ScheduledOperationNotFound: it was deleted meanwhile.
+        It is of the plan that the operation had when the run was asked for.
+
         :raises KarborException: as :meth:`create_checkpoint`.
         """
         with db.reader() as session:
-            operation = schedules.get_operation(session, job.project_id,
-                                                str(job.scheduled_operation_id))
             log = operation_logs.get(session, job.project_id, job.id)
-        draft = self._draft(context, job.provider_id, operation.plan_id)
+        draft = self._draft(context, job.provider_id, str(log.plan_id))
 
         @db.transaction
         def write(session: orm.Session) -> models.Checkpoint:
             row = draft.write(session, {
                 constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
-                constants.CHECKPOINT_SCHEDULE_ID: operation.id, **(log.extra_info or {})},
+                constants.CHECKPOINT_SCHEDULE_ID: job.scheduled_operation_id, **(log.extra_info or {})},
                 job.checkpoint_id)
             operation_logs.set_checkpoint(session, job.id, row.id)
             return row

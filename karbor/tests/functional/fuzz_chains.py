@@ -89,13 +89,24 @@ _WINDOWS = st.sampled_from((900, '900', 1800, 60, -1, '9' * 400, 10 ** 300, 900.
 _ZONES = st.sampled_from(('UTC', 'Europe/Berlin', 'Australia/Lord_Howe', 'America', 'Factory',
                           'posixrules', 'Etc/GMT+12', '../etc/passwd', 'Asia/Kathmandu', '',
                           'localtime', 'right/UTC', 'A' * 40, 'Pacific/Apia', 'leapseconds'))
+_HOW = {'start_time': _TIMES, 'end_time': _TIMES, 'window': _WINDOWS, 'timezone': _ZONES,
+        'catch_up': st.sampled_from(('latest', 'skip', 'latest', 'all', '')),
+        'jitter': st.sampled_from((0, 1, '900', 900, 901, -1, '', 10 ** 300, 0.5, True, '٣'))}
 TRIGGERS = st.fixed_dictionaries(
-    {'format': st.just('crontab'), 'pattern': _CRON},
-    optional={'start_time': _TIMES, 'end_time': _TIMES, 'window': _WINDOWS, 'timezone': _ZONES},
-) | st.fixed_dictionaries(
-    {'format': st.just('calendar'), 'pattern': _CALENDARS},
-    optional={'start_time': _TIMES, 'end_time': _TIMES, 'window': _WINDOWS, 'timezone': _ZONES})
+    {'format': st.just('crontab'), 'pattern': _CRON}, optional=_HOW,
+) | st.fixed_dictionaries({'format': st.just('calendar'), 'pattern': _CALENDARS}, optional=_HOW)
 _GOOD_TRIGGER = {'format': 'crontab', 'pattern': '0 9 * * *'}
+
+_COUNTS = st.sampled_from((1, 2, '3', 999999, 0, '0'))
+_GOOD_RULES = st.fixed_dictionaries({}, optional={
+    **dict.fromkeys(('keep_last', 'keep_hourly', 'keep_daily', 'keep_weekly', 'keep_monthly',
+                     'keep_yearly'), _COUNTS),
+    'keep_within': st.sampled_from(('1h', '14d', '99999w')),
+    'max_backups': st.sampled_from((1, '2', 5, -1, '-999999999', 0, 999999999)),
+    'retention_duration': st.sampled_from((1, '14', -1, 0, 999999999))})
+_ODD_RULES = st.dictionaries(
+    st.sampled_from(('keep_last', 'keep_daily', 'keep_yearly', 'keep_within', 'max_backups',
+                     'retention_duration', 'timezone', 'overlap')), VALUES, min_size=1, max_size=3)
 
 _CHECKPOINTS = f'/providers/{PROVIDER_ID}/checkpoints'
 
@@ -174,6 +185,8 @@ class Chains:
         self._ask('PUT', checkpoint, {'os-resetState': {'state': draw(st.sampled_from((
             'available', 'available', 'available', 'error')))}})
         self._use(draw, made['checkpoint']['id'])
+        self._pin(made['checkpoint']['id'])
+        self._preview(draw, plan['id'])
         self._found(_CHECKPOINTS, 'checkpoints', made['checkpoint']['id'], plan_id=plan['id'])
         self._logs(made['checkpoint']['id'])
         if draw(st.booleans()):
@@ -182,6 +195,27 @@ class Chains:
         self._ask('GET', checkpoint)
         if draw(st.booleans()):
             self._ask('DELETE', path, caller='member')
+
+    def _pin(self, checkpoint_id: str) -> None:
+        path = f'{_CHECKPOINTS}/{checkpoint_id}'
+        for method, is_pinned in (('PUT', True), ('DELETE', False)):
+            if self._ask(method, f'{path}/pin', caller='member') is not None:
+                self._shown(path, 'checkpoint', {'pinned': is_pinned})
+
+    def _preview(self, draw: Draw, plan_id: str) -> None:
+        """It tells of just the checkpoints that are available."""
+        path = f'/plans/{plan_id}/retention'
+        self._ask('POST', path, {'retention': draw(_ODD_RULES)}, caller='reader')
+        told = self._ask('POST', path, {'retention': draw(_GOOD_RULES)}, caller='reader')
+        listed = self._ask('GET', _CHECKPOINTS + _query(plan_id=plan_id, status='available'),
+                           caller='reader')
+        if told and listed and 'checkpoints_links' not in listed:
+            verdicts = told['retention']['kept'] + told['retention']['removed']
+            if {item['id'] for item in listed['checkpoints']} != {
+                    item['checkpoint_id'] for item in verdicts}:
+                self._report('preview is not of what is available', path, f'{told} {listed}')
+            if not all(item['reasons'] for item in verdicts):
+                self._report('preview without a reason', path, str(told))
 
     def _use(self, draw: Draw, checkpoint_id: str) -> None:
         for kind, more in (('restore', {'restore_target': draw(DESCRIPTIONS),
@@ -239,17 +273,11 @@ class Chains:
         plan = self._plan(draw)
         if plan is None:
             return
-        definition: Any = {'provider_id': PROVIDER_ID, 'plan_id': plan['id'],
-                           'max_backups': draw(st.sampled_from((1, '5', -1)))}
-        if draw(st.booleans()):
-            definition = ','.join(f'{key} = {value}' for key, value in definition.items())
-        else:
-            definition.update(draw(st.dictionaries(NAMES, VALUES, max_size=3)))
+        kind = draw(st.sampled_from(('protect', 'retention_protect', 'retention_protect')))
         made = self._ask('POST', '/scheduled_operations', {'scheduled_operation': {
-            'name': draw(NAMES), 'description': draw(DESCRIPTIONS),
-            'operation_type': draw(st.sampled_from(('protect', 'retention_protect'))),
-            'trigger_id': trigger.rpartition('/')[2], 'operation_definition': definition}},
-            caller='member')
+            'name': draw(NAMES), 'description': draw(DESCRIPTIONS), 'operation_type': kind,
+            'trigger_id': trigger.rpartition('/')[2],
+            'operation_definition': self._definition(draw, plan['id'], kind)}}, caller='member')
         if made is None:
             return
         path = f'/scheduled_operations/{made["scheduled_operation"]["id"]}'
@@ -258,9 +286,70 @@ class Chains:
         self._ask('DELETE', trigger, caller='member')  # so is this
         self._ask('GET', '/scheduled_operations' + _query(
             trigger_id=trigger.rpartition('/')[2]), caller='reader')
+        self._change(draw, made['scheduled_operation'])
+        self._run(draw, path)
         if draw(st.booleans()):
             self._ask('DELETE', path, caller='member')
             self._ask('DELETE', f'/plans/{plan["id"]}', caller='member')
+
+    @staticmethod
+    def _definition(draw: Draw, plan_id: str, kind: str) -> Any:
+        definition = {'provider_id': PROVIDER_ID, 'plan_id': plan_id,
+                      'overlap': draw(st.sampled_from(('skip', 'queue')))}
+        if kind == 'retention_protect':
+            definition |= draw(_GOOD_RULES)
+        if draw(st.booleans()):
+            return ','.join(f'{key} = {value}' for key, value in definition.items())
+        return {**draw(st.dictionaries(NAMES, VALUES, max_size=3)), **definition}
+
+    def _change(self, draw: Draw, operation: dict[str, Any]) -> None:
+        path = f'/scheduled_operations/{operation["id"]}'
+        self._ask('PUT', path, {'scheduled_operation': {
+            'operation_definition': {**operation['operation_definition'], **draw(_ODD_RULES)}}},
+            caller='member')
+        changes = draw(st.fixed_dictionaries({}, optional={
+            'name': NAMES, 'description': DESCRIPTIONS, 'enabled': st.booleans()}))
+        if self._ask('PUT', path, {'scheduled_operation': changes}, caller='member'):
+            self._shown(path, 'scheduled_operation', changes)
+        definition = self._definition(draw, operation['operation_definition']['plan_id'],
+                                      operation['operation_type'])
+        if self._ask('PUT', path, {'scheduled_operation': {
+                'operation_definition': definition}}, caller='member'):
+            self._shown(path, 'scheduled_operation', {
+                'operation_type': operation['operation_type'],
+                **({} if isinstance(definition, str) else {'operation_definition': definition})})
+
+    def _run(self, draw: Draw, path: str) -> None:
+        """Once or more; then a retention has left nothing that is to go."""
+        logs = []
+        for _ in range(draw(st.integers(1, 3))):
+            log = self._ask('POST', f'{path}/action', {'run': draw(st.sampled_from(({}, None)))},
+                            caller='member')
+            logs += [log] if log else []
+            if draw(st.booleans()):
+                self._ended()
+        self._ended()
+        shown = self._ask('GET', path, caller='reader')
+        if not logs or shown is None:
+            return
+        for log in logs:
+            ended = self._ask('GET', f'/operation_logs/{log["operation_log"]["id"]}')
+            if ended and ended['operation_log']['status'] != 'available':
+                self._report('run that failed', path.split('/')[1], str(ended))
+        self._check_retention(shown['scheduled_operation'])
+
+    def _check_retention(self, operation: dict[str, Any]) -> None:
+        trigger = self._ask('GET', f'/triggers/{operation["trigger_id"]}')
+        definition = operation['operation_definition']
+        if trigger is None or operation['operation_type'] != 'retention_protect':
+            return
+        rules = {name: value for name, value in definition.items()
+                 if name.startswith('keep_') or name in ('max_backups', 'retention_duration')}
+        told = self._ask('POST', f'/plans/{definition["plan_id"]}/retention', {'retention': {
+            **rules, 'timezone': trigger['trigger_info']['properties'].get('timezone', 'UTC')}},
+            caller='reader')
+        if told and told['retention']['removed']:
+            self._report('retention has left what is to go', 'plans', f'{rules} {told}')
 
     def _look(self, draw: Draw) -> None:
         self._ask('GET', '/providers' + _query(name=draw(NAMES)))

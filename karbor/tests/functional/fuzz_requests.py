@@ -312,18 +312,26 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
         return ids[name][0] if ids.get(name) else str(uuid.UUID(int=1))
 
     use = {'provider_id': PROVIDER_ID, 'checkpoint_id': first('checkpoint_id'), 'parameters': {}}
-    definition = {'provider_id': PROVIDER_ID, 'plan_id': first('plan_id'), 'max_backups': 3}
+    rules = {'keep_last': 3, 'keep_hourly': '24', 'keep_daily': 7, 'keep_weekly': 5,
+             'keep_monthly': 12, 'keep_yearly': '1', 'keep_within': '14d', 'max_backups': 3,
+             'retention_duration': -1}
+    definition = {'provider_id': PROVIDER_ID, 'plan_id': first('plan_id'), 'overlap': 'queue',
+                  **rules}
     resource = {'id': first('resource_id'), 'type': VOLUME, 'name': 'data',
                 'extra_info': {'availability_zone': 'nova'}}
     operation = {'name': 'nightly', 'description': None, 'operation_type': 'retention_protect',
                  'trigger_id': first('trigger_id'), 'operation_definition': definition}
     cron = {'format': 'crontab', 'pattern': '0 9 * * *', 'window': '600', 'timezone': 'UTC',
-            'start_time': '2030-01-01 00:00:00', 'end_time': '2031-01-01T00:00:00Z'}
+            'start_time': '2030-01-01 00:00:00', 'end_time': '2031-01-01T00:00:00Z',
+            'catch_up': 'latest', 'jitter': '60'}
     calendar = {'format': 'calendar', 'pattern': 'BEGIN:VEVENT\nRRULE:FREQ=WEEKLY;BYDAY=MO;'
                                                  'BYHOUR=2;INTERVAL=2\nEND:VEVENT'}
     triggers = [{'trigger_info': {'name': 'nightly', 'type': 'time', 'properties': properties}}
                 for properties in (cron, calendar)]
     checkpoints = '/providers/{provider_id}/checkpoints'
+    one_operation = '/scheduled_operations/{scheduled_operation_id}'
+    changes = {**operation, 'enabled': False}
+    del changes['operation_type']
     limits = {'plans': -1, 'checkpoints': '-1', 'schedules': 1000}
     return {
         'POST /plans': [{'plan': {
@@ -332,6 +340,8 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
                 VOLUME: dict(base.OPTIONS), f'{VOLUME}#{resource["id"]}': {'force': 'true'}}}}],
         'PUT /plans/{plan_id}': [{'plan': {
             'name': 'nightly', 'status': 'started', 'resources': [resource]}}],
+        'POST /plans/{plan_id}/retention': [{'retention': {
+            **rules, 'timezone': 'Europe/Berlin'}}],
         f'POST {checkpoints}': [{'checkpoint': {
             'plan_id': first('plan_id'), 'extra_info': {'a': 1}, 'extra-info': {'b': 'c'}}}],
         f'PUT {checkpoints}/{{checkpoint_id}}': [{'os-resetState': {'state': 'available'}}],
@@ -346,6 +356,9 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
             {'scheduled_operation': operation},
             {'scheduled_operation': {**operation, 'operation_definition': ','.join(
                 f'{key}={value}' for key, value in definition.items())}}],
+        f'PUT {one_operation}': [{'scheduled_operation': changes},
+                                 {'scheduled_operation': {'enabled': True}}],
+        f'POST {one_operation}/action': [{'run': {}}, {'run': None}],
         'PUT /os-services/{service_id}': [{'status': 'disabled', 'disabled_reason': 'of a test'}],
         'PUT /quotas/{quota_project_id}': [{'quota': limits}],
         'PUT /quota_classes/{class_name}': [{'quota_class': limits}],

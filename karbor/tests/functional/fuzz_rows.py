@@ -12,6 +12,7 @@
 
 """Rows of another project, and what holds of all rows once no job is under way."""
 
+import datetime
 import json
 import pathlib
 import uuid
@@ -25,6 +26,7 @@ from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.db import models
+from karbor.services.operationengine import firing, time_triggers
 from karbor.services.protection import provider as providers
 from karbor.services.protection import records
 from karbor.tests.base import OTHER_PROJECT_ID, PROVIDER_ID, new_id
@@ -41,11 +43,23 @@ _ENDED = ('success', 'deleted', 'error_deleting')
 _KINDS = {models.Checkpoint: ('protect', 'delete'), models.Restore: ('restore',),
           models.Verification: ('verify',)}
 
+_BY_RETENTION = sa.or_(
+    models.OperationLog.operation_type == 'retention',
+    sa.and_(models.OperationLog.operation_type == 'delete',
+            models.OperationLog.scheduled_operation_id.is_not(None)))
+# What no request has made, but a job that it began.
+_MADE_BY_JOBS: dict[Any, sa.ColumnElement[bool]] = {
+    models.OperationLog: _BY_RETENTION,
+    models.Job: models.Job.id.in_(sa.select(models.OperationLog.id).where(_BY_RETENTION)),
+    models.Checkpoint: models.Checkpoint.id.in_(sa.select(models.Job.checkpoint_id).where(
+        models.Job.scheduled_operation_id.is_not(None)))}
+
 
 def counts() -> dict[str, int]:
     """How many rows there are of all that only requests make and remove."""
-    numbers = [sa.select(sa.func.count()).select_from(model).scalar_subquery().label(
-        model.__tablename__) for model in _COUNTED]
+    numbers = [sa.select(sa.func.count()).select_from(model).where(
+        sa.not_(_MADE_BY_JOBS.get(model, sa.false()))).scalar_subquery().label(
+            model.__tablename__) for model in _COUNTED]
     with db.reader() as session:
         return dict(session.execute(sa.select(*numbers)).one()._mapping)
 
@@ -66,9 +80,10 @@ def add_other_project(add: Callable[..., Any], provider: providers.Provider) -> 
                   'id': plan.id, 'name': secret, 'resources': resources,
                   'provider_id': PROVIDER_ID, 'parameters': parameters})
     records.write_checkpoint(row, provider)
+    fire = datetime.datetime(2040, 1, 1, 9)
     trigger = add(models.Trigger, project_id=project_id, name=secret, type='time', properties={
         'format': 'crontab', 'pattern': '0 9 * * *', 'window': 900,
-        'start_time': '2030-01-01 00:00:00'})
+        'start_time': '2040-01-01 00:00:00'}, next_fire_at=fire, due_at=fire)
     add(models.ScheduledOperation, project_id=project_id, name=secret, description=secret,
         operation_type='protect', trigger_id=trigger.id, plan_id=plan.id, enabled=True,
         operation_definition={
@@ -78,7 +93,8 @@ def add_other_project(add: Callable[..., Any], provider: providers.Provider) -> 
     for kind, use in (('verify', add(models.Verification, **about)),
                       ('restore', add(models.Restore, restore_target=secret, **about))):
         job = add(models.Job, id=new_id(), kind=kind, subject_id=use.id, checkpoint_id=row.id,
-                  project_id=project_id, user_id=secret, state='done', error=secret)
+                  provider_id=PROVIDER_ID, project_id=project_id, user_id=secret, state='done',
+                  error=secret)
         add(models.OperationLog, id=job.id, project_id=project_id, user_id=secret,
             operation_type=kind, checkpoint_id=row.id, plan_id=plan.id, restore_id=use.id,
             status='success', error_info=secret, ended_at=timeutils.utcnow(),
@@ -123,6 +139,7 @@ def faults(provider: providers.Provider) -> Iterator[tuple[str, str]]:
         yield from _job_faults(session)
         yield from _status_faults(session)
         yield from _reference_faults(session)
+        yield from _trigger_faults(session)
         for mapper in models.Base.registry.mappers:
             yield from _value_faults(session, mapper.class_)
         checkpoints = list(session.scalars(sa.select(models.Checkpoint)))
@@ -180,6 +197,21 @@ def _reference_faults(session: orm.Session) -> Iterator[tuple[str, str]]:
     for row in session.scalars(sa.select(models.JobResource)):
         if row.job_id not in jobs:
             yield 'resource of no job', _shown(row)
+
+
+def _trigger_faults(session: orm.Session) -> Iterator[tuple[str, str]]:
+    awaited = set(session.scalars(sa.select(models.ScheduledOperation.trigger_id).where(
+        models.ScheduledOperation.enabled.is_(True))))
+    for row in session.scalars(sa.select(models.Trigger)):
+        timer = time_triggers.load(row.properties)
+        if row.next_fire_at is None or row.due_at is None:
+            if row.next_fire_at != row.due_at or (
+                    row.id in awaited and time_triggers.next_times(timer, timeutils.utcnow(), 1)):
+                yield 'trigger that is not due', _shown(row)
+        elif row.id not in awaited:
+            yield 'trigger that is due for nothing', _shown(row)
+        elif row.due_at != firing.due_at(timer, row.id, row.next_fire_at):
+            yield 'trigger that is due at another time than it fires', _shown(row)
 
 
 def _value_faults(session: orm.Session, model: Any) -> Iterator[tuple[str, str]]:

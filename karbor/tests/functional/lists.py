@@ -104,7 +104,8 @@ class ListsTestCase(base.ApiTestCase):
         """For each row a job that is over, with one resource that is done and one failed."""
         jobs = [{'id': new_id(), 'kind': _WITH_JOBS[model], 'subject_id': row['id'],
                  'checkpoint_id': row.get('checkpoint_id', row['id']), 'attempts': 1,
-                 'project_id': PROJECT_ID, 'state': job_rows.DONE} for row in values]
+                 'provider_id': PROVIDER_ID, 'project_id': PROJECT_ID,
+                 'state': job_rows.DONE} for row in values]
         session.execute(sa.insert(models.Job), jobs)
         session.execute(sa.insert(models.JobResource), [
             {'job_id': job['id'], 'resource_type': base.VOLUME, 'resource_id': new_id(),

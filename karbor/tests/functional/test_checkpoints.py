@@ -453,6 +453,91 @@ class ResetTest(base.CloudTestCase):
         self.assertEqual('error', self.ended_checkpoint(checkpoint)['status'])
 
 
+class PinTest(base.ApiTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.row = self.add_row(models.Checkpoint)
+
+    def pin(self, checkpoint_id: str, code: int = 200, method: str = 'PUT',
+            **kwargs: Any) -> Any:
+        return self.request(method, f'{self.checkpoints_path(checkpoint_id)}/pin', code, **kwargs)
+
+    def unpin(self, checkpoint_id: str, code: int = 200, **kwargs: Any) -> Any:
+        return self.pin(checkpoint_id, code, 'DELETE', **kwargs)
+
+    def pinned(self) -> dict[str, bool]:
+        """As the list shows it, which is as one is shown."""
+        listed = self.get(self.checkpoints_path())['checkpoints']
+        for item in listed:
+            shown = self.get(self.checkpoints_path(item['id']))['checkpoint']
+            self.assertEqual(item['pinned'], shown['pinned'])
+        return {item['id']: item['pinned'] for item in listed}
+
+    def test_pin_and_unpin(self):
+        other = self.add_row(models.Checkpoint)
+        self.assertEqual({self.row.id: False, other.id: False}, self.pinned())
+        for _ in range(2):
+            self.assertIsNone(self.pin(self.row.id))
+            self.assertEqual({self.row.id: True, other.id: False}, self.pinned())
+        for _ in range(2):
+            self.assertIsNone(self.unpin(self.row.id))
+            self.assertEqual({self.row.id: False, other.id: False}, self.pinned())
+
+    def test_nothing_else_changes(self):
+        before = self.get(self.checkpoints_path(self.row.id))['checkpoint']
+        self.pin(self.row.id)
+        self.assertEqual({**before, 'pinned': True},
+                         self.get(self.checkpoints_path(self.row.id))['checkpoint'])
+
+    def test_a_new_one_is_not_pinned(self):
+        self.assertIs(False, self.create_checkpoint(self.create_plan())['pinned'])
+
+    def test_whatever_its_status_is(self):
+        for status in ('protecting', 'error', 'deleting', 'error-deleting', 'deleted'):
+            row = self.add_row(models.Checkpoint, status=status)
+            self.pin(row.id)
+            shown = self.get(self.checkpoints_path(row.id))['checkpoint']
+            self.assertEqual((status, True), (shown['status'], shown['pinned']))
+
+    def test_a_body_is_left_alone(self):
+        self.pin(self.row.id, json={'anything': 1})
+        self.assertEqual({self.row.id: True}, self.pinned())
+
+    def test_unknown(self):
+        for call in (self.pin, self.unpin):
+            self.assertIn(missing := new_id(), call(missing, 404))
+            for name in ('x', '%00', '..', '1'):
+                call(name, 400)
+        for method in ('GET', 'POST', 'PATCH'):
+            self.pin(self.row.id, 405, method)
+
+    def test_another_project(self):
+        theirs = self.add_row(models.Checkpoint, project_id=OTHER_PROJECT_ID, pinned=True)
+        missing = new_id()
+        for call in (self.pin, self.unpin):
+            hidden = call(theirs.id, 404)
+            self.assertEqual(hidden.replace(theirs.id, missing), call(missing, 404))
+        with db.reader() as session:
+            self.assertTrue(session.get(models.Checkpoint, theirs.id).pinned)
+        self.assertEqual([], self.rows(models.OperationLog))
+
+    def test_through_another_provider(self):
+        folder = self.provider_dir(name='second', provider_id=SECOND_ID)
+        self.build(provider.ProviderRegistry(folder))
+        for provider_id in (SECOND_ID, new_id()):
+            for method in ('PUT', 'DELETE'):
+                path = self.checkpoints_path(self.row.id, provider_id=provider_id)
+                self.request(method, f'{path}/pin', 404)
+        self.assertEqual({self.row.id: False}, self.pinned())
+
+    def test_deleting_by_hand_is_allowed(self):
+        self.pin(self.row.id)
+        self.delete(self.checkpoints_path(self.row.id))
+        shown = self.get(self.checkpoints_path(self.row.id))['checkpoint']
+        self.assertEqual(('deleting', True), (shown['status'], shown['pinned']))
+
+
 class TakenUpAgainTest(base.CloudTestCase):
     """A job that was running when its process died is done at the next start."""
 

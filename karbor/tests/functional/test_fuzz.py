@@ -56,6 +56,7 @@ from schemathesis import checks
 
 from karbor import db
 from karbor.api import app, middleware, pipeline
+from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services import trusts
 from karbor.services.operationengine import scheduled_operations
@@ -392,7 +393,7 @@ class FuzzTest(base.CloudTestCase):
         def look() -> bool:
             with db.reader() as session:
                 return session.scalar(sa.select(sa.func.count()).select_from(models.Job).where(
-                    models.Job.state.in_(('pending', 'running')))) == 0
+                    models.Job.state.in_(job_rows.UNFINISHED))) == 0
         self.wait_until(look, 'the end of all jobs', 60)
 
     def _check_rows(self) -> None:

@@ -102,6 +102,10 @@ class DoneAtOnceTest(_Logs):
                'provider_id': PROVIDER_ID}
         self.assert_done(log, 'scheduled_operation_create')
         self.assert_ids(log, **ids)
+        log, _ = self.one_more('PUT', f'/scheduled_operations/{operation_id}',
+                               {'scheduled_operation': {'enabled': False}}, 'member')
+        self.assert_done(log, 'scheduled_operation_update')
+        self.assert_ids(log, **ids)
         log, _ = self.one_more('DELETE', f'/scheduled_operations/{operation_id}')
         self.assert_done(log, 'scheduled_operation_delete')
         self.assert_ids(log, **ids)
@@ -136,6 +140,15 @@ class DoneAtOnceTest(_Logs):
         self.assert_ids(log, checkpoint_id=row.id, plan_id=row.plan_id, provider_id=PROVIDER_ID)
         self.assertEqual({'status': 'error'}, log['extra_info'])
 
+    def test_a_pin(self):
+        row = self.add_row(models.Checkpoint)
+        for method, is_pinned in (('PUT', True), ('DELETE', False)):
+            log, _ = self.one_more(method, f'{self.checkpoints_path(row.id)}/pin')
+            self.assert_done(log, 'checkpoint_update')
+            self.assert_ids(log, checkpoint_id=row.id, plan_id=row.plan_id,
+                            provider_id=PROVIDER_ID)
+            self.assertEqual({'pinned': is_pinned}, log['extra_info'])
+
     def test_looking_leaves_none(self):
         plan = self.create_plan()
         before = self.logs()
@@ -144,6 +157,7 @@ class DoneAtOnceTest(_Logs):
                      self.checkpoints_path(), '/protectables', f'/quotas/{PROJECT_ID}',
                      f'/quotas/{PROJECT_ID}/detail', f'/quotas/{PROJECT_ID}/defaults'):
             self.get(path)
+        self.post(f'/plans/{plan["id"]}/retention', {'retention': {'keep_last': 1}})
         self.get('/os-services', persona='admin')
         self.get('/quota_classes/default', persona='admin')
         self.assertEqual(before, self.logs())
@@ -178,6 +192,21 @@ class RefusedTest(_Logs):
                     **scheduled, 'operation_definition': {
                         'provider_id': PROVIDER_ID, 'plan_id': plan['id']}}}, 'manager'),
                 (404, 'DELETE', f'/scheduled_operations/{gone}', None, 'manager'),
+                (404, 'PUT', f'/scheduled_operations/{gone}',
+                 {'scheduled_operation': {'name': 'x'}}, 'manager'),
+                (400, 'PUT', f'/scheduled_operations/{operation.id}',
+                 {'scheduled_operation': {}}, 'manager'),
+                (404, 'PUT', f'/scheduled_operations/{operation.id}',
+                 {'scheduled_operation': {'trigger_id': gone}}, 'manager'),
+                (403, 'PUT', f'/scheduled_operations/{operation.id}',
+                 {'scheduled_operation': {'name': 'x'}}, 'reader'),
+                (404, 'POST', f'/scheduled_operations/{gone}/action', {'run': {}}, 'manager'),
+                (400, 'POST', f'/scheduled_operations/{operation.id}/action', {}, 'manager'),
+                (403, 'POST', f'/scheduled_operations/{operation.id}/action', {'run': {}},
+                 'reader'),
+                (404, 'PUT', f'{self.checkpoints_path(gone)}/pin', None, 'manager'),
+                (403, 'DELETE', f'{self.checkpoints_path(checkpoint.id)}/pin', None, 'reader'),
+                (404, 'POST', f'/plans/{gone}/retention', {'retention': {}}, 'manager'),
                 (413, 'POST', self.checkpoints_path(), {'checkpoint': {'plan_id': plan['id']}},
                  'manager'),
                 (404, 'POST', self.checkpoints_path(), {'checkpoint': {'plan_id': gone}},

@@ -130,19 +130,27 @@ class RunTest(SchedulesTestCase):
         self.assertIn('would free 0 checkpoints', log['error_info'])
         self.assertEqual([], self.rows(models.Checkpoint))
 
+    def test_a_trigger_that_is_changed_before_its_fire_is_run(self):
+        self.create_operation('protect')
+        with db.writer() as session:
+            trigger = session.get(models.Trigger, self.trigger['id'])
+            trigger.next_fire_at = trigger.due_at = timeutils.utcnow()
+        self.put(f'/triggers/{self.trigger["id"]}', {'trigger_info': {
+            'properties': {'format': 'crontab', 'pattern': '30 * * * *'}}})
+        log, = self.logs()
+        self.assertEqual('skipped', log['status'])
+        self.assertIn('changed', log['error_info'])
+
     def test_an_operation_that_is_deleted_before_its_run(self):
+        """What was asked for is done."""
         operation = self.create_operation('protect')
         self.board.end()
         self.fire()
         self.delete(f'/scheduled_operations/{operation["id"]}')
         log, = self.logs()
-        with db.reader() as session:
-            job = session.get(models.Job, log['id'])
-        self.runner.run(job.id)
-        log = self.ended_log(log['id'])
-        self.assertEqual('error', log['status'])
-        self.assertIn(operation['id'], log['error_info'])
-        self.assertEqual({}, self.cinder.snapshots)
+        self.runner.run(log['id'])
+        self.assertEqual('available', self.ended_log(log['id'])['status'])
+        self.assertIsNone(self.rows(models.Trigger)[0].due_at)
 
 
 class BrokenOffTest(SchedulesTestCase):

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import datetime
 from typing import Any
 
 from karbor import db
@@ -37,6 +38,15 @@ GOOD_PROPERTIES = [
     ({'start_time': START, 'timezone': 'Europe/Berlin'},
      {'start_time': START, 'timezone': 'Europe/Berlin', 'window': 900}),
     ({'start_time': START, 'timezone': 'UTC'}, {'start_time': START, 'window': 900}),
+    ({'start_time': START, 'catch_up': 'latest'},
+     {'start_time': START, 'catch_up': 'latest', 'window': 900}),
+    ({'start_time': START, 'catch_up': 'skip'}, {'start_time': START, 'window': 900}),
+    ({'start_time': START, 'jitter': 1}, {'start_time': START, 'jitter': 1, 'window': 900}),
+    ({'start_time': START, 'jitter': '900'}, {'start_time': START, 'jitter': 900, 'window': 900}),
+    ({'start_time': START, 'jitter': 1500, 'window': 1500},
+     {'start_time': START, 'jitter': 1500, 'window': 1500}),
+    ({'start_time': START, 'jitter': 0}, {'start_time': START, 'window': 900}),
+    ({'start_time': START, 'jitter': '0'}, {'start_time': START, 'window': 900}),
 ]
 
 #: changes of properties that fit -> what the message must name; None leaves one out
@@ -61,6 +71,14 @@ BAD_PROPERTIES = [
     ({'window': True}, 'window'), ({'window': 1e300}, 'window'), ({'window': 1000.5}, 'window'),
     ({'timezone': 'Mars/Olympus'}, 'timezone'), ({'timezone': '../../etc/passwd'}, 'timezone'),
     ({'timezone': ''}, 'timezone'), ({'timezone': 5}, 'timezone'),
+    ({'catch_up': ''}, 'catch_up'), ({'catch_up': 'all'}, 'catch_up'),
+    ({'catch_up': 'Latest'}, 'catch_up'), ({'catch_up': 5}, 'catch_up'),
+    ({'catch_up': ['latest']}, 'catch_up'), ({'catch_up': True}, 'catch_up'),
+    ({'jitter': -1}, 'jitter'), ({'jitter': 901}, 'jitter'), ({'jitter': '901'}, 'jitter'),
+    ({'jitter': 1201, 'window': 1200}, 'jitter'), ({'jitter': ''}, 'jitter'),
+    ({'jitter': '-1'}, 'jitter'), ({'jitter': '٣'}, 'jitter'), ({'jitter': '5 '}, 'jitter'),
+    ({'jitter': True}, 'jitter'), ({'jitter': 0.5}, 'jitter'), ({'jitter': []}, 'jitter'),
+    ({'jitter': 10 ** 40}, 'jitter'), ({'jitter': '9' * 5000}, 'jitter'),
     ({'colour': 'red'}, 'colour'), ({'pattern': '0 3 * * *\x00'}, 'NUL'),
 ]
 
@@ -87,6 +105,11 @@ class TriggersTestCase(base.ApiTestCase):
     def shown(self, trigger: dict[str, Any]) -> dict[str, Any]:
         return self.get(f'/triggers/{trigger["id"]}')['trigger_info']
 
+    @staticmethod
+    def listed(trigger: dict[str, Any]) -> dict[str, Any]:
+        """As a list shows it."""
+        return {name: value for name, value in trigger.items() if name != 'next_fires'}
+
     def add_operation(self, trigger_id: str) -> models.ScheduledOperation:
         plan = self.add_row(models.Plan)
         return self.add_row(models.ScheduledOperation, trigger_id=trigger_id, plan_id=plan.id)
@@ -99,9 +122,9 @@ class CreateTriggerTest(TriggersTestCase):
         self.assertEqual({
             'id': trigger['id'], 'project_id': PROJECT_ID, 'name': 'nightly', 'type': 'time',
             'properties': {'format': 'crontab', 'pattern': '0 3 * * *', 'start_time': START,
-                           'window': 900}}, trigger)
+                           'window': 900}, 'next_fires': trigger['next_fires']}, trigger)
         self.assertEqual(trigger, self.shown(trigger))
-        self.assertEqual({'triggers': [trigger]}, self.get('/triggers'))
+        self.assertEqual({'triggers': [self.listed(trigger)]}, self.get('/triggers'))
 
     def test_properties(self):
         for given, expected in GOOD_PROPERTIES:
@@ -164,6 +187,60 @@ class CreateTriggerTest(TriggersTestCase):
         self.create(400, properties=properties(window=900))
 
 
+class NextFiresTest(TriggersTestCase):
+    """When it fires next is shown, whether or not something waits for it."""
+
+    def fires(self, **changes: Any) -> list[str]:
+        """Those of a new trigger, which are the same whenever they are shown."""
+        made = self.create(properties=properties(**changes))
+        self.assertEqual(made['next_fires'], self.shown(made)['next_fires'])
+        self.assertEqual(made['next_fires'], self.change(made, name='new')['next_fires'])
+        return made['next_fires']
+
+    def test_from_now_on(self):
+        first, *others = [datetime.datetime.fromisoformat(text) for text in self.fires()]
+        day = datetime.timedelta(days=1)
+        self.assertEqual([first + number * day for number in range(1, 5)], others)
+        self.assertEqual(datetime.time(3), first.time())
+        left = first - datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        self.assertTrue(datetime.timedelta() < left <= day, left)
+
+    def test_from_the_start_on(self):
+        self.assertEqual(
+            [f'2040-01-0{day} 03:00:00' for day in range(5, 10)],
+            self.fires(start_time='2040-01-05 00:00:00'))
+
+    def test_until_the_end(self):
+        self.assertEqual(
+            ['2040-01-05 03:00:00', '2040-01-06 03:00:00'],
+            self.fires(start_time='2040-01-05 00:00:00', end_time='2040-01-06 03:00:00'))
+        self.assertEqual([], self.fires(end_time='2020-12-31 00:00:00'))
+
+    def test_in_utc(self):
+        """Three o'clock in Berlin is one hour earlier from the 25th of March 2040 on."""
+        self.assertEqual(
+            ['2040-03-23 02:00:00', '2040-03-24 02:00:00', '2040-03-25 01:00:00',
+             '2040-03-26 01:00:00', '2040-03-27 01:00:00'],
+            self.fires(start_time='2040-03-23 00:00:00', timezone='Europe/Berlin'))
+
+    def test_of_a_calendar(self):
+        self.assertEqual(
+            [f'2040-01-{day} 04:05:06' for day in ('03', '10', '17', '24', '31')],
+            self.fires(format='calendar', pattern=WEEKLY, start_time='2040-01-01 04:05:06'))
+
+    def test_without_the_jitter(self):
+        self.assertEqual(
+            ['2040-01-05 03:00:00'],
+            self.fires(start_time='2040-01-05 00:00:00', end_time='2040-01-06 00:00:00',
+                       jitter=900, catch_up='latest'))
+
+    def test_a_change(self):
+        made = self.create()
+        changed = self.change(made, properties=properties(
+            pattern='0 4 * * *', start_time='2040-01-05 00:00:00'))
+        self.assertEqual('2040-01-05 04:00:00', changed['next_fires'][0])
+
+
 class ShowTriggerTest(TriggersTestCase):
 
     def test_ids(self):
@@ -194,6 +271,7 @@ class UpdateTriggerTest(TriggersTestCase):
     def test_name(self):
         after = self.change(self.trigger, name='new')
         self.assertEqual({**self.trigger, 'name': 'new'}, after)
+        self.assertEqual([self.listed(after)], self.get('/triggers')['triggers'])
         self.assertEqual(after, self.shown(after))
 
     def test_what_is_empty_changes_nothing(self):
@@ -207,6 +285,12 @@ class UpdateTriggerTest(TriggersTestCase):
         after = self.change(self.trigger, properties=new)
         self.assertEqual({**new, 'window': 900}, after['properties'])
         self.assertEqual(after, self.shown(after))
+
+    def test_what_is_not_given_again_is_gone(self):
+        given = properties(catch_up='latest', jitter=5)
+        self.assertEqual(given, self.change(self.trigger, properties=given)['properties'])
+        self.assertEqual(properties(), self.change(
+            self.trigger, properties=properties())['properties'])
 
     def test_the_start_stays(self):
         new = {'format': 'crontab', 'pattern': '0 5 * * *'}
@@ -255,7 +339,7 @@ class DeleteTriggerTest(TriggersTestCase):
         self.assertEqual((200, b''), (result.status_code, result.content))
         self.get(f'/triggers/{trigger["id"]}', 404)
         self.delete(f'/triggers/{trigger["id"]}', 404)
-        self.assertEqual({'triggers': [kept]}, self.get('/triggers'))
+        self.assertEqual({'triggers': [self.listed(kept)]}, self.get('/triggers'))
 
     def test_one_in_use(self):
         trigger = self.create()

@@ -149,10 +149,11 @@ class World:
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'alembic_version'")]
 
     def settle(self) -> None:
-        """Wait until no job is under way and no trust is left."""
+        """Wait until no job is under way and no trust is left but those of schedules."""
         def is_settled() -> bool:
             rows = self.rows()
-            return not rows['trusts'] and all(
+            needed = {operation['trust_id'] for operation in rows['scheduled_operations']}
+            return {trust['id'] for trust in rows['trusts']} <= needed and all(
                 job['state'] in ('done', 'failed') for job in rows['jobs'])
         cloud.wait_until(is_settled, 'the end of all jobs')
 

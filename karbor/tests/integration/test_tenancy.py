@@ -50,6 +50,7 @@ from karbor.tests.integration import callers, service, tenancy
 _EVERY = 'EVERY /v1/OTHER.project/*'
 _PLACEHOLDER = re.compile(r'\b(?:own|fresh|OTHER)\.[a-z_]+')
 _LISTS = {'own', 'OTHER', 'all', 'nothing'}
+_LOOKS = {'POST ~/plans/{plan_id}/retention'}  # sent with a body, and changes nothing
 _TABLES = {'operations': 'scheduled_operations'}  # a list's key, where it is not the table's name
 
 # Fields of paths that are no project's.
@@ -76,16 +77,31 @@ def _plan_change(volume: str | None = None) -> Any:
 
 def _schedule(trigger_id: str = 'own.trigger', plan_id: str = 'own.plan',
               text_of_plan_id: str | None = None) -> Any:
-    definition = {'provider_id': service.PROVIDER_ID, 'plan_id': plan_id}
     return {'scheduled_operation': {
         'name': 'new', 'operation_type': 'protect', 'trigger_id': trigger_id,
-        'operation_definition': f'provider_id={service.PROVIDER_ID},plan_id={text_of_plan_id}'
-        if text_of_plan_id else definition}}
+        'operation_definition': _definition(plan_id, text_of_plan_id)}}
+
+
+def _schedule_change(trigger_id: str | None = None, plan_id: str | None = None,
+                     text_of_plan_id: str | None = None) -> Any:
+    changes: dict[str, Any] = {'description': 'changed', 'enabled': True}
+    if trigger_id:
+        changes['trigger_id'] = trigger_id
+    if plan_id or text_of_plan_id:
+        changes['operation_definition'] = _definition(plan_id, text_of_plan_id)
+    return {'scheduled_operation': changes}
+
+
+def _definition(plan_id: str | None, text_of_plan_id: str | None) -> Any:
+    if text_of_plan_id:
+        return f'provider_id={service.PROVIDER_ID},plan_id={text_of_plan_id}'
+    return {'provider_id': service.PROVIDER_ID, 'plan_id': plan_id}
 
 
 _BODIES: Mapping[str, Callable[..., Any]] = {
     'POST ~/plans': _plan,
     'PUT ~/plans/{plan_id}': _plan_change,
+    'POST ~/plans/{plan_id}/retention': lambda: {'retention': {'keep_last': 1}},
     'POST ~/providers/{provider_id}/checkpoints': lambda plan_id: {
         'checkpoint': {'plan_id': plan_id}},
     'PUT ~/providers/{provider_id}/checkpoints/{checkpoint_id}': lambda: {
@@ -99,6 +115,8 @@ _BODIES: Mapping[str, Callable[..., Any]] = {
         'properties': {'format': 'crontab', 'pattern': '0 3 * * *'}}},
     'PUT ~/triggers/{trigger_id}': lambda: {'trigger_info': {'name': 'changed'}},
     'POST ~/scheduled_operations': _schedule,
+    'PUT ~/scheduled_operations/{scheduled_operation_id}': _schedule_change,
+    'POST ~/scheduled_operations/{scheduled_operation_id}/action': lambda: {'run': None},
     'PUT ~/os-services/{service_id}': lambda: {'status': 'enabled'},
     'PUT ~/quotas/{quota_project_id}': lambda: {'quota': {'plans': 77}},
     'PUT ~/quota_classes/{class_name}': lambda: {'quota_class': {'plans': 50}},
@@ -396,7 +414,7 @@ def _anonymous(answer: requests.Response, values: Mapping[str, str]) -> tuple[in
 
 
 def _writes(request: Request) -> bool:
-    return request.method != 'GET'
+    return request.method != 'GET' and request.operation not in _LOOKS
 
 
 def _is_about_other_limits(request: Request) -> bool:

@@ -49,6 +49,11 @@ class WebServerTest(base.TestCase):
             received = self.answer(b'GET / HTTP/1.1\r\n' + blank + b'X: a\r\nHost: k\r\n\r\n')
             self.assertTrue(received.startswith(b'HTTP/1.1 400 '), received)
 
+    def test_a_length_that_nobody_can_count_to(self):
+        received = self.answer(b'GET / HTTP/1.1\r\nHost: k\r\nContent-Length: '
+                               + b'9' * 23 + b'\r\n\r\n')
+        self.assertTrue(received.startswith(b'HTTP/1.1 413 '), received)
+
     def test_headers_have_an_end(self):
         received = self.answer(b'GET / HTTP/1.1\r\nX: ' + b'a' * 65536 + b'\r\n\r\n')
         self.assertTrue(received.startswith(b'HTTP/1.1 413 '), received)
