@@ -123,7 +123,8 @@ class Trusts:
         if context.trust_id is not None:
             return self._keystone.session_of_trust(context.trust_id)
         if context.auth_token is None or context.auth_token_info is None:
-            raise exception.KarborException('There is neither a trust nor a token to act by. A scheduled operation that '
+            raise exception.KarborException(
+                'There is neither a trust nor a token to act by. A scheduled operation that '
                 'was made before there were trusts for it gets one when it is changed.')
         return self._keystone.session_of_token(context.auth_token, context.auth_token_info)
 

@@ -114,8 +114,8 @@ class ProtectionManager:
         def write(session: orm.Session) -> models.Checkpoint:
             row = draft.write(session, {
                 constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
-                constants.CHECKPOINT_SCHEDULE_ID: job.scheduled_operation_id, **(log.extra_info or {})},
-                job.checkpoint_id)
+                constants.CHECKPOINT_SCHEDULE_ID: job.scheduled_operation_id,
+                **(log.extra_info or {})}, job.checkpoint_id)
             operation_logs.set_checkpoint(session, job.id, row.id)
             return row
 
