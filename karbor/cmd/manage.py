@@ -25,7 +25,7 @@ from karbor import exception
 from karbor.cmd import wiring
 from karbor.db import migration, models, purging
 from karbor.services import processes
-from karbor.services.protection import job_control
+from karbor.services.protection import job_control, rebuilding
 
 _JOB_COLUMNS = ('id', 'kind', 'state', 'tries', 'checkpoint_id', 'project_id', 'created_at',
                 'error')
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     areas = parser.add_subparsers(required=True, metavar='AREA')
     _add_db(_area(areas, 'db', 'the database'))
     _add_job(_area(areas, 'job', 'what workers do, or are to do'))
+    _add_checkpoint(_area(areas, 'checkpoint', 'checkpoints, after a loss'))
     _command(_area(areas, 'service', 'the processes'), 'list', _list_services,
              'show which processes there are, and which are up')
     return parser
@@ -79,6 +80,16 @@ def _add_job(area: Any) -> None:
             ('retry', _retry_job, 'have one that failed or is parked done again'),
             ('cancel', _cancel_job, 'end one that no worker has')):
         _command(area, name, act, text).add_argument('id')
+
+
+def _add_checkpoint(area: Any) -> None:
+    rebuild = _command(area, 'rebuild', _rebuild, 'write the rows of checkpoints again that the '
+                       'database lacks')
+    rebuild.add_argument('--from', dest='source', choices=('bank',), required=True,
+                         help='what has the checkpoints')
+    rebuild.add_argument('--provider', metavar='ID', help='only this one; without it, all')
+    rebuild.add_argument('--dry-run', action='store_true',
+                         help='only tell what would be written')
 
 
 def _days(text: str) -> int:
@@ -126,6 +137,21 @@ def _retry_job(given: argparse.Namespace) -> None:
 
 def _cancel_job(given: argparse.Namespace) -> None:
     job_control.cancel(given.id)
+
+
+def _rebuild(given: argparse.Namespace) -> None:
+    registry = wiring.providers()
+    is_whole = True
+    for found in [registry.get(given.provider)] if given.provider else registry:
+        report = rebuilding.from_bank(found, given.dry_run)
+        _tell(f'provider {found.id}: {len(report.restored)} '
+              f'{"would be written" if given.dry_run else "written"}, {len(report.known)} known, '
+              f'{len(report.faulty)} unreadable')
+        for checkpoint_id, reason in report.faulty.items():
+            _tell(f'checkpoint {checkpoint_id}: {reason}')
+        is_whole = is_whole and not report.faulty
+    if not is_whole:
+        raise exception.KarborException('Some checkpoints cannot be read from the bank.')
 
 
 def _list_services(_given: argparse.Namespace) -> None:

@@ -71,7 +71,7 @@ def configure(name: str, arguments: Sequence[str]) -> None:
 
 def api_application() -> pipeline.Application:
     """The API behind Keystone. Its jobs are left to karbor-protection."""
-    registry, found, made = _providers(), protectables.load(), _trusts()
+    registry, found, made = providers(), protectables.load(), _trusts()
     board = jobboard.DatabaseBoard()
     services = app.Services(
         registry, found, plans.Plans(registry, found),
@@ -82,7 +82,7 @@ def api_application() -> pipeline.Application:
 
 def protection_worker() -> worker.Worker:
     """What does the jobs."""
-    registry, made = _providers(), _trusts()
+    registry, made = providers(), _trusts()
     asked = manager.ProtectionManager(registry, protectables.load(),
                                       jobboard.DatabaseBoard().post, made)
     runner = jobs.JobRunner(registry, asked, _context_of,
@@ -96,7 +96,8 @@ def operation_engine() -> engine.Engine:
     return engine.Engine(jobboard.DatabaseBoard().post, CONF.operationengine.poll_interval)
 
 
-def _providers() -> provider.ProviderRegistry:
+def providers() -> provider.ProviderRegistry:
+    """Those of the provider files."""
     return provider.ProviderRegistry(pathlib.Path(CONF.provider_config_dir))
 
 

@@ -87,6 +87,11 @@ class Checkpoint:
         return self._index['created_at']
 
     @property
+    def timestamp(self) -> int:
+        """Moment of creation, in seconds since 1970 UTC."""
+        return int(self._index['timestamp'])
+
+    @property
     def protection_plan(self) -> dict[str, Any]:
         return self._index['protection_plan']
 

@@ -62,6 +62,17 @@ def write_checkpoint(row: models.Checkpoint,
         as_json_text(row.extra_info), row.created_at, row.status)
 
 
+def from_json_text(text: str | None) -> dict[str, Any]:
+    """What :func:`as_json_text` made a text of.
+
+    :raises ValueError: it is no JSON object.
+    """
+    found = json.loads(text) if text else {}
+    if not isinstance(found, dict):
+        raise ValueError(f'{text!r} is no JSON object')
+    return found
+
+
 def as_json_text(extra_info: Any) -> str | None:
     """``extra_info`` in the form that checkpoints have it on the wire and in the bank."""
     return None if extra_info is None else json.dumps(extra_info)

@@ -1,0 +1,116 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Writes the rows of checkpoints again, after the database was lost, from what a bank has.
+
+The indices of a bank are written before anything is protected, and removed when a checkpoint is
+deleted; so they name every checkpoint that has something in the cloud. What only the database
+knew is gone: plans, schedules, restores, logs, which checkpoints were pinned, and the moment of
+creation below a second.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterator
+
+from oslo_log import log as logging
+from sqlalchemy import orm
+
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import checkpoints, models
+from karbor.db import quotas as quota_rows
+from karbor.services import quotas
+from karbor.services.protection import bank_plugin, graph, provider, records
+from karbor.services.protection import checkpoint as bank_checkpoint
+
+LOG = logging.getLogger(__name__)
+
+_PAGE = 1000
+_LOST = 'The database was lost while a job worked on it.'
+
+# What no job works on any more, and what it is then.
+_BROKEN_OFF = {
+    constants.CHECKPOINT_STATUS_PROTECTING: constants.CHECKPOINT_STATUS_ERROR,
+    constants.CHECKPOINT_STATUS_DELETING: constants.CHECKPOINT_STATUS_ERROR_DELETING,
+}
+
+
+@dataclasses.dataclass
+class Report:
+    """What became of the checkpoints of one provider, by their ids.
+
+    :ivar faulty: id -> why it cannot be read.
+    """
+
+    restored: list[str] = dataclasses.field(default_factory=list)
+    known: list[str] = dataclasses.field(default_factory=list)
+    faulty: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def from_bank(found: provider.Provider, is_dry_run: bool = False) -> Report:
+    """Write the rows that the database lacks; those that it has stay as they are.
+
+    :param is_dry_run: only tell what would be written.
+    :raises BankListObjectsFailed: the bank cannot be listed.
+    """
+    report = Report()
+    for checkpoint_id in _ids(found.bank, found.id):
+        try:
+            checkpoint = found.checkpoints.get(checkpoint_id)
+            row = _row(checkpoint)
+        except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
+            LOG.warning('Checkpoint %s cannot be read from the bank', checkpoint_id, exc_info=exc)
+            report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
+            continue
+        is_new = _is_missing(row) if is_dry_run else db.transaction(_write)(row)
+        (report.restored if is_new else report.known).append(checkpoint_id)
+    return report
+
+
+def _ids(bank: bank_plugin.Bank, provider_id: str) -> Iterator[str]:
+    prefix, marker = f'/indices/by-provider/{provider_id}/', None
+    while keys := bank.list_objects(prefix, limit=_PAGE, marker=marker, sort_dir='asc'):
+        for key in keys:
+            yield key.rpartition('@')[2]
+        marker = keys[-1]
+
+
+def _row(checkpoint: bank_checkpoint.Checkpoint) -> models.Checkpoint:
+    roots = checkpoint.resource_graph or []
+    status = checkpoint.status
+    return models.Checkpoint(
+        id=checkpoint.id, project_id=checkpoint.project_id, provider_id=checkpoint.provider_id,
+        plan_id=checkpoint.protection_plan['id'], status=_BROKEN_OFF.get(status, status),
+        status_reason=_LOST if status in _BROKEN_OFF else None,
+        protection_plan={'parameters': {}, **checkpoint.protection_plan},
+        resource_graph=graph.serialize(roots),
+        resources_total=sum(1 for _ in graph.walk_nodes(roots)),
+        extra_info=records.from_json_text(checkpoint.extra_info),
+        created_at=datetime.datetime.fromtimestamp(checkpoint.timestamp, datetime.UTC).replace(
+            tzinfo=None))
+
+
+def _is_missing(row: models.Checkpoint) -> bool:
+    with db.reader() as session:
+        return session.get(models.Checkpoint, row.id) is None
+
+
+def _write(session: orm.Session, row: models.Checkpoint) -> bool:
+    """Write a row unless there is one; returns whether there was none."""
+    if session.get(models.Checkpoint, row.id) is not None:
+        return False
+    columns = {column.key: getattr(row, column.key) for column in models.Checkpoint.__table__.c
+               if column.key in vars(row)}
+    checkpoints.create(session, **columns)
+    quota_rows.take(session, row.project_id, quotas.CHECKPOINTS, limit=-1)
+    return True
