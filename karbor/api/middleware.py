@@ -43,7 +43,8 @@ class RequestId:
                          _req_succeeded: bool) -> None:
         for name in ('x-openstack-request-id', 'x-compute-request-id'):
             resp.set_header(name, req.context.request_id)
-        LOG.info('%s %s %r -> %s', req.context.request_id, req.method, req.path, resp.status)
+        # Quoted, since a web server may let a line break through, in the method, too.
+        LOG.info('%s %r -> %s', req.context.request_id, f'{req.method} {req.path}', resp.status)
 
 
 class JsonSuffix:

@@ -16,6 +16,7 @@ import types
 from typing import Any
 
 import falcon
+import fixtures
 from falcon import testing
 from oslo_context import context as oslo_context
 
@@ -33,6 +34,18 @@ def _request(path: str = f'/v1/{base.PROJECT_ID}/plans', **token: Any) -> falcon
     req.env.update({'keystone.token_auth': types.SimpleNamespace(user=user),
                     'keystone.token_info': {'token': {}}})
     return req
+
+
+class RequestIdTest(base.TestCase):
+
+    def test_a_request_is_one_line_of_the_log(self) -> None:
+        log = self.useFixture(fixtures.FakeLogger())
+        part, req, resp = middleware.RequestId(), _request('/v1/x\r\ny'), falcon.Response()
+        req.method = 'GE\r\nT'
+        part.process_request(req, resp)
+        part.process_response(req, resp, None, True)
+        line, = log.output.splitlines()
+        self.assertIn(r"'GE\r\nT /v1/x\r\ny' -> 200", line)
 
 
 class KeystoneAuthTest(base.TestCase):
