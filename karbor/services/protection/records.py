@@ -65,11 +65,12 @@ def write_checkpoint(row: models.Checkpoint,
 def from_json_text(text: str | None) -> dict[str, Any]:
     """What :func:`as_json_text` made a text of.
 
-    :raises ValueError: it is no JSON object.
+    :raises ValueError: it is no JSON.
+    :raises TypeError: it is no object.
     """
     found = json.loads(text) if text else {}
     if not isinstance(found, dict):
-        raise ValueError(f'{text!r} is no JSON object')
+        raise TypeError(f'{text!r} is no JSON object')
     return found
 
 
