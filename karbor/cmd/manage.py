@@ -77,7 +77,7 @@ def _add_job(area: Any) -> None:
     listed.add_argument('--limit', type=int, default=100, help='how many (%(default)s)')
     for name, act, text in (
             ('show', _show_job, 'show one as JSON'),
-            ('retry', _retry_job, 'have one that failed or is parked done again'),
+            ('retry', _retry_job, 'have one that is parked done again'),
             ('cancel', _cancel_job, 'end one that no worker has')):
         _command(area, name, act, text).add_argument('id')
 

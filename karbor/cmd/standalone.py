@@ -45,12 +45,14 @@ from karbor.services.protection import (
     plans,
     protectables,
     provider,
+    worker,
 )
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 
 _API_THREADS = 10
+_LOOK_INTERVAL = 5  # seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -139,7 +141,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     server.prepare()
     url = _url(arguments.host, server.bind_addr[1])
     state.write_openrc(url, cloud.project_id, token)
-    _take_up_jobs(board, runner)
+    _take_up_jobs(board, runner, [found.id for found in registry], stop)
     firing = engine.Engine(board.post, CONF.operationengine.poll_interval)
     threading.Thread(target=firing.run, args=(stop,), name='engine', daemon=True).start()
     _warn_of_open_address(arguments.host)
@@ -167,7 +169,8 @@ def _context_of_job(job: models.Job, cloud: clouds.Cloud) -> karbor_context.Requ
         job.user_id, job.project_id, project_name=cloud.project_name)
 
 
-def _take_up_jobs(board: jobboard.InProcessBoard, runner: jobs.JobRunner) -> None:
+def _take_up_jobs(board: jobboard.InProcessBoard, runner: jobs.JobRunner,
+                  provider_ids: Sequence[str], stop: threading.Event) -> None:
     with db.writer() as session:
         unfinished = job_rows.take_up_again(session)
     if unfinished:
@@ -175,6 +178,12 @@ def _take_up_jobs(board: jobboard.InProcessBoard, runner: jobs.JobRunner) -> Non
     for job_id in unfinished:
         board.post(job_id)
     board.start(runner.run)
+
+    def post_pending() -> None:  # what was not posted, or could not be taken
+        board.post_pending(provider_ids)
+
+    threading.Thread(target=worker.Duty(_LOOK_INTERVAL, post_pending).fulfil, args=(stop,),
+                     name='pending jobs', daemon=True).start()
 
 
 def _url(host: str, port: int) -> str:

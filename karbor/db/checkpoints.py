@@ -68,6 +68,18 @@ def of_plan(session: orm.Session, project_id: str, plan_id: str, *,
                models.Checkpoint.project_id == project_id)).all()
 
 
+def lock_other_available(session: orm.Session, row: models.Checkpoint) -> bool:
+    """Whether the plan has another available checkpoint, the newest of which stays so until
+    the transaction ends."""
+    return session.scalar(
+        sa.select(models.Checkpoint.id).where(
+            models.Checkpoint.plan_id == row.plan_id,
+            models.Checkpoint.project_id == row.project_id,
+            models.Checkpoint.status == constants.CHECKPOINT_STATUS_AVAILABLE,
+            models.Checkpoint.id != row.id)
+        .order_by(models.Checkpoint.created_at.desc()).limit(1).with_for_update()) is not None
+
+
 def page(session: orm.Session, provider_id: str, wanted: paging.Wanted,
          since: datetime.datetime | None,
          before: datetime.datetime | None) -> tuple[list[models.Checkpoint], bool]:

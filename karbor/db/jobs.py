@@ -124,12 +124,29 @@ def unfinished_of_checkpoint(session: orm.Session, checkpoint_id: str) -> list[s
 
 
 def unfinished_runs(session: orm.Session, scheduled_operation_id: str) -> Sequence[models.Job]:
-    """The protects that a scheduled operation has started and that are not over."""
+    """The protects that a scheduled operation has started and that are not over, oldest first."""
     return session.scalars(
         sa.select(models.Job).where(
             models.Job.scheduled_operation_id == scheduled_operation_id,
             models.Job.kind == constants.OPERATION_PROTECT,
-            models.Job.state.in_(UNFINISHED)).order_by(models.Job.created_at)).all()
+            models.Job.state.in_(UNFINISHED)).order_by(models.Job.created_at, models.Job.id)
+        .execution_options(populate_existing=True)).all()
+
+
+def change_state(session: orm.Session, job_id: str, state: str, then: str) -> bool:
+    """Change the state of a job that has a certain one; returns whether it had."""
+    changed = session.execute(
+        sa.update(models.Job).where(models.Job.id == job_id, models.Job.state == state)
+        .values(state=then))
+    return bool(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def is_claimed(session: orm.Session, job: models.Job) -> bool:
+    """Whether a claim still holds; if so, it does until the transaction ends."""
+    return session.scalar(
+        sa.select(models.Job.id).where(
+            models.Job.id == job.id, models.Job.state == RUNNING,
+            models.Job.attempts == job.attempts).with_for_update()) is not None
 
 
 def take_up_again(session: orm.Session) -> Sequence[str]:

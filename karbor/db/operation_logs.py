@@ -59,11 +59,6 @@ def set_checkpoint(session: orm.Session, log_id: str, checkpoint_id: str) -> Non
         models.OperationLog.id == log_id).values(checkpoint_id=checkpoint_id))
 
 
-def tell(session: orm.Session, log_id: str, extra_info: dict[str, Any]) -> None:
-    session.execute(sa.update(models.OperationLog).where(
-        models.OperationLog.id == log_id).values(extra_info=extra_info))
-
-
 def end(session: orm.Session, log_id: str, status: str, error_info: str | None) -> None:
     session.execute(sa.update(models.OperationLog).where(
         models.OperationLog.id == log_id, models.OperationLog.ended_at.is_(None)).values(

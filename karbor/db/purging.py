@@ -81,6 +81,7 @@ def _remove_jobs(session: orm.Session, condition: sa.ColumnElement[bool]) -> Non
 def _with_checkpoints(session: orm.Session, ids: Sequence[str]) -> None:
     _remove_jobs(session, sa.and_(models.Job.checkpoint_id.in_(ids),
                                   models.Job.kind.in_((constants.OPERATION_PROTECT,
+                                                       constants.OPERATION_RETENTION,
                                                        constants.OPERATION_DELETE))))
 
 
@@ -109,7 +110,7 @@ def _old_checkpoint(before: datetime.datetime) -> sa.ColumnElement[bool]:
 
 
 def _old_job(before: datetime.datetime) -> sa.ColumnElement[bool]:
-    """Of a retention, or of a run that never had a checkpoint."""
+    """Of a run that never had a checkpoint, or of something that is purged already."""
     return sa.and_(
         models.Job.state.in_(_OVER), _old(models.Job, before),
         sa.not_(sa.exists().where(models.Checkpoint.id == models.Job.checkpoint_id)))

@@ -41,7 +41,8 @@ def get_trigger(session: orm.Session, project_id: str, trigger_id: str, *,
     """
     query = sa.select(models.Trigger).where(
         models.Trigger.id == trigger_id, models.Trigger.project_id == project_id)
-    trigger = session.scalar(query.with_for_update() if lock else query)
+    trigger = session.scalar(
+        query.with_for_update().execution_options(populate_existing=True) if lock else query)
     if trigger is None:
         raise exception.TriggerNotFound(id=trigger_id)
     return trigger
@@ -53,10 +54,13 @@ def page_of_triggers(session: orm.Session,
     return paging.rows(session, models.Trigger, wanted)
 
 
-def take_due(session: orm.Session, now: datetime.datetime) -> models.Trigger | None:
-    """The trigger that is due longest, locked; those that another engine has are passed over."""
+def take_due(session: orm.Session, now: datetime.datetime) -> str | None:
+    """The id of the trigger that is due longest; its row is locked.
+
+    Those that another engine has locked are passed over.
+    """
     return session.scalar(
-        sa.select(models.Trigger).where(models.Trigger.due_at <= now)
+        sa.select(models.Trigger.id).where(models.Trigger.due_at <= now)
         .order_by(models.Trigger.due_at).limit(1).with_for_update(skip_locked=True))
 
 
@@ -72,16 +76,19 @@ def put_off(session: orm.Session, trigger_id: str, due_at: datetime.datetime) ->
 
 
 def record_fire(session: orm.Session, trigger_id: str, fire_at: datetime.datetime,
-                now: datetime.datetime) -> None:
+                now: datetime.datetime) -> bool:
     """Write that a trigger fires, and forget when it did long ago.
 
-    :raises DBDuplicateEntry: it has fired for that moment already.
+    :returns: False, and nothing written, if it has fired for that moment already.
     """
+    if session.get(models.TriggerFire, (trigger_id, fire_at)) is not None:
+        return False
     session.add(models.TriggerFire(trigger_id=trigger_id, fire_at=fire_at, fired_at=now))
     session.execute(sa.delete(models.TriggerFire).where(
         models.TriggerFire.trigger_id == trigger_id,
         models.TriggerFire.fire_at < fire_at - _FIRES_KEPT))
     session.flush()
+    return True
 
 
 def create_operation(session: orm.Session, **values: Any) -> models.ScheduledOperation:
@@ -101,10 +108,37 @@ def get_operation(session: orm.Session, project_id: str, operation_id: str, *,
     query = sa.select(models.ScheduledOperation).where(
         models.ScheduledOperation.id == operation_id,
         models.ScheduledOperation.project_id == project_id)
-    operation = session.scalar(query.with_for_update() if lock else query)
+    operation = session.scalar(
+        query.with_for_update().execution_options(populate_existing=True) if lock else query)
     if operation is None:
         raise exception.ScheduledOperationNotFound(id=operation_id)
     return operation
+
+
+def lock_operation(session: orm.Session, operation_id: str) -> None:
+    """Keep others from changing a scheduled operation, if it is there, and its runs."""
+    session.execute(sa.select(models.ScheduledOperation.id).where(
+        models.ScheduledOperation.id == operation_id).with_for_update())
+
+
+def lock_with_triggers(
+        session: orm.Session, project_id: str, operation_id: str, *more: str
+) -> tuple[models.ScheduledOperation, list[models.Trigger]]:
+    """A scheduled operation with the trigger that it waits for, and more triggers, all locked.
+
+    Triggers are locked first, as engines do it.
+
+    :param more: ids of further triggers of the project.
+    :raises ScheduledOperationNotFound:
+    :raises TriggerNotFound:
+    """
+    operation = get_operation(session, project_id, operation_id)
+    while True:
+        triggers = {trigger_id: get_trigger(session, project_id, trigger_id, lock=True)
+                    for trigger_id in sorted({operation.trigger_id, *more})}
+        operation = get_operation(session, project_id, operation_id, lock=True)
+        if operation.trigger_id in triggers:  # and was not moved in between
+            return operation, list(triggers.values())
 
 
 def page_of_operations(

@@ -22,7 +22,7 @@ RULES = (
     rule('scheduled_operation:get', READER, 'Show a scheduled operation.', ('GET', _ONE)),
     rule('scheduled_operation:create', MEMBER, 'Make a scheduled operation.', ('POST', _ALL)),
     rule('scheduled_operation:update', MEMBER,
-         'Change a scheduled operation, which acts for the caller from then on.',
+         'Change a scheduled operation, which may then act for the caller.',
          ('PUT', _ONE)),
     rule('scheduled_operation:run', MEMBER, 'Run a scheduled operation now.',
          ('POST', _ONE + '/action')),

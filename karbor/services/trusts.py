@@ -125,7 +125,7 @@ class Trusts:
         if context.auth_token is None or context.auth_token_info is None:
             raise exception.KarborException(
                 'There is neither a trust nor a token to act by. A scheduled operation that '
-                'was made before there were trusts for it gets one when it is changed.')
+                'was made before there were trusts for it gets one when a user enables it.')
         return self._keystone.session_of_token(context.auth_token, context.auth_token_info)
 
     def check(self, trust_id: str) -> None:
@@ -186,7 +186,8 @@ def with_trust(made: Trusts | NoTrusts, context: karbor_context.RequestContext,
     """
     @db.transaction
     def write_with_trust(session: orm.Session, trust_id: str | None) -> Result:
-        if trust_id is not None:
+        # The trust of a job is kept by that job, even one that is not to be given to others.
+        if trust_id is not None and trust_id != context.trust_id:
             rows.hold(session, trust_id)
         return write(session, trust_id)
 

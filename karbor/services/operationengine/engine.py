@@ -27,7 +27,7 @@ from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
-from karbor import db
+from karbor import db, exception
 from karbor.common import constants
 from karbor.db import jobs, models, schedules
 from karbor.services.operationengine import firing, runs, time_triggers
@@ -38,6 +38,8 @@ LOG = logging.getLogger(__name__)
 _PAUSE = datetime.timedelta(minutes=5)
 # For how long all is left to other engines that have everything that is due, in seconds.
 _CONTENDED = 0.05
+# Errors of a database that answers, and would answer the same again.
+_FAULTS_OF_ROWS = (db_exc.DBDataError, db_exc.DBDuplicateEntry, db_exc.DBReferenceError)
 
 
 class Engine:
@@ -90,30 +92,51 @@ class Engine:
     def _fire_next(self) -> bool:
         """Decide on the trigger that is due longest; False when none is."""
         now = self._clock()
-        taken = ['']
-
-        @db.transaction
-        def fire(session: orm.Session) -> list[models.Job] | None:
-            trigger = schedules.take_due(session, now)
-            if trigger is None:
-                return None
-            taken[0] = trigger.id
-            return _fire(session, trigger, now)
-
         try:
-            begun = fire()
-        except db_exc.DBError:
-            raise
-        except Exception:
+            begun = db.transaction(_fire_due)(now)
+        except _TriggerFaultError as exc:
             # The engine's edge: one trigger that cannot be read must not keep the others
             # from firing.
-            LOG.exception('Trigger %s cannot be fired; it is tried again in %s',
-                          taken[0], _PAUSE)
-            db.transaction(schedules.put_off)(taken[0], now + _PAUSE)
+            LOG.error('Trigger %s cannot be fired; it is tried again in %s', exc.trigger_id,
+                      _PAUSE, exc_info=exc.__cause__)
+            db.transaction(schedules.put_off)(exc.trigger_id, now + _PAUSE)
+            db.transaction(_tell_fault)(exc.trigger_id)
             return True
         for job in begun or ():
             self._post(job.id)
         return begun is not None
+
+
+class _TriggerFaultError(Exception):
+    """Something is wrong with one trigger."""
+
+    def __init__(self, trigger_id: str) -> None:
+        super().__init__(trigger_id)
+        self.trigger_id = trigger_id
+
+
+def _tell_fault(session: orm.Session, trigger_id: str) -> None:
+    for operation in schedules.awaiting(session, trigger_id):
+        runs.skip(session, _context_of(operation), operation,
+                  f'The trigger {trigger_id} cannot be fired, because of an error that the log '
+                  f'of Karbor tells of. It is tried again every {_PAUSE}.')
+
+
+def _fire_due(session: orm.Session, now: datetime.datetime) -> list[models.Job] | None:
+    """Decide on the trigger that is due longest.
+
+    :returns: the jobs that may begin; None if no trigger is due.
+    :raises _TriggerFaultError:
+    """
+    trigger_id = schedules.take_due(session, now)
+    if trigger_id is None:
+        return None
+    try:
+        return _fire(session, session.get_one(models.Trigger, trigger_id), now)
+    except Exception as exc:
+        if isinstance(exc, db_exc.DBError) and not isinstance(exc, _FAULTS_OF_ROWS):
+            raise
+        raise _TriggerFaultError(trigger_id) from exc
 
 
 def arm(session: orm.Session, trigger: models.Trigger, now: datetime.datetime) -> None:
@@ -134,18 +157,16 @@ def arm_if_idle(session: orm.Session, trigger: models.Trigger, now: datetime.dat
         arm(session, trigger, now)
 
 
-def skip_due(session: orm.Session, trigger: models.Trigger, now: datetime.datetime) -> None:
-    """Tell that a fire is left out which is due, since its trigger is about to change.
+def settle(session: orm.Session, trigger: models.Trigger,
+           now: datetime.datetime) -> None:
+    """Decide on every fire up to now, before a trigger or what waits for it is changed.
+
+    The jobs are found by who looks for them in the rows.
 
     :param trigger: locked.
     """
-    fire = trigger.next_fire_at
-    if fire is not None and fire <= now:
-        for operation in schedules.awaiting(session, trigger.id):
-            runs.skip(session, _context_of(operation), operation,
-                      f'The fire of {fire} UTC is skipped: its trigger was changed before an '
-                      f'engine ran it.', fire_time=_text(fire))
-        trigger.last_fire_at = fire
+    while trigger.next_fire_at is not None and trigger.next_fire_at <= now:
+        _fire(session, trigger, now)
 
 
 def _set_next(trigger: models.Trigger, after: datetime.datetime, is_awaited: bool) -> None:
@@ -171,9 +192,8 @@ def _fire(session: orm.Session, trigger: models.Trigger,
             runs.skip(session, _context_of(operation), operation,
                       f'{decision.missed}: {_why_missed(trigger)}.',
                       fire_time=_text(decision.missed.first), missed=decision.missed.count)
-    if decision.run is not None:
+    if decision.run is not None and schedules.record_fire(session, trigger.id, decision.run, now):
         LOG.info('Trigger %s: the fire of %s runs', trigger.id, decision.run)
-        schedules.record_fire(session, trigger.id, decision.run, now)
         for operation in operations:
             begun += _run(session, operation, decision.run)
     trigger.last_fire_at = decision.last
@@ -184,14 +204,13 @@ def _fire(session: orm.Session, trigger: models.Trigger,
 def _run(session: orm.Session, operation: models.ScheduledOperation,
          fire: datetime.datetime) -> list[models.Job]:
     context, told = _context_of(operation), {constants.CHECKPOINT_FIRE_TIME: _text(fire)}
-    obstacle = runs.obstacle(session, operation)
-    if obstacle is not None:
-        LOG.warning('Scheduled operation %s: the fire of %s is skipped: %s', operation.id, fire,
-                    obstacle)
-        runs.skip(session, context, operation,
-                  f'The fire of {fire} UTC is skipped: {obstacle}.', **told)
+    try:
+        job = runs.start(session, context, operation, **told)
+    except exception.OperationRunning as exc:
+        reason = f'The fire of {fire} UTC is skipped: {exc.kwargs["reason"]}.'
+        LOG.warning('Scheduled operation %s: %s', operation.id, reason)
+        runs.skip(session, context, operation, reason, **told)
         return []
-    job = runs.start(session, context, operation, **told)
     return [job] if job.state == jobs.PENDING else []
 
 

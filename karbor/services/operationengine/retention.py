@@ -30,7 +30,8 @@ Nothing here knows of a database or the API. Every moment is UTC without a zone,
   rule of all; a limit may do so where there is another limit or no keep rule.
 - To remove only some of what is to go does not change what is to become of the others, so a
   removal that was cut short can be taken up again.
-- What is dated in the future, as the clock was once wrong, is simply the newest.
+- What is dated in the future, as the clock was once wrong, is simply the newest. So the one
+  that was just made stays in any case.
 """
 
 import dataclasses
@@ -125,12 +126,14 @@ def parse(definition: Mapping[str, Any]) -> Policy:
 
 
 def judge(candidates: Iterable[Candidate], policy: Policy, now: datetime.datetime,
-          zone: zoneinfo.ZoneInfo) -> list[Verdict]:
+          zone: zoneinfo.ZoneInfo, just_made: str | None = None) -> list[Verdict]:
     """Which checkpoints stay and which go, newest first, those of the same time by their ids.
 
     :param candidates: all available checkpoints of one plan, in any order.
     :param now: UTC without a zone.
     :param zone: the zone whose wall clock says to which hour, day and so on a checkpoint belongs.
+    :param just_made: id of the checkpoint after which this is asked; it stays, though others may
+        be dated later.
     """
     newest_first = sorted(sorted(candidates, key=lambda candidate: candidate.id),
                           key=lambda candidate: candidate.created_at, reverse=True)
@@ -139,6 +142,8 @@ def judge(candidates: Iterable[Candidate], policy: Policy, now: datetime.datetim
                 for number, candidate in enumerate(counted, 1)}
     rules = (
         {candidate.id: 'it is the last good one' for candidate in newest_first[:1]},
+        {candidate.id: 'it was just made' for candidate in newest_first
+         if candidate.id == just_made},
         {candidate.id: 'it is pinned' for candidate in newest_first if candidate.pinned},
         {candidate.id: 'there is no rule' for candidate in newest_first if policy.is_empty},
         _within_limits(exceeded, policy),

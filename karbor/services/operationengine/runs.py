@@ -12,12 +12,14 @@
 
 """Runs of scheduled operations: each is a protect job, which makes its checkpoint itself."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from oslo_utils import timeutils, uuidutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
+from karbor import exception
 from karbor.common import constants
 from karbor.db import jobs, models, operation_logs
 
@@ -26,41 +28,40 @@ QUEUE = 'queue'
 OVERLAPS = (SKIP, QUEUE)
 
 
-def obstacle(session: orm.Session, operation: models.ScheduledOperation) -> str | None:
-    """Why no run of an operation may be added now; None when one may be.
-
-    :param operation: locked, so that no run is added meanwhile.
-    """
-    going_on = jobs.unfinished_runs(session, operation.id)
-    if not going_on:
-        return None
-    if _overlap(operation) == SKIP:
-        return f'the run that began at {going_on[0].created_at:%Y-%m-%d %H:%M:%S} UTC goes on'
-    if any(job.state == jobs.QUEUED for job in going_on):
-        return 'a run goes on, and another one waits for its end'
-    return None
-
-
 def start(session: orm.Session, context: karbor_context.RequestContext,
           operation: models.ScheduledOperation, **told: Any) -> models.Job:
     """Begin a run, or let it wait for the end of the one that goes on.
 
     :param context: of who begins it, for the log. It acts for the operation's user.
-    :param operation: one without :func:`obstacle`, locked.
+    :param operation: locked, so that no run begins or ends meanwhile.
     :param told: what the log is to tell of the reason of the run.
     :returns: its job; it need be posted only if it is pending.
+    :raises OperationRunning: a run goes on, and this one is not to wait.
     """
-    is_first = not jobs.unfinished_runs(session, operation.id)
+    going_on = jobs.unfinished_runs(session, operation.id)
+    _check_overlap(operation, going_on)
     # The checkpoint will have this id; it is made when the job begins.
     checkpoint_id = uuidutils.generate_uuid()
     job = jobs.create(
         session, constants.OPERATION_PROTECT, checkpoint_id, checkpoint_id,
         operation.operation_definition['provider_id'], operation.project_id, operation.user_id,
-        operation.trust_id, operation.id, jobs.PENDING if is_first else jobs.QUEUED)
+        operation.trust_id, operation.id, jobs.QUEUED if going_on else jobs.PENDING)
     _log(session, context, operation,
-         constants.CHECKPOINT_STATUS_PROTECTING if is_first
-         else constants.OPERATION_STATUS_QUEUED, told, id=job.id)
+         constants.OPERATION_STATUS_QUEUED if going_on
+         else constants.CHECKPOINT_STATUS_PROTECTING, told, id=job.id)
     return job
+
+
+def _check_overlap(operation: models.ScheduledOperation, going_on: Sequence[models.Job]) -> None:
+    if not going_on:
+        return
+    if operation.operation_definition.get('overlap', SKIP) == SKIP:
+        reason = f'the run that began at {going_on[0].created_at:%Y-%m-%d %H:%M:%S} UTC goes on'
+    elif any(job.state == jobs.QUEUED for job in going_on):
+        reason = 'a run goes on, and another one waits for its end'
+    else:
+        return
+    raise exception.OperationRunning(operation_id=operation.id, reason=reason)
 
 
 def skip(session: orm.Session, context: karbor_context.RequestContext,
@@ -71,13 +72,16 @@ def skip(session: orm.Session, context: karbor_context.RequestContext,
     log.error_info = reason
 
 
-def let_next_begin(session: orm.Session, job: models.Job) -> models.Job | None:
-    """At the end of a run, begin the one that waits for it; returns its job."""
-    if job.scheduled_operation_id is None or job.kind != constants.OPERATION_PROTECT:
+def let_next_begin(session: orm.Session, operation_id: str) -> models.Job | None:
+    """At the end of a run, begin the one that waits for it; returns its job.
+
+    :param operation_id: of the scheduled operation, which is locked.
+    """
+    going_on = jobs.unfinished_runs(session, operation_id)
+    if any(job.state != jobs.QUEUED for job in going_on):
         return None
-    for waiting in jobs.unfinished_runs(session, job.scheduled_operation_id):
-        if waiting.state == jobs.QUEUED:
-            waiting.state = jobs.PENDING
+    for waiting in going_on:
+        if jobs.change_state(session, waiting.id, jobs.QUEUED, jobs.PENDING):
             operation_logs.set_status(session, waiting.id,
                                       constants.CHECKPOINT_STATUS_PROTECTING)
             return waiting
@@ -86,15 +90,13 @@ def let_next_begin(session: orm.Session, job: models.Job) -> models.Job | None:
 
 def cancel_queued(session: orm.Session, operation: models.ScheduledOperation,
                   reason: str) -> None:
-    """Leave out the runs that have not begun."""
+    """Leave out the runs that have not begun.
+
+    :param operation: locked.
+    """
     for job in jobs.unfinished_runs(session, operation.id):
-        if job.state == jobs.QUEUED:
-            job.state = jobs.FAILED
+        if jobs.change_state(session, job.id, jobs.QUEUED, jobs.FAILED):
             operation_logs.end(session, job.id, constants.OPERATION_STATUS_SKIPPED, reason)
-
-
-def _overlap(operation: models.ScheduledOperation) -> str:
-    return str(operation.operation_definition.get('overlap', SKIP))
 
 
 def _log(session: orm.Session, context: karbor_context.RequestContext,

@@ -12,6 +12,7 @@
 
 """What the API does with scheduled operations."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,14 +27,15 @@ from karbor.db import plans as plan_rows
 from karbor.services import quotas, trusts
 from karbor.services.operationengine import engine, retention, runs
 
+_KNOWN = ('provider_id', 'plan_id', 'overlap', *retention.RULES)
 _DELETED = 'The scheduled operation was deleted before the run began.'
 
 
 class ScheduledOperations:
     """What the API asks about scheduled operations.
 
-    An operation acts for the user who made it or changed it last, by a trust that is kept as
-    long as the operation is there.
+    An operation acts for the user who made it, or who changed last what it does, by a trust
+    that is kept as long as the operation is there.
 
     :param made: where the trusts come from.
     :param post: has a job done, given its id.
@@ -62,6 +64,7 @@ class ScheduledOperations:
             # Both are locked, so that neither is removed before this refers to it.
             trigger = schedules.get_trigger(session, context.project_id, wanted['trigger_id'],
                                             lock=True)
+            engine.settle(session, trigger, timeutils.utcnow())
             _check_plan(session, context.project_id, definition)
             quotas.take(session, context.project_id, quotas.SCHEDULES)
             operation = schedules.create_operation(
@@ -88,7 +91,10 @@ class ScheduledOperations:
     def update(self, context: karbor_context.RequestContext, operation_id: str,
                changes: Mapping[str, Any],
                definition: Mapping[str, Any] | None) -> models.ScheduledOperation:
-        """Change an operation, which from now on acts for the caller.
+        """Change an operation.
+
+        It acts for the caller from now on, unless no more is changed than its name and
+        description, or it is disabled.
 
         :param changes: of name, description, trigger_id and enabled, those that change.
         :param definition: takes the place of the earlier one; None leaves it.
@@ -99,27 +105,33 @@ class ScheduledOperations:
         if definition is not None:
             check_definition(before.operation_type, definition)
 
-        def write(session: orm.Session, trust_id: str | None) -> models.ScheduledOperation:
-            triggers = [
-                schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
-                for trigger_id in sorted({before.trigger_id,
-                                          changes.get('trigger_id', before.trigger_id)})]
-            operation = schedules.get_operation(session, context.project_id, operation_id,
-                                                lock=True)
+        def write(session: orm.Session) -> models.ScheduledOperation:
+            now = timeutils.utcnow()
+            operation, triggers = schedules.lock_with_triggers(
+                session, context.project_id, operation_id,
+                *([changes['trigger_id']] if 'trigger_id' in changes else []))
+            for trigger in triggers:
+                engine.settle(session, trigger, now)
             if definition is not None:
                 _check_plan(session, context.project_id, definition)
                 operation.operation_definition = dict(definition)
                 operation.plan_id = definition['plan_id']
             for name, value in changes.items():
                 setattr(operation, name, value)
-            operation.user_id, operation.trust_id = context.user_id, trust_id
             session.flush()
             for trigger in triggers:
-                engine.arm_if_idle(session, trigger, timeutils.utcnow())
+                engine.arm_if_idle(session, trigger, now)
             _record(session, context, 'scheduled_operation_update', operation)
             return operation
 
-        changed = trusts.with_trust(self._trusts, context, write)
+        def take_over(session: orm.Session, trust_id: str | None) -> models.ScheduledOperation:
+            operation = write(session)
+            operation.user_id, operation.trust_id = context.user_id, trust_id
+            return operation
+
+        if definition is None and 'trigger_id' not in changes and not changes.get('enabled'):
+            return db.transaction(write)()
+        changed = trusts.with_trust(self._trusts, context, take_over)
         if before.trust_id != changed.trust_id:
             self._trusts.release(before.trust_id)
         return changed
@@ -129,18 +141,18 @@ class ScheduledOperations:
 
         :raises ScheduledOperationNotFound:
         """
-        before = self.get(context, operation_id)
-
         @db.transaction
         def write(session: orm.Session) -> str | None:
-            trigger = schedules.get_trigger(session, context.project_id, before.trigger_id,
-                                            lock=True)
-            operation = schedules.get_operation(session, context.project_id, operation_id,
-                                                lock=True)
+            now = timeutils.utcnow()
+            operation, triggers = schedules.lock_with_triggers(session, context.project_id,
+                                                               operation_id)
+            for trigger in triggers:
+                engine.settle(session, trigger, now)
             runs.cancel_queued(session, operation, _DELETED)
             session.delete(operation)
             session.flush()
-            engine.arm_if_idle(session, trigger, timeutils.utcnow())
+            for trigger in triggers:
+                engine.arm_if_idle(session, trigger, now)
             quotas.give_back(session, context.project_id, quotas.SCHEDULES)
             _record(session, context, 'scheduled_operation_delete', operation)
             return operation.trust_id
@@ -157,9 +169,6 @@ class ScheduledOperations:
         def write(session: orm.Session) -> models.Job:
             operation = schedules.get_operation(session, context.project_id, operation_id,
                                                 lock=True)
-            obstacle = runs.obstacle(session, operation)
-            if obstacle is not None:
-                raise exception.OperationRunning(operation_id=operation.id, reason=obstacle)
             return runs.start(session, context, operation)
 
         job = write()
@@ -178,6 +187,11 @@ def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None
         retention.parse(definition)
     except exception.InvalidInput as exc:
         raise exception.InvalidOperationDefinition(**exc.kwargs) from None
+    for name in definition:
+        near = difflib.get_close_matches(name, _KNOWN, 1, 0.8)
+        if near and name not in _KNOWN:
+            raise exception.InvalidOperationDefinition(
+                reason=f'{name}: there is no such property, but {near[0]}.')
     kept = [name for name in retention.KEEP_RULES if name in definition]
     if kept and operation_type != constants.SCHEDULED_RETENTION_PROTECT:
         raise exception.InvalidOperationDefinition(

@@ -76,9 +76,10 @@ def update(context: karbor_context.RequestContext, trigger_id: str,
         trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
         trigger.name = changes.get('name') or trigger.name
         if properties is not None:
-            engine.skip_due(session, trigger, timeutils.utcnow())
+            now = timeutils.utcnow()
+            engine.settle(session, trigger, now)
             trigger.properties = properties
-            engine.arm(session, trigger, timeutils.utcnow())
+            engine.arm(session, trigger, now)
         _record(session, context, 'trigger_update', trigger)
         return trigger
 

@@ -21,14 +21,13 @@ from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models, operation_logs, uses
+from karbor.db import checkpoints, models, operation_logs, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.services.protection import job_ends
 
 STATES = (job_rows.QUEUED, job_rows.PENDING, job_rows.RUNNING, job_rows.DONE,
           job_rows.FAILED, job_rows.PARKED)
 _CANCELLABLE = (job_rows.QUEUED, job_rows.PENDING, job_rows.PARKED)
-_RETRIABLE = (job_rows.FAILED, job_rows.PARKED)
 _CANCELLED = 'It was cancelled by an administrator.'
 
 
@@ -69,14 +68,15 @@ def get(job_id: str) -> models.Job:
 
 @db.transaction
 def retry(session: orm.Session, job_id: str) -> None:
-    """Have a job that failed or is parked done again.
+    """Have a parked job done again.
 
     :raises JobNotFound:
     :raises JobNotPossible: it is in another state, or what it is about has changed since.
     """
     job = _get(session, job_id)
-    if job.state not in _RETRIABLE:
+    if job.state != job_rows.PARKED:
         raise exception.JobNotPossible(job_id=job.id, reason=f'it is {job.state}')
+    _check_no_other_run(session, job)
     if job_rows.unfinished_of_checkpoint(session, job.checkpoint_id):
         raise exception.JobNotPossible(
             job_id=job.id, reason='another job works on the checkpoint')
@@ -100,6 +100,14 @@ def cancel(session: orm.Session, job_id: str) -> None:
     claimed = job_rows.claim(session, job.id, None)
     if claimed is not None:
         job_ends.finish(session, claimed, job_rows.FAILED, _CANCELLED, {})
+
+
+def _check_no_other_run(session: orm.Session, job: models.Job) -> None:
+    if job.kind == constants.OPERATION_PROTECT and job.scheduled_operation_id is not None:
+        schedules.lock_operation(session, job.scheduled_operation_id)
+        if job_rows.unfinished_runs(session, job.scheduled_operation_id):
+            raise exception.JobNotPossible(
+                job_id=job.id, reason='another run of its scheduled operation goes on')
 
 
 def _get(session: orm.Session, job_id: str) -> models.Job:

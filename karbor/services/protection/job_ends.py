@@ -19,7 +19,7 @@ from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor.common import constants
-from karbor.db import checkpoints, models, operation_logs, uses
+from karbor.db import checkpoints, models, operation_logs, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.services import quotas
 from karbor.services.operationengine import runs
@@ -38,6 +38,9 @@ def finish(session: orm.Session, job: models.Job, state: str, reason: str | None
     :param failures: the resources that it could not do.
     :returns: the jobs that begin with it.
     """
+    is_run = job.kind == constants.OPERATION_PROTECT and job.scheduled_operation_id is not None
+    if is_run:  # so that no run is added meanwhile that would wait for this one
+        schedules.lock_operation(session, str(job.scheduled_operation_id))
     if not job_rows.finish(session, job, state, reason):
         LOG.warning('Job %s: another worker has it, or its end is written already', job.id)
         return []
@@ -45,7 +48,9 @@ def finish(session: orm.Session, job: models.Job, state: str, reason: str | None
     operation_logs.end(session, job.id, status, reason)
     LOG.info('Job %s: %s of %s is %s%s', job.id, job.kind, job.subject_id, state,
              f': {reason}' if reason else '')
-    following = [runs.let_next_begin(session, job)]
+    if not is_run:
+        return []
+    following = [runs.let_next_begin(session, str(job.scheduled_operation_id))]
     if status == constants.CHECKPOINT_STATUS_AVAILABLE:
         following.append(retention_jobs.begin(session, job))
     return [found for found in following if found is not None]

@@ -19,7 +19,7 @@ again at any time.
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from oslo_log import log as logging
 
@@ -57,6 +57,15 @@ class InProcessBoard:
     def post(self, job_id: str) -> None:
         """Have a job done. That the same id is posted twice does no harm."""
         self._waiting.put(job_id)
+
+    def post_pending(self, provider_ids: Collection[str]) -> None:
+        """Post the jobs that wait in the database, as many as there are workers free."""
+        count = self.free()
+        if count:
+            with db.reader() as session:
+                waiting = jobs.pending(session, provider_ids, count)
+            for job_id in waiting:
+                self.post(job_id)
 
     def check(self) -> None:
         """:raises RuntimeError: nobody would take a job."""

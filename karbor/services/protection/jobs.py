@@ -190,8 +190,8 @@ class JobRunner:
                              else constants.CHECKPOINT_STATUS_AVAILABLE)
         checkpoint.commit()
         reason = _summary(failures, row.resources_total)
-        if reason and cinder_requests.QUOTA_EXCEEDED in reason:
-            reason += (f'; in use are {cinder_limits.in_use(self._context_of(job))}'
+        if any(map(_is_of_quota, failures.values())):
+            reason = (f'{reason}; in use are {cinder_limits.in_use(self._context_of(job))}'
                        f'{retention_jobs.relief(job)}')
         return failures, reason
 
@@ -252,9 +252,14 @@ def _summary(failures: hooks.Failures, total: int) -> str | None:
     """One line about all failures; None when there is none."""
     if not failures:
         return None
-    resource, reason = next(iter(failures.items()))
+    resource, reason = next(
+        (item for item in failures.items() if _is_of_quota(item[1])), next(iter(failures.items())))
     more = f'; and {len(failures) - 1} more' if len(failures) > 1 else ''
     return f'{len(failures)} of {total} resources failed: {resource.key}: {reason}{more}'
+
+
+def _is_of_quota(reason: str | None) -> bool:
+    return cinder_requests.QUOTA_EXCEEDED in (reason or '')
 
 
 def _moment_after(seconds: float) -> datetime.datetime:

@@ -112,6 +112,8 @@ class ProtectionManager:
 
         @db.transaction
         def write(session: orm.Session) -> models.Checkpoint:
+            if not job_rows.is_claimed(session, job):
+                raise exception.JobNotPossible(job_id=job.id, reason='another worker has it')
             row = draft.write(session, {
                 constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
                 constants.CHECKPOINT_SCHEDULE_ID: job.scheduled_operation_id,
@@ -168,8 +170,8 @@ class ProtectionManager:
             obstacle = _unfinished(session, row)
             if row.status not in _DELETABLE:
                 obstacle = f'it is in status {row.status}.'
-            if by_retention_of is not None and row.pinned:
-                obstacle = 'it is pinned.'
+            if by_retention_of is not None:
+                obstacle = obstacle or _what_retention_minds(session, row)
             if obstacle:
                 raise exception.CheckpointNotBeDeleted(checkpoint_id=row.id, reason=obstacle)
             row.status = constants.CHECKPOINT_STATUS_DELETING
@@ -416,6 +418,16 @@ def _why_not(row: models.Checkpoint) -> str:
     if row.status == constants.CHECKPOINT_STATUS_ERROR:
         reason += ' To restore what it does have, reset its state to available.'
     return reason
+
+
+def _what_retention_minds(session: orm.Session, row: models.Checkpoint) -> str | None:
+    """Why retention must not delete a checkpoint, which may be so since it judged."""
+    if row.pinned:
+        return 'it is pinned.'
+    if (row.status == constants.CHECKPOINT_STATUS_AVAILABLE
+            and not checkpoints.lock_other_available(session, row)):
+        return 'it is the last good one of its plan.'
+    return None
 
 
 def _unfinished(session: orm.Session, row: models.Checkpoint) -> str | None:

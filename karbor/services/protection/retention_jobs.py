@@ -40,21 +40,31 @@ _MOST_TOLD = 100
 
 
 def begin(session: orm.Session, job: models.Job) -> models.Job | None:
-    """After a run that ended well, the job of the operation's retention, if it has one."""
-    if job.kind != constants.OPERATION_PROTECT or job.scheduled_operation_id is None:
-        return None
-    operation = session.get(models.ScheduledOperation, job.scheduled_operation_id)
-    if operation is None or operation.operation_type != constants.SCHEDULED_RETENTION_PROTECT:
+    """After a run that ended well, the job of the operation's retention, if it has one.
+
+    :param job: the run.
+    """
+    operation = _with_retention(session, job.scheduled_operation_id)
+    if operation is None:
         return None
     made = job_rows.create(
-        session, constants.OPERATION_RETENTION, operation.id, operation.id, job.provider_id,
-        job.project_id, job.user_id, job.trust_id, operation.id)
+        session, constants.OPERATION_RETENTION, operation.id, job.checkpoint_id,
+        job.provider_id, job.project_id, job.user_id, job.trust_id, operation.id)
     operation_logs.begin(
         session, karbor_context.RequestContext(job.user_id, job.project_id),
         constants.OPERATION_RETENTION, constants.OPERATION_STATUS_IN_PROGRESS, id=made.id,
-        plan_id=operation.plan_id, provider_id=job.provider_id,
-        scheduled_operation_id=operation.id)
+        checkpoint_id=job.checkpoint_id, plan_id=operation.plan_id,
+        provider_id=job.provider_id, scheduled_operation_id=operation.id)
     return made
+
+
+def _with_retention(session: orm.Session,
+                    operation_id: str | None) -> models.ScheduledOperation | None:
+    """A scheduled operation, if it is there and has a retention."""
+    operation = session.get(models.ScheduledOperation, operation_id) if operation_id else None
+    has_one = (operation is not None
+               and operation.operation_type == constants.SCHEDULED_RETENTION_PROTECT)
+    return operation if has_one else None
 
 
 def preview(session: orm.Session, project_id: str, plan_id: str, policy: retention.Policy,
@@ -76,17 +86,31 @@ def apply(manager: protection_manager.ProtectionManager,
     :returns: why some could not be asked for; they are tried again after the next run.
     """
     with db.reader() as session:
-        operation = schedules.get_operation(session, job.project_id, job.subject_id)
-        verdicts = _judge_operation(session, operation)
+        operation = _with_retention(session, job.scheduled_operation_id)
+        made = session.get(models.Checkpoint, job.checkpoint_id)
+        if operation is None or made is None or made.plan_id != operation.plan_id:
+            return ('nothing is removed: the scheduled operation has no retention of this plan '
+                    'any more')
+        verdicts = _judge_operation(session, operation, made.id)
         again = checkpoints.of_plan(session, job.project_id, operation.plan_id,
                                     status=constants.CHECKPOINT_STATUS_ERROR_DELETING)
-    removed = {verdict.candidate.id: '; '.join(verdict.reasons)
-               for verdict in verdicts if not verdict.keep}
-    removed |= {row.id: 'an earlier delete of it failed' for row in again if not row.pinned}
-    failures = [failure for checkpoint_id in removed
+    going = {verdict.candidate.id: '; '.join(verdict.reasons)
+             for verdict in verdicts if not verdict.keep}
+    going |= {row.id: 'an earlier delete of it failed' for row in again if not row.pinned}
+    db.transaction(_tell)(job.id, sum(verdict.keep for verdict in verdicts), going)
+    failures = [failure for checkpoint_id in going
                 if (failure := _delete(manager, context, job, checkpoint_id))]
-    db.transaction(operation_logs.tell)(job.id, _told(verdicts, removed))
     return '; '.join(failures) or None
+
+
+def _tell(session: orm.Session, log_id: str, kept: int, going: Mapping[str, str]) -> None:
+    """Write what goes to the log, with what went before the job was broken off."""
+    log = session.get_one(models.OperationLog, log_id)
+    before = log.extra_info or {'removed': 0, 'reasons': {}}
+    new = {key: reason for key, reason in going.items() if key not in before['reasons']}
+    log.extra_info = {
+        'kept': kept, 'removed': before['removed'] + len(new),
+        'reasons': dict(list({**before['reasons'], **new}.items())[:_MOST_TOLD])}
 
 
 def _delete(manager: protection_manager.ProtectionManager,
@@ -95,8 +119,6 @@ def _delete(manager: protection_manager.ProtectionManager,
     try:
         manager.delete_checkpoint(context, job.provider_id, checkpoint_id,
                                   by_retention_of=job.scheduled_operation_id)
-    except exception.CheckpointNotFound:
-        return None
     except exception.CheckpointNotBeDeleted as exc:
         LOG.warning('Job %s: %s', job.id, exc.msg)
         return exc.msg
@@ -105,12 +127,9 @@ def _delete(manager: protection_manager.ProtectionManager,
 
 def relief(job: models.Job) -> str:
     """To be added to the reason when a quota is in the way of a run: what retention would do."""
-    if job.scheduled_operation_id is None:
-        return ''
     with db.reader() as session:
-        operation = session.get(models.ScheduledOperation, job.scheduled_operation_id)
-        if (operation is None
-                or operation.operation_type != constants.SCHEDULED_RETENTION_PROTECT):
+        operation = _with_retention(session, job.scheduled_operation_id)
+        if operation is None:
             return ''
         verdicts = _judge_operation(session, operation)
         sizes = {row.id: row.resources_total
@@ -121,14 +140,12 @@ def relief(job: models.Job) -> str:
             f'nothing before a run ends well')
 
 
-def _judge_operation(session: orm.Session,
-                     operation: models.ScheduledOperation) -> list[retention.Verdict]:
+def _judge_operation(session: orm.Session, operation: models.ScheduledOperation,
+                     just_made: str | None = None) -> list[retention.Verdict]:
     trigger = schedules.get_trigger(session, operation.project_id, operation.trigger_id)
     zone = zoneinfo.ZoneInfo(time_triggers.load(trigger.properties).timezone)
-    policy = (retention.parse(operation.operation_definition)
-              if operation.operation_type == constants.SCHEDULED_RETENTION_PROTECT
-              else retention.Policy())
-    return _judge(_available(session, operation.project_id, operation.plan_id), policy, zone)
+    return _judge(_available(session, operation.project_id, operation.plan_id),
+                  retention.parse(operation.operation_definition), zone, just_made)
 
 
 def _available(session: orm.Session, project_id: str, plan_id: str) -> Sequence[Any]:
@@ -136,14 +153,8 @@ def _available(session: orm.Session, project_id: str, plan_id: str) -> Sequence[
                                status=constants.CHECKPOINT_STATUS_AVAILABLE)
 
 
-def _judge(rows: Sequence[Any], policy: retention.Policy,
-           zone: zoneinfo.ZoneInfo) -> list[retention.Verdict]:
+def _judge(rows: Sequence[Any], policy: retention.Policy, zone: zoneinfo.ZoneInfo,
+           just_made: str | None = None) -> list[retention.Verdict]:
     return retention.judge(
         (retention.Candidate(row.id, row.created_at, row.pinned) for row in rows), policy,
-        timeutils.utcnow(), zone)
-
-
-def _told(verdicts: Sequence[retention.Verdict],
-          removed: Mapping[str, str]) -> dict[str, Any]:
-    return {'kept': sum(verdict.keep for verdict in verdicts), 'removed': len(removed),
-            'reasons': dict(list(removed.items())[:_MOST_TOLD])}
+        timeutils.utcnow(), zone, just_made)

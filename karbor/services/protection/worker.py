@@ -33,7 +33,7 @@ LOG = logging.getLogger(__name__)
 _SWEEP_INTERVAL = 300
 
 
-class _Duty:
+class Duty:
     """Something that is done again and again, whatever becomes of it.
 
     :param interval: time from one to the next, in seconds.
@@ -72,11 +72,11 @@ class Worker:
         self._may_take_work = True
         self._stopping = threading.Event()
         self._duties = (
-            _Duty(options.job_poll_interval, self._take_jobs),
-            _Duty(options.job_lease / 3, runner.renew_claims),
-            _Duty(options.job_lease / 3, self._hand_back_expired),
-            _Duty(cfg.CONF.report_interval, self._report),
-            _Duty(_SWEEP_INTERVAL, used_trusts.sweep),
+            Duty(options.job_poll_interval, self._take_jobs),
+            Duty(options.job_lease / 3, runner.renew_claims),
+            Duty(options.job_lease / 3, self._hand_back_expired),
+            Duty(cfg.CONF.report_interval, self._report),
+            Duty(_SWEEP_INTERVAL, used_trusts.sweep),
         )
 
     def start(self) -> None:
@@ -105,9 +105,5 @@ class Worker:
             LOG.warning('%d jobs whose leases have ended wait for a worker', count)
 
     def _take_jobs(self) -> None:
-        count = self._board.free() if self._may_take_work else 0
-        if count:
-            with db.reader() as session:
-                waiting = job_rows.pending(session, self._provider_ids, count)
-            for job_id in waiting:
-                self._board.post(job_id)
+        if self._may_take_work:
+            self._board.post_pending(self._provider_ids)

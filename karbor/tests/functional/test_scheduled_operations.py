@@ -190,6 +190,14 @@ class CreateOperationTest(OperationsTestCase):
                      f'{good},' + 'x' * 4096 + '=1', '{"provider_id": "x"}'):
             self.assertIn('operation_definition', self.refused(operation_definition=text))
 
+    def test_names_that_are_nearly_right(self):
+        """They would be kept and have no effect."""
+        for name, meant in (('keep_dayly', 'keep_daily'), ('max_backup', 'max_backups'),
+                            ('overlaps', 'overlap'), ('keep-last', 'keep_last')):
+            message = self.refused(operation_definition=self.definition(**{name: 3}))
+            self.assertIn(f'{name}: there is no such property, but {meant}', message)
+        self.create(operation_definition=self.definition(ticket='4711'))
+
     def test_names_of_a_text_that_are_none(self):
         """What has no name, or is said twice, is a slip that would be lost in silence."""
         good = f'provider_id={PROVIDER_ID},plan_id={self.plan["id"]}'
@@ -350,10 +358,13 @@ class UpdateOperationTest(OperationsTestCase):
     def test_it_acts_for_who_changed_it_last(self):
         for persona in ('member', 'admin'):
             self.put(f'/scheduled_operations/{self.operation["id"]}',
-                     {'scheduled_operation': {'name': 'new'}}, persona=persona)
+                     {'scheduled_operation': {'enabled': True}}, persona=persona)
             row, = self.rows(models.ScheduledOperation)
             self.assertEqual((PROJECT_ID, f'{persona}-of-the-test'),
                              (row.project_id, row.user_id))
+        for harmless in ({'name': 'new'}, {'description': 'x'}, {'enabled': False}):
+            self.put(f'/scheduled_operations/{self.operation["id"]}',
+                     {'scheduled_operation': harmless}, persona='member')
         self.run_now(self.operation)
         job, = self.rows(models.Job)
         self.assertEqual('admin-of-the-test', job.user_id)
@@ -472,7 +483,7 @@ class AwaitedTriggerTest(OperationsTestCase):
 
     def test_a_second_operation_leaves_it_alone(self):
         first = self.create()
-        moment = datetime.datetime(2020, 11, 6, 3)  # a fire that no engine has seen yet
+        moment = datetime.datetime(2120, 11, 6, 3)
         with db.writer() as session:
             row = session.get(models.Trigger, self.trigger['id'])
             row.due_at = row.next_fire_at = moment

@@ -13,14 +13,19 @@
 """Scheduled operations run: an engine with a clock of the test's fires what the API made."""
 
 import datetime
+import threading
+import time
 from typing import Any
+from unittest import mock
 
 from oslo_utils import timeutils
 
-from karbor import db
-from karbor.db import models
-from karbor.services.operationengine import engine
-from karbor.tests.base import PROJECT_ID, PROVIDER_ID
+from karbor import db, exception
+from karbor.db import jobs as job_rows
+from karbor.db import models, schedules
+from karbor.services.operationengine import engine, runs
+from karbor.services.protection import retention_jobs
+from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
 
 _HOUR = datetime.timedelta(hours=1)
@@ -130,17 +135,6 @@ class RunTest(SchedulesTestCase):
         self.assertIn('would free 0 checkpoints', log['error_info'])
         self.assertEqual([], self.rows(models.Checkpoint))
 
-    def test_a_trigger_that_is_changed_before_its_fire_is_run(self):
-        self.create_operation('protect')
-        with db.writer() as session:
-            trigger = session.get(models.Trigger, self.trigger['id'])
-            trigger.next_fire_at = trigger.due_at = timeutils.utcnow()
-        self.put(f'/triggers/{self.trigger["id"]}', {'trigger_info': {
-            'properties': {'format': 'crontab', 'pattern': '30 * * * *'}}})
-        log, = self.logs()
-        self.assertEqual('skipped', log['status'])
-        self.assertIn('changed', log['error_info'])
-
     def test_an_operation_that_is_deleted_before_its_run(self):
         """What was asked for is done."""
         operation = self.create_operation('protect')
@@ -151,6 +145,99 @@ class RunTest(SchedulesTestCase):
         self.runner.run(log['id'])
         self.assertEqual('available', self.ended_log(log['id'])['status'])
         self.assertIsNone(self.rows(models.Trigger)[0].due_at)
+
+
+class SettleTest(SchedulesTestCase):
+    """What was due is decided on before what is to be done is changed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.operation = self.create_operation('protect', overlap='queue')
+        self.path = f'/scheduled_operations/{self.operation["id"]}'
+
+    def let_be_due(self, hours: int) -> None:
+        """Let so many fires be due, the last of them right now."""
+        with db.writer() as session:
+            trigger = session.get(models.Trigger, self.trigger['id'])
+            now = timeutils.utcnow().replace(microsecond=0)
+            trigger.properties = {**trigger.properties, 'pattern': f'{now.minute} * * * *',
+                                  'start_time': str(now - _HOUR * 100)}
+            trigger.next_fire_at = trigger.due_at = now.replace(second=0) - _HOUR * (hours - 1)
+
+    def change_trigger(self) -> None:
+        self.put(f'/triggers/{self.trigger["id"]}', {'trigger_info': {
+            'properties': {'format': 'crontab', 'pattern': '30 * * * *'}}})
+
+    def test_by_a_change_of_the_trigger(self):
+        self.let_be_due(1)
+        self.change_trigger()
+        log, = self.logs()
+        self.assertIn(log['status'], ('protecting', 'available'))
+
+    def test_many(self):
+        self.let_be_due(6)
+        self.change_trigger()
+        missed, run = self.logs()
+        self.assertEqual(('skipped', 5), (missed['status'], missed['extra_info']['missed']))
+        self.assertIn(run['status'], ('protecting', 'available'))
+
+    def assert_settled_by(self, change: dict[str, Any]) -> None:
+        self.let_be_due(6)
+        self.put(self.path, {'scheduled_operation': change})
+        self.assertEqual(2, len(self.logs()))
+
+    def test_by_disabling(self):
+        self.assert_settled_by({'enabled': False})
+
+    def test_by_a_move_to_another_trigger(self):
+        self.assert_settled_by({'trigger_id': self.create_trigger()['id']})
+
+    def test_by_its_end(self):
+        self.let_be_due(6)
+        self.delete(self.path)
+        self.assertEqual(2, len(self.logs()))
+
+    def test_a_new_operation_has_no_part_in_it(self):
+        self.let_be_due(6)
+        other = self.create_operation('protect')
+        self.fire()
+        self.assertEqual([], [log for log in self.logs()
+                              if log['scheduled_operation_id'] == other['id']
+                              and log['status'] == 'skipped'])
+
+
+class FaultTest(SchedulesTestCase):
+    """A trigger with which something is wrong is no trouble to others."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.create_operation('protect')
+        self.bad = self.trigger
+        self.trigger = self.create_trigger()
+        self.create_operation('protect')
+
+    def test_one_that_cannot_be_read(self):
+        with db.writer() as session:
+            session.get(models.Trigger, self.bad['id']).properties = {'format': 'x'}
+        self.fire()
+        told, run = sorted(self.logs(), key=lambda log: log['status'] != 'skipped')
+        self.assertEqual(('skipped', self.bad['id']),
+                         (told['status'], told['extra_info']['trigger_id']))
+        self.assertIn('cannot be fired', told['error_info'])
+        self.assertEqual(self.trigger['id'], run['extra_info']['trigger_id'])
+        self.assertEqual(0, self.engine.fire_all_due())
+
+    def test_one_that_has_fired_already(self):
+        with db.writer() as session:
+            fire = session.get(models.Trigger, self.bad['id']).next_fire_at
+            session.add(models.TriggerFire(trigger_id=self.bad['id'], fire_at=fire,
+                                           fired_at=fire))
+        self.fire()
+        self.assertEqual([self.trigger['id']],
+                         [log['extra_info']['trigger_id'] for log in self.logs()])
+        self.wait_for_quiet()
+        self.fire()
+        self.assertEqual(3, len(self.logs()))
 
 
 class BrokenOffTest(SchedulesTestCase):
@@ -167,7 +254,12 @@ class BrokenOffTest(SchedulesTestCase):
         self.create_operation('protect')
         self.fire()
         job, = self.rows(models.Job)
+        self.assertRaises(exception.JobNotPossible, self.manager.create_scheduled_checkpoint,
+                          base._context_of(job), job)
+        job = db.transaction(job_rows.claim)(job.id, None)
         made = self.manager.create_scheduled_checkpoint(base._context_of(job), job)
+        with db.writer() as session:
+            job_rows.take_up_again(session)
         self.runner.run(job.id)
         checkpoint, = self.available()
         self.assertEqual(made.id, checkpoint['id'])
@@ -222,6 +314,36 @@ class OverlapTest(SchedulesTestCase):
         self.assertEqual(['available', 'available', 'skipped'],
                          [log['status'] for log in self.logs()])
         self.assertEqual(2, len(self.available()))
+
+    def test_one_that_is_queued_at_the_moment_of_the_end(self):
+        """The end of a run waits until it is known whether another one waits for it."""
+        operation = self.create_operation('protect', overlap='queue')
+        self.fire()
+        first, = self.logs()
+        is_locked, context = threading.Event(), base.karbor_context.RequestContext(
+            'u', PROJECT_ID)
+
+        @db.transaction
+        def queue(session: Any) -> None:
+            row = schedules.get_operation(session, PROJECT_ID, operation['id'], lock=True)
+            runs.start(session, context, row)
+            is_locked.set()
+            time.sleep(1)
+
+        thread = threading.Thread(target=queue)
+        thread.start()
+        self.assertTrue(is_locked.wait(10))
+        self.runner.run(first['id'])
+        thread.join()
+        self.assertEqual(['available', 'protecting'], [log['status'] for log in self.logs()])
+
+    def test_none_begins_while_one_goes_on(self):
+        operation = self.create_operation('protect', overlap='queue')
+        self.fire()
+        self.fire()
+        with db.writer() as session:
+            self.assertIsNone(runs.let_next_begin(session, operation['id']))
+        self.assertEqual(['protecting', 'queued'], [log['status'] for log in self.logs()])
 
     def test_a_run_that_fails_lets_the_next_begin(self):
         self.create_operation('protect', overlap='queue')
@@ -334,6 +456,41 @@ class RetentionTest(SchedulesTestCase):
         self.assertEqual(['an earlier delete of it failed'],
                          list(self.logs('retention')[-1]['extra_info']['reasons'].values()))
 
+    def test_the_last_good_one_stays_though_the_newest_goes_meanwhile(self):
+        self.create_operation(max_backups=1)
+        first = self.run_of_fire()['checkpoint_id']
+        self.wait_for_quiet()
+        judge = retention_jobs._judge_operation
+
+        def judge_and_lose_the_newest(session: Any, *args: Any) -> Any:
+            verdicts = judge(session, *args)
+            with db.writer() as other:
+                other.get(models.Checkpoint, verdicts[0].candidate.id).status = 'error'
+            return verdicts
+
+        with mock.patch.object(retention_jobs, '_judge_operation', judge_and_lose_the_newest):
+            self.run_of_fire()
+            self.wait_for_quiet()
+        self.assertEqual([first], [row['id'] for row in self.available()])
+        self.assertIn('last good one', self.logs('retention')[-1]['error_info'])
+
+    def test_another_plan_meanwhile(self):
+        """A run of one plan removes no checkpoints of another."""
+        other = self.create_plan(self.volume())
+        for _ in range(2):
+            self.ended_checkpoint(self.create_checkpoint(other))
+        operation = self.create_operation(max_backups=1)
+        self.board.end()
+        self.fire()
+        self.put(f'/scheduled_operations/{operation["id"]}', {'scheduled_operation': {
+            'operation_definition': {**operation['operation_definition'],
+                                     'plan_id': other['id']}}})
+        for _ in range(2):
+            for job in self.rows(models.Job):
+                self.runner.run(job.id)
+        self.assertEqual(3, len(self.available()))
+        self.assertIn('nothing is removed', self.logs('retention')[0]['error_info'])
+
     def test_one_that_is_in_use_is_left_and_told(self):
         self.create_operation(max_backups=1)
         first = self.run_of_fire()['checkpoint_id']
@@ -371,6 +528,17 @@ class RetentionTest(SchedulesTestCase):
             self.assertIn(text, log['error_info'])
         checkpoint = self.get(self.checkpoints_path(log['checkpoint_id']))['checkpoint']
         self.assertEqual(log['error_info'], checkpoint['status_reason'])
+
+
+class QuotaTest(SchedulesTestCase):
+
+    def test_it_is_told_of_though_something_else_failed_first(self):
+        plan = self.create_plan(base.resource(new_id()), self.volume())
+        self.cinder.quota_snapshots = 0
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        for text in ('2 of 2 resources failed', 'a quota would be exceeded',
+                     'snapshots: 0 of 0'):
+            self.assertIn(text, checkpoint['status_reason'])
 
 
 class RunNowTest(SchedulesTestCase):

@@ -137,7 +137,7 @@ class EngineTest(SchedulesTestCase):
 
         cloud.admin().identity.assign_project_role_to_user(*role)
         self.caller = callers.of(self.project.login(), self.service.url)
-        self.put(operation_id, description='by a new trust')
+        self.put(operation_id, enabled=True)
         self.caller.call('POST', path, {'run': {}})
         self.assertEqual(['available', 'error', 'available'],
                          [run['status'] for run in self.wait_for_runs(operation_id, 3)])

@@ -399,6 +399,15 @@ class ReleaseTest(TrustsTestCase):
         self.trusts.release(trust_id)
         self.assert_live()
 
+    def test_a_job_gives_its_own_trust_to_another(self) -> None:
+        """Even one that Keystone has once refused, and honours again."""
+        trust_id = self.trusts.of(self.context())
+        self.new_job(trust_id)
+        db.transaction(rows.retire_dead)(trust_id)
+        context = karbor_context.RequestContext('user', base.PROJECT_ID, trust_id=trust_id)
+        self.assertEqual(trust_id, trusts.with_trust(
+            self.trusts, context, lambda _session, found: found))
+
     def test_none_and_unknown_ones(self) -> None:
         self.trusts.release(None)
         self.trusts.release('unknown')

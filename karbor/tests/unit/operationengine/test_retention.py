@@ -294,6 +294,22 @@ class GoldenTest(base.TestCase):
             self.assertEqual(list(wanted), ids(kept(candidates, policy)))
 
 
+class JustMadeTest(base.TestCase):
+
+    def test_it_stays_though_one_is_dated_later(self):
+        """The clock was once a year ahead."""
+        now = datetime.datetime(2026, 3, 10)
+        candidates = [retention.Candidate('wrong', now + datetime.timedelta(days=365)),
+                      retention.Candidate('new', now),
+                      retention.Candidate('old', now - datetime.timedelta(days=1))]
+        policy = retention.Policy(max_backups=1)
+        zone = zoneinfo.ZoneInfo('UTC')
+        for just_made, kept in (('new', ['wrong', 'new']), (None, ['wrong'])):
+            verdicts = retention.judge(candidates, policy, now, zone, just_made)
+            self.assertEqual(kept, [verdict.candidate.id for verdict in verdicts
+                                    if verdict.keep])
+
+
 class ParseTest(base.TestCase):
 
     def assert_refused(self, name: str, given: object, wanted: str) -> None:

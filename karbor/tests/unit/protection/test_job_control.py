@@ -120,6 +120,17 @@ class RetryTest(ControlTestCase):
         self.assertEqual('parked', self.row(job_id).state)
 
 
+    def test_a_run_while_another_one_goes_on(self) -> None:
+        _, job_id = self.parked('protect')
+        _, other_id = self.post_protect()
+        operation_id = new_id()
+        with db.writer() as session:
+            for found in (job_id, other_id):
+                session.get(models.Job, found).scheduled_operation_id = operation_id
+        error = self.assertRaises(exception.JobNotPossible, job_control.retry, job_id)
+        self.assertIn('another run', error.msg)
+
+
 class CancelTest(ControlTestCase):
 
     def test_one_that_waits(self) -> None:

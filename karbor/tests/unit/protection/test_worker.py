@@ -235,7 +235,7 @@ class WorkerTest(WorkerTestCase):
 
         stopping = threading.Event()
         self.addCleanup(stopping.set)
-        duty = worker._Duty(0.01, fail)
+        duty = worker.Duty(0.01, fail)
         threading.Thread(target=duty.fulfil, args=(stopping,), daemon=True).start()
         for _ in range(3):
             self.assertTrue(calls.acquire(timeout=10))
