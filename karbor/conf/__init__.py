@@ -45,12 +45,13 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 def set_defaults() -> None:
     """Defaults of oslo's options where Karbor's differ.
 
-    keystoneauth logs requests and urllib3 connections at debug level; neither belongs
-    into the log of a service. Browsers need leave to send and read what the API works with.
+    keystoneauth and the clients of banks log requests, urllib3 connections, at debug level
+    or for a mere 404; none of it belongs into the log of a service. Browsers need leave to
+    send and read what the API works with.
     """
     headers = ['X-Auth-Token', 'X-OpenStack-Request-ID']
     cors.set_defaults(allow_headers=headers, expose_headers=headers,
                       allow_methods=['GET', 'PUT', 'POST', 'DELETE'])
     logging.set_defaults(default_log_levels=[
         *logging.get_default_log_levels(), 'keystoneauth=WARNING', 'urllib3=WARNING',
-        'alembic=WARNING'])
+        'swiftclient=WARNING', 'botocore=WARNING', 'boto3=WARNING', 'alembic=WARNING'])

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Banks: keys and sections; a suite for any bank plugin; the file-system bank's own."""
+"""Banks: keys and sections; the file-system bank."""
 
 import errno
 import itertools
@@ -27,174 +27,18 @@ from typing import Any
 from unittest import mock
 
 import fixtures
-import hypothesis
-from hypothesis import strategies as st
 from oslo_config import cfg
 from oslotest import base
 
 from karbor import exception
 from karbor.services.protection import bank_plugin
 from karbor.services.protection.bank_plugins import file_system_bank_plugin
-
-SETTINGS = hypothesis.settings(
-    max_examples=40, deadline=None, database=None, derandomize=True)
-
-TEXTS = ('', 'available', '12', '-1.5e3', 'null', 'true', '"x"', '{}', '[1]', '{"a": 1}', 'NaN',
-         ' 12 ', 'two\nlines\r\n', '\x00', 'Zürich ☃ \U0001f40d', '\ufeff12', '[' * 100_000,
-         '1' * 5_000)
-JSON_VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 12, -1.5, [], {}, [1, 'two', None], {'a': {'b': ['c', 1.5, None]}},
-    {'name': 'Zürich ☃', '': ''}, [''], ['null'])
-BYTES = (b'', b'12', b'null', b'plain ascii', 'Zürich'.encode(), b'\xff', b'\xff\xff\xfe', b'\x00',
-         bytes(range(256)), b'{"a": 1}', os.urandom(100_000))
-
-JSON_STRATEGY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text()
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=8)
+from karbor.tests import bank_suite
 
 BAD_KEYS: tuple[Any, ...] = (
     '', '/', '//', '.', '..', '../x', 'a/../b', 'a/..', './a', 'a/.', 'a/./b', '/..', '/../x',
     'a//b', 'a/', 'a b', 'a\n', 'a\x00', 'a~', 'ä', 'a*', 'a\\b', 'a?b', 'a:b', None, 5, b'a',
     ['a'])
-
-
-class BankPluginSuite:
-    """What every bank plugin must do; mix it into a test case that makes one."""
-
-    def make_plugin(self) -> bank_plugin.BankPlugin:
-        """A plugin on an empty bank."""
-        raise NotImplementedError
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.plugin = self.make_plugin()
-
-    def _round_trip(self, value: Any) -> Any:
-        self.plugin.update_object('/round/trip', value)
-        return self.plugin.get_object('/round/trip')
-
-    def _assert_round_trips(self, values: tuple[Any, ...]) -> None:
-        for value in values:
-            again = self._round_trip(value)
-            self.assertEqual((type(value), value), (type(again), again))
-
-    def test_text_comes_back_as_text(self) -> None:
-        self._assert_round_trips(TEXTS)
-
-    def test_json_comes_back_as_it_was(self) -> None:
-        self._assert_round_trips(JSON_VALUES)
-
-    def test_bytes_come_back_as_bytes(self) -> None:
-        self._assert_round_trips(BYTES)
-
-    @SETTINGS
-    @hypothesis.given(st.text() | st.binary() | JSON_STRATEGY)
-    def test_any_value_comes_back_as_it_was(self, value: Any) -> None:
-        self._assert_round_trips((value,))
-
-    def test_what_cannot_be_stored_is_refused_and_changes_nothing(self) -> None:
-        self.plugin.update_object('/a', 'old')
-
-        for value in (object(), {1, 2}, {'a': b'bytes'}, '\ud800'):
-            self.assertRaises(exception.BankUpdateObjectFailed,
-                              self.plugin.update_object, '/a', value)
-        self.assertEqual('old', self.plugin.get_object('/a'))
-        self.assertEqual(['/a'], self.plugin.list_objects())
-
-    def test_update_replaces(self) -> None:
-        for value in ('a long first text', {'then': 'json'}, b'and bytes', 'x'):
-            self.plugin.update_object('/a/b', value)
-
-            self.assertEqual(value, self.plugin.get_object('/a/b'))
-        self.assertEqual(['/a/b'], self.plugin.list_objects())
-
-    def test_what_is_missing_is_not_found(self) -> None:
-        self.plugin.update_object('/a/b', 'x')
-
-        for key in ('/b', '/a/c', '/a/b/c', '/a/b/c/d', '/a', '/x/y/z'):
-            error = self.assertRaises(
-                exception.BankObjectNotFound, self.plugin.get_object, key)
-            self.assertIn(key, error.msg)
-
-    def test_delete_can_be_repeated(self) -> None:
-        self.plugin.update_object('/a/b/c', 'x')
-        self.plugin.update_object('/a/b/d', 'y')
-
-        for _ in range(2):
-            self.plugin.delete_object('/a/b/c')
-        for key in ('/none', '/a/none/at/all', '/a/b/d/e', '/a/b', '/a'):
-            self.plugin.delete_object(key)
-
-        self.assertRaises(exception.BankObjectNotFound, self.plugin.get_object, '/a/b/c')
-        self.assertEqual(['/a/b/d'], self.plugin.list_objects())
-
-    def test_what_was_deleted_can_be_made_again(self) -> None:
-        self.plugin.update_object('/a/b', 'x')
-        self.plugin.delete_object('/a/b')
-
-        self.plugin.update_object('/a/b', 'y')
-
-        self.assertEqual('y', self.plugin.get_object('/a/b'))
-
-    def test_list_by_prefix(self) -> None:
-        keys = ['/a/1', '/a/10', '/a/2/x', '/a/2/y', '/ab', '/b/1']
-        for key in reversed(keys):
-            self.plugin.update_object(key, 'x')
-
-        for prefix, expected in (
-                (None, keys), ('', keys), ('/', keys), ('/a', keys[:5]), ('/a/', keys[:4]),
-                ('/a/1', keys[:2]), ('/a/2', keys[2:4]), ('/a/2/', keys[2:4]),
-                ('/a/2/y', ['/a/2/y']), ('/ab/', []), ('/a/1/', []), ('/none/', []),
-                ('/z', []), ('a/2', keys[2:4])):
-            self.assertEqual(expected, self.plugin.list_objects(prefix), prefix)
-
-    def test_list_limit_marker_and_direction(self) -> None:
-        keys = [f'/k/{number}' for number in range(6)]
-        for key in keys:
-            self.plugin.update_object(key, 'x')
-
-        for arguments, expected in (
-                ({'limit': 2}, keys[:2]),
-                ({'limit': 99}, keys),
-                ({'sort_dir': 'asc'}, keys),
-                ({'sort_dir': 'desc'}, keys[::-1]),
-                ({'limit': 2, 'sort_dir': 'desc'}, keys[:3:-1]),
-                ({'marker': '/k/2'}, keys[3:]),
-                ({'marker': '/k/2', 'limit': 1}, keys[3:4]),
-                ({'marker': '/k/2', 'sort_dir': 'desc'}, keys[1::-1]),
-                ({'marker': '/k/2', 'sort_dir': 'desc', 'limit': 1}, keys[1:2]),
-                ({'marker': '/k/25'}, keys[3:]),
-                ({'marker': '/k/5'}, []),
-                ({'marker': '/k/0', 'sort_dir': 'desc'}, [])):
-            self.assertEqual(expected, self.plugin.list_objects('/k/', **arguments), arguments)
-
-    def test_pages_together_are_the_whole(self) -> None:
-        keys = [f'/k/{number:02}' for number in range(23)]
-        for key in keys:
-            self.plugin.update_object(key, 'x')
-
-        for direction, expected in (('asc', keys), ('desc', keys[::-1])):
-            found: list[str] = []
-            while page := self.plugin.list_objects(
-                    '/k/', limit=5, marker=found[-1] if found else None, sort_dir=direction):
-                found += page
-            self.assertEqual(expected, found)
-
-    def test_the_owner_stays_the_same(self) -> None:
-        owner = self.plugin.get_owner_id()
-
-        self.assertIsInstance(owner, str)
-        self.assertTrue(owner)
-        self.assertEqual(owner, self.plugin.get_owner_id())
-
-    def test_a_second_plugin_sees_the_same_objects(self) -> None:
-        self.plugin.update_object('/a', {'b': 1})
-
-        again = type(self.plugin)(self.plugin._config)
-
-        self.assertEqual({'b': 1}, again.get_object('/a'))
 
 
 def file_system_bank(test: base.BaseTestCase) -> file_system_bank_plugin.FileSystemBankPlugin:
@@ -207,7 +51,7 @@ def file_system_bank(test: base.BaseTestCase) -> file_system_bank_plugin.FileSys
     return file_system_bank_plugin.FileSystemBankPlugin(config)
 
 
-class FileSystemBankTest(BankPluginSuite, base.BaseTestCase):
+class FileSystemBankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
 
     def make_plugin(self) -> bank_plugin.BankPlugin:
         return file_system_bank(self)
