@@ -117,6 +117,28 @@ class EngineTest(SchedulesTestCase):
             row['binary'] for row in self.administrator().call('GET', '/os-services')
             if row['state'] == 'up'])
 
+    def test_a_quota_that_is_used_up(self) -> None:
+        operation_id = self.caller.scheduled_operation(
+            self.caller.trigger(), self.plan_id, operation_type=_RETENTION)
+        path = f'/scheduled_operations/{operation_id}'
+        for number in (1, 2):
+            self.caller.call('POST', f'{path}/action', {'run': {}})
+            self.wait_for_runs(operation_id, number)
+        definition = self.caller.call('GET', path)['operation_definition']
+        self.put(operation_id, operation_definition={**definition, 'keep_last': 1})
+        self.project.set_quota(snapshots=2)
+        self.caller.call('POST', f'{path}/action', {'run': {}})
+        run = self.wait_for_runs(operation_id, 3)[-1]
+        self.assertEqual('error', run['status'])
+        for text in ('Maximum number of snapshots', 'snapshots: 2 of 2', 'free 1 checkpoints'):
+            self.assertIn(text, run['error_info'])
+        self.assertEqual(2, len(self.caller.available()))
+
+        self.project.set_quota(snapshots=3)
+        self.caller.call('POST', f'{path}/action', {'run': {}})
+        self.wait_for_runs(operation_id, 4)
+        self.assert_kept(1)
+
     def test_a_user_who_loses_the_role(self) -> None:
         role = (self.project.id, self.project.user_id, self.project.role_id)
         operation_id = self.caller.scheduled_operation(
