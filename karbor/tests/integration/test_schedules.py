@@ -47,6 +47,14 @@ class SchedulesTestCase(service_case.ServiceTestCase):
             return runs if len(over) >= count else None
         return cloud.wait_until(ended, f'{count} runs')
 
+    def wait_for_retentions(self, operation_id: str, count: int) -> None:
+        """Wait until so many have ended; a later one would go by rules that have changed."""
+        def ended() -> bool:
+            logs = self.caller.call('GET', '/operation_logs?operation_type=retention'
+                                           f'&scheduled_operation_id={operation_id}')
+            return sum(log['ended_at'] is not None for log in logs) >= count
+        cloud.wait_until(ended, f'{count} retentions')
+
     def assert_kept(self, count: int) -> None:
         """So many checkpoints are left, and Cinder has their snapshots and no other."""
         def is_quiet() -> bool:
@@ -124,6 +132,7 @@ class EngineTest(SchedulesTestCase):
         for number in (1, 2):
             self.caller.call('POST', f'{path}/action', {'run': {}})
             self.wait_for_runs(operation_id, number)
+            self.wait_for_retentions(operation_id, number)
         definition = self.caller.call('GET', path)['operation_definition']
         self.put(operation_id, operation_definition={**definition, 'keep_last': 1})
         self.project.set_quota(snapshots=2)

@@ -112,7 +112,7 @@ class RequestsTest(service_case.ServiceTestCase):
         """Whose request an answer was to, as the log has it."""
         request_id = answer.headers['x-openstack-request-id']
         [line] = cloud.wait_until(lambda: [
-            line for line in self.log().splitlines() if f'{request_id} GET' in line],
+            line for line in self.log().splitlines() if f"{request_id} 'GET" in line],
             'the line of the log')
         return line.partition('[')[2].partition(']')[0]
 
@@ -200,7 +200,7 @@ class RequestsTest(service_case.ServiceTestCase):
             answer = callers.of(self.project.session, url).ask('GET', '/providers')
             self.assertEqual(200, answer.status_code)
             served = collections.Counter(re.findall(
-                r"^\S+ \S+ (\d+) INFO karbor.api.middleware .* GET '\S+/providers' -> 200",
+                r"^\S+ \S+ (\d+) INFO karbor.api.middleware .* 'GET \S+/providers' -> 200",
                 self.log(), re.MULTILINE))
             return served if len(served) == 2 else None
         cloud.wait_until(processes, 'requests are served by both processes')
