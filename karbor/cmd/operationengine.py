@@ -17,11 +17,10 @@ import threading
 from collections.abc import Sequence
 
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 from oslo_log import log as logging
 
 from karbor.cmd import signals, wiring
-from karbor.services import processes
+from karbor.services import duties, processes
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -36,8 +35,8 @@ def _fire() -> int:
     stop = signals.stop_event()
     heartbeat = _Heartbeat()
     heartbeat.beat()
-    threading.Thread(target=heartbeat.go_on, args=(stop,), name='heartbeat',
-                     daemon=True).start()
+    threading.Thread(target=duties.Duty(CONF.report_interval, heartbeat.beat).fulfil,
+                     args=(stop,), name='heartbeat', daemon=True).start()
     LOG.info('Firing triggers')
     wiring.operation_engine().run(stop, lambda: heartbeat.may_fire)
     LOG.info('Stopping')
@@ -52,13 +51,6 @@ class _Heartbeat:
 
     def beat(self) -> None:
         self.may_fire = processes.report(processes.OPERATION_ENGINE)
-
-    def go_on(self, stop: threading.Event) -> None:
-        while not stop.wait(CONF.report_interval):
-            try:
-                self.beat()
-            except db_exc.DBError as exc:
-                LOG.warning('Cannot report: %s', exc)
 
 
 if __name__ == '__main__':

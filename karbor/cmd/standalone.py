@@ -35,7 +35,7 @@ from karbor.cmd import signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models
-from karbor.services import trusts
+from karbor.services import duties, trusts
 from karbor.services.operationengine import engine, scheduled_operations
 from karbor.services.protection import (
     client_factory,
@@ -45,7 +45,6 @@ from karbor.services.protection import (
     plans,
     protectables,
     provider,
-    worker,
 )
 
 LOG = logging.getLogger(__name__)
@@ -182,7 +181,7 @@ def _take_up_jobs(board: jobboard.InProcessBoard, runner: jobs.JobRunner,
     def post_pending() -> None:  # what was not posted, or could not be taken
         board.post_pending(provider_ids)
 
-    threading.Thread(target=worker.Duty(_LOOK_INTERVAL, post_pending).fulfil, args=(stop,),
+    threading.Thread(target=duties.Duty(_LOOK_INTERVAL, post_pending).fulfil, args=(stop,),
                      name='pending jobs', daemon=True).start()
 
 

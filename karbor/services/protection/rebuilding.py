@@ -20,7 +20,8 @@ creation below a second.
 
 import dataclasses
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from oslo_log import log as logging
 from sqlalchemy import orm
@@ -67,12 +68,12 @@ def from_bank(found: provider.Provider, is_dry_run: bool = False) -> Report:
     for checkpoint_id in _ids(found.bank, found.id):
         try:
             checkpoint = found.checkpoints.get(checkpoint_id)
-            row = _row(checkpoint)
+            values = _values(checkpoint)
         except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
             LOG.warning('Checkpoint %s cannot be read from the bank', checkpoint_id, exc_info=exc)
             report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
             continue
-        is_new = _is_missing(row) if is_dry_run else db.transaction(_write)(row)
+        is_new = db.transaction(_is_missing if is_dry_run else _write)(values)
         (report.restored if is_new else report.known).append(checkpoint_id)
     return report
 
@@ -85,32 +86,34 @@ def _ids(bank: bank_plugin.Bank, provider_id: str) -> Iterator[str]:
         marker = keys[-1]
 
 
-def _row(checkpoint: bank_checkpoint.Checkpoint) -> models.Checkpoint:
+def _values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
+    """What the row of a checkpoint has."""
     roots = checkpoint.resource_graph or []
     status = checkpoint.status
-    return models.Checkpoint(
-        id=checkpoint.id, project_id=checkpoint.project_id, provider_id=checkpoint.provider_id,
-        plan_id=checkpoint.protection_plan['id'], status=_BROKEN_OFF.get(status, status),
-        status_reason=_LOST if status in _BROKEN_OFF else None,
-        protection_plan={'parameters': {}, **checkpoint.protection_plan},
-        resource_graph=graph.serialize(roots),
-        resources_total=sum(1 for _ in graph.walk_nodes(roots)),
-        extra_info=records.from_json_text(checkpoint.extra_info),
-        created_at=datetime.datetime.fromtimestamp(checkpoint.timestamp, datetime.UTC).replace(
-            tzinfo=None))
+    created_at = datetime.datetime.fromtimestamp(checkpoint.timestamp, datetime.UTC)
+    return {
+        'id': checkpoint.id,
+        'project_id': checkpoint.project_id,
+        'provider_id': checkpoint.provider_id,
+        'plan_id': checkpoint.protection_plan['id'],
+        'status': _BROKEN_OFF.get(status, status),
+        'status_reason': _LOST if status in _BROKEN_OFF else None,
+        'protection_plan': {'parameters': {}, **checkpoint.protection_plan},
+        'resource_graph': graph.serialize(roots),
+        'resources_total': sum(1 for _ in graph.walk_nodes(roots)),
+        'extra_info': records.from_json_text(checkpoint.extra_info),
+        'created_at': created_at.replace(tzinfo=None),
+    }
 
 
-def _is_missing(row: models.Checkpoint) -> bool:
-    with db.reader() as session:
-        return session.get(models.Checkpoint, row.id) is None
+def _is_missing(session: orm.Session, values: Mapping[str, Any]) -> bool:
+    return session.get(models.Checkpoint, values['id']) is None
 
 
-def _write(session: orm.Session, row: models.Checkpoint) -> bool:
+def _write(session: orm.Session, values: Mapping[str, Any]) -> bool:
     """Write a row unless there is one; returns whether there was none."""
-    if session.get(models.Checkpoint, row.id) is not None:
+    if not _is_missing(session, values):
         return False
-    columns = {column.key: getattr(row, column.key) for column in models.Checkpoint.__table__.c
-               if column.key in vars(row)}
-    checkpoints.create(session, **columns)
-    quota_rows.take(session, row.project_id, quotas.CHECKPOINTS, limit=-1)
+    checkpoints.create(session, **values)
+    quota_rows.take(session, values['project_id'], quotas.CHECKPOINTS, limit=-1)
     return True

@@ -17,7 +17,6 @@ run out, and another takes up the jobs.
 """
 
 import threading
-from collections.abc import Callable
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -25,34 +24,12 @@ from oslo_utils import timeutils
 
 from karbor import db
 from karbor.db import jobs as job_rows
-from karbor.services import processes, trusts
+from karbor.services import duties, processes, trusts
 from karbor.services.protection import jobboard, jobs, provider
 
 LOG = logging.getLogger(__name__)
 
 _SWEEP_INTERVAL = 300
-
-
-class Duty:
-    """Something that is done again and again, whatever becomes of it.
-
-    :param interval: time from one to the next, in seconds.
-    :param act: what is done.
-    """
-
-    def __init__(self, interval: float, act: Callable[[], object]) -> None:
-        self.name = act.__name__.strip('_')
-        self._interval = interval
-        self._act = act
-
-    def fulfil(self, stopping: threading.Event) -> None:
-        while not stopping.wait(self._interval):
-            try:
-                self._act()
-            except Exception:
-                # A thread's edge: without it a database that is away for a moment would
-                # end the thread.
-                LOG.exception('%s failed; it is tried again', self.name)
 
 
 class Worker:
@@ -72,11 +49,11 @@ class Worker:
         self._may_take_work = True
         self._stopping = threading.Event()
         self._duties = (
-            Duty(options.job_poll_interval, self._take_jobs),
-            Duty(options.job_lease / 3, runner.renew_claims),
-            Duty(options.job_lease / 3, self._hand_back_expired),
-            Duty(cfg.CONF.report_interval, self._report),
-            Duty(_SWEEP_INTERVAL, used_trusts.sweep),
+            duties.Duty(options.job_poll_interval, self._take_jobs),
+            duties.Duty(options.job_lease / 3, runner.renew_claims),
+            duties.Duty(options.job_lease / 3, self._hand_back_expired),
+            duties.Duty(cfg.CONF.report_interval, self._report),
+            duties.Duty(_SWEEP_INTERVAL, used_trusts.sweep),
         )
 
     def start(self) -> None:

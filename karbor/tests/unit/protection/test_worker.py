@@ -24,7 +24,7 @@ from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.db import jobs as job_rows
 from karbor.db import models, services
-from karbor.services import processes, trusts
+from karbor.services import duties, processes, trusts
 from karbor.services.protection import jobs, provider, worker
 from karbor.tests.unit.protection import contract_plugins, test_contract, test_jobs
 
@@ -235,7 +235,7 @@ class WorkerTest(WorkerTestCase):
 
         stopping = threading.Event()
         self.addCleanup(stopping.set)
-        duty = worker.Duty(0.01, fail)
+        duty = duties.Duty(0.01, fail)
         threading.Thread(target=duty.fulfil, args=(stopping,), daemon=True).start()
         for _ in range(3):
             self.assertTrue(calls.acquire(timeout=10))

@@ -1,0 +1,42 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a process does again and again beside its main work."""
+
+import threading
+from collections.abc import Callable
+
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
+
+
+class Duty:
+    """Something that is done again and again, whatever becomes of it.
+
+    :param interval: time from one to the next, in seconds.
+    :param act: what is done.
+    """
+
+    def __init__(self, interval: float, act: Callable[[], object]) -> None:
+        self.name = act.__name__.strip('_')
+        self._interval = interval
+        self._act = act
+
+    def fulfil(self, stopping: threading.Event) -> None:
+        while not stopping.wait(self._interval):
+            try:
+                self._act()
+            except Exception:
+                # A thread's edge: without it a database that is away for a moment would
+                # end the thread.
+                LOG.exception('%s failed; it is tried again', self.name)
