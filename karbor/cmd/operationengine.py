@@ -13,7 +13,6 @@
 """``karbor-operationengine``: fires triggers, as one of any number of such processes."""
 
 import sys
-import threading
 from collections.abc import Sequence
 
 from oslo_config import cfg
@@ -35,8 +34,7 @@ def _fire() -> int:
     stop = signals.stop_event()
     heartbeat = _Heartbeat()
     heartbeat.beat()
-    threading.Thread(target=duties.Duty(CONF.report_interval, heartbeat.beat).fulfil,
-                     args=(stop,), name='heartbeat', daemon=True).start()
+    duties.Duty(CONF.report_interval, heartbeat.beat).begin(stop)
     LOG.info('Firing triggers')
     wiring.operation_engine().run(stop, lambda: heartbeat.may_fire)
     LOG.info('Stopping')

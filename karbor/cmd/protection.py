@@ -10,40 +10,77 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""karbor-protection: works on the jobs of a cloud's Karbor. Any number may run."""
+"""karbor-protection: works on the jobs of a cloud's Karbor. Any number may run.
 
+It is a process that does nothing but start the workers, again if one dies, and pass signals on:
+SIGTERM lets running jobs end or hands them back, SIGHUP does so and begins with the
+configuration as it is then.
+"""
+
+import math
 import os
 import sys
 from collections.abc import Sequence
 
+import cotyledon
+from cotyledon import types as cotyledon_types
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from karbor.cmd import signals, wiring
+from karbor import db
+from karbor.cmd import wiring
+from karbor.services.protection import jobboard
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
+_NAME = 'karbor-protection'
+
+# How much longer than its jobs a worker may take to end, in seconds: it hands back.
+_MARGIN = 15
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Work until SIGTERM or SIGINT; returns the exit code."""
-    return wiring.run('karbor-protection', _work, arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    return wiring.run(_NAME, lambda: _supervise(given), given)
 
 
-def _work() -> int:
-    stop = signals.stop_event()
-    worker = wiring.protection_worker()
-    worker.start()
-    LOG.info('Waiting for jobs')
-    stop.wait()
-    LOG.info('Stopping; running jobs have %g seconds', CONF.protection.shutdown_grace)
-    left = worker.stop(CONF.protection.shutdown_grace)
-    if left:
-        LOG.info('%d jobs are not finished; another worker takes them up', left)
-    sys.stderr.flush()
-    # Threads of unfinished jobs wait for Cinder, perhaps for an hour; a job can be taken up
-    # from each of its moments.
-    os._exit(0)
+class _Worker(cotyledon.Service):
+    """One process that works."""
+
+    name = _NAME
+
+    def __init__(self, worker_id: cotyledon_types.WorkerId, arguments: Sequence[str]) -> None:
+        super().__init__(worker_id)
+        CONF.clear()
+        wiring.configure(_NAME, arguments)
+        self._worker = wiring.protection_worker()
+
+    def run(self) -> None:
+        self._worker.start()
+        LOG.info('Waiting for jobs')
+
+    def terminate(self) -> None:
+        LOG.info('Stopping; running jobs have %g seconds', CONF.protection.shutdown_grace)
+        left = self._worker.stop(CONF.protection.shutdown_grace)
+        if left:
+            LOG.info('%d jobs are not finished; they are handed back', left)
+        sys.stderr.flush()
+        # Threads of unfinished jobs wait for Cinder, perhaps for an hour; a job can be taken up
+        # from each of its moments.
+        os._exit(0)
+
+
+def _supervise(arguments: Sequence[str]) -> int:
+    # What is wrong with the configuration is said once, and not by each worker again and again.
+    wiring.protection_worker()
+    jobboard.DatabaseBoard().check()
+    db.dispose()
+    manager = cotyledon.ServiceManager(
+        graceful_shutdown_timeout=math.ceil(CONF.protection.shutdown_grace) + _MARGIN)
+    manager.add(_Worker, workers=CONF.protection.workers, args=(arguments,))
+    manager.run()
+    return 0
 
 
 if __name__ == '__main__':

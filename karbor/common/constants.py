@@ -32,6 +32,7 @@ OPERATION_DELETE = 'delete'
 OPERATION_VERIFY = 'verify'
 OPERATION_COPY = 'copy'
 OPERATION_RETENTION = 'retention'
+OPERATION_RESET = 'reset'
 
 HOOK_PRE_BEGIN = 'on_prepare_begin'
 HOOK_PRE_FINISH = 'on_prepare_finish'

@@ -25,6 +25,7 @@ import datetime
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
+from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor.common import constants
@@ -80,6 +81,13 @@ def pause(session: orm.Session, job: models.Job, until: datetime.datetime) -> No
     session.execute(_claimed(job).values(claimed_until=until, tries=models.Job.tries - 1))
 
 
+def hand_back(session: orm.Session, jobs: Collection[models.Job]) -> None:
+    """Let others begin jobs anew, which does not count as a try."""
+    for job in jobs:
+        session.execute(_claimed(job).values(
+            state=PENDING, claimed_until=None, tries=models.Job.tries - 1))
+
+
 def _claimed(job: models.Job) -> sa.Update:
     """The row of a job, as long as it is that claim's: each claim is an attempt more."""
     return sa.update(models.Job).where(
@@ -96,13 +104,40 @@ def hand_back_expired(session: orm.Session, now: datetime.datetime) -> int:
     return int(expired.rowcount)  # type: ignore[attr-defined]
 
 
-def pending(session: orm.Session, provider_ids: Collection[str],
-            count: int) -> Sequence[str]:
-    """The ids of the jobs with some providers that wait longest."""
-    return session.scalars(
-        sa.select(models.Job.id)
-        .where(models.Job.state == PENDING, models.Job.provider_id.in_(provider_ids))
-        .order_by(models.Job.created_at).limit(count)).all()
+def in_line(session: orm.Session, provider_ids: Collection[str],
+            count: int) -> list[tuple[str, str, float]]:
+    """The pending jobs with some providers that are the next to begin.
+
+    The first of each project come before any second, so that no project waits for all that
+    another has asked for.
+
+    :returns: id, project and age in seconds of each.
+    """
+    place = sa.func.row_number().over(
+        partition_by=models.Job.project_id,
+        order_by=(models.Job.created_at, models.Job.id)).label('place')
+    pending = (sa.select(models.Job.id, models.Job.project_id, models.Job.created_at, place)
+               .where(models.Job.state == PENDING, models.Job.provider_id.in_(provider_ids))
+               .subquery())
+    now = timeutils.utcnow()
+    return [(job_id, project_id, (now - created_at).total_seconds())
+            for job_id, project_id, created_at in session.execute(
+                sa.select(pending.c.id, pending.c.project_id, pending.c.created_at)
+                .order_by(pending.c.place, pending.c.created_at, pending.c.id).limit(count))]
+
+
+def are_crowded(session: orm.Session, count: int) -> bool:
+    """Whether more jobs than that are pending."""
+    return len(session.scalars(
+        sa.select(models.Job.id).where(models.Job.state == PENDING).limit(count + 1)
+    ).all()) > count
+
+
+def finished(session: orm.Session, job_ids: Collection[str]) -> set[str]:
+    """Those of some jobs that are over, or not there."""
+    unfinished = session.scalars(sa.select(models.Job.id).where(
+        models.Job.id.in_(job_ids), models.Job.state.in_(UNFINISHED)))
+    return set(job_ids).difference(unfinished)
 
 
 def provider_id(session: orm.Session, job_id: str) -> str | None:

@@ -16,6 +16,9 @@ import pathlib
 
 import alembic.command
 import alembic.config
+import alembic.migration
+import alembic.script
+import alembic.script.revision
 import alembic.util
 
 from karbor.db import api
@@ -33,8 +36,7 @@ def upgrade(revision: str = 'head') -> None:
     :param revision: the last one to run.
     :raises SchemaError: a newer Karbor made it.
     """
-    config = alembic.config.Config()
-    config.set_main_option('script_location', str(_SCRIPTS))
+    config = _config()
     with api.engine().connect() as connection:
         config.attributes['connection'] = connection
         try:
@@ -42,3 +44,24 @@ def upgrade(revision: str = 'head') -> None:
         except alembic.util.CommandError as exc:
             raise SchemaError(f'The database was made by a newer Karbor: {exc}') from exc
         connection.commit()
+
+
+def missing() -> list[str]:
+    """The migrations that the open database has not seen, oldest first.
+
+    :raises SchemaError: a newer Karbor made it.
+    """
+    scripts = alembic.script.ScriptDirectory.from_config(_config())
+    with api.engine().connect() as connection:
+        current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
+    try:
+        found = list(scripts.iterate_revisions('head', current or 'base'))
+    except alembic.script.revision.RevisionError as exc:
+        raise SchemaError(f'The database was made by a newer Karbor: {exc}') from exc
+    return [script.revision for script in reversed(found)]
+
+
+def _config() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option('script_location', str(_SCRIPTS))
+    return config

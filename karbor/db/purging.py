@@ -82,6 +82,7 @@ def _with_checkpoints(session: orm.Session, ids: Sequence[str]) -> None:
     _remove_jobs(session, sa.and_(models.Job.checkpoint_id.in_(ids),
                                   models.Job.kind.in_((constants.OPERATION_PROTECT,
                                                        constants.OPERATION_RETENTION,
+                                                       constants.OPERATION_RESET,
                                                        constants.OPERATION_DELETE))))
 
 

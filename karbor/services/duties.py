@@ -32,6 +32,11 @@ class Duty:
         self._interval = interval
         self._act = act
 
+    def begin(self, stopping: threading.Event) -> None:
+        """Fulfil it in a thread of its own, until the event is set."""
+        threading.Thread(target=self.fulfil, args=(stopping,), daemon=True,
+                         name=self.name).start()
+
     def fulfil(self, stopping: threading.Event) -> None:
         while not stopping.wait(self._interval):
             try:

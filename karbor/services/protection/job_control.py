@@ -48,6 +48,8 @@ _KINDS = {
                                        constants.OPERATION_STATUS_FAIL),
     constants.OPERATION_VERIFY: _Kind(constants.OPERATION_STATUS_IN_PROGRESS,
                                       constants.OPERATION_STATUS_FAIL),
+    constants.OPERATION_RESET: _Kind(constants.OPERATION_STATUS_IN_PROGRESS,
+                                     constants.OPERATION_STATUS_FAIL),
     constants.OPERATION_RETENTION: _Kind(constants.OPERATION_STATUS_IN_PROGRESS,
                                          constants.OPERATION_STATUS_FAIL),
 }

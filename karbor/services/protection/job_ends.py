@@ -74,7 +74,7 @@ def _end_of_delete(session: orm.Session, job: models.Job, reason: str | None,
     return status
 
 
-def _end_of_retention(_session: orm.Session, _job: models.Job, reason: str | None,
+def _end_without_subject(_session: orm.Session, _job: models.Job, reason: str | None,
                       _failures: hooks.Failures) -> str:
     return (constants.OPERATION_STATUS_FAIL if reason
             else constants.OPERATION_STATUS_SUCCESS)
@@ -96,5 +96,6 @@ _END_OF_SUBJECT: dict[str, EndOfSubject] = {
     constants.OPERATION_DELETE: _end_of_delete,
     constants.OPERATION_RESTORE: _end_of_use(models.Restore),
     constants.OPERATION_VERIFY: _end_of_use(models.Verification),
-    constants.OPERATION_RETENTION: _end_of_retention,
+    constants.OPERATION_RETENTION: _end_without_subject,
+    constants.OPERATION_RESET: _end_without_subject,
 }

@@ -16,10 +16,11 @@ A board carries ids only; the rows of the jobs are the truth, from which it can 
 again at any time.
 """
 
+import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from oslo_log import log as logging
 
@@ -27,6 +28,22 @@ from karbor import db
 from karbor.db import jobs
 
 LOG = logging.getLogger(__name__)
+
+# How many of the jobs that wait a worker looks at. As each project has its first job in line
+# before any has its second, one that has very many does not hide the others.
+_IN_LINE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """A job that waits.
+
+    :ivar age: for how long it has been there, in seconds.
+    """
+
+    job_id: str
+    project_id: str
+    age: float
 
 
 class InProcessBoard:
@@ -42,6 +59,8 @@ class InProcessBoard:
         self._threads: list[threading.Thread] = []
         # Threads at work, not ids of jobs: one may be posted twice.
         self._busy: set[int] = set()
+        #: set when a job has ended
+        self.freed = threading.Event()
 
     def start(self, run: Callable[[str], None]) -> None:
         """Begin to take jobs.
@@ -62,10 +81,8 @@ class InProcessBoard:
         """Post the jobs that wait in the database, as many as there are workers free."""
         count = self.free()
         if count:
-            with db.reader() as session:
-                waiting = jobs.pending(session, provider_ids, count)
-            for job_id in waiting:
-                self.post(job_id)
+            for waiting in in_line(provider_ids)[:count]:
+                self.post(waiting.job_id)
 
     def check(self) -> None:
         """:raises RuntimeError: nobody would take a job."""
@@ -103,15 +120,52 @@ class InProcessBoard:
                 LOG.exception('The job %s broke off; it is taken up at the next start', job_id)
             finally:
                 self._busy.discard(threading.get_ident())
+                self.freed.set()
 
 
 class DatabaseBoard:
     """No more than the rows themselves: workers look for those that are pending."""
 
     def post(self, job_id: str) -> None:
-        """The row is there already."""
+        """Have a job done, whose row is there already. Never fails: see :meth:`waiting`."""
+
+    def waiting(self, provider_ids: Collection[str]) -> Sequence[Waiting]:
+        """The jobs with some providers that are next in line."""
+        return in_line(provider_ids)
+
+    def claim(self, waiting: Waiting) -> bool:
+        """Take a job that waits; returns whether this process may begin it.
+
+        The claim on the row, which follows, decides.
+        """
+        return True
+
+    def renew(self) -> None:
+        """Keep what this process has claimed."""
+
+    def release(self, job_id: str) -> None:
+        """Take a job off the board that this process has claimed, as it is over."""
+
+    def hand_back(self) -> None:
+        """Let others claim what this process has claimed."""
+
+    def tidy(self) -> None:
+        """Take off what nobody needs."""
+
+    def lost(self, provider_ids: Collection[str]) -> list[str]:
+        """The jobs next in line that should be on the board, and are not."""
+        return []
+
+    def answers(self) -> bool:
+        """Whether the server of the board is there, if it needs one."""
+        return True
 
     def check(self) -> None:
         """:raises DBError: workers could not look."""
-        with db.reader() as session:
-            jobs.pending(session, (), 1)
+        in_line(())
+
+
+def in_line(provider_ids: Collection[str]) -> Sequence[Waiting]:
+    """The jobs that wait in the database, and are the next to begin."""
+    with db.reader() as session:
+        return [Waiting(*found) for found in jobs.in_line(session, provider_ids, _IN_LINE)]

@@ -38,6 +38,7 @@ from karbor.services.protection import (
     hooks,
     job_ends,
     records,
+    resets,
     retention_jobs,
 )
 from karbor.services.protection import manager as protection_manager
@@ -84,6 +85,7 @@ class JobRunner:
             constants.OPERATION_DELETE: self._delete,
             constants.OPERATION_VERIFY: self._verify,
             constants.OPERATION_RETENTION: self._retain,
+            constants.OPERATION_RESET: self._write_record,
         }
 
     def run(self, job_id: str) -> None:
@@ -112,6 +114,10 @@ class JobRunner:
         running = list(self._running.values())
         if running and self._lease is not None:
             db.transaction(job_rows.renew)(running, _moment_after(self._lease))
+
+    def hand_back(self) -> None:
+        """Let other workers begin at once what runs here, as this process ends now."""
+        db.transaction(job_rows.hand_back)(list(self._running.values()))
 
     def _claim(self, job_id: str) -> models.Job | None:
         with db.reader() as session:
@@ -243,6 +249,12 @@ class JobRunner:
 
     def _retain(self, job: models.Job) -> Outcome:
         return {}, retention_jobs.apply(self._manager, self._context_of(job), job)
+
+    def _write_record(self, job: models.Job) -> Outcome:
+        row = self._checkpoint_row(job)
+        if row.status != constants.CHECKPOINT_STATUS_DELETED:
+            records.write_checkpoint(row, self._registry.get(row.provider_id))
+        return {}, resets.BROKEN_OFF
 
     def _run_hooks(self, row: models.Checkpoint, job_hooks: hooks.JobHooks) -> hooks.Failures:
         return job_hooks.run(graph.deserialize(row.resource_graph), self._max_workers)

@@ -39,7 +39,7 @@ from karbor.services.protection import (
     plans,
     protectables,
     provider,
-    records,
+    resets,
 )
 
 # What is written, and the job that it waits for.
@@ -167,7 +167,7 @@ class ProtectionManager:
         def write(session: orm.Session, trust_id: str | None) -> _Written:
             row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id,
                                   lock=True)
-            obstacle = _unfinished(session, row)
+            obstacle = resets.why_busy(session, row)
             if row.status not in _DELETABLE:
                 obstacle = f'it is in status {row.status}.'
             if by_retention_of is not None:
@@ -188,27 +188,7 @@ class ProtectionManager:
         :raises CheckpointNotFound:
         :raises CheckpointNotBeReset: it is deleted, or a job works on it.
         """
-        found = self._registry.get(provider_id)
-
-        @db.transaction
-        def write(session: orm.Session) -> None:
-            row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id,
-                                  lock=True)
-            obstacle = _unfinished(session, row)
-            if row.status == constants.CHECKPOINT_STATUS_DELETED:
-                obstacle = 'it is in status deleted.'
-            if obstacle:
-                raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=obstacle)
-            row.status = status
-            row.status_reason = 'The status was set by hand.'
-            operation_logs.record(session, context, 'checkpoint_update', checkpoint_id=row.id,
-                                  plan_id=row.plan_id, provider_id=row.provider_id,
-                                  extra_info={'status': status})
-            # While the row is locked: no job begins in between, and a bank that refuses
-            # leaves the row as it was.
-            records.write_checkpoint(row, found)
-
-        write()
+        resets.reset(context, self._registry.get(provider_id), checkpoint_id, status)
 
     def pin_checkpoint(self, context: karbor_context.RequestContext, provider_id: str,
                        checkpoint_id: str, is_pinned: bool) -> None:
@@ -428,9 +408,3 @@ def _what_retention_minds(session: orm.Session, row: models.Checkpoint) -> str |
             and not checkpoints.lock_other_available(session, row)):
         return 'it is the last good one of its plan.'
     return None
-
-
-def _unfinished(session: orm.Session, row: models.Checkpoint) -> str | None:
-    """Why nothing else may begin with a checkpoint now."""
-    kinds = job_rows.unfinished_of_checkpoint(session, row.id)
-    return f'a {kinds[0]} of it is not finished.' if kinds else None

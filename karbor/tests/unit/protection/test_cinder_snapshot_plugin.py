@@ -1190,7 +1190,7 @@ class DeleteTest(SnapshotPluginTestCase):
         self.assertIn('is in status available after it was deleted: Snapshot is busy.', reason)
 
     def test_deletion_that_never_ends(self) -> None:
-        self.timeouts['delete_timeout'] = 0.05
+        self.timeouts['delete_timeout'] = 0.5  # a machine that is busy needs some of it
         self.cinder.settle_to['deletion'] = None
         self.assertIn('is still in status deleting', self.fails_to_delete())
 

@@ -17,11 +17,13 @@ import threading
 from typing import Any
 from unittest import mock
 
+import sqlalchemy as sa
+
 from karbor import db, exception
 from karbor.db import checkpoints, models, uses
 from karbor.db import jobs as job_rows
 from karbor.services import trusts
-from karbor.services.protection import jobs, manager, provider
+from karbor.services.protection import jobs, manager, provider, resets
 from karbor.tests import base
 from karbor.tests.unit.protection import contract_plugins, test_contract
 
@@ -333,3 +335,56 @@ class FailedJobTest(JobsTestCase):
 
         # What cannot be reset is as it was: nothing says 'available' that nobody has.
         self.assertEqual('error', self.checkpoint(checkpoint_id).status)
+        self.assertEqual([('reset', 'failed')], self.resets())
+
+    def test_nothing_begins_while_a_reset_writes_to_the_bank(self) -> None:
+        checkpoint_id, job_id = self.post_protect()
+        self.runner.run(job_id)
+        refused: list[Exception] = []
+
+        def write(*_: object) -> None:
+            for begin in (lambda: self.manager.delete_checkpoint(
+                              self.context, base.PROVIDER_ID, checkpoint_id),
+                          lambda: self.manager.reset_checkpoint(
+                              self.context, base.PROVIDER_ID, checkpoint_id, 'available')):
+                try:
+                    begin()
+                except exception.KarborException as exc:
+                    refused.append(exc)
+
+        with mock.patch.object(resets.records, 'write_checkpoint', side_effect=write):
+            self.manager.reset_checkpoint(
+                self.context, base.PROVIDER_ID, checkpoint_id, 'error')
+
+        self.assertEqual(2, len(refused), refused)
+        for exc in refused:
+            self.assertIn('reset of it is not finished', str(exc))
+        shown = self.checkpoint(checkpoint_id)
+        self.assertEqual(('error', 'The status was set by hand.'),
+                         (shown.status, shown.status_reason))
+        self.assertEqual([('reset', 'done')], self.resets())
+
+    def test_a_reset_that_a_killed_process_left_is_ended_by_a_worker(self) -> None:
+        checkpoint_id, job_id = self.post_protect()
+        self.runner.run(job_id)
+        with mock.patch.object(resets.records, 'write_checkpoint', side_effect=Killed):
+            self.assertRaises(Killed, self.manager.reset_checkpoint,
+                              self.context, base.PROVIDER_ID, checkpoint_id, 'error')
+        self.assertEqual([('reset', 'running')], self.resets())
+        found = self.registry.get(base.PROVIDER_ID).checkpoints.get(checkpoint_id)
+        found.status = 'error'
+        found.commit()
+
+        with db.writer() as session:
+            (job_id,) = job_rows.take_up_again(session)
+        self.runner.run(job_id)
+
+        self.assertEqual([('reset', 'done')], self.resets())
+        self.assertEqual('available', self.checkpoint(checkpoint_id).status)
+        found = self.registry.get(base.PROVIDER_ID).checkpoints.get(checkpoint_id)
+        self.assertEqual('available', found.status)
+
+    def resets(self) -> list[tuple[str, str]]:
+        with db.reader() as session:
+            return [(job.kind, job.state) for job in session.scalars(
+                sa.select(models.Job).where(models.Job.kind == 'reset'))]

@@ -152,7 +152,8 @@ class ConstantsTest(base.BaseTestCase):
                 ('RESOURCE_STATUS_', ['error', 'protecting', 'started', 'available', 'deleting',
                                       'deleted', 'restoring', 'undefined']),
                 ('OPERATION_', ['protect', 'restore', 'delete', 'verify', 'copy', 'retention',
-                                'in_progress', 'success', 'fail', 'queued', 'skipped']),
+                                'reset', 'in_progress', 'success', 'fail', 'queued',
+                                'skipped']),
                 ('CHECKPOINT_STATUS_', ['protecting', 'available', 'error', 'deleting',
                                         'deleted', 'error-deleting'])):
             found = [value for name, value in vars(constants).items() if name.startswith(prefix)]

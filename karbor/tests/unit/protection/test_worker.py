@@ -17,6 +17,7 @@ import threading
 from typing import Any
 from unittest import mock
 
+import fixtures
 from oslo_config import cfg
 from oslo_utils import timeutils
 
@@ -25,7 +26,7 @@ from karbor import db, exception
 from karbor.db import jobs as job_rows
 from karbor.db import models, services
 from karbor.services import duties, processes, trusts
-from karbor.services.protection import jobs, provider, worker
+from karbor.services.protection import jobboard, jobs, provider, worker
 from karbor.tests.unit.protection import contract_plugins, test_contract, test_jobs
 
 TRUST_ID = '11112222333344445555666677778888'
@@ -180,8 +181,10 @@ class WorkerTest(WorkerTestCase):
         self.config.config(job_poll_interval=0.1, group='protection')
         self.config.config(report_interval=1)
 
-    def start(self, registry: provider.ProviderRegistry | None = None) -> worker.Worker:
-        made = worker.Worker(registry or self.registry, self.worker_runner(), FakeTrusts())
+    def start(self, registry: provider.ProviderRegistry | None = None,
+              board: jobboard.DatabaseBoard | None = None) -> worker.Worker:
+        made = worker.Worker(registry or self.registry, self.worker_runner(), FakeTrusts(),
+                             board or jobboard.DatabaseBoard())
         made.start()
         self.addCleanup(made.stop, 5)
         return made
@@ -211,7 +214,7 @@ class WorkerTest(WorkerTestCase):
         _, job_id = self.post_protect()
         looked = threading.Event()
         found = self.start()
-        with mock.patch.object(found._board, 'free', side_effect=looked.set):
+        with mock.patch.object(found._crew, 'free', side_effect=looked.set):
             self.assertFalse(looked.wait(0.5))
         self.assertEqual('pending', self.row(job_id).state)
 
@@ -225,6 +228,60 @@ class WorkerTest(WorkerTestCase):
         self.start()
         self.wait_until(lambda: self.is_over(job_id), 'the end of the job')
         self.assertEqual('pending', self.row(other).state)
+
+    def test_a_project_leaves_places_for_others(self) -> None:
+        for _ in range(5):
+            self.post_protect()
+        _, other = self.post_protect()
+        self.set_job(other, project_id='other')
+        go = threading.Event()
+        self.addCleanup(go.set)
+        begun: list[str] = []
+
+        def run(job_id: str) -> None:
+            db.transaction(job_rows.claim)(job_id, None)
+            begun.append(job_id)
+            go.wait(10)
+
+        self.config.config(max_concurrent_jobs_per_project=3, group='protection')
+        runner = self.worker_runner()
+        with mock.patch.object(runner, 'run', run):
+            made = worker.Worker(self.registry, runner, FakeTrusts(), jobboard.DatabaseBoard())
+            made.start()
+            self.addCleanup(made.stop, 5)
+            self.wait_until(lambda: len(begun) >= 4, 'the begin of four jobs')
+            self.assertFalse(go.wait(0.3))  # what must not happen needs a moment
+            self.assertEqual(4, len(begun))
+            self.assertIn(other, begun)
+            go.set()
+            self.wait_until(lambda: len(begun) >= 6, 'the begin of all jobs')
+
+    def test_what_a_stop_cannot_wait_for_is_handed_back(self) -> None:
+        _, job_id = self.post_protect()
+        go, begun = threading.Event(), threading.Event()
+        self.addCleanup(go.set)
+
+        def wait(*_: Any) -> None:
+            begun.set()
+            go.wait(10)
+
+        runner = self.worker_runner()
+        board = jobboard.DatabaseBoard()
+        handed_back = self.useFixture(fixtures.MockPatchObject(board, 'hand_back')).mock
+        with mock.patch.object(runner, '_check_trust', wait):
+            made = worker.Worker(self.registry, runner, FakeTrusts(), board)
+            made.start()
+            self.assertTrue(begun.wait(10))
+            self.assertEqual(1, made.stop(0.1))
+
+        job = self.row(job_id)
+        self.assertEqual(('pending', None, 1, 0),
+                         (job.state, job.claimed_until, job.attempts, job.tries))
+        handed_back.assert_called_once_with()
+        go.set()  # in a real process it would be gone; what it still does has no effect
+        self.start()
+        self.wait_until(lambda: self.is_over(job_id), 'the end of the job')
+        self.assertEqual(2, self.row(job_id).attempts)
 
     def test_a_failing_duty_is_done_again(self) -> None:
         calls = threading.Semaphore(0)

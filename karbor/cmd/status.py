@@ -1,0 +1,127 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``karbor-status upgrade check``: whether the processes of this Karbor could be started."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from oslo_upgradecheck import common_checks, upgradecheck
+from sqlalchemy import exc as sa_exc
+
+from karbor import conf, db, exception
+from karbor.cmd import wiring
+from karbor.db import jobs as job_rows
+from karbor.db import migration
+from karbor.services.protection import job_control
+
+_Check = Callable[['Checks'], upgradecheck.Result]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a table of what was checked.
+
+    :returns: the exit code, by oslo.upgradecheck: 0 all is well, 1 a warning, 2 something must
+        be done first, 255 the check itself failed.
+    """
+    conf.set_defaults()
+    conf.register_opts(cfg.CONF)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return upgradecheck.main(cfg.CONF, 'karbor', Checks(), given)
+    except cfg.Error as exc:
+        print(f'karbor-status: {exc}', file=sys.stderr)  # noqa: T201
+        return 255
+
+
+def _without_database(check: _Check) -> _Check:
+    """Decorates a check that needs the database: without one it fails, with a reason."""
+    def guarded(self: 'Checks') -> upgradecheck.Result:
+        try:
+            return check(self)
+        except (db_exc.DBError, sa_exc.SQLAlchemyError) as exc:
+            return _failure(f'The database does not answer: {str(exc).partition(chr(10))[0]}')
+    return guarded
+
+
+class Checks(upgradecheck.UpgradeCommands):
+    """What is checked."""
+
+    _has_tables = False
+
+    @_without_database
+    def _schema(self) -> upgradecheck.Result:
+        db.configure(cfg.CONF)
+        if not cfg.CONF.database.connection:
+            return _failure('[database] connection is not set.')
+        try:
+            missing = migration.missing()
+        except migration.SchemaError as exc:
+            return _failure(str(exc))
+        if missing:
+            return _failure(f'The database lacks {", ".join(missing)}: stop all processes and '
+                            'run "karbor-manage db sync".')
+        self._has_tables = True
+        return _success()
+
+    @_without_database
+    def _parked_jobs(self) -> upgradecheck.Result:
+        if not self._has_tables:
+            return _warning('Not known before the schema is right.')
+        parked = job_control.newest([job_rows.PARKED], limit=100)
+        if parked:
+            return _warning(f'{len(parked)} jobs wait for an administrator: see "karbor-manage '
+                            'job list --state parked".')
+        return _success()
+
+    def _providers(self) -> upgradecheck.Result:
+        registry = wiring.providers()
+        if registry.failures:
+            return _failure('; '.join(
+                f'{name}: {reason}' for name, reason in registry.failures.items()))
+        if not list(registry):
+            return _warning(f'There is no enabled provider in {cfg.CONF.provider_config_dir}.')
+        return _success()
+
+    def _job_board(self) -> upgradecheck.Result:
+        try:
+            is_there = wiring.job_board().answers()
+        except exception.KarborException as exc:
+            return _failure(exc.msg)
+        return _success() if is_there else _warning(
+            'The server of [jobboard] connection does not answer; jobs would go by their rows.')
+
+    _upgrade_checks = (
+        ('Database schema', _schema),
+        ('Parked jobs', _parked_jobs),
+        ('Provider files', _providers),
+        ('Job board', _job_board),
+        ('Policy file', (common_checks.check_policy_json, {'conf': cfg.CONF})),
+    )
+
+
+def _success() -> upgradecheck.Result:
+    return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
+
+def _warning(text: str) -> upgradecheck.Result:
+    return upgradecheck.Result(upgradecheck.Code.WARNING, text)
+
+
+def _failure(text: str) -> upgradecheck.Result:
+    return upgradecheck.Result(upgradecheck.Code.FAILURE, text)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

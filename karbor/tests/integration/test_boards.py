@@ -1,0 +1,292 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Jobs on real boards, in Redis, etcd and ZooKeeper; their rows in SQLite."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from karbor import db
+from karbor.db import jobs as job_rows
+from karbor.db import models
+from karbor.services import trusts
+from karbor.services.protection import taskflow_board, worker
+from karbor.tests import base, board_servers
+
+EXPIRY = 2
+PROVIDER_ID = 'p'
+PATIENCE = 60
+
+
+class BoardTestCase(base.TestCase):
+    """A board that nothing is on, and an empty database."""
+
+    kind: str
+
+    def setUp(self) -> None:
+        super().setUp()
+        self._looker: taskflow_board.TaskFlowBoard | None = None
+        self.server = board_servers.running(self.kind)
+        self.url = self.server.url + {
+            'redis': f'?namespace={uuid.uuid4()}', 'etcd': f'?path={uuid.uuid4()}',
+            'zookeeper': f'?path=/{uuid.uuid4()}/jobs'}[self.kind]
+
+    def claim(self, board: taskflow_board.TaskFlowBoard, job_id: str) -> bool:
+        """What a worker does who wants a certain job."""
+        (found,) = (waiting for waiting in board.waiting([PROVIDER_ID])
+                    if waiting.job_id == job_id)
+        return board.claim(found)
+
+    def board(self) -> taskflow_board.TaskFlowBoard:
+        made = taskflow_board.TaskFlowBoard(self.url, str(uuid.uuid4()), EXPIRY)
+        self.addCleanup(made._close)
+        return made
+
+    def job(self, project_id: str = 'one') -> str:
+        """The row of a job, made long ago: it would be posted if it is not on the board."""
+        with db.writer() as session:
+            found = job_rows.create(session, 'verify', 's', 'c', PROVIDER_ID, project_id, 'u')
+            session.execute(sa.update(models.Job).where(models.Job.id == found.id).values(
+                created_at=sa.text("datetime('now', '-1 hour')")))
+            return found.id
+
+    def on_board(self) -> list[str]:
+        if self._looker is None:
+            self._looker = self.board()
+        return sorted(posting.name for posting in taskflow_board._postings(
+            self._looker._connected()))
+
+    def set_state(self, job_id: str, state: str) -> None:
+        with db.writer() as session:
+            session.get_one(models.Job, job_id).state = state
+
+    def wait_until(self, is_so: Callable[[], object], what: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not is_so():
+            self.assertLess(time.monotonic(), end, f'waited for {what} for {PATIENCE} s')
+            time.sleep(0.02)
+
+
+class BoardSuite:
+    """What holds of each kind of board."""
+
+    def test_one_of_two_claims_a_job(self) -> None:
+        job_id = self.job()
+        one, two = self.board(), self.board()
+        one.post(job_id)
+        for board in (one, two):
+            self.assertEqual([job_id], [found.job_id for found in board.waiting([PROVIDER_ID])])
+
+        self.assertEqual([True, False], [self.claim(one, job_id), self.claim(two, job_id)])
+
+        one.release(job_id)
+        self.assertEqual([], self.on_board())
+
+    def test_a_claim_holds_while_it_is_renewed(self) -> None:
+        job_id = self.job()
+        one, two = self.board(), self.board()
+        one.post(job_id)
+        self.assertTrue(self.claim(one, job_id))
+        for _ in range(4):
+            time.sleep(EXPIRY / 2)
+            one.renew()
+        self.assertFalse(self.claim(two, job_id))
+
+    def test_the_claim_of_a_worker_that_is_gone_expires(self) -> None:
+        job_id = self.job()
+        gone, other = self.board(), self.board()
+        gone.post(job_id)
+        self.assertTrue(self.claim(gone, job_id))
+        gone._close()  # of ZooKeeper the session ends; elsewhere nobody renews
+
+        def is_claimed() -> bool:
+            return self.claim(other, job_id)
+
+        self.wait_until(is_claimed, 'the end of the claim')
+
+    def test_what_is_handed_back_can_be_claimed_at_once(self) -> None:
+        job_id = self.job()
+        one, two = self.board(), self.board()
+        one.post(job_id)
+        self.assertTrue(self.claim(one, job_id))
+        one.hand_back()
+        self.assertTrue(self.claim(two, job_id))
+
+    def test_what_a_board_has_lost_is_posted_again(self) -> None:
+        job_ids = sorted(self.job() for _ in range(3))
+        board = self.board()
+        for job_id in job_ids:
+            board.post(job_id)
+        self.assertEqual(job_ids, self.on_board())
+        for posting in taskflow_board._postings(board._connected()):
+            board._claim(board._connected(), posting)
+            board._consume(board._connected(), posting)
+        self.assertEqual([], self.on_board())
+
+        self.assertTrue(self.claim(board, job_ids[0]))
+
+        self.assertEqual(job_ids[:1], self.on_board())
+
+    def test_what_is_lost_is_known(self) -> None:
+        lost, posted = self.job(), self.job()
+        board = self.board()
+        board.post(posted)
+        self.assertEqual([lost], board.lost([PROVIDER_ID]))
+
+    def test_who_makes_a_job_has_time_to_post_it(self) -> None:
+        job_id = self.job()
+        with db.writer() as session:
+            session.execute(sa.update(models.Job).values(created_at=models.Job.updated_at))
+        board = self.board()
+        self.assertEqual([job_id], [found.job_id for found in board.waiting([PROVIDER_ID])])
+        self.assertFalse(self.claim(board, job_id))
+        self.assertEqual([], board.lost([PROVIDER_ID]))
+        self.assertEqual([], self.on_board())
+
+    def test_few_jobs_of_very_many_are_on_the_board(self) -> None:
+        board = self.board()
+        for _ in range(taskflow_board._CROWD + 10):
+            board.post(self.job())
+        self.assertEqual(taskflow_board._CROWD, len(self.on_board()))
+        late = self.job('two')
+        self.assertTrue(self.claim(board, late))
+        self.assertIn(late, self.on_board())
+
+    def test_what_is_over_or_posted_twice_is_taken_off(self) -> None:
+        over, twice, running = self.job(), self.job(), self.job()
+        board, other = self.board(), self.board()
+        for job_id in (over, twice, twice, running, running):
+            board.post(job_id)
+        self.assertTrue(self.claim(other, running))
+        self.set_state(over, job_rows.DONE)
+        self.set_state(running, job_rows.RUNNING)
+
+        board.tidy()
+
+        self.assertEqual(sorted([twice, running, running]), self.on_board())
+
+    def test_without_its_server_jobs_go_by_their_rows(self) -> None:
+        job_id = self.job()
+        server = board_servers.KINDS[self.kind]()
+        self.addCleanup(server.end)
+        board = taskflow_board.TaskFlowBoard(server.url, 'me', EXPIRY)
+        self.addCleanup(board._close)
+        board.post(job_id)
+        server.stop()
+
+        begun = time.monotonic()
+        board.post(job_id)
+        self.assertEqual([job_id], [found.job_id for found in board.waiting([PROVIDER_ID])])
+        self.assertTrue(self.claim(board, job_id))
+        board.renew()
+        board.release(job_id)
+        board.tidy()
+        self.assertLess(time.monotonic() - begun, 10)
+
+        server.start()
+        waiting = self.job()
+
+        def is_claimed() -> bool:
+            return self.claim(board, waiting) and waiting in board._claimed
+
+        self.wait_until(is_claimed, 'the board')
+
+
+class WorkerSuite:
+    """What holds of workers on each kind of board."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.config.config(group='protection', job_poll_interval=0.1, job_lease=EXPIRY)
+
+    def worker(self, runner: Any) -> worker.Worker:
+        registry: Any = [type('Provider', (), {'id': PROVIDER_ID})]
+        made = worker.Worker(registry, runner, trusts.NoTrusts(), self.board())
+        made.start()
+        self.addCleanup(made.stop, 5)
+        return made
+
+    def test_two_workers_do_each_job_once(self) -> None:
+        runner = Runner()
+        runner.go.set()
+        job_ids = [self.job(f'project-{number % 7}') for number in range(40)]
+        for _ in range(2):
+            self.worker(runner)
+        self.wait_until(lambda: len(runner.done) >= len(job_ids), 'the end of all jobs')
+        self.assertEqual(sorted(job_ids), sorted(runner.done))
+        self.wait_until(lambda: not self.on_board(), 'the end of the postings')
+
+    def test_a_project_leaves_places_for_others(self) -> None:
+        runner = Runner()
+        self.addCleanup(runner.go.set)
+        many = [self.job('many') for _ in range(30)]
+        few = self.job('few')
+        self.worker(runner)
+        self.wait_until(lambda: len(runner.begun) >= 3, 'three jobs')
+        time.sleep(0.5)  # nothing to wait for: what must not happen needs a moment
+        self.assertEqual(3, len(runner.begun))
+        self.assertIn(few, runner.begun)
+        self.assertEqual(2, len(set(runner.begun) & set(many)))
+
+
+class Runner:
+    """Jobs that end when they are let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.done: list[str] = []
+        self.go = threading.Event()
+
+    def run(self, job_id: str) -> None:
+        with db.writer() as session:
+            if job_rows.claim(session, job_id, None) is None:
+                return
+        self.begun.append(job_id)
+        self.go.wait(PATIENCE)
+        with db.writer() as session:
+            job_rows.change_state(session, job_id, job_rows.RUNNING, job_rows.DONE)
+        self.done.append(job_id)
+
+    def renew_claims(self) -> None:
+        """They have no lease."""
+
+    def hand_back(self) -> None:
+        """They are lost."""
+
+
+class RedisBoardTest(BoardSuite, BoardTestCase):
+    kind = 'redis'
+
+
+class RedisWorkerTest(WorkerSuite, BoardTestCase):
+    kind = 'redis'
+
+
+class EtcdBoardTest(BoardSuite, BoardTestCase):
+    kind = 'etcd'
+
+
+class EtcdWorkerTest(WorkerSuite, BoardTestCase):
+    kind = 'etcd'
+
+
+class ZooKeeperBoardTest(BoardSuite, BoardTestCase):
+    kind = 'zookeeper'
+
+
+class ZooKeeperWorkerTest(WorkerSuite, BoardTestCase):
+    kind = 'zookeeper'

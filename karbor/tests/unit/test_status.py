@@ -1,0 +1,126 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import contextlib
+import io
+from unittest import mock
+
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from oslo_upgradecheck import upgradecheck
+
+from karbor import db
+from karbor.cmd import status
+from karbor.db import jobs as job_rows
+from karbor.db import migration, models
+from karbor.tests import base
+
+SUCCESS, WARNING, FAILURE = (
+    upgradecheck.Code.SUCCESS, upgradecheck.Code.WARNING, upgradecheck.Code.FAILURE)
+
+
+class UpgradeCheckTest(base.TestCase):
+
+    changes_schema = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.config.config(provider_config_dir=str(self.provider_dir()))
+
+    def check(self) -> tuple[int, str]:
+        """The code and what is printed."""
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text), mock.patch.object(db, 'configure'):
+            code = status.Checks().check()
+        return code, ' '.join(text.getvalue().replace('|', ' ').split())
+
+    def test_all_is_well(self) -> None:
+        self.assertEqual(SUCCESS, self.check()[0])
+
+    def test_a_database_without_tables(self) -> None:
+        self.open_new_database()
+        code, text = self.check()
+        self.assertEqual(FAILURE, code)
+        self.assertIn('The database lacks 0001, 0002, 0003', text)
+        self.assertIn('karbor-manage db sync', text)
+
+    def test_a_database_that_lacks_a_migration(self) -> None:
+        self.open_new_database()
+        migration.upgrade('0002')
+        code, text = self.check()
+        self.assertEqual(FAILURE, code)
+        self.assertIn('The database lacks 0003:', text)
+
+    def test_a_database_of_a_newer_karbor(self) -> None:
+        with db.writer() as session:
+            session.connection().exec_driver_sql(
+                "UPDATE alembic_version SET version_num = '9999'")
+        code, text = self.check()
+        self.assertEqual(FAILURE, code)
+        self.assertIn('made by a newer Karbor', text)
+
+    def test_no_database(self) -> None:
+        with mock.patch.object(migration.api, 'engine',
+                               side_effect=db_exc.DBConnectionError(LookupError('refused'))):
+            code, text = self.check()
+        self.assertEqual(FAILURE, code)
+        self.assertIn('The database does not answer', text)
+
+    def test_parked_jobs(self) -> None:
+        with db.writer() as session:
+            session.add(models.Job(kind='protect', subject_id='s', checkpoint_id='c',
+                                   provider_id='p', project_id='x', state=job_rows.PARKED))
+        code, text = self.check()
+        self.assertEqual(WARNING, code)
+        self.assertIn('1 jobs wait for an administrator', text)
+
+    def test_a_broken_provider_file(self) -> None:
+        (self.temp_dir / 'providers.d/broken.conf').write_text('[provider]\nenabled = True\n')
+        code, text = self.check()
+        self.assertEqual(FAILURE, code)
+        self.assertIn('broken.conf', text)
+
+    def test_no_provider(self) -> None:
+        self.config.config(provider_config_dir=str(self.temp_dir / 'none'))
+        code, text = self.check()
+        self.assertEqual(WARNING, code)
+        self.assertIn('no enabled provider', text)
+
+    def test_a_board_that_does_not_answer(self) -> None:
+        self.config.config(connection='etcd://127.0.0.1:1', group='jobboard')
+        code, text = self.check()
+        self.assertEqual(WARNING, code)
+        self.assertIn('does not answer; jobs would go by their rows', text)
+
+    def test_a_board_that_cannot_be_understood(self) -> None:
+        self.config.config(connection='nonsense', group='jobboard')
+        code, text = self.check()
+        self.assertEqual(FAILURE, code)
+        self.assertIn('[jobboard] connection', text)
+
+    def test_a_policy_file_in_json(self) -> None:
+        (self.temp_dir / 'policy.json').write_text('{"a": "b"}')
+        self.config.config(policy_file=str(self.temp_dir / 'policy.json'), group='oslo_policy')
+        self.assertEqual(FAILURE, self.check()[0])
+
+
+class CommandTest(base.TestCase):
+
+    def test_a_broken_configuration_is_one_line(self) -> None:
+        (self.temp_dir / 'karbor.conf').write_text('nonsense')
+        text = io.StringIO()
+        with contextlib.redirect_stderr(text), mock.patch.object(cfg, 'CONF', cfg.ConfigOpts()):
+            code = status.main(['--config-file', str(self.temp_dir / 'karbor.conf'),
+                                'upgrade', 'check'])
+        self.assertEqual(255, code)
+        self.assertIn('karbor-status: ', text.getvalue())
+        self.assertNotIn('Traceback', text.getvalue())
