@@ -38,6 +38,7 @@
         DeleteResourceFailed, VerifyResourceFailed
       TrustDied                            500
       ListProtectableResourceFailed        503
+      InventoryFailed                      503
       IdentityUnavailable                  503
       BankError                            500
         BankUpdateObjectFailed, BankGetObjectFailed, BankDeleteObjectFailed,
@@ -279,6 +280,11 @@ class TrustDied(KarborException):
 
 class ListProtectableResourceFailed(KarborException):
     message = 'Listing resources of type %(type)s failed: %(reason)s'
+    code = 503
+
+
+class InventoryFailed(KarborException):
+    message = 'What Karbor has made in Cinder cannot be listed: %(reason)s'
     code = 503
 
 

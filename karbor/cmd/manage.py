@@ -15,17 +15,24 @@
 import argparse
 import datetime
 import json
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from oslo_config import cfg
 from oslo_utils import timeutils
 
 from karbor import exception
-from karbor.cmd import wiring
+from karbor.cmd import standalone, wiring
 from karbor.db import migration, models, purging
-from karbor.services import processes
-from karbor.services.protection import job_control, rebuilding
+from karbor.services import processes, reconciling
+from karbor.services.protection import (
+    cinder_rebuilding,
+    job_control,
+    provider,
+    rebuilding,
+)
 
 _JOB_COLUMNS = ('id', 'kind', 'state', 'tries', 'checkpoint_id', 'project_id', 'created_at',
                 'error')
@@ -34,6 +41,10 @@ _JOB_COLUMNS = ('id', 'kind', 'state', 'tries', 'checkpoint_id', 'project_id', '
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
     given = _parser().parse_args(arguments)
+    if given.state_dir is not None:
+        given.surroundings = standalone.Surroundings(given.state_dir, given.os_cloud)
+        return given.surroundings.run('karbor-manage', lambda: _act(given), given.config_file)
+    given.surroundings = wiring
     return wiring.run('karbor-manage', lambda: _act(given), [
         word for name in given.config_file for word in ('--config-file', name)])
 
@@ -42,12 +53,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='karbor-manage', description=__doc__)
     parser.add_argument('--config-file', metavar='FILE', action='append', default=[],
                         help='karbor.conf; may be repeated')
+    parser.add_argument('--state-dir', metavar='DIR', type=pathlib.Path,
+                        help='folder of a karbor-standalone that is stopped, to work on that')
+    parser.add_argument('--os-cloud', metavar='NAME',
+                        help='its cloud in clouds.yaml (OS_CLOUD, or other OS_* variables)')
     areas = parser.add_subparsers(required=True, metavar='AREA')
     _add_db(_area(areas, 'db', 'the database'))
     _add_job(_area(areas, 'job', 'what workers do, or are to do'))
     _add_checkpoint(_area(areas, 'checkpoint', 'checkpoints, after a loss'))
     _command(_area(areas, 'service', 'the processes'), 'list', _list_services,
              'show which processes there are, and which are up')
+    _add_reconcile(_area(areas, 'reconcile', 'what may be left after crashes'))
     return parser
 
 
@@ -83,13 +99,22 @@ def _add_job(area: Any) -> None:
 
 
 def _add_checkpoint(area: Any) -> None:
-    rebuild = _command(area, 'rebuild', _rebuild, 'write the rows of checkpoints again that the '
-                       'database lacks')
-    rebuild.add_argument('--from', dest='source', choices=('bank',), required=True,
+    rebuild = _command(area, 'rebuild', _rebuild, 'write the checkpoints again that the '
+                       'database lacks, from the bank; or the bank, from Cinder')
+    rebuild.add_argument('--from', dest='source', choices=('bank', 'cinder'), required=True,
                          help='what has the checkpoints')
     rebuild.add_argument('--provider', metavar='ID', help='only this one; without it, all')
     rebuild.add_argument('--dry-run', action='store_true',
                          help='only tell what would be written')
+
+
+def _add_reconcile(area: Any) -> None:
+    now = _command(area, 'now', _reconcile, 'do at once what the workers do now and then: '
+                   'jobs whose workers are gone, orphans in Cinder, trusts')
+    now.add_argument('--dry-run', action='store_true', help='only tell what would be done')
+    now.add_argument('--remove-orphans', action='store_true',
+                     help='remove orphans older than [protection] orphan_grace, also without '
+                          '[protection] remove_orphans')
 
 
 def _days(text: str) -> int:
@@ -143,15 +168,36 @@ def _rebuild(given: argparse.Namespace) -> None:
     registry = wiring.providers()
     is_whole = True
     for found in [registry.get(given.provider)] if given.provider else registry:
-        report = rebuilding.from_bank(found, given.dry_run)
+        report = _rebuilt(given, found)
         _tell(f'provider {found.id}: {len(report.restored)} '
               f'{"would be written" if given.dry_run else "written"}, {len(report.known)} known, '
-              f'{len(report.faulty)} unreadable')
+              f'{len(report.faulty)} faulty')
         for checkpoint_id, reason in report.faulty.items():
             _tell(f'checkpoint {checkpoint_id}: {reason}')
         is_whole = is_whole and not report.faulty
     if not is_whole:
-        raise exception.KarborException('Some checkpoints cannot be read from the bank.')
+        raise exception.KarborException('Some checkpoints are left out.')
+
+
+def _rebuilt(given: argparse.Namespace, found: provider.Provider) -> rebuilding.Report:
+    if given.source == 'bank':
+        return rebuilding.from_bank(found, given.dry_run)
+    inventory = given.surroundings.inventory()
+    inventory.check()
+    return cinder_rebuilding.from_cinder(found, inventory, given.dry_run)
+
+
+def _reconcile(given: argparse.Namespace) -> None:
+    is_good = True
+    for lines, went_well in reconciling.reconcile(
+            wiring.providers(), given.surroundings.job_board(), given.surroundings.inventory,
+            given.surroundings.used_trusts(), is_dry_run=given.dry_run,
+            is_removing=given.remove_orphans or cfg.CONF.protection.remove_orphans):
+        for line in lines:
+            _tell(line)
+        is_good = is_good and went_well
+    if not is_good:
+        raise exception.KarborException('Not everything could be done.')
 
 
 def _list_services(_given: argparse.Namespace) -> None:

@@ -21,12 +21,13 @@ import os
 import pathlib
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cheroot import wsgi
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log as logging
+from oslo_utils import timeutils
 
 from karbor import conf, db
 from karbor import context as karbor_context
@@ -38,10 +39,12 @@ from karbor.db import migration, models
 from karbor.services import duties, trusts
 from karbor.services.operationengine import engine, scheduled_operations
 from karbor.services.protection import (
+    cinder_inventory,
     client_factory,
     jobboard,
     jobs,
     manager,
+    orphans,
     plans,
     protectables,
     provider,
@@ -126,7 +129,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     asked = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
     runner = jobs.JobRunner(registry, asked, lambda job: _context_of_job(job, cloud),
                             CONF.protection.max_concurrent_resources, trusts.NoTrusts(),
-                            max_tries=CONF.protection.max_job_tries)
+                            CONF.protection.job_lease, CONF.protection.max_job_tries)
     services = app.Services(
         registry, found, plans.Plans(registry, found), asked,
         scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post), board.check)
@@ -141,6 +144,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     url = _url(arguments.host, server.bind_addr[1])
     state.write_openrc(url, cloud.project_id, token)
     _take_up_jobs(board, runner, [found.id for found in registry], stop)
+    for duty in orphans.OrphanCheck(registry, lambda: _inventory_of(cloud)).duties():
+        duty.begin(stop)
     firing = engine.Engine(board.post, CONF.operationengine.poll_interval)
     threading.Thread(target=firing.run, args=(stop,), name='engine', daemon=True).start()
     _warn_of_open_address(arguments.host)
@@ -181,8 +186,67 @@ def _take_up_jobs(board: jobboard.InProcessBoard, runner: jobs.JobRunner,
     def post_pending() -> None:  # what was not posted, or could not be taken
         board.post_pending(provider_ids)
 
-    threading.Thread(target=duties.Duty(_LOOK_INTERVAL, post_pending).fulfil, args=(stop,),
-                     name='pending jobs', daemon=True).start()
+    def take_up_lost() -> None:
+        # One whose end could not be written is not renewed. In this order, as the leases of all
+        # have ended when the machine has slept.
+        runner.renew_claims()
+        db.transaction(job_rows.hand_back_expired)(timeutils.utcnow())
+
+    duties.Duty(_LOOK_INTERVAL, post_pending).begin(stop)
+    duties.Duty(CONF.protection.job_lease / 3, take_up_lost).begin(stop)
+
+
+class Surroundings:
+    """Those of a command that works on the folder of a stopped karbor-standalone.
+
+    :param path: the folder.
+    :param cloud_name: name in clouds.yaml; None takes the variables ``OS_*``.
+    """
+
+    def __init__(self, path: pathlib.Path, cloud_name: str | None) -> None:
+        self._path = path
+        self._cloud_name = cloud_name
+        self._state: state_dir.StateDirectory | None = None
+
+    def run(self, name: str, main: Callable[[], int], config_files: list[str]) -> int:
+        """The life of a process, as :func:`karbor.cmd.wiring.run` has it."""
+        os.umask(0o077)
+        try:
+            _configure(config_files)
+            self._open()
+            return main()
+        except (clouds.CloudError, state_dir.StateDirectoryError, migration.SchemaError,
+                cfg.Error, OSError) as exc:
+            print(f'{name}: {exc}', file=sys.stderr)  # noqa: T201
+            return 1
+
+    def _open(self) -> None:
+        if not (self._path / 'providers.d').is_dir():
+            raise state_dir.StateDirectoryError(
+                f'{self._path} is no folder of karbor-standalone: start that once.')
+        self._state = state_dir.StateDirectory(self._path)
+        CONF.set_default('provider_config_dir', str(self._state.provider_config_dir))
+        _open_database(self._state)
+
+    def inventory(self) -> cinder_inventory.Inventory:
+        """What Karbor has in Cinder, of the folder's project."""
+        cloud = clouds.load(self._cloud_name, 1, CONF.cinder_client.request_timeout)
+        if self._state is not None:
+            self._state.claim_for(cloud.project_id)
+        _use_cloud(cloud)
+        return _inventory_of(cloud)
+
+    @staticmethod
+    def job_board() -> jobboard.DatabaseBoard:
+        return jobboard.DatabaseBoard()
+
+    @staticmethod
+    def used_trusts() -> trusts.NoTrusts:
+        return trusts.NoTrusts()
+
+
+def _inventory_of(cloud: clouds.Cloud) -> cinder_inventory.Inventory:
+    return cinder_inventory.Inventory(cloud.session, is_whole_cloud=False)
 
 
 def _url(host: str, port: int) -> str:

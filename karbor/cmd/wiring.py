@@ -12,8 +12,10 @@
 
 """How the processes of a cloud's Karbor are put together from karbor.conf."""
 
+import functools
 import pathlib
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 
 from oslo_config import cfg
@@ -28,13 +30,16 @@ from karbor.db import models
 from karbor.services import trusts
 from karbor.services.operationengine import engine, scheduled_operations
 from karbor.services.protection import (
+    cinder_inventory,
     client_factory,
     jobboard,
     jobs,
     manager,
+    orphans,
     plans,
     protectables,
     provider,
+    taskflow_board,
     worker,
 )
 
@@ -51,8 +56,11 @@ def run(name: str, main: Callable[[], int], arguments: Sequence[str] | None = No
     try:
         configure(name, sys.argv[1:] if arguments is None else arguments)
         return main()
-    except (cfg.Error, exception.KarborException, db_exc.DBError, sa_exc.ArgumentError,
-            OSError) as exc:
+    except db_exc.DBError as exc:
+        what = str(exc).partition('\n')[0]  # the statement itself follows
+        print(f'{name}: {what}', file=sys.stderr)  # noqa: T201
+        return 1
+    except (cfg.Error, exception.KarborException, sa_exc.ArgumentError, OSError) as exc:
         print(f'{name}: {exc}', file=sys.stderr)  # noqa: T201
         return 1
 
@@ -72,7 +80,7 @@ def configure(name: str, arguments: Sequence[str]) -> None:
 def api_application() -> pipeline.Application:
     """The API behind Keystone. Its jobs are left to karbor-protection."""
     registry, found, made = providers(), protectables.load(), _trusts()
-    board = jobboard.DatabaseBoard()
+    board = job_board()
     services = app.Services(
         registry, found, plans.Plans(registry, found),
         manager.ProtectionManager(registry, found, board.post, made),
@@ -82,23 +90,48 @@ def api_application() -> pipeline.Application:
 
 def protection_worker() -> worker.Worker:
     """What does the jobs."""
-    registry, made = providers(), _trusts()
-    asked = manager.ProtectionManager(registry, protectables.load(),
-                                      jobboard.DatabaseBoard().post, made)
+    registry, made, board = providers(), _trusts(), job_board()
+    asked = manager.ProtectionManager(registry, protectables.load(), board.post, made)
     runner = jobs.JobRunner(registry, asked, _context_of,
                             CONF.protection.max_concurrent_resources, made,
                             CONF.protection.job_lease, CONF.protection.max_job_tries)
-    return worker.Worker(registry, runner, made)
+    check = orphans.OrphanCheck(registry, functools.partial(_inventory_of, made))
+    return worker.Worker(registry, runner, made, board, check.duties())
 
 
 def operation_engine() -> engine.Engine:
     """What fires triggers. The jobs are left to karbor-protection."""
-    return engine.Engine(jobboard.DatabaseBoard().post, CONF.operationengine.poll_interval)
+    return engine.Engine(job_board().post, CONF.operationengine.poll_interval)
+
+
+def job_board() -> jobboard.DatabaseBoard:
+    """Where jobs wait for a worker: on the board of ``[jobboard] connection``, or in their rows.
+
+    :raises InvalidInput: the connection cannot be understood, or lacks a library.
+    """
+    if not CONF.jobboard.connection:
+        return jobboard.DatabaseBoard()
+    return taskflow_board.TaskFlowBoard(
+        CONF.jobboard.connection, f'{CONF.host}-{uuid.uuid4()}', CONF.protection.job_lease)
 
 
 def providers() -> provider.ProviderRegistry:
     """Those of the provider files."""
     return provider.ProviderRegistry(pathlib.Path(CONF.provider_config_dir))
+
+
+def inventory() -> cinder_inventory.Inventory:
+    """What Karbor has in Cinder, of all projects."""
+    return _inventory_of(used_trusts())
+
+
+def used_trusts() -> trusts.Trusts:
+    """Those of a command that does no jobs."""
+    return trusts.Trusts(CONF)
+
+
+def _inventory_of(made: trusts.Trusts) -> cinder_inventory.Inventory:
+    return cinder_inventory.Inventory(made.own_session, is_whole_cloud=True)
 
 
 def _trusts() -> trusts.Trusts:

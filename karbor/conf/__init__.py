@@ -22,6 +22,7 @@ from oslo_middleware import cors
 from karbor.conf import (
     api,
     cinder_client,
+    jobboard,
     operationengine,
     protection,
     quotas,
@@ -29,7 +30,8 @@ from karbor.conf import (
     trustee,
 )
 
-_SECTIONS = (service, api, quotas, operationengine, protection, cinder_client, trustee)
+_SECTIONS = (service, api, quotas, operationengine, protection, jobboard, cinder_client,
+             trustee)
 
 
 def register_opts(conf: cfg.ConfigOpts = cfg.CONF) -> None:
@@ -54,4 +56,5 @@ def set_defaults() -> None:
                       allow_methods=['GET', 'PUT', 'POST', 'DELETE'])
     logging.set_defaults(default_log_levels=[
         *logging.get_default_log_levels(), 'keystoneauth=WARNING', 'urllib3=WARNING',
-        'swiftclient=WARNING', 'botocore=WARNING', 'boto3=WARNING', 'alembic=WARNING'])
+        'swiftclient=WARNING', 'botocore=WARNING', 'boto3=WARNING', 'alembic=WARNING',
+        'kazoo=WARNING', 'taskflow=WARNING'])

@@ -89,6 +89,11 @@ class Keystone:
         return self._session(identity_access.AccessInfoPlugin(
             access.create(body=info, auth_token=token), self._auth_url))
 
+    @property
+    def own_session(self) -> ks_session.Session:
+        """The session of the user itself, in the project of ``[trustee]``."""
+        return self._own
+
     @functools.cached_property
     def _user_id(self) -> str | None:
         return self._own.get_user_id()

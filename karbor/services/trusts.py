@@ -21,6 +21,7 @@ when it has ended and
 """
 
 import contextlib
+import dataclasses
 import datetime
 import functools
 import time
@@ -46,6 +47,20 @@ Result = TypeVar('Result')
 
 # Seconds; longer than it takes from Keystone's making a trust to the row of its first job.
 _YOUNG = 600
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """Ids of the trusts that need something done.
+
+    :ivar idle: nothing needs them.
+    :ivar dead: the table has them, and Keystone does not.
+    :ivar unknown: Keystone has them, and the table does not; some may be new.
+    """
+
+    idle: frozenset[str]
+    dead: frozenset[str]
+    unknown: frozenset[str]
 
 
 class NoTrusts:
@@ -151,6 +166,30 @@ class Trusts:
                 self._keystone.delete(trust_id)
                 db.transaction(rows.remove)(trust_id)
                 LOG.info('Trust %s: deleted', trust_id)
+
+    @property
+    def own_session(self) -> ks_session.Session:
+        """The session of Karbor's own user, in the project of ``[trustee]``."""
+        return self._keystone.own_session
+
+    def survey(self) -> Survey:
+        """Look, and change nothing.
+
+        :raises IdentityUnavailable: Keystone cannot be asked now.
+        """
+        before = timeutils.utcnow() - datetime.timedelta(seconds=_YOUNG)
+        with db.reader() as session:
+            known = rows.ids(session)
+        made = self._keystone.made()
+        with db.reader() as session:
+            # What is made during the look is in the second of the two, or in neither.
+            return Survey(frozenset(rows.idle(session, before)), frozenset(known - made),
+                          frozenset(made - rows.ids(session)))
+
+    def retire(self, trust_ids: Collection[str]) -> None:
+        """Let no other job begin with trusts that died."""
+        for trust_id in trust_ids:
+            db.transaction(rows.retire_dead)(trust_id)
 
     def sweep(self) -> None:
         """Delete every trust that no job needs, also what a crash left in Keystone alone."""

@@ -47,10 +47,13 @@ from keystoneauth1 import token_endpoint
 
 from karbor.tests import cut_server
 
-_COLLECTIONS = ('volumes', 'snapshots', 'messages', 'limits')
+_COLLECTIONS = ('volumes', 'snapshots', 'messages', 'limits', 'os-services')
 _VERSION = re.compile(r'^/v3(?=/|$)')
-_ERROR_NAMES = {400: 'badRequest', 404: 'itemNotFound', 405: 'badMethod', 413: 'overLimit',
-                429: 'overLimit', 500: 'computeFault', 503: 'serviceUnavailable'}
+_PROJECT = {'volumes': 'os-vol-tenant-attr:tenant_id',
+            'snapshots': 'os-extended-snapshot-attributes:project_id'}
+_ERROR_NAMES = {400: 'badRequest', 403: 'forbidden', 404: 'itemNotFound', 405: 'badMethod',
+                413: 'overLimit', 429: 'overLimit', 500: 'computeFault',
+                503: 'serviceUnavailable'}
 
 Item = dict[str, Any]
 Answer = tuple[int, dict[str, str], bytes]
@@ -109,7 +112,7 @@ class _Pending:
 
 
 class FakeCinder:
-    """Cinder's API for one project; used by many threads at once.
+    """Cinder's API, as one user of a project sees it; used by many threads at once.
 
     Everything public may be changed by a test at any time.
 
@@ -139,6 +142,8 @@ class FakeCinder:
         #: False is a database that keeps whole seconds only (MariaDB's DATETIME), so that
         #: a list shows another created_at than the answer to POST did.
         self.keeps_microseconds = True
+        #: Whether the user may list the services, and all projects' things.
+        self.is_admin = False
         self._pending: dict[str, _Pending] = {}
         self._last_time = datetime.datetime.min
         self._lock = threading.RLock()
@@ -269,6 +274,8 @@ class FakeCinder:
             routes = {('GET', False): lambda query, body: self._list_messages(query)}
         elif collection == 'limits':
             routes = {('GET', False): lambda query, body: (200, self._limits())}
+        elif collection == 'os-services':
+            routes = {('GET', False): lambda query, body: self._list_services()}
         else:
             routes = self._item_routes(collection, item_id)
         route = routes.get((method, item_id not in (None, 'detail')))
@@ -294,6 +301,13 @@ class FakeCinder:
             'updated': '2023-08-31T00:00:00Z',
             'links': [{'rel': 'self', 'href': f'{self.url}/'}]}]}
 
+    def _list_services(self) -> tuple[int, Item]:
+        if not self.is_admin:
+            raise _Refused(403, "Policy doesn't allow volume_extension:services:index to be "
+                                'performed.')
+        return 200, {'services': [{'binary': 'cinder-scheduler', 'host': 'fake',
+                                   'status': 'enabled', 'state': 'up'}]}
+
     def _limits(self) -> Item:
         def most(quota: int | None) -> int:
             return -1 if quota is None else quota
@@ -316,9 +330,12 @@ class FakeCinder:
 
     def _find(self, collection: str, item_id: str) -> Item:
         item = self._items(collection).get(item_id)
-        if item is None:
+        if item is None or not (self.is_admin or self._is_own(collection, item)):
             raise _missing(collection, item_id)
         return item
+
+    def _is_own(self, collection: str, item: Item) -> bool:
+        return item[_PROJECT[collection]] == self.project_id
 
     def _list(self, collection: str, query: str) -> tuple[int, Item]:
         options = dict(parse.parse_qsl(query))
@@ -336,8 +353,14 @@ class FakeCinder:
     def _page(self, collection: str, options: Mapping[str, str], limit: int) -> list[Item]:
         """The next items, looked at: what is gone by this look is not shown any more."""
         items = self._items(collection)
-        wanted = _filter(options if self.knows_metadata_filter else {
+        passes = _filter(options if self.knows_metadata_filter else {
             name: value for name, value in options.items() if name != 'metadata'})
+        # Who is no administrator is told nothing of the filter that is left out.
+        sees_all = self.is_admin and options.get('all_tenants') in ('1', 'True', 'true')
+
+        def wanted(item: Item) -> bool:
+            return passes(item) and (sees_all or self._is_own(collection, item))
+
         key, descending = self._order(options)
         if 'marker' in options:
             begin = key(self._find(collection, options['marker']))
@@ -476,7 +499,7 @@ class FakeCinder:
             'name': wanted.get('name'), 'description': wanted.get('description'),
             'volume_id': volume['id'], 'status': 'creating', 'size': volume['size'],
             'metadata': dict(wanted.get('metadata') or {}), 'group_snapshot_id': None,
-            'user_id': 'u'}
+            'user_id': 'u', _PROJECT['snapshots']: self.project_id}
 
     def _new_volume(self, wanted: Item) -> Item:
         return {
@@ -489,7 +512,8 @@ class FakeCinder:
             'availability_zone': wanted.get('availability_zone') or 'nova', 'attachments': [],
             'bootable': 'false', 'encrypted': False, 'multiattach': False, 'group_id': None,
             'consistencygroup_id': None, 'migration_status': None,
-            'replication_status': None, 'user_id': 'u'}
+            'replication_status': None, 'user_id': 'u',
+            _PROJECT['volumes']: self.project_id}
 
     def _now(self) -> str:
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

@@ -182,10 +182,11 @@ class Checkpoint:
     def _index_keys(self) -> list[str]:
         mark = f'{self._index["timestamp"]}@{self.id}'
         return [
-            f'/indices/by-provider/{self.provider_id}/{self.project_id}/{mark}',
             f'/indices/by-date/{self.created_at}/{self.project_id}/{mark}',
             f'/indices/by-plan/{self.protection_plan["id"]}/{self.project_id}/'
             f'{self.created_at}/{mark}',
+            # The last one, so that whoever finds it may rely on the others.
+            f'/indices/by-provider/{self.provider_id}/{self.project_id}/{mark}',
         ]
 
 
@@ -209,7 +210,17 @@ class CheckpointCollection:
         :param created_at: moment of creation in UTC.
         :raises BankUpdateObjectFailed:
         """
-        checkpoint = Checkpoint(self._section(checkpoint_id), {
+        checkpoint = self.draft(checkpoint_id, plan, project_id, resource_graph, extra_info,
+                                created_at, status)
+        checkpoint.commit(context)
+        checkpoint.add_indices(context)
+        return checkpoint
+
+    def draft(self, checkpoint_id: str, plan: dict[str, Any], project_id: str,
+              resource_graph: str, extra_info: str | None, created_at: datetime.datetime,
+              status: str) -> Checkpoint:
+        """A new checkpoint of which nothing is written yet; see :meth:`create`."""
+        return Checkpoint(self._section(checkpoint_id), {
             'version': Checkpoint.VERSION,
             'id': checkpoint_id,
             'status': status,
@@ -222,9 +233,6 @@ class CheckpointCollection:
             'timestamp': int(created_at.replace(tzinfo=datetime.UTC).timestamp()),
             'resource_graph': resource_graph,
         })
-        checkpoint.commit(context)
-        checkpoint.add_indices(context)
-        return checkpoint
 
     def get(self, checkpoint_id: str, context: Context = None) -> Checkpoint:
         """The checkpoint of an id.

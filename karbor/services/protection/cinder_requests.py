@@ -164,13 +164,14 @@ def listed(manager: Any, metadata: dict[str, str], patience: float) -> list[Any]
 
 
 def page(manager: Any, metadata: dict[str, str], limit: int, marker: str | None,
-         sort: str) -> list[Any]:
+         sort: str, **filters: Any) -> list[Any]:
     """One page of what carries some metadata.
 
+    :param filters: others of Cinder's, such as ``all_tenants``.
     :raises MarkerGone: the list has to be read from its start again.
     """
     try:
-        return list(manager.list(detailed=True, search_opts={'metadata': metadata},
+        return list(manager.list(detailed=True, search_opts={'metadata': metadata, **filters},
                                  limit=limit, marker=marker, sort=sort))
     except cinder_exc.NotFound as exc:
         # cinderclient itself follows markers where the cloud's pages are smaller.

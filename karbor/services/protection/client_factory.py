@@ -61,8 +61,8 @@ class ClientFactory:
         :raises KarborException: there is no such service, or no endpoint of it.
         """
         module = _client_module(service)
-        if _session_loader is not None and context is not None:
-            kwargs.setdefault('session', _session_loader(context))
+        if _session_loader is not None and context is not None and 'session' not in kwargs:
+            kwargs['session'] = _session_loader(context)
         return module.create(context, conf, privileged_user=privileged_user, **kwargs)
 
 

@@ -40,7 +40,7 @@ _PAGE = 1000
 _LOST = 'The database was lost while a job worked on it.'
 
 # What no job works on any more, and what it is then.
-_BROKEN_OFF = {
+BROKEN_OFF = {
     constants.CHECKPOINT_STATUS_PROTECTING: constants.CHECKPOINT_STATUS_ERROR,
     constants.CHECKPOINT_STATUS_DELETING: constants.CHECKPOINT_STATUS_ERROR_DELETING,
 }
@@ -65,20 +65,24 @@ def from_bank(found: provider.Provider, is_dry_run: bool = False) -> Report:
     :raises BankListObjectsFailed: the bank cannot be listed.
     """
     report = Report()
-    for checkpoint_id in _ids(found.bank, found.id):
+    for checkpoint_id in ids_in_bank(found.bank, found.id):
         try:
             checkpoint = found.checkpoints.get(checkpoint_id)
-            values = _values(checkpoint)
+            values = row_values(checkpoint)
         except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
             LOG.warning('Checkpoint %s cannot be read from the bank', checkpoint_id, exc_info=exc)
             report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
             continue
-        is_new = db.transaction(_is_missing if is_dry_run else _write)(values)
+        is_new = db.transaction(is_missing if is_dry_run else write_row)(values)
         (report.restored if is_new else report.known).append(checkpoint_id)
     return report
 
 
-def _ids(bank: bank_plugin.Bank, provider_id: str) -> Iterator[str]:
+def ids_in_bank(bank: bank_plugin.Bank, provider_id: str) -> Iterator[str]:
+    """The ids of the checkpoints that the indices of a bank name.
+
+    :raises BankListObjectsFailed: the bank cannot be listed.
+    """
     prefix, marker = f'/indices/by-provider/{provider_id}/', None
     while keys := bank.list_objects(prefix, limit=_PAGE, marker=marker, sort_dir='asc'):
         for key in keys:
@@ -86,8 +90,11 @@ def _ids(bank: bank_plugin.Bank, provider_id: str) -> Iterator[str]:
         marker = keys[-1]
 
 
-def _values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
-    """What the row of a checkpoint has."""
+def row_values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
+    """What the row of a checkpoint has.
+
+    :raises ValueError: what the bank has is no checkpoint, and so with KeyError and TypeError.
+    """
     roots = checkpoint.resource_graph or []
     status = checkpoint.status
     created_at = datetime.datetime.fromtimestamp(checkpoint.timestamp, datetime.UTC)
@@ -96,8 +103,8 @@ def _values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
         'project_id': checkpoint.project_id,
         'provider_id': checkpoint.provider_id,
         'plan_id': checkpoint.protection_plan['id'],
-        'status': _BROKEN_OFF.get(status, status),
-        'status_reason': _LOST if status in _BROKEN_OFF else None,
+        'status': BROKEN_OFF.get(status, status),
+        'status_reason': _LOST if status in BROKEN_OFF else None,
         'protection_plan': {'parameters': {}, **checkpoint.protection_plan},
         'resource_graph': graph.serialize(roots),
         'resources_total': sum(1 for _ in graph.walk_nodes(roots)),
@@ -106,13 +113,14 @@ def _values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
     }
 
 
-def _is_missing(session: orm.Session, values: Mapping[str, Any]) -> bool:
+def is_missing(session: orm.Session, values: Mapping[str, Any]) -> bool:
+    """Whether there is no such row."""
     return session.get(models.Checkpoint, values['id']) is None
 
 
-def _write(session: orm.Session, values: Mapping[str, Any]) -> bool:
+def write_row(session: orm.Session, values: Mapping[str, Any]) -> bool:
     """Write a row unless there is one; returns whether there was none."""
-    if not _is_missing(session, values):
+    if not is_missing(session, values):
         return False
     checkpoints.create(session, **values)
     quota_rows.take(session, values['project_id'], quotas.CHECKPOINTS, limit=-1)

@@ -10,15 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A worker process among others on the same database: it takes pending jobs from the rows.
+"""A worker process among others on the same database: it takes jobs from their board.
 
 Each claim is a lease that is renewed while the job runs. When a process dies its leases
 run out, and another takes up the jobs.
 """
 
 import threading
+from collections.abc import Sequence
 
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
@@ -30,6 +32,7 @@ from karbor.services.protection import jobboard, jobs, provider
 LOG = logging.getLogger(__name__)
 
 _SWEEP_INTERVAL = 300
+_TEND_INTERVAL = 60
 
 
 class Worker:
@@ -38,49 +41,108 @@ class Worker:
     :param registry: the providers; jobs of others are left to other workers.
     :param runner: does the work of a job.
     :param used_trusts: what to sweep now and then.
+    :param board: where jobs wait.
+    :param more_duties: what it does beside that.
     """
 
     def __init__(self, registry: provider.ProviderRegistry, runner: jobs.JobRunner,
-                 used_trusts: trusts.Trusts) -> None:
+                 used_trusts: trusts.Trusts, board: jobboard.DatabaseBoard,
+                 more_duties: Sequence[duties.Duty] = ()) -> None:
         options = cfg.CONF.protection
         self._provider_ids = [found.id for found in registry]
-        self._board = jobboard.InProcessBoard(options.max_concurrent_jobs)
+        self._poll_interval = options.job_poll_interval
+        self._limit_of_project = options.max_concurrent_jobs_per_project
+        self._board = board
+        self._crew = jobboard.InProcessBoard(options.max_concurrent_jobs)
         self._runner = runner
         self._may_take_work = True
         self._stopping = threading.Event()
+        # Job id -> project, of those taken here that are not over.
+        self._taken: dict[str, str] = {}
         self._duties = (
-            duties.Duty(options.job_poll_interval, self._take_jobs),
-            duties.Duty(options.job_lease / 3, runner.renew_claims),
+            duties.Duty(options.job_lease / 3, self._renew_claims),
             duties.Duty(options.job_lease / 3, self._hand_back_expired),
             duties.Duty(cfg.CONF.report_interval, self._report),
             duties.Duty(_SWEEP_INTERVAL, used_trusts.sweep),
+            duties.Duty(_TEND_INTERVAL, self._tend_board),
+            *more_duties,
         )
 
     def start(self) -> None:
-        self._board.start(self._runner.run)
-        self._report()
+        self._crew.start(self._run)
+        try:
+            self._report()
+        except db_exc.DBError as exc:
+            LOG.warning('The database does not answer; it is asked again: %s', exc)
+        threading.Thread(target=self._look_for_jobs, daemon=True, name='look for jobs').start()
         for duty in self._duties:
-            threading.Thread(target=duty.fulfil, args=(self._stopping,), daemon=True,
-                             name=duty.name).start()
+            duty.begin(self._stopping)
 
     def stop(self, grace: float) -> int:
-        """Take no further job, and wait a little for those that run.
+        """Take no further job, wait a little for those that run, and hand back the others.
+
+        The process must end then: another worker begins them anew, and what they do here is
+        of no use any more.
 
         :param grace: longest time to wait, in seconds.
-        :returns: how many still run; other workers take them up when their leases end.
+        :returns: how many were handed back.
         """
-        left = self._board.stop(grace)
+        left = self._crew.stop(grace)
         self._stopping.set()
+        if left:
+            self._board.hand_back()
+            self._runner.hand_back()
         return left
+
+    def _look_for_jobs(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._take_jobs()
+            except Exception:
+                # A thread's edge: a database that is away for a moment must not end it.
+                LOG.exception('Looking for jobs failed; it is tried again')
+            self._crew.freed.wait(self._poll_interval)
+            self._crew.freed.clear()
+
+    def _take_jobs(self) -> None:
+        places = self._crew.free() if self._may_take_work else 0
+        if not places:
+            return
+        for waiting in self._board.waiting(self._provider_ids):
+            if self._may_begin(waiting) and self._board.claim(waiting):
+                self._taken[waiting.job_id] = waiting.project_id
+                self._crew.post(waiting.job_id)
+                places -= 1
+                if not places:
+                    return
+
+    def _may_begin(self, waiting: jobboard.Waiting) -> bool:
+        of_project = list(self._taken.values()).count(waiting.project_id)
+        return waiting.job_id not in self._taken and of_project < self._limit_of_project
+
+    def _run(self, job_id: str) -> None:
+        try:
+            self._runner.run(job_id)
+        finally:
+            del self._taken[job_id]
+            self._board.release(job_id)
 
     def _report(self) -> None:
         self._may_take_work = processes.report(processes.PROTECTION)
+
+    def _renew_claims(self) -> None:
+        self._runner.renew_claims()
+        self._board.renew()
+
+    def _tend_board(self) -> None:
+        self._board.tidy()
+        lost = self._board.lost(self._provider_ids)
+        if lost:
+            LOG.warning('%d jobs were not on the board any more; they are posted again', len(lost))
+        for job_id in lost:
+            self._board.post(job_id)
 
     def _hand_back_expired(self) -> None:
         count = db.transaction(job_rows.hand_back_expired)(timeutils.utcnow())
         if count:
             LOG.warning('%d jobs whose leases have ended wait for a worker', count)
-
-    def _take_jobs(self) -> None:
-        if self._may_take_work:
-            self._board.post_pending(self._provider_ids)

@@ -120,8 +120,8 @@ class RebuildTest(base.CloudTestCase):
         with mock.patch.object(wiring, 'configure'), \
                 mock.patch.object(wiring, 'providers', return_value=self.registry):
             for arguments, words, code in (
-                    (('--dry-run',), '1 would be written, 0 known, 0 unreadable', 0),
-                    ((), '1 written, 0 known, 0 unreadable', 0),
+                    (('--dry-run',), '1 would be written, 0 known, 0 faulty', 0),
+                    ((), '1 written, 0 known, 0 faulty', 0),
                     (('--provider', PROVIDER_ID), '0 written, 1 known', 0),
                     (('--provider', checkpoint['id']), 'could not be found', 1)):
                 printed = io.StringIO()

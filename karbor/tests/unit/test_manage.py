@@ -11,19 +11,26 @@
 # under the License.
 
 import contextlib
+import datetime
 import io
 import json
+import pathlib
 from unittest import mock
 
-from karbor import db
-from karbor.cmd import manage, wiring
+from oslo_config import cfg
+from oslo_utils import timeutils
+
+from karbor import db, exception
+from karbor.cmd import manage, standalone, wiring
+from karbor.common import state_dir
 from karbor.db import jobs, models
-from karbor.services import processes
+from karbor.services import processes, trusts
+from karbor.services.protection import job_control, jobboard
 from karbor.tests import base
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 
 
-class ManageTest(base.TestCase):
+class ManageTestCase(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -44,6 +51,9 @@ class ManageTest(base.TestCase):
             return jobs.create(session, 'protect', new_id(), new_id(), PROVIDER_ID, PROJECT_ID,
                                'user', state=state).id
         return write()
+
+
+class ManageTest(ManageTestCase):
 
     def test_jobs(self):
         parked, pending = self.job('parked'), self.job('pending')
@@ -78,3 +88,88 @@ class ManageTest(base.TestCase):
     def rows() -> list[models.Job]:
         with db.reader() as session:
             return session.query(models.Job).all()
+
+
+class ReconcileTest(ManageTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(mock.patch.object(wiring, 'providers', return_value=[]))
+        self.inventory = self.enterContext(mock.patch.object(wiring, 'inventory'))
+        self.trusts = self.enterContext(mock.patch.object(wiring, 'used_trusts')).return_value
+        self.trusts.survey.return_value = trusts.Survey(
+            frozenset('a'), frozenset('b'), frozenset('c'))
+
+    def expired_job(self) -> str:
+        job_id = self.job('running')
+        with db.writer() as session:
+            session.get(models.Job, job_id).claimed_until = timeutils.utcnow(
+                ) - datetime.timedelta(seconds=1)
+        return job_id
+
+    def test_a_dry_run_changes_nothing(self) -> None:
+        job_id = self.expired_job()
+        said = self.run_manage('reconcile', 'now', '--dry-run')
+        self.assertIn('1 running, 0 parked; 1 whose workers are gone would be handed back', said)
+        self.assertIn('1 that nothing needs would be deleted, 1 that Keystone has no more, '
+                      '1 that no job knows', said)
+        self.trusts.sweep.assert_not_called()
+        self.assertEqual('running', job_control.get(job_id).state)
+
+    def test_jobs_and_trusts(self) -> None:
+        job_id = self.expired_job()
+        self.trusts.survey.side_effect = [
+            self.trusts.survey.return_value,
+            trusts.Survey(frozenset(), frozenset('b'), frozenset('c'))]
+        said = self.run_manage('reconcile', 'now')
+        self.assertIn('1 whose workers are gone were handed back', said)
+        self.assertIn('job board: 0 jobs that it lost were posted again', said)
+        self.assertIn('1 deleted, 0 could not be', said)
+        self.trusts.retire.assert_called_once_with(frozenset('b'))
+        self.assertEqual('pending', job_control.get(job_id).state)
+
+    def test_jobs_that_the_board_has_lost(self) -> None:
+        self.trusts.survey.return_value = trusts.Survey(frozenset(), frozenset(), frozenset())
+        board = mock.Mock(spec=jobboard.DatabaseBoard)
+        board.lost.return_value = ['one', 'two']
+        with mock.patch.object(wiring, 'job_board', return_value=board):
+            said = self.run_manage('reconcile', 'now', '--dry-run')
+            self.assertIn('2 jobs that it lost would be posted again', said)
+            board.post.assert_not_called()
+            self.run_manage('reconcile', 'now')
+        self.assertEqual([mock.call('one'), mock.call('two')], board.post.mock_calls)
+        board.tidy.assert_called_once_with()
+
+    def test_one_that_fails_does_not_keep_the_others(self) -> None:
+        self.inventory.return_value.check.side_effect = exception.InventoryFailed(reason='403')
+        self.trusts.survey.side_effect = exception.IdentityUnavailable(reason='away')
+        said = self.run_manage('reconcile', 'now', code=1)
+        for words in ('jobs: 0 queued', 'orphans are not looked for', '403',
+                      'trusts are not looked at', 'away', 'Not everything could be done.'):
+            self.assertIn(words, said)
+
+
+class StandaloneTest(base.TestCase):
+    """karbor-manage on the folder of a karbor-standalone."""
+
+    def run_manage(self, folder: pathlib.Path, *arguments: str) -> tuple[int, str]:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), \
+                mock.patch.object(standalone, '_configure'):
+            return manage.main(['--state-dir', str(folder), *arguments]), printed.getvalue()
+
+    def test_a_folder_that_is_none(self) -> None:
+        code, said = self.run_manage(self.temp_dir, 'job', 'list')
+        self.assertEqual((1, True), (code, 'start that once' in said), said)
+
+    def test_its_checkpoints(self) -> None:
+        folder = self.temp_dir / 'state'
+        state = state_dir.StateDirectory(folder)
+        state.ensure_provider()
+        code, said = self.run_manage(folder, 'job', 'list')
+        self.assertEqual((1, True), (code, 'runs on' in said), said)
+        state._lock.close()
+        cfg.CONF.clear_default('connection', 'database')
+        code, said = self.run_manage(folder, 'checkpoint', 'rebuild', '--from', 'bank')
+        self.assertEqual((0, True), (code, '0 written, 0 known' in said), said)
+        self.assertTrue((folder / 'karbor.db').exists())

@@ -522,6 +522,29 @@ class SweepTest(TrustsTestCase):
         self.assertRaises(exception.IdentityUnavailable, self.trusts.of, self.context())
 
 
+class SurveyTest(TrustsTestCase):
+
+    def test_each_kind(self) -> None:
+        needed = self.trusts.of(self.context())
+        self.new_job(needed)
+        idle = self.trusts.of(self.context(user_id='other'))
+        dead = self.trusts.of(self.context(user_id='third'))
+        self.new_job(dead)
+        self.age(610)
+        del self.keystone.trusts[dead]
+        unknown = self.keystone.add(karbor='karbor')
+        before = dict(self.keystone.trusts), self.rows()
+        self.assertEqual(trusts.Survey(frozenset({idle}), frozenset({dead}),
+                                       frozenset({unknown})), self.trusts.survey())
+        self.assertEqual(before, (self.keystone.trusts, self.rows()))
+        self.trusts.retire([dead])
+        self.assertFalse(self.rows()[dead])
+
+    def test_keystone_is_away(self) -> None:
+        self.keystone.answers['list'] = 502
+        self.assertRaises(exception.IdentityUnavailable, self.trusts.survey)
+
+
 class NoTrustsTest(TrustsTestCase):
 
     def test_standalone_needs_none(self) -> None:
