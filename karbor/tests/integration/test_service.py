@@ -33,7 +33,7 @@ class ServicesTest(service_case.ServiceTestCase):
         [shown] = self._shown()
         self.assertEqual(('karbor-protection', 'enabled', None), (
             shown['binary'], shown['status'], shown['disabled_reason']))
-        worker.kill()
+        self.service.kill(worker)
         cloud.wait_until(lambda: self._state() == 'down', 'the killed worker is down')
         self._started_worker()
         self.assertEqual([shown['id']], [service['id'] for service in self._shown()])

@@ -14,7 +14,9 @@
 
 import contextlib
 import json
+import os
 import re
+import time
 from typing import Any
 
 import requests
@@ -197,43 +199,61 @@ class JobsTest(service_case.ServiceTestCase):
         self.assertEqual([], snapshots)
 
 
-class KilledWorkerTest(service_case.ServiceTestCase):
+class WorkerEndsTest(service_case.ServiceTestCase):
+    """One of two workers ends in the middle of a job."""
 
-    options = {'protection': {'job_lease': _LEASE, 'max_concurrent_resources': 2}}
+    options = {'protection': {'job_lease': _LEASE, 'max_concurrent_resources': 2,
+                              'shutdown_grace': 1}}
 
-    def test_another_one_takes_up_what_a_killed_one_had(self) -> None:
-        volume_ids = self.project.volumes(10)
-        plan_id = self.caller.plan(volume_ids)
-        workers = {worker.pid: worker for worker in (
+    def setUp(self) -> None:
+        super().setUp()
+        self.volume_ids = self.project.volumes(10)
+        plan_id = self.caller.plan(self.volume_ids)
+        self.workers = {worker.pid: worker for worker in (
             self.start_worker(), self.start_worker())}
         cloud.wait_until(lambda: self.log().count('Waiting for jobs') == 2, 'the workers')
-        checkpoint_id = self.caller.protect(plan_id)
-        first = self._process_of(checkpoint_id)
+        self.checkpoint_id = self.caller.protect(plan_id)
+        self.first = self._group_at_work()
         cloud.wait_until(lambda: len(self.project.snapshots()) >= 2, 'the first snapshots')
-        workers[first].kill()
-        workers[first].wait()
-        self.assertLess(len(self.project.snapshots()), 10)
 
-        self.assert_ends_well(checkpoint_id)
-        self.assertNotEqual(first, self._process_of(checkpoint_id))
+    def test_another_one_takes_up_what_a_killed_one_had(self) -> None:
+        self.service.kill(self.workers[self.first])
+        self._assert_the_other_ends_it()
+
+    def test_what_does_not_end_in_time_is_handed_back(self) -> None:
+        begun = time.monotonic()
+        self.workers[self.first].terminate()
+        self.assertEqual(0, self.workers[self.first].wait(10))
+        self.assertLess(time.monotonic() - begun, 5)
+        self.assertIn('1 jobs are not finished; they are handed back', self.log())
+        cloud.wait_until(lambda: 'begins (attempt 2)' in self.log(), 'the other one')
+        # It did not wait for the lease to end.
+        self.assertNotIn('whose leases have ended', self.log())
+        self._assert_the_other_ends_it()
+
+    def _assert_the_other_ends_it(self) -> None:
+        self.assertLess(len(self.project.snapshots()), 10)
+        self.assert_ends_well(self.checkpoint_id)
+        self.assertNotEqual(self.first, self._group_at_work())
         self.assertIn('begins (attempt 2)', self.log())
-        self.assertEqual(10, self.caller.checkpoint(checkpoint_id)['resources_done'])
-        self.assertEqual({volume_id: [self._recorded(checkpoint_id, volume_id)]
-                          for volume_id in volume_ids}, self.project.snapshots())
-        self.caller.call('DELETE', f'{callers.CHECKPOINTS}/{checkpoint_id}')
-        self.caller.wait_for_checkpoint(checkpoint_id, 'deleted')
+        self.assertEqual(10, self.caller.checkpoint(self.checkpoint_id)['resources_done'])
+        self.assertEqual({volume_id: [self._recorded(volume_id)]
+                          for volume_id in self.volume_ids}, self.project.snapshots())
+        self.caller.call('DELETE', f'{callers.CHECKPOINTS}/{self.checkpoint_id}')
+        self.caller.wait_for_checkpoint(self.checkpoint_id, 'deleted')
         self.assertEqual({}, self.project.snapshots())
         self.wait_for_no_trust()
 
-    def _process_of(self, checkpoint_id: str) -> int:
-        """Id of the worker process that began the protection last, as the log has it."""
-        return int(cloud.wait_until(lambda: re.findall(
-            rf'^\S+ \S+ (\d+) .* protect of {checkpoint_id} begins', self.log(), re.MULTILINE),
-            'the begin of the job')[-1])
+    def _group_at_work(self) -> int:
+        """Process group of the worker that began the protection last, as the log has it."""
+        pid = int(cloud.wait_until(lambda: re.findall(
+            rf'^\S+ \S+ (\d+) .* protect of {self.checkpoint_id} begins', self.log(),
+            re.MULTILINE), 'the begin of the job')[-1])
+        return os.getpgid(pid)
 
-    def _recorded(self, checkpoint_id: str, volume_id: str) -> str:
+    def _recorded(self, volume_id: str) -> str:
         """The id of a snapshot as the bank has it."""
-        path = (self.folder / 'bank/karbor/checkpoints' / checkpoint_id / 'resource-data'
+        path = (self.folder / 'bank/karbor/checkpoints' / self.checkpoint_id / 'resource-data'
                 / volume_id / 'metadata')
         return json.loads(path.read_text())['snapshot_id']
 
