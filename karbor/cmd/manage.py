@@ -59,16 +59,16 @@ def _parser() -> argparse.ArgumentParser:
                         help='its cloud in clouds.yaml (OS_CLOUD, or other OS_* variables)')
     areas = parser.add_subparsers(required=True, metavar='AREA')
     _add_db(_area(areas, 'db', 'the database'))
-    _add_job(_area(areas, 'job', 'what workers do, or are to do'))
+    _add_job(_area(areas, 'job', 'what workers do, or are to do', 'jobs'))
     _add_checkpoint(_area(areas, 'checkpoint', 'checkpoints, after a loss'))
-    _command(_area(areas, 'service', 'the processes'), 'list', _list_services,
+    _command(_area(areas, 'service', 'the processes', 'services'), 'list', _list_services,
              'show which processes there are, and which are up')
     _add_reconcile(_area(areas, 'reconcile', 'what may be left after crashes'))
     return parser
 
 
-def _area(areas: Any, name: str, text: str) -> Any:
-    return areas.add_parser(name, help=text).add_subparsers(required=True, metavar='COMMAND')
+def _area(areas: Any, name: str, text: str, *aliases: str) -> Any:
+    return areas.add_parser(name, aliases=aliases, help=text).add_subparsers(required=True, metavar='COMMAND')
 
 
 def _command(area: Any, name: str, act: Callable[[argparse.Namespace], None],

@@ -58,6 +58,7 @@ class ManageTest(ManageTestCase):
     def test_jobs(self):
         parked, pending = self.job('parked'), self.job('pending')
         listed = self.run_manage('job', 'list')
+        self.assertEqual(listed, self.run_manage('jobs', 'list'))
         self.assertIn(parked, listed)
         self.assertIn(pending, listed)
         self.assertNotIn(pending, self.run_manage('job', 'list', '--state', 'parked'))
