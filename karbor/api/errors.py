@@ -21,7 +21,7 @@ from oslo_db import exception as db_exc
 from oslo_log import log as logging
 from sqlalchemy import exc as sa_exc
 
-from karbor import exception
+from karbor import db, exception
 
 LOG = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def install(app: falcon.App[Any, Any]) -> None:
     app.add_error_handler(exception.KarborException, _karbor_error)
     for error in _DATABASE_AWAY:
         app.add_error_handler(error, _database_away)
+    app.add_error_handler(db.DatabaseUnusable, _database_unusable)
 
 
 def _serialize(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
@@ -82,6 +83,13 @@ def _database_away(_req: falcon.Request, resp: falcon.Response, error: Exception
                    _params: dict[str, Any]) -> None:
     LOG.error('Answering 503: %s', error)
     _answer(resp, 503, 'The database does not answer now.')
+
+
+def _database_unusable(_req: falcon.Request, resp: falcon.Response,
+                       error: db.DatabaseUnusable, _params: dict[str, Any]) -> None:
+    LOG.error('Answering 503: %s', str(error).partition('\n')[0])
+    _answer(resp, 503, 'The disk of the database is full; an administrator is to make room.'
+            if error.is_full else 'The database cannot be used now.')
 
 
 def _unexpected(_req: falcon.Request, resp: falcon.Response, error: Exception,

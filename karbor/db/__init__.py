@@ -12,6 +12,16 @@
 
 """The database. Nobody else writes SQL."""
 
-from karbor.db.api import configure, dispose, engine, reader, transaction, until_it_works, writer
+from karbor.db.api import (
+    DatabaseUnusable,
+    configure,
+    dispose,
+    engine,
+    reader,
+    transaction,
+    until_it_works,
+    writer,
+)
 
-__all__ = ['configure', 'dispose', 'engine', 'reader', 'transaction', 'until_it_works', 'writer']
+__all__ = ['DatabaseUnusable', 'configure', 'dispose', 'engine', 'reader', 'transaction',
+           'until_it_works', 'writer']

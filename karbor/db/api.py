@@ -44,6 +44,24 @@ _facade = enginefacade.transaction_context()
 _is_reading = contextvars.ContextVar('_is_reading', default=False)
 
 
+class DatabaseUnusable(db_exc.DBError):
+    """The server cannot do now what it is asked for: it starts, it ends, or its disk is full.
+
+    oslo.db knows some of these faults, and leaves all others as they are.
+    """
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room left for what is written."""
+        return any(sign in str(self) for sign in _SIGNS_OF_A_FULL_DISK)
+
+
+# Of SQLite, PostgreSQL and MariaDB.
+# What is wrong with a statement is so every time.
+_SIGNS_OF_A_MISTAKE = ('no such ', 'Unknown column', 'too many ', 'syntax error')
+_SIGNS_OF_A_FULL_DISK = ('disk is full', 'No space left on device', 'Disk full')
+
+
 @enginefacade.transaction_context_provider
 class _Transaction:
     """What oslo.db hangs a transaction on; every transaction has its own."""
@@ -96,15 +114,28 @@ def dispose() -> None:
 @contextlib.contextmanager
 def writer() -> Iterator[orm.Session]:
     """A transaction that changes something; it is committed at the end, or undone."""
-    with _marked(is_reading=False), _facade.writer.using(_Transaction()) as session:
+    with (_faults_told(), _marked(is_reading=False),
+          _facade.writer.using(_Transaction()) as session):
         yield session
 
 
 @contextlib.contextmanager
 def reader() -> Iterator[orm.Session]:
     """A transaction that only looks."""
-    with _marked(is_reading=True), _facade.reader.using(_Transaction()) as session:
+    with (_faults_told(), _marked(is_reading=True),
+          _facade.reader.using(_Transaction()) as session):
         yield session
+
+
+@contextlib.contextmanager
+def _faults_told() -> Iterator[None]:
+    """Whoever outlasts a fault of the database knows it by one class."""
+    try:
+        yield
+    except sa.exc.OperationalError as exc:
+        if any(sign in str(exc.orig) for sign in _SIGNS_OF_A_MISTAKE):
+            raise
+        raise DatabaseUnusable(exc) from exc
 
 
 @contextlib.contextmanager

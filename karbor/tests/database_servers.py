@@ -55,6 +55,8 @@ class Server(abc.ABC):
     places: tuple[str, ...] = ()
     #: what ends it at once
     end_signal = signal.SIGKILL
+    #: what lets it cut its connections and write down what it has
+    calm_signal = signal.SIGTERM
     #: a database that is always there
     first_database: str
 
@@ -72,12 +74,24 @@ class Server(abc.ABC):
             surroundings = self._surroundings(output)
             if subprocess.run(self._creation(), check=False, **surroundings).returncode != 0:
                 raise ServerError(f'{self._creation()[0]} failed:\n{self._log_text()}')
+        self.start()
+
+    def start(self) -> None:
+        """Start it, with the databases that it had when it was shut down."""
+        with self._log.open('ab') as output:
             self._process = subprocess.Popen(
                 self._command(), start_new_session=True,  # Ctrl-C is for the tests only
-                preexec_fn=functools.partial(  # noqa: PLW1509 - tests begin without threads
+                preexec_fn=functools.partial(  # noqa: PLW1509 - nothing else takes locks there
                     processes.die_with_parent, self._pid, self.end_signal),
-                **surroundings)
+                **self._surroundings(output))
         self._wait_for(self._process)
+
+    def shut_down(self) -> None:
+        """Let it end as an administrator would; what is in its databases stays."""
+        if self._process is not None:
+            self._process.send_signal(self.calm_signal)
+            self._process.wait(_STOP_SECONDS)
+            self._process = None
 
     @abc.abstractmethod
     def _creation(self) -> list[str]:
@@ -180,6 +194,7 @@ class PostgreSQL(Server):
     places = tuple(sorted(glob.glob('/usr/lib/postgresql/*/bin'), reverse=True,
                           key=lambda path: int(path.split('/')[4])))
     end_signal = signal.SIGQUIT  # killed, it would leave its children and shared memory
+    calm_signal = signal.SIGINT  # SIGTERM would wait for the clients to go
     first_database = 'postgres'
 
     def _creation(self) -> list[str]:

@@ -139,6 +139,14 @@ class Cloud:
         with _OPENER.open(urllib.request.Request(url, method='POST'), timeout=60):
             console.say(f'volume service: {action}')
 
+    def switch_keystone(self, action: str) -> None:
+        """Stop Keystone, or start it again."""
+        if action == 'stop':
+            self.keystone.stop()
+        elif self.keystone.pid() is None:
+            self._bring_up_keystone()
+        console.say(f'keystone: {action}')
+
     def run_inside(self, module: str, *arguments: str) -> None:
         """Run a module in the virtualenv to its end."""
         console.run(self._module_command(module, *arguments), self._environment())

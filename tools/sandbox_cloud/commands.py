@@ -74,6 +74,13 @@ def volume_service(options: argparse.Namespace) -> int:
     return 0
 
 
+def keystone(options: argparse.Namespace) -> int:
+    """Stop Keystone while Cinder goes on, or start it again with all that it knew."""
+    with locking.lock_directory(options.dir):
+        _load(options).switch_keystone(options.action)
+    return 0
+
+
 def _load(options: argparse.Namespace) -> sandbox_cloud.Cloud:
     return sandbox_cloud.Cloud(sandbox_settings.load(options.dir))
 

@@ -210,7 +210,8 @@ class DatabaseAwayTest(base.ApiTestCase):
     @_in_process
     def test_every_list_and_every_change(self):
         plan = self.create_plan()
-        for error in (db_exc.DBConnectionError(SECRET), sa_exc.TimeoutError(SECRET)):
+        for error in (db_exc.DBConnectionError(SECRET), sa_exc.TimeoutError(SECRET),
+                      db.DatabaseUnusable(sa_exc.OperationalError(SECRET, {}, Exception()))):
             with mock.patch.object(db, 'reader', side_effect=error), \
                     mock.patch.object(db.api, 'writer', side_effect=error):
                 for which in lists.LISTS:
@@ -224,3 +225,10 @@ class DatabaseAwayTest(base.ApiTestCase):
                     more = {} if body is None else {'json': body}
                     self.assertNotIn(SECRET, self.request(method, path, 503, **more))
             self.assertEqual({'plans': [plan]}, self.get('/plans'))
+
+    @_in_process
+    def test_a_full_disk(self):
+        error = sa_exc.OperationalError('', {}, Exception('database or disk is full'))
+        with mock.patch.object(db, 'reader', side_effect=db.DatabaseUnusable(error)):
+            answer = self.get('/plans', 503)
+        self.assertIn('The disk of the database is full', str(answer))

@@ -75,6 +75,14 @@ class Standalone:
         return subprocess.run(self.command(), env=self._environment, text=True,
                               capture_output=True, timeout=60, check=False)
 
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run karbor-manage on the folder; both of its outputs are in ``stdout``."""
+        return subprocess.run(
+            [sys.executable, '-m', 'karbor.cmd.manage', '--os-cloud', 'test', '--state-dir',
+             str(self.state), '--config-file', str(self._config), *arguments],
+            env=self._environment, check=False, text=True, timeout=120,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
     def start(self) -> None:
         (self.state / 'openrc').unlink(missing_ok=True)
         with self.log.open('ab') as log:

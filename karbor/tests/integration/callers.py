@@ -74,12 +74,12 @@ class Caller:
             'provider_id': service.PROVIDER_ID, 'checkpoint_id': checkpoint_id,
             'parameters': {}}})['id']
 
-    def wait_for_use(self, kind: str, use_id: str) -> Any:
+    def wait_for_use(self, kind: str, use_id: str, seconds: float = 60) -> Any:
         """Wait for its end; returns the restore or verification."""
         def ended() -> Any:
             use = self.call('GET', f'/{kind}s/{use_id}')
             return use if use['status'] != 'in_progress' else None
-        return cloud.wait_until(ended, f'{kind} {use_id}')
+        return cloud.wait_until(ended, f'{kind} {use_id}', seconds)
 
     def trigger(self, name: str = 'test', **properties: Any) -> str:
         return self.call('POST', '/triggers', {'trigger_info': {

@@ -34,11 +34,15 @@ from cinderclient import client as cinder_client
 ROOT = pathlib.Path(__file__).parents[3]
 # As it is at the import: during a test it is a folder that ends with the test.
 _TEMPORARY_FOLDER = tempfile.gettempdir()
+#: what says in the environment that there is a sandbox already, and in which folder
+RUNNING_SANDBOX = 'KARBOR_SANDBOX'
 
 
 @functools.cache
 def sandbox() -> pathlib.Path:
     """The folder of the sandbox of this test run, brought up when it is first asked for."""
+    if running := os.environ.get(RUNNING_SANDBOX):
+        return pathlib.Path(running)
     folder = tempfile.TemporaryDirectory(
         prefix='karbor-sandbox-', dir=_TEMPORARY_FOLDER)
     path = pathlib.Path(folder.name, 'sandbox')
@@ -152,6 +156,16 @@ def keystone_paused() -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def keystone_down() -> Iterator[None]:
+    """Meanwhile there is no Keystone."""
+    tool('keystone', 'stop')
+    try:
+        yield
+    finally:
+        tool('keystone', 'start')
 
 
 def lose_snapshot_bytes(snapshot_id: str) -> None:

@@ -70,10 +70,14 @@ class Service:
 
     def start(self, workers: int = 1) -> None:
         """Make the tables, start the processes and put the URL into the catalog."""
-        subprocess.run(self._command('manage', 'db', 'sync'), check=True, timeout=120)
+        self.prepare()
         self.start_api()
         for _ in range(workers):
             self.start_worker()
+
+    def prepare(self) -> None:
+        """Make the tables, and put the URL into the catalog."""
+        subprocess.run(self._command('manage', 'db', 'sync'), check=True, timeout=120)
         register(self.url)
 
     def start_api(self) -> subprocess.Popen[bytes]:
@@ -87,6 +91,11 @@ class Service:
     def start_engine(self) -> subprocess.Popen[bytes]:
         return self._start('operationengine')
 
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run karbor-manage to its end; both of its outputs are in ``stdout``."""
+        return subprocess.run(self._command('manage', *arguments), check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+
     def start_gunicorn(self, workers: int) -> str:
         """The API under gunicorn, beside karbor-api; returns its URL."""
         address = f'127.0.0.1:{_free_port()}'
@@ -97,6 +106,12 @@ class Service:
         cloud.wait_until(lambda: self._answers(process, url), 'the start of gunicorn')
         return url
 
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL a process and all that it has started, at one moment."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._processes.remove(process)
+
     def stop(self) -> None:
         for process in self._processes:
             with contextlib.suppress(ProcessLookupError):
@@ -105,7 +120,7 @@ class Service:
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self._processes.clear()
 
@@ -115,7 +130,8 @@ class Service:
     def _run(self, command: Sequence[str],
              environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         with self.log.open('ab') as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment,
+                                       start_new_session=True)
         self._processes.append(process)
         return process
 

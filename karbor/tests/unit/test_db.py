@@ -15,10 +15,12 @@
 import datetime
 import threading
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.runtime import migration as alembic_migration
+from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.db import checkpoints, jobs, migration, models, paging, plans, quotas, uses
@@ -36,6 +38,10 @@ def _checkpoint(**changes: Any) -> dict[str, Any]:
 def _plan(**changes: Any) -> dict[str, Any]:
     return {'project_id': base.PROJECT_ID, 'name': 'plan', 'provider_id': base.PROVIDER_ID,
             'status': 'suspended', 'resources': [], 'parameters': {}, **changes}
+
+
+def _fault(text: str) -> sa.exc.OperationalError:
+    return sa.exc.OperationalError('INSERT', {}, Exception(text))
 
 
 class SchemaTest(base.TestCase):
@@ -116,6 +122,30 @@ class TransactionTest(base.TestCase):
         self.assertRaises(LookupError, fail)
         with db.reader() as session:
             self.assertIsNone(session.scalar(sa.select(models.Plan)))
+
+    def test_faults_that_oslo_db_leaves_as_they_are(self) -> None:
+        begun = []
+
+        @db.until_it_works
+        @db.transaction
+        def write(_session: orm.Session) -> None:
+            begun.append(1)
+            if len(begun) == 1:
+                raise _fault('database or disk is full')
+
+        with mock.patch('time.sleep'):
+            write()
+        self.assertEqual(2, len(begun))
+
+        for use in (db.reader, db.writer):
+            for text, is_full in (('database or disk is full', True),
+                                  ('the database system is starting up', False)):
+                error = self.assertRaises(db.DatabaseUnusable, self._fail_in, use, text)
+                self.assertEqual(is_full, error.is_full)
+
+    def _fail_in(self, use: Any, text: str) -> None:
+        with use():
+            raise _fault(text)
 
     def test_many_threads_read_and_then_write(self) -> None:
         with db.writer() as session:
