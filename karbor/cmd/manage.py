@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _area(areas: Any, name: str, text: str, *aliases: str) -> Any:
-    return areas.add_parser(name, aliases=aliases, help=text).add_subparsers(required=True, metavar='COMMAND')
+    made = areas.add_parser(name, aliases=aliases, help=text)
+    return made.add_subparsers(required=True, metavar='COMMAND')
 
 
 def _command(area: Any, name: str, act: Callable[[argparse.Namespace], None],
@@ -172,8 +173,8 @@ def _rebuild(given: argparse.Namespace) -> None:
         _tell(f'provider {found.id}: {len(report.restored)} '
               f'{"would be written" if given.dry_run else "written"}, {len(report.known)} known, '
               f'{len(report.faulty)} faulty')
-        for checkpoint_id, reason in report.faulty.items():
-            _tell(f'checkpoint {checkpoint_id}: {reason}')
+        for checkpoint_id, text in (*report.remarks.items(), *report.faulty.items()):
+            _tell(f'checkpoint {checkpoint_id}: {text}')
         is_whole = is_whole and not report.faulty
     if not is_whole:
         raise exception.KarborException('Some checkpoints are left out.')

@@ -40,7 +40,7 @@ _MARGIN = 15
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Work until SIGTERM or SIGINT; returns the exit code."""
+    """Work until SIGTERM; returns the exit code. SIGINT ends it at once, like a crash."""
     given = sys.argv[1:] if arguments is None else arguments
     return wiring.run(_NAME, lambda: _supervise(given), given)
 
@@ -55,14 +55,16 @@ class _Worker(cotyledon.Service):
         CONF.clear()
         wiring.configure(_NAME, arguments)
         self._worker = wiring.protection_worker()
+        self._grace = CONF.protection.shutdown_grace
+        self.graceful_shutdown_timeout = _deadline(self._grace)  # type: ignore[misc]
 
     def run(self) -> None:
         self._worker.start()
         LOG.info('Waiting for jobs')
 
     def terminate(self) -> None:
-        LOG.info('Stopping; running jobs have %g seconds', CONF.protection.shutdown_grace)
-        left = self._worker.stop(CONF.protection.shutdown_grace)
+        LOG.info('Stopping; running jobs have %g seconds', self._grace)
+        left = self._worker.stop(self._grace)
         if left:
             LOG.info('%d jobs are not finished; they are handed back', left)
         sys.stderr.flush()
@@ -71,13 +73,18 @@ class _Worker(cotyledon.Service):
         os._exit(0)
 
 
+def _deadline(grace: float) -> int:
+    """Seconds after which a worker that still stops is killed."""
+    return math.ceil(grace) + _MARGIN
+
+
 def _supervise(arguments: Sequence[str]) -> int:
     # What is wrong with the configuration is said once, and not by each worker again and again.
     wiring.protection_worker()
     jobboard.DatabaseBoard().check()
     db.dispose()
     manager = cotyledon.ServiceManager(
-        graceful_shutdown_timeout=math.ceil(CONF.protection.shutdown_grace) + _MARGIN)
+        graceful_shutdown_timeout=_deadline(CONF.protection.shutdown_grace))
     manager.add(_Worker, workers=CONF.protection.workers, args=(arguments,))
     manager.run()
     return 0

@@ -105,19 +105,21 @@ def hand_back_expired(session: orm.Session, now: datetime.datetime) -> int:
 
 
 def in_line(session: orm.Session, provider_ids: Collection[str],
-            count: int) -> list[tuple[str, str, float]]:
+            full_projects: Collection[str], count: int) -> list[tuple[str, str, float]]:
     """The pending jobs with some providers that are the next to begin.
 
     The first of each project come before any second, so that no project waits for all that
     another has asked for.
 
+    :param full_projects: those that are to wait.
     :returns: id, project and age in seconds of each.
     """
     place = sa.func.row_number().over(
         partition_by=models.Job.project_id,
         order_by=(models.Job.created_at, models.Job.id)).label('place')
     pending = (sa.select(models.Job.id, models.Job.project_id, models.Job.created_at, place)
-               .where(models.Job.state == PENDING, models.Job.provider_id.in_(provider_ids))
+               .where(models.Job.state == PENDING, models.Job.provider_id.in_(provider_ids),
+                      models.Job.project_id.not_in(full_projects))
                .subquery())
     now = timeutils.utcnow()
     return [(job_id, project_id, (now - created_at).total_seconds())

@@ -14,7 +14,7 @@
 
 import importlib
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from taskflow import exceptions as taskflow_exc
@@ -23,7 +23,7 @@ from taskflow.jobs import base
 from karbor import exception
 
 # How long a server of a board may take to answer, in seconds.
-_TIMEOUT = 3.0
+_TIMEOUT = 2.0
 
 
 class Driver:
@@ -44,14 +44,17 @@ class Driver:
             raise exception.InvalidInput(
                 reason=f'[jobboard] connection needs the Python package {self.library}.') from exc
 
-    @property
-    def faults(self) -> tuple[type[Exception], ...]:
-        """What is raised when the server does not answer, among other things."""
-        return (taskflow_exc.TaskFlowException,)
-
     def client(self) -> Any:
-        """What the board is to use, if it is not to make a client of its own."""
-        return None
+        """What the board is to use: one that gives up soon, unlike those that boards make."""
+        raise NotImplementedError
+
+    def connect(self, board: base.JobBoard) -> None:
+        """:raises Exception: whatever the library raises when there is no server."""
+        board.connect()
+
+    def close(self, board: base.JobBoard) -> None:
+        """Let go of a board, connected or not."""
+        board.close()
 
     def check(self, board: base.JobBoard) -> None:
         """Look whether a board can be used without waiting for its server to come back.
@@ -68,33 +71,53 @@ class Driver:
         """
         board.claim(posting, owner, expiry=expiry)
 
+    def consume(self, board: base.JobBoard, posting: base.Job, owner: str) -> None:
+        """Take a posting off that the owner has claimed.
+
+        :raises NotFound: it is not on the board any more.
+        :raises JobFailure: another has claimed it, or the server does not answer.
+        """
+        board.consume(posting, owner)
+
     def renew(self, posting: base.Job, expiry: float) -> bool:
         """Keep a claim for so many seconds from now; returns whether it was there."""
         return bool(posting.extend_expiry(expiry))
 
 
 class Redis(Driver):
+    """:param url: for redis-py."""
+
     library = 'redis'
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self._url = url
+
+    def client(self) -> Any:
+        import redis
+        from redis import backoff, retry
+        return redis.Redis.from_url(
+            self._url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT, protocol=2,
+            retry=retry.Retry(backoff.NoBackoff(), 1))
 
 
 class Etcd(Driver):
-    """Claims are leases of whole seconds."""
+    """Claims are leases of whole seconds.
+
+    :param server: arguments of etcd3gw's client.
+    """
 
     library = 'etcd3gw'
 
-    @property
-    def faults(self) -> tuple[type[Exception], ...]:
-        from etcd3gw import exceptions
-        return (*super().faults, exceptions.Etcd3Exception)
+    def __init__(self, server: Mapping[str, Any], options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self._server = server
 
     def client(self) -> Any:
         # A board that makes its own client watches by a thread, which spins while the
         # server is away.
         import etcd3gw
-        return etcd3gw.client(**{
-            name: value for name, value in self.options.items()
-            if name in ('host', 'port', 'protocol', 'ca_cert', 'cert_key', 'cert_cert',
-                        'timeout', 'api_path')})
+        return etcd3gw.client(timeout=_TIMEOUT, **self._server)
 
     def claim(self, board: base.JobBoard, posting: base.Job, owner: str, expiry: float) -> None:
         super().claim(board, posting, owner, max(1, round(expiry)))
@@ -107,14 +130,28 @@ class Etcd(Driver):
 
 
 class ZooKeeper(Driver):
-    """Claims are ephemeral nodes: they hold as long as the session, which renews itself."""
+    """Claims are ephemeral nodes: they hold as long as the session, which renews itself.
+
+    :param hosts: ``host:port,host:port``.
+    """
 
     library = 'kazoo'
 
-    @property
-    def faults(self) -> tuple[type[Exception], ...]:
-        from kazoo import exceptions
-        return (*super().faults, exceptions.KazooException)
+    def __init__(self, hosts: str, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self._hosts = hosts
+
+    def client(self) -> Any:
+        from kazoo import client
+        return client.KazooClient(self._hosts)
+
+    def connect(self, board: base.JobBoard) -> None:
+        board.connect(timeout=_TIMEOUT)
+
+    def close(self, board: base.JobBoard) -> None:
+        board.close()
+        board._client.stop()
+        board._client.close()
 
     def check(self, board: base.JobBoard) -> None:
         # Kazoo keeps what is asked until there is a server again, however long that takes.
@@ -124,6 +161,15 @@ class ZooKeeper(Driver):
     def claim(self, board: base.JobBoard, posting: base.Job, owner: str, expiry: float) -> None:
         board.claim(posting, owner)
 
+    def consume(self, board: base.JobBoard, posting: base.Job, owner: str) -> None:
+        try:
+            super().consume(board, posting, owner)
+        except taskflow_exc.NotFound:
+            # The board's own thread may have forgotten it, from a list older than the posting.
+            for found in board.iterjobs(ensure_fresh=True):
+                if found.uuid == posting.uuid:
+                    super().consume(board, found, owner)
+
     def renew(self, posting: base.Job, expiry: float) -> bool:
         return True
 
@@ -132,51 +178,54 @@ def parse(connection: str) -> Driver:
     """The driver of a connection.
 
     :param connection: ``redis://[user:password@]host[:port][/db]``, or ``rediss://`` for TLS;
-        ``etcd://host[:port]``; ``zookeeper://host[:port],host[:port]``. Further options of
-        TaskFlow's board may follow as a query.
+        ``etcd://host[:port][/path]``; ``zookeeper://host[:port],host[:port][/path]``. Options
+        may follow as a query.
     :raises InvalidInput:
     """
     try:
         url = urllib.parse.urlsplit(connection)
-        more = dict(urllib.parse.parse_qsl(url.query, strict_parsing=True)) if url.query else {}
-        make = _DRIVERS[url.scheme]
-        return make(url, more)
-    except (ValueError, KeyError) as exc:
+        make: Callable[[urllib.parse.SplitResult], Driver] = _DRIVERS[url.scheme]
+        return make(url)
+    except (ValueError, KeyError, TypeError, OSError) as exc:
         raise exception.InvalidInput(
             reason='[jobboard] connection is not like redis://host:6379, etcd://host:2379 or '
-                   'zookeeper://host:2181,host:2181.') from exc
+                   'zookeeper://host:2181,host:2181, or has an option that is unknown or '
+                   'wrong.') from exc
 
 
-def _redis(url: urllib.parse.SplitResult, more: Mapping[str, str]) -> Driver:
-    options: dict[str, Any] = {
-        'board': 'redis', 'namespace': 'karbor', 'host': _host(url), 'port': url.port or 6379,
-        'socket_timeout': _TIMEOUT, 'socket_connect_timeout': _TIMEOUT}
-    for name, value in (('username', url.username), ('password', url.password),
-                        ('db', url.path.strip('/'))):
-        if value:
-            options[name] = urllib.parse.unquote(value)
-    if url.scheme == 'rediss':
-        options['ssl'] = True
-    return Redis({**options, **more})
+def _redis(url: urllib.parse.SplitResult) -> Driver:
+    _check(url)
+    made = Redis(url.geturl(), {'board': 'redis', 'namespace': 'karbor'})
+    made.client().connection_pool.make_connection()  # not used: it shows what is wrong
+    return made
 
 
-def _etcd(url: urllib.parse.SplitResult, more: Mapping[str, str]) -> Driver:
-    return Etcd({'board': 'etcd', 'path': 'karbor', 'host': _host(url),
-                 'port': url.port or 2379, 'timeout': _TIMEOUT, **more})
+def _etcd(url: urllib.parse.SplitResult) -> Driver:
+    _check(url)
+    more = dict(urllib.parse.parse_qsl(url.query, strict_parsing=True)) if url.query else {}
+    if url.username or not more.keys() <= {'protocol', 'ca_cert', 'cert_key', 'cert_cert'}:
+        raise ValueError
+    for name in more.keys() - {'protocol'}:
+        with open(more[name], 'rb'):
+            pass
+    return Etcd({'host': url.hostname, 'port': url.port or 2379, **more},
+                {'board': 'etcd', 'path': url.path.strip('/') or 'karbor'})
 
 
-def _zookeeper(url: urllib.parse.SplitResult, more: Mapping[str, str]) -> Driver:
-    if not url.netloc:
-        raise ValueError(url.netloc)
-    # The check asks by a command that servers since 3.5 refuse unless they are told otherwise.
-    return ZooKeeper({'board': 'zookeeper', 'path': '/karbor/jobs', 'hosts': url.netloc,
-                      'timeout': _TIMEOUT, 'check_compatible': False, **more})
+def _zookeeper(url: urllib.parse.SplitResult) -> Driver:
+    if not url.netloc or '@' in url.netloc or url.query:
+        raise ValueError
+    # TaskFlow's check asks by a command that servers since 3.5 refuse unless they are told
+    # otherwise.
+    return ZooKeeper(url.netloc, {
+        'board': 'zookeeper', 'check_compatible': False,
+        'path': f'/{url.path.strip("/") or "karbor"}/jobs'})
 
 
-def _host(url: urllib.parse.SplitResult) -> str:
-    if not url.hostname:
-        raise ValueError(url.netloc)
-    return url.hostname
+def _check(url: urllib.parse.SplitResult) -> None:
+    """:raises ValueError: there is no host, or its port is no number."""
+    if not url.hostname or url.port == 0:
+        raise ValueError
 
 
 _DRIVERS = {'redis': _redis, 'rediss': _redis, 'etcd': _etcd, 'zookeeper': _zookeeper}

@@ -81,7 +81,7 @@ class InProcessBoard:
         """Post the jobs that wait in the database, as many as there are workers free."""
         count = self.free()
         if count:
-            for waiting in in_line(provider_ids)[:count]:
+            for waiting in in_line(provider_ids, ())[:count]:
                 self.post(waiting.job_id)
 
     def check(self) -> None:
@@ -129,9 +129,16 @@ class DatabaseBoard:
     def post(self, job_id: str) -> None:
         """Have a job done, whose row is there already. Never fails: see :meth:`waiting`."""
 
-    def waiting(self, provider_ids: Collection[str]) -> Sequence[Waiting]:
-        """The jobs with some providers that are next in line."""
-        return in_line(provider_ids)
+    def post_now(self, job_id: str) -> None:
+        """The same, and not a little later."""
+
+    def waiting(self, provider_ids: Collection[str],
+                full_projects: Collection[str] = ()) -> Sequence[Waiting]:
+        """The jobs with some providers that are next in line.
+
+        :param full_projects: those that are to wait.
+        """
+        return in_line(provider_ids, full_projects)
 
     def claim(self, waiting: Waiting) -> bool:
         """Take a job that waits; returns whether this process may begin it.
@@ -162,10 +169,12 @@ class DatabaseBoard:
 
     def check(self) -> None:
         """:raises DBError: workers could not look."""
-        in_line(())
+        in_line((), ())
 
 
-def in_line(provider_ids: Collection[str]) -> Sequence[Waiting]:
+def in_line(provider_ids: Collection[str],
+            full_projects: Collection[str]) -> Sequence[Waiting]:
     """The jobs that wait in the database, and are the next to begin."""
     with db.reader() as session:
-        return [Waiting(*found) for found in jobs.in_line(session, provider_ids, _IN_LINE)]
+        return [Waiting(*found) for found in jobs.in_line(
+            session, provider_ids, full_projects, _IN_LINE)]

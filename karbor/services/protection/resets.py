@@ -12,9 +12,9 @@
 
 """Sets the status of a checkpoint by hand, in its row and in the bank.
 
-A bank may be far away, so no lock is held while it is written. Instead, a job row keeps all
-others from the checkpoint meanwhile. If the process dies, a worker runs that job: it writes to
-the bank what the row says, which then has the old status still.
+A bank may be far away, so no lock is held while it is written. Instead, a job row keeps
+deletions and other resets from the checkpoint meanwhile. If the bank fails or the process dies,
+a worker runs that job: it writes to the bank what the row says, which has the old status still.
 """
 
 import datetime
@@ -30,8 +30,9 @@ from karbor.db import checkpoints, models, operation_logs
 from karbor.db import jobs as job_rows
 from karbor.services.protection import hooks, provider, records
 
-# After this time, in seconds, a reset counts as broken off.
-_LONGEST = 300
+# After this time, in seconds, a reset counts as broken off. Banks in object stores try several
+# requests several times.
+_LONGEST = 900
 
 BROKEN_OFF = 'It was broken off before its end; the status is what it was.'
 
@@ -43,7 +44,7 @@ def reset(context: karbor_context.RequestContext, found: provider.Provider, chec
     :param status: 'available' or 'error'.
     :raises CheckpointNotFound:
     :raises CheckpointNotBeReset: it is deleted, or a job works on it.
-    :raises BankUpdateObjectFailed: the bank refuses, and the status is what it was.
+    :raises BankUpdateObjectFailed: the bank fails, and the status is what it was.
     """
     row, job = db.transaction(_begin)(context, found.id, checkpoint_id, status)
     row.status = status  # of this object, which belongs to no transaction
@@ -84,8 +85,9 @@ def why_busy(session: orm.Session, row: models.Checkpoint) -> str | None:
 
 
 def _give_up(session: orm.Session, job: models.Job, reason: str) -> None:
-    if job_rows.finish(session, job, job_rows.FAILED, reason):
-        operation_logs.end(session, job.id, constants.OPERATION_STATUS_FAIL, reason)
+    # Who knows what the bank has written: a worker is to make it what it was.
+    job_rows.hand_back(session, [job])
+    operation_logs.end(session, job.id, constants.OPERATION_STATUS_FAIL, reason)
 
 
 def _end(session: orm.Session, row: models.Checkpoint, job: models.Job) -> None:

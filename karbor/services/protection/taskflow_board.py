@@ -19,6 +19,8 @@ follows, is what makes a job run once.
 """
 
 import contextlib
+import functools
+import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -39,6 +41,8 @@ LOG = logging.getLogger(__name__)
 _CROWD = 64
 # For how long a board that has failed is left alone, in seconds.
 _PAUSE = 5
+# What handing back may take, in seconds, and one answer of the server more.
+_LONGEST_HAND_BACK = 3
 # Whoever asks for a job posts it; after this time, in seconds, it counts as forgotten.
 _TIME_TO_POST = 2
 
@@ -63,20 +67,43 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
         self._connecting = threading.Lock()
         self._board: base.JobBoard | None = None
         self._away_until = 0.0
+        self._unposted: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._poster: threading.Thread | None = None
         self._seen: dict[str, base.Job] = {}
         self._claimed: dict[str, base.Job] = {}
 
     def post(self, job_id: str) -> None:
-        """Tell the workers of a job. Never fails: they find one by its row as well."""
-        with db.reader() as session:
-            if jobs.are_crowded(session, _CROWD):
-                return
-        with contextlib.suppress(BoardAwayError), self._using() as board:
-            board.post(job_id)
+        """Tell the workers of a job, soon: who asked for it does not wait for the board."""
+        self._unposted.put(job_id)
+        with self._connecting:
+            if self._poster is None:  # not before: a process may have been forked until now
+                self._poster = threading.Thread(target=self._post_all, name='post jobs',
+                                                daemon=True)
+                self._poster.start()
 
-    def waiting(self, provider_ids: Collection[str]) -> Sequence[jobboard.Waiting]:
-        """The jobs with some providers that are next in line."""
-        in_line = super().waiting(provider_ids)
+    def post_now(self, job_id: str) -> None:
+        """Tell the workers of a job, unless many wait. They find one by its row as well."""
+        if not self._is_crowded():
+            with contextlib.suppress(BoardAwayError), self._using() as board:
+                board.post(job_id)
+
+    def _post_all(self) -> None:
+        while True:
+            job_id = self._unposted.get()
+            try:
+                self.post_now(job_id)
+            except Exception:
+                # A thread's edge: a database that is away for a moment must not end it.
+                LOG.exception('Job %s could not be posted; workers find it by its row', job_id)
+
+    def _is_crowded(self) -> bool:
+        with db.reader() as session:
+            return jobs.are_crowded(session, _CROWD)
+
+    def waiting(self, provider_ids: Collection[str],
+                full_projects: Collection[str] = ()) -> Sequence[jobboard.Waiting]:
+        """See :meth:`jobboard.DatabaseBoard.waiting`."""
+        in_line = super().waiting(provider_ids, full_projects)
         self._seen = {}
         if in_line:
             with contextlib.suppress(BoardAwayError), self._using() as board:
@@ -117,8 +144,9 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
                 self._consume(board, posting)
 
     def hand_back(self) -> None:
-        """Let others claim what this process has claimed."""
-        while self._claimed:
+        """Let others claim what this process has claimed, as far as that can be done soon."""
+        end = time.monotonic() + _LONGEST_HAND_BACK
+        while self._claimed and time.monotonic() < end:
             _, posting = self._claimed.popitem()
             with contextlib.suppress(BoardAwayError), self._using() as board:
                 _unless_lost(board.abandon, posting, self._owner)
@@ -132,7 +160,7 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
             with db.reader() as session:
                 over = jobs.finished(session, {posting.name for posting in unclaimed})
             kept: set[str] = set()
-            for posting in unclaimed:
+            for posting in reversed(unclaimed):
                 is_needed = posting.name not in over and posting.name not in kept
                 kept.add(posting.name)
                 if not is_needed and self._claim(board, posting):
@@ -142,8 +170,11 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
     def lost(self, provider_ids: Collection[str]) -> list[str]:
         """The jobs next in line that should be on the board, and are not.
 
-        Those that were just made are left out: who made them may still post them.
+        Those that were just made are left out: who made them may still post them. Of very many
+        that wait, those that no worker has come to are not posted.
         """
+        if self._is_crowded():
+            return []
         in_line = super().waiting(provider_ids)
         with contextlib.suppress(BoardAwayError), self._using() as board:
             posted = {posting.name for posting in _postings(board)}
@@ -168,7 +199,7 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
         return True
 
     def _consume(self, board: base.JobBoard, posting: base.Job) -> None:
-        _unless_lost(board.consume, posting, self._owner)
+        _unless_lost(functools.partial(self._driver.consume, board), posting, self._owner)
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[base.JobBoard]:
@@ -176,11 +207,13 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
 
         :raises BoardAwayError: it does not answer, or has not a moment ago.
         """
-        if time.monotonic() < self._away_until:
-            raise BoardAwayError
+        self._check_not_away()
         try:
             yield self._connected()
-        except self._driver.faults as exc:
+        except BoardAwayError:
+            raise
+        except Exception as exc:
+            # The board's edge: whatever TaskFlow and three libraries raise, jobs go on.
             if isinstance(exc, taskflow_exc.NotFound):
                 self._close()  # the place of the board itself has gone; a new one makes it
             LOG.warning('The job board does not answer, jobs go by their rows: %s: %s',
@@ -188,20 +221,32 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
             self._away_until = time.monotonic() + _PAUSE
             raise BoardAwayError from exc
 
+    def _check_not_away(self) -> None:
+        if time.monotonic() < self._away_until:
+            raise BoardAwayError
+
     def _connected(self) -> base.JobBoard:
         with self._connecting:
+            self._check_not_away()  # who has waited for another's attempt makes none himself
             if self._board is None:
-                made = backends.fetch('karbor', self._driver.options,
-                                      client=self._driver.client())
-                made.connect()
-                self._board = made
+                self._board = self._connect()
         self._driver.check(self._board)
         return self._board
+
+    def _connect(self) -> base.JobBoard:
+        made = backends.fetch('karbor', self._driver.options, client=self._driver.client())
+        try:
+            self._driver.connect(made)
+        except Exception:
+            self._away_until = time.monotonic() + _PAUSE
+            self._driver.close(made)
+            raise
+        return made
 
     def _close(self) -> None:
         with self._connecting:
             if self._board is not None:
-                self._board.close()
+                self._driver.close(self._board)
                 self._board = None
 
 
@@ -216,5 +261,7 @@ def _unless_lost(act: Callable[..., Any], posting: base.Job, owner: str) -> None
     try:
         act(posting, owner)
     except (taskflow_exc.NotFound, taskflow_exc.JobFailure) as exc:
+        if isinstance(exc, taskflow_exc.JobFailure) and exc.__cause__ is not None:
+            raise  # of the library: the server does not answer
         LOG.info('Job %s was not on the board any more: %s', posting.name,
                  str(exc).partition('\n')[0])

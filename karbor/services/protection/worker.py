@@ -33,6 +33,8 @@ LOG = logging.getLogger(__name__)
 
 _SWEEP_INTERVAL = 300
 _TEND_INTERVAL = 60
+# What a look may take to end when the board does not answer, in seconds.
+_LONGEST_LOOK = 5
 
 
 class Worker:
@@ -56,11 +58,16 @@ class Worker:
         self._crew = jobboard.InProcessBoard(options.max_concurrent_jobs)
         self._runner = runner
         self._may_take_work = True
+        self._closing = threading.Event()
         self._stopping = threading.Event()
+        self._looker = threading.Thread(target=self._look_for_jobs, daemon=True,
+                                        name='look for jobs')
         # Job id -> project, of those taken here that are not over.
         self._taken: dict[str, str] = {}
         self._duties = (
-            duties.Duty(options.job_lease / 3, self._renew_claims),
+            # Apart: a board that does not answer must not keep rows from being renewed.
+            duties.Duty(options.job_lease / 3, runner.renew_claims),
+            duties.Duty(options.job_lease / 3, board.renew),
             duties.Duty(options.job_lease / 3, self._hand_back_expired),
             duties.Duty(cfg.CONF.report_interval, self._report),
             duties.Duty(_SWEEP_INTERVAL, used_trusts.sweep),
@@ -74,7 +81,7 @@ class Worker:
             self._report()
         except db_exc.DBError as exc:
             LOG.warning('The database does not answer; it is asked again: %s', exc)
-        threading.Thread(target=self._look_for_jobs, daemon=True, name='look for jobs').start()
+        self._looker.start()
         for duty in self._duties:
             duty.begin(self._stopping)
 
@@ -87,15 +94,18 @@ class Worker:
         :param grace: longest time to wait, in seconds.
         :returns: how many were handed back.
         """
+        self._closing.set()
+        self._crew.freed.set()
         left = self._crew.stop(grace)
+        self._looker.join(_LONGEST_LOOK)
         self._stopping.set()
-        if left:
-            self._board.hand_back()
-            self._runner.hand_back()
+        # The rows last, as others begin then.
+        self._board.hand_back()
+        self._runner.hand_back()
         return left
 
     def _look_for_jobs(self) -> None:
-        while not self._stopping.is_set():
+        while not self._closing.is_set():
             try:
                 self._take_jobs()
             except Exception:
@@ -108,7 +118,9 @@ class Worker:
         places = self._crew.free() if self._may_take_work else 0
         if not places:
             return
-        for waiting in self._board.waiting(self._provider_ids):
+        full = [project_id for project_id in set(self._taken.values())
+                if self._is_full(project_id)]
+        for waiting in self._board.waiting(self._provider_ids, full):
             if self._may_begin(waiting) and self._board.claim(waiting):
                 self._taken[waiting.job_id] = waiting.project_id
                 self._crew.post(waiting.job_id)
@@ -117,8 +129,10 @@ class Worker:
                     return
 
     def _may_begin(self, waiting: jobboard.Waiting) -> bool:
-        of_project = list(self._taken.values()).count(waiting.project_id)
-        return waiting.job_id not in self._taken and of_project < self._limit_of_project
+        return waiting.job_id not in self._taken and not self._is_full(waiting.project_id)
+
+    def _is_full(self, project_id: str) -> bool:
+        return list(self._taken.values()).count(project_id) >= self._limit_of_project
 
     def _run(self, job_id: str) -> None:
         try:
@@ -130,17 +144,13 @@ class Worker:
     def _report(self) -> None:
         self._may_take_work = processes.report(processes.PROTECTION)
 
-    def _renew_claims(self) -> None:
-        self._runner.renew_claims()
-        self._board.renew()
-
     def _tend_board(self) -> None:
         self._board.tidy()
         lost = self._board.lost(self._provider_ids)
         if lost:
             LOG.warning('%d jobs were not on the board any more; they are posted again', len(lost))
         for job_id in lost:
-            self._board.post(job_id)
+            self._board.post_now(job_id)
 
     def _hand_back_expired(self) -> None:
         count = db.transaction(job_rows.hand_back_expired)(timeutils.utcnow())

@@ -335,7 +335,12 @@ class FailedJobTest(JobsTestCase):
 
         # What cannot be reset is as it was: nothing says 'available' that nobody has.
         self.assertEqual('error', self.checkpoint(checkpoint_id).status)
-        self.assertEqual([('reset', 'failed')], self.resets())
+        self.assertEqual([('reset', 'pending')], self.resets())
+        with db.writer() as session:
+            (job_id,) = job_rows.take_up_again(session)
+        self.runner.run(job_id)
+        self.assertEqual([('reset', 'done')], self.resets())
+        self.assertEqual('error', self.checkpoint(checkpoint_id).status)
 
     def test_nothing_begins_while_a_reset_writes_to_the_bank(self) -> None:
         checkpoint_id, job_id = self.post_protect()

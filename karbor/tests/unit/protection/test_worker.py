@@ -27,6 +27,7 @@ from karbor.db import jobs as job_rows
 from karbor.db import models, services
 from karbor.services import duties, processes, trusts
 from karbor.services.protection import jobboard, jobs, provider, worker
+from karbor.tests import base
 from karbor.tests.unit.protection import contract_plugins, test_contract, test_jobs
 
 TRUST_ID = '11112222333344445555666677778888'
@@ -282,6 +283,35 @@ class WorkerTest(WorkerTestCase):
         self.start()
         self.wait_until(lambda: self.is_over(job_id), 'the end of the job')
         self.assertEqual(2, self.row(job_id).attempts)
+
+    def test_what_was_claimed_while_it_stops_is_handed_back(self) -> None:
+        self.post_protect()
+        claiming, go = threading.Event(), threading.Event()
+        self.addCleanup(go.set)
+        board = jobboard.DatabaseBoard()
+
+        def claim(_: jobboard.Waiting) -> bool:
+            claiming.set()
+            return go.wait(10)
+
+        self.useFixture(fixtures.MockPatchObject(board, 'claim', claim))
+        order: list[str] = []
+        self.useFixture(fixtures.MockPatchObject(
+            board, 'hand_back', lambda: order.append('handed back')))
+        made = self.start(board=board)
+        self.assertTrue(claiming.wait(10))
+        threading.Timer(0.2, lambda: (order.append('claimed'), go.set())).start()
+        made.stop(0)
+        self.assertEqual(['claimed', 'handed back'], order)
+
+    def test_projects_at_their_limit_do_not_hide_others(self) -> None:
+        for number in range(jobboard._IN_LINE + 1):
+            _, job_id = self.post_protect()
+            self.set_job(job_id, project_id=f'full-{number:03}')
+        self.set_job(job_id, project_id='last')
+        full = [f'full-{number:03}' for number in range(jobboard._IN_LINE)]
+        (found,) = jobboard.DatabaseBoard().waiting([base.PROVIDER_ID], full)
+        self.assertEqual((job_id, 'last'), (found.job_id, found.project_id))
 
     def test_a_failing_duty_is_done_again(self) -> None:
         calls = threading.Semaphore(0)
