@@ -27,6 +27,9 @@ from karbor.db import jobs, models
 
 BATCH = 500
 
+# How wrong the clocks of hosts may be; nobody measures it.
+_SKEW = datetime.timedelta(hours=1)
+
 # A parked job may be tried again.
 _UNFINISHED = (*jobs.UNFINISHED, jobs.PARKED)
 
@@ -65,6 +68,15 @@ def good_results(session: orm.Session, restore_ids: Collection[str]) -> set[tupl
             models.ResourceResult.status == constants.RESOURCE_STATUS_AVAILABLE))}
 
 
+def made(session: orm.Session, restore_ids: Collection[str]) -> set[tuple[str, str]]:
+    """Restore and new resource, of all that the jobs of these restores have noted as made."""
+    return {(row.subject_id, row.new_resource_id) for row in session.execute(
+        sa.select(models.Job.subject_id, models.JobResource.new_resource_id)
+        .join(models.JobResource, models.JobResource.job_id == models.Job.id)
+        .where(models.Job.subject_id.in_(restore_ids),
+               models.JobResource.new_resource_id.is_not(None)))}
+
+
 def live_checkpoints(session: orm.Session, provider_id: str) -> Sequence[str]:
     """The ids of a provider's checkpoints that are not deleted."""
     return session.scalars(sa.select(models.Checkpoint.id).where(
@@ -79,11 +91,13 @@ def has_checkpoints(session: orm.Session, provider_id: str) -> bool:
 
 
 def remembers_since(session: orm.Session) -> datetime.datetime | None:
-    """The oldest moment at which this database was certainly written to; None if unknown.
+    """A moment since which this database was certainly written to; None if unknown.
 
-    Rows of checkpoints tell nothing of that: those that were rebuilt are as old as what they
-    stand for.
+    It is an hour after the oldest row, whose clock may have been slow. Rows of checkpoints tell
+    nothing: those that were rebuilt are as old as what they stand for. Nor do those of processes,
+    of which every host writes its own by its own clock.
     """
     found = [session.scalar(sa.select(sa.func.min(model.created_at)))
-             for model in (models.Plan, models.OperationLog, models.Service)]
-    return min((moment for moment in found if moment is not None), default=None)
+             for model in (models.Plan, models.OperationLog)]
+    oldest = min((moment for moment in found if moment is not None), default=None)
+    return None if oldest is None else oldest + _SKEW

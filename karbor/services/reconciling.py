@@ -19,6 +19,7 @@ nobody knows, and trusts.
 from collections.abc import Callable, Collection, Iterator
 
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 from oslo_utils import timeutils
 
 from karbor import db, exception
@@ -43,8 +44,9 @@ def reconcile(registry: providers.ProviderRegistry, board: jobboard.DatabaseBoar
     :param is_removing: whether orphans are removed, if it is no dry run.
     :returns: lines of a report, and whether all went well, of each.
     """
-    yield _jobs(is_dry_run)
-    yield _post_again(board, [found.id for found in registry], is_dry_run)
+    yield _told('jobs are not looked at', lambda: _jobs(is_dry_run))
+    yield _told('the job board is not looked at', lambda: _post_again(
+        board, [found.id for found in registry], is_dry_run))
     yield _told('orphans are not looked for', lambda: _orphans(
         orphans.OrphanCheck(registry, inventory), is_removing and not is_dry_run))
     yield _told('trusts are not looked at', lambda: _trusts(made, is_dry_run))
@@ -55,6 +57,9 @@ def _told(failure: str, act: Callable[[], Part]) -> Part:
         return act()
     except exception.KarborException as exc:
         return [f'{failure}: {exc.msg}'], False
+    except db_exc.DBError as exc:  # the rest of its text is the statement
+        first, _, _ = str(exc).partition('\n')
+        return [f'{failure}: {first or type(exc).__name__}'], False
 
 
 def _jobs(is_dry_run: bool) -> Part:
@@ -75,7 +80,7 @@ def _post_again(board: jobboard.DatabaseBoard, provider_ids: Collection[str],
     if not is_dry_run:
         board.tidy()
         for job_id in lost:
-            board.post(job_id)
+            board.post_now(job_id)
     return [f'job board: {len(lost)} jobs that it lost '
             f'{"would be" if is_dry_run else "were"} posted again'], True
 

@@ -181,9 +181,12 @@ class Trusts:
         with db.reader() as session:
             known = rows.ids(session)
         made = self._keystone.made()
+        # Those that were made with another trust_mark are not in that list.
+        dead = frozenset(trust_id for trust_id in known - made
+                         if not self._keystone.knows(trust_id))
         with db.reader() as session:
             # What is made during the look is in the second of the two, or in neither.
-            return Survey(frozenset(rows.idle(session, before)), frozenset(known - made),
+            return Survey(frozenset(rows.idle(session, before)), dead,
                           frozenset(made - rows.ids(session)))
 
     def retire(self, trust_ids: Collection[str]) -> None:

@@ -41,6 +41,8 @@ LOG = logging.getLogger(__name__)
 
 _PLAN_NAME = 'rebuilt from Cinder'
 _EXTRA_INFO = {'rebuilt_from': 'cinder'}
+_OF_SNAPSHOTS = ('made of its snapshots only, since the database has no row of it; it may have '
+                 'been deleted before')
 
 
 class NotRebuilt(exception.KarborException):
@@ -85,7 +87,7 @@ def from_cinder(found: providers.Provider, inventory: Inventory,
     with db.reader() as session:
         live = rows.live_checkpoints(session, found.id)
     indexed = frozenset(rebuilding.ids_in_bank(found.bank, found.id))
-    rebuilder = _Rebuilder(found, inventory.project_id, indexed, is_dry_run)
+    rebuilder = _Rebuilder(found, inventory.project_id, indexed, is_dry_run, report.remarks)
     for checkpoint_id in dict.fromkeys((*by_checkpoint, *live)):
         try:
             is_new = rebuilder.rebuild(checkpoint_id, by_checkpoint.get(checkpoint_id, ()))
@@ -105,14 +107,16 @@ class _Rebuilder:
     :param own_project_id: whose the snapshots are of which Cinder does not tell it.
     :param indexed: ids of the checkpoints that the bank's indices name.
     :param is_dry_run: only tell what would be written.
+    :param remarks: where to put what to know of a checkpoint, by its id.
     """
 
     def __init__(self, found: providers.Provider, own_project_id: str,
-                 indexed: frozenset[str], is_dry_run: bool) -> None:
+                 indexed: frozenset[str], is_dry_run: bool, remarks: dict[str, str]) -> None:
         self._provider = found
         self._own_project_id = own_project_id
         self._indexed = indexed
         self._is_dry_run = is_dry_run
+        self._remarks = remarks
 
     def rebuild(self, checkpoint_id: str, items: Sequence[Item]) -> bool:
         """Write what is missing of a checkpoint; returns whether anything was.
@@ -132,6 +136,8 @@ class _Rebuilder:
         if not self._is_dry_run:
             checkpoint = self._write(checkpoint_id, draft)
             db.transaction(_write_row)(checkpoint, draft)
+        if row is None:
+            self._remarks[checkpoint_id] = _OF_SNAPSHOTS
         return True
 
     def _in_bank(self, checkpoint_id: str,

@@ -16,7 +16,8 @@ A snapshot is an orphan when neither the database nor the bank knows its checkpo
 the checkpoint is deleted, or when the bank's record of the volume names another snapshot, which
 is there and good. A volume is half-made when it never became available and its restore is over.
 
-Whatever cannot be told for sure is left alone, and the reason is told. In particular a database
+Whatever cannot be told for sure is left alone, and the reason is told. Users can write metadata,
+too, so an item that is not what its metadata says is nobody's orphan. In particular a database
 is not asked about what is older than itself: one that was lost and made anew knows nothing of
 the snapshots of the time before.
 """
@@ -35,8 +36,9 @@ from karbor.services.protection import provider as providers
 from karbor.services.protection import rebuilding
 from karbor.services.protection.cinder_inventory import Item
 
-_OLDER = ('it is older than anything else that the database remembers; "karbor-manage checkpoint '
-          'rebuild --from cinder" makes a checkpoint of it, or delete it by hand')
+_OLDER = ('it is older than anything else that the database remembers, or hardly younger; '
+          '"karbor-manage checkpoint rebuild --from cinder" makes a checkpoint of it, or delete it '
+          'by hand')
 _IN_BANK = ('the bank has the checkpoint, and the database does not: karbor-manage checkpoint '
             'rebuild --from bank')
 
@@ -90,7 +92,7 @@ class Judge:
     def snapshots(self, items: Sequence[Item]) -> list[Verdict]:
         """The snapshots that are orphans, or may be.
 
-        :param items: must have all snapshots of the checkpoints that are in it.
+        :param items: must have all snapshots of a volume in a checkpoint, if it has one.
         """
         by_checkpoint, verdicts = _grouped(items)
         known = _read(by_checkpoint)
@@ -125,10 +127,10 @@ class Judge:
         if self._is_in_bank(checkpoint_id):
             return [Verdict(item, False, _IN_BANK) for item in group]
         if status is not None:
-            return [Verdict(item, True, f'the checkpoint {checkpoint_id} is deleted')
-                    for item in group]
-        return [self._unless_older(Verdict(
-            item, True, f'nothing knows the checkpoint {checkpoint_id}')) for item in group]
+            return [_unless_foreign(Verdict(
+                item, True, f'the checkpoint {checkpoint_id} is deleted')) for item in group]
+        return [_unless_foreign(self._unless_older(Verdict(
+            item, True, f'nothing knows the checkpoint {checkpoint_id}'))) for item in group]
 
     def _unless_older(self, verdict: Verdict) -> Verdict:
         since = self.remembers_since
@@ -161,13 +163,15 @@ class Judge:
     def _doubles_of_resource(self, checkpoint_id: str, resource_id: str,
                              items: Sequence[Item]) -> list[Verdict]:
         record = self._recorded(checkpoint_id, resource_id, 'metadata') or {}
-        known = {item.id: item.status for item in items}
         kept = record.get('snapshot_id')
-        if known.get(str(kept)) != 'available':
+        project_id = self._checkpoints.get(checkpoint_id).project_id if kept else None
+        verdicts = {item.id: _unless_foreign(Verdict(
+            item, True, f'it is a second one beside {kept}'), project_id) for item in items}
+        good = verdicts.pop(str(kept), None)
+        if good is None or not good.is_orphan or good.item.status != 'available':
             return [Verdict(item, False, f'the volume {resource_id} has several snapshots, and the '
                             f'bank names none of them that is available') for item in items]
-        return [Verdict(item, True, f'it is a second one beside {kept}')
-                for item in items if item.id != kept]
+        return list(verdicts.values())
 
     def _of_restore(self, known: _Known, items: Sequence[Item]) -> list[Verdict]:
         """A half-made volume, by what became of its restore."""
@@ -178,17 +182,18 @@ class Judge:
                       constants.OPERATION_STATUS_SUCCESS) or (
                 restore_id, item.id) in known.restored:
             return []
-        if status is not None:
-            return [Verdict(item, True, f'its restore {restore_id} has failed')]
-        if item.status == 'creating':
-            return [self._unless_older(Verdict(
-                item, True, f'nothing knows its restore {restore_id}'))]
+        # A restore that failed may have made it whole and not come to tell the database. The bank
+        # names it from the request on, and not any more when it has failed.
         record = self._recorded(str(item.checkpoint_id), str(item.resource_id),
                                 f'restore-{restore_id}')
-        if record is not None and not record.get('volume_id'):
+        made = None if record is None else record.get('volume_id')
+        if record is not None and made != item.id and (status is not None or not made):
             return [Verdict(item, True, f'its restore {restore_id} has failed')]
-        return [Verdict(item, False, f'it may have been good once: nothing knows its restore '
-                        f'{restore_id} any more')]
+        if item.status == 'creating' and status is None and made != item.id:
+            return [self._unless_older(Verdict(
+                item, True, f'nothing knows its restore {restore_id}'))]
+        return [Verdict(item, False, f'it may have been good once: nothing tells that its restore '
+                        f'{restore_id} did not make it')]
 
     def _recorded(self, checkpoint_id: str, resource_id: str,
                   key: str) -> Mapping[str, str] | None:
@@ -222,8 +227,22 @@ def _read(checkpoint_ids: Iterable[str], restore_ids: Iterable[str] = ()) -> _Kn
     for batch in rows.batches(dict.fromkeys(restore_ids)):
         with db.reader() as session:
             known.restores.update(rows.restore_statuses(session, batch))
-            known.restored |= rows.good_results(session, batch)
+            known.restored |= rows.good_results(session, batch) | rows.made(session, batch)
     return known
+
+
+def _unless_foreign(verdict: Verdict, project_id: str | None = None) -> Verdict:
+    """A verdict on a snapshot, unless somebody has given it the metadata of another one.
+
+    :param project_id: whose it must be; None for anybody's.
+    """
+    item = verdict.item
+    if item.volume_id != item.resource_id:
+        return Verdict(item, False, f'its metadata names the volume {item.resource_id}, and it is '
+                       f'of the volume {item.volume_id}')
+    if None not in (item.project_id, project_id) and item.project_id != project_id:
+        return Verdict(item, False, f'its checkpoint is of the project {project_id}')
+    return verdict
 
 
 def _unless_unreadable(judge: Callable[[Sequence[Item]], list[Verdict]],

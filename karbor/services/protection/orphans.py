@@ -140,16 +140,18 @@ def _check_share(report: Report) -> None:
 def _remove_all(report: Report, found: providers.Provider, inventory: Inventory,
                 snapshots: Sequence[Item]) -> None:
     deadline = cinder_requests.Deadline(_LONGEST)
-    groups: dict[str | None, list[Item]] = {}
+    groups: dict[tuple[str | None, str | None], list[Item]] = {}
     for item in snapshots:
-        groups.setdefault(item.checkpoint_id, []).append(item)
+        groups.setdefault((item.checkpoint_id, item.resource_id), []).append(item)
     for verdict in report.orphans:
         item = verdict.item
         if not deadline.remaining():
             report.left[item.id] = 'there was no time for it; the next look goes on'
             continue
         try:
-            reason = _remove(found, inventory, item, groups.get(item.checkpoint_id, []),
+            others = [other for other in groups.get((item.checkpoint_id, item.resource_id), ())
+                      if other.id != item.id]
+            reason = _remove(found, inventory, item, others,
                              min(_LONGEST_OF_ONE, deadline.remaining()))
         except exception.InventoryFailed as exc:
             reason = exc.msg
@@ -159,19 +161,21 @@ def _remove_all(report: Report, found: providers.Provider, inventory: Inventory,
             report.left[item.id] = reason
 
 
-def _remove(found: providers.Provider, inventory: Inventory, item: Item, group: Sequence[Item],
+def _remove(found: providers.Provider, inventory: Inventory, item: Item, others: Sequence[Item],
             timeout: float) -> str | None:
     """Remove an orphan if it still is one; returns why it is left.
 
-    :param group: all snapshots of its checkpoint.
+    :param others: all other snapshots of its volume in its checkpoint, as they were.
     """
     current = inventory.again(item)
     if current is None:
         return None
     if current.metadata != item.metadata:
         return 'its metadata was changed meanwhile'
-    judge = Judge(found)  # which reads the rows anew
-    verdicts = (judge.snapshots(group) if item.kind == 'snapshot' else judge.volumes(
+    # What it is a second one beside may be gone since the list was made.
+    there = [now for other in others if (now := inventory.again(other)) is not None]
+    judge = Judge(found)  # which reads the rows and the bank anew
+    verdicts = (judge.snapshots([current, *there]) if item.kind == 'snapshot' else judge.volumes(
         [item if current.status == 'deleting' else current]))
     if not any(verdict.is_orphan and verdict.item.id == item.id for verdict in verdicts):
         return 'it is no orphan any more'

@@ -51,11 +51,13 @@ class Report:
     """What became of the checkpoints of one provider, by their ids.
 
     :ivar faulty: id -> why it cannot be read.
+    :ivar remarks: id -> what to know of one that is written.
     """
 
     restored: list[str] = dataclasses.field(default_factory=list)
     known: list[str] = dataclasses.field(default_factory=list)
     faulty: dict[str, str] = dataclasses.field(default_factory=dict)
+    remarks: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def from_bank(found: provider.Provider, is_dry_run: bool = False) -> Report:

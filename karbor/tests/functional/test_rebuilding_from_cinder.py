@@ -334,6 +334,17 @@ class CommandTest(RebuildTestCase):
         self.assertIn('0 written, 1 known, 1 faulty', said)
         self.assertIn(f'{gone["id"]}: it is deleted', said)
 
+    def test_what_is_made_of_snapshots_only_is_told(self) -> None:
+        known, purged = self.protected(), self.protected()
+        with db.writer() as session:  # as after `db purge`, with a snapshot that was left
+            session.delete(session.get(models.Checkpoint, purged['id']))
+        self.lose_bank()
+        for arguments in (['--dry-run'], []):
+            said = self.run_manage(*arguments)
+            self.assertIn(f'checkpoint {purged["id"]}: made of its snapshots only', said)
+            self.assertNotIn(known['id'], said)
+        self.assertNotIn('snapshots only', self.run_manage())
+
     def test_a_user_who_is_no_administrator(self) -> None:
         self.cinder.is_admin = False
         self.assertIn('needs the role admin', self.run_manage(code=1))

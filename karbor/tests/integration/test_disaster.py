@@ -15,8 +15,10 @@
 ``KARBOR_TEST_VOLUMES`` says how many volumes are protected.
 """
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import time
 import uuid
 from typing import Any
@@ -180,6 +182,7 @@ class OrphansTest(DisasterTestCase):
         worker = self.service.start_worker()
         checkpoint_id = self.caller.protected(self.caller.plan(volume_ids))
         good = self.project.snapshots()
+        self.age_database()
         orphan = self.orphan(volume_ids[0])
         self.wait_for_log(f'young orphan: snapshot {orphan} of project {self.project.id}')
         self.wait_for_log(f'  orphan: snapshot {orphan} of project {self.project.id}')
@@ -216,12 +219,20 @@ class OrphansTest(DisasterTestCase):
         found.check()
         self.assertIn((mine, self.project.id), [
             (item.id, item.project_id) for item in found.snapshots(service.PROVIDER_ID)])
+        self.project.cinder.volume_snapshots.delete(mine)
+        cloud.wait_until(lambda: not self.project.snapshots(), f'the end of {mine}')
 
     def orphan(self, volume_id: str) -> str:
         """A snapshot as a Karbor would make it, of which none knows."""
         return self.project.cinder.volume_snapshots.create(volume_id, metadata={
             'karbor_checkpoint_id': str(uuid.uuid4()), 'karbor_plan_id': str(uuid.uuid4()),
             'karbor_provider_id': service.PROVIDER_ID, 'karbor_resource_id': volume_id}).id
+
+    def age_database(self) -> None:
+        """A database that was begun today may have been lost: let this be an older one."""
+        with contextlib.closing(sqlite3.connect(self.folder / 'karbor.db', timeout=60)) as rows:
+            rows.execute("UPDATE plans SET created_at = datetime(created_at, '-1 day')")
+            rows.commit()
 
     def wait_for_log(self, text: str) -> None:
         cloud.wait_until(lambda: text in self.log(), f'{text!r} in the log')

@@ -18,12 +18,13 @@ import pathlib
 from unittest import mock
 
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 from oslo_utils import timeutils
 
 from karbor import db, exception
 from karbor.cmd import manage, standalone, wiring
 from karbor.common import state_dir
-from karbor.db import jobs, models
+from karbor.db import job_counts, jobs, models
 from karbor.services import processes, trusts
 from karbor.services.protection import job_control, jobboard
 from karbor.tests import base
@@ -136,9 +137,9 @@ class ReconcileTest(ManageTestCase):
         with mock.patch.object(wiring, 'job_board', return_value=board):
             said = self.run_manage('reconcile', 'now', '--dry-run')
             self.assertIn('2 jobs that it lost would be posted again', said)
-            board.post.assert_not_called()
+            board.post_now.assert_not_called()
             self.run_manage('reconcile', 'now')
-        self.assertEqual([mock.call('one'), mock.call('two')], board.post.mock_calls)
+        self.assertEqual([mock.call('one'), mock.call('two')], board.post_now.mock_calls)
         board.tidy.assert_called_once_with()
 
     def test_one_that_fails_does_not_keep_the_others(self) -> None:
@@ -148,6 +149,27 @@ class ReconcileTest(ManageTestCase):
         for words in ('jobs: 0 queued', 'orphans are not looked for', '403',
                       'trusts are not looked at', 'away', 'Not everything could be done.'):
             self.assertIn(words, said)
+
+    def test_the_database_fails_in_each(self) -> None:
+        error = db_exc.DBError(RuntimeError('the server is gone\n[SQL: SELECT secrets]'))
+        self.inventory.return_value.check.side_effect = error
+        self.trusts.survey.side_effect = error
+        board = mock.Mock(spec=jobboard.DatabaseBoard, **{'lost.side_effect': error})
+        with mock.patch.object(wiring, 'job_board', return_value=board), \
+                mock.patch.object(job_counts, 'by_state', side_effect=error):
+            said = self.run_manage('reconcile', 'now', code=1)
+        for words in ('jobs are', 'the job board is', 'orphans are', 'trusts are'):
+            self.assertIn(words, said)
+        self.assertEqual(4, said.count('the server is gone\n'))
+        self.assertNotIn('SQL', said)
+
+    def test_the_job_board_fails(self) -> None:
+        board = mock.Mock(spec=jobboard.DatabaseBoard)
+        board.lost.side_effect = exception.KarborException('no board')
+        with mock.patch.object(wiring, 'job_board', return_value=board):
+            said = self.run_manage('reconcile', 'now', code=1)
+        self.assertIn('the job board is not looked at: no board', said)
+        self.assertIn('1 that nothing needs', said)
 
 
 class StandaloneTest(base.TestCase):

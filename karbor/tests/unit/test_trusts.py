@@ -540,6 +540,14 @@ class SurveyTest(TrustsTestCase):
         self.trusts.retire([dead])
         self.assertFalse(self.rows()[dead])
 
+    def test_those_of_another_mark_are_not_dead(self) -> None:
+        needed, gone = self.trusts.of(self.context()), self.trusts.of(self.context(user_id='o'))
+        del self.keystone.trusts[gone]
+        changed = self.new_trusts(trust_mark='changed')
+        self.assertEqual(frozenset({gone}), changed.survey().dead)
+        changed.retire(changed.survey().dead)
+        self.assertEqual({needed: True, gone: False}, self.rows())
+
     def test_keystone_is_away(self) -> None:
         self.keystone.answers['list'] = 502
         self.assertRaises(exception.IdentityUnavailable, self.trusts.survey)

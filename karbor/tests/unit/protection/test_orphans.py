@@ -12,6 +12,7 @@
 
 """The judgement on orphans, case by case; what is done about it is in the functional tests."""
 
+import dataclasses
 import datetime
 import itertools
 from typing import Any
@@ -95,8 +96,18 @@ class SnapshotsTest(JudgeTestCase):
     def test_the_age_of_the_database(self) -> None:
         self.assertEqual([True, False], self.judged(
             self.item(checkpoint=new_id(), days=8.9), self.item(checkpoint=new_id(), days=9.1)))
+        hour = 1 / 24  # which the clock of the oldest row may have been slow
+        self.assertEqual([True, False], self.judged(
+            self.item(checkpoint=new_id(), days=9 - 1.1 * hour),
+            self.item(checkpoint=new_id(), days=9 - .9 * hour)))
         deleted = self.checkpoint('deleted', None)  # of which the row itself tells
         self.assertEqual([True], self.judged(self.item(checkpoint=deleted, days=10)))
+
+    def test_a_process_whose_clock_is_wrong(self) -> None:
+        with db.writer() as session:
+            session.add(models.Service(host='h', binary='b', reported_at=self.now,
+                                       created_at=datetime.datetime(1970, 1, 1)))
+        self.assertEqual([False], self.judged(self.item(checkpoint=new_id(), days=9.1)))
 
     def test_a_database_without_an_age(self) -> None:
         with db.writer() as session:
@@ -118,6 +129,22 @@ class SnapshotsTest(JudgeTestCase):
                 section.update_object('metadata', record)
             with self.subTest(record=record):
                 self.assertEqual(expected, self.judged(first, second, other))
+
+    def test_the_record_names_one_of_another_volume(self) -> None:
+        checkpoint_id = self.checkpoint('available', 'available')
+        named, other = (self.item(checkpoint=checkpoint_id) for _ in range(2))
+        named = dataclasses.replace(named, volume_id='w')
+        self.provider.checkpoints.get(checkpoint_id).get_resource_bank_section('v').update_object(
+            'metadata', {'snapshot_id': named.id})
+        self.assertEqual([False, False], self.judged(named, other))
+
+    def test_where_cinder_does_not_tell_the_project(self) -> None:
+        checkpoint_id = self.checkpoint('available', 'available')
+        first, second = (dataclasses.replace(self.item(checkpoint=checkpoint_id), project_id=None)
+                         for _ in range(2))
+        self.provider.checkpoints.get(checkpoint_id).get_resource_bank_section('v').update_object(
+            'metadata', {'snapshot_id': first.id})
+        self.assertEqual([True], self.judged(first, second))
 
     def test_a_record_that_is_none(self) -> None:
         checkpoint_id = self.checkpoint('available', 'available')
