@@ -67,6 +67,7 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
         self._connecting = threading.Lock()
         self._board: base.JobBoard | None = None
         self._away_until = 0.0
+        self._beginning_to_post = threading.Lock()
         self._unposted: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._poster: threading.Thread | None = None
         self._seen: dict[str, base.Job] = {}
@@ -75,7 +76,7 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
     def post(self, job_id: str) -> None:
         """Tell the workers of a job, soon: who asked for it does not wait for the board."""
         self._unposted.put(job_id)
-        with self._connecting:
+        with self._beginning_to_post:
             if self._poster is None:  # not before: a process may have been forked until now
                 self._poster = threading.Thread(target=self._post_all, name='post jobs',
                                                 daemon=True)
@@ -155,11 +156,13 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
         """Take off the jobs that are over, whose worker was killed before it could, and all
         but one posting of a job that was posted more than once.
         """
+        unclaimed: list[base.Job] = []
         with contextlib.suppress(BoardAwayError), self._using() as board:
             unclaimed = _postings(board, only_unclaimed=True)
-            with db.reader() as session:
-                over = jobs.finished(session, {posting.name for posting in unclaimed})
-            kept: set[str] = set()
+        with db.reader() as session:
+            over = jobs.finished(session, {posting.name for posting in unclaimed})
+        kept: set[str] = set()
+        with contextlib.suppress(BoardAwayError), self._using() as board:
             for posting in reversed(unclaimed):
                 is_needed = posting.name not in over and posting.name not in kept
                 kept.add(posting.name)

@@ -189,9 +189,12 @@ class BoardSuite:
             board = taskflow_board.TaskFlowBoard(
                 f'{scheme}://127.0.0.1:{silent.getsockname()[1]}', 'me', EXPIRY)
             begun = time.monotonic()
-            board.post(job_id)
-            self.assertLess(time.monotonic() - begun, 1)
+            for _ in range(20):
+                board.post(job_id)
+                time.sleep(0.1)  # the thread that posts waits for the server meanwhile
+            self.assertLess(time.monotonic() - begun, 3)
 
+            begun = time.monotonic()
             with futures.ThreadPoolExecutor(8) as threads:
                 claims = list(threads.map(lambda _: self.claim(board, job_id), range(8)))
             self.assertEqual([True] * 8, claims)
