@@ -115,6 +115,7 @@ class SnapshotTest(OrphansTestCase):
         self.assertIn('is deleted', report.orphans[0].reason)
 
     def test_a_job_that_is_not_finished_may_know_it(self) -> None:
+        self.board.end()  # or else it is finished soon
         for state in (*jobs.UNFINISHED, jobs.PARKED):
             checkpoint_id = new_id()
             self.add_row(models.Job, kind='protect', subject_id=checkpoint_id, state=state,
@@ -470,6 +471,7 @@ class WholeCloudTest(OrphansTestCase):
         self.assertEqual(3, len(self.cinder.snapshots))
 
     def test_few_requests_and_statements(self) -> None:
+        self.board.end()  # whose looks at the jobs are not meant
         volume = self.cinder.add_volume()
         later = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         for number in range(1200):
