@@ -126,8 +126,9 @@ _VERIFICATIONS = tuple({**_USE, 'id': f'{{{name}}}', 'parameters': AsJson(parame
                         'status': 'success'}
                        for name, parameters in (('verification', {}),
                                                 ('verification_with', {VOLUME: {}})))
-_HOURLY = AsJson({'format': 'crontab', 'pattern': '0 * * * *', 'window': 900})
-_DAILY = AsJson({'format': 'crontab', 'pattern': '30 3 * * *', 'window': 900})
+# Once a year: a trigger that is due while it is changed fires, an hourly one at each full hour.
+_YEARLY = AsJson({'format': 'crontab', 'pattern': '0 4 1 1 *', 'window': 900})
+_YEARLY_EARLIER = AsJson({'format': 'crontab', 'pattern': '30 3 1 1 *', 'window': 900})
 _SCHEDULE = {'id': '{schedule}', 'name': 'at night', 'operation_type': 'protect',
              'trigger_id': '{trigger}', 'operation_definition': AsJson(
                  {'provider_id': '{provider}', 'plan_id': '{plan}'})}
@@ -216,8 +217,8 @@ _BEFORE = (
             f'lost {{provider}} {{provider}}={VOLUME}=db --parameters {_PARAMETERS}',
             refused='The resource: {provider} can not be found.'),
     Command('trigger-create', 'trigger create',
-            "hourly time 'format=crontab,pattern=0 * * * *,window=900'", keep='trigger',
-            shows={'name': 'hourly', 'type': 'time', 'properties': _HOURLY},
+            "hourly time 'format=crontab,pattern=0 4 1 1 *,window=900'", keep='trigger',
+            shows={'name': 'hourly', 'type': 'time', 'properties': _YEARLY},
             server=('/triggers/{trigger}', {'name': 'hourly'}),
             fails=dict.fromkeys((NEWEST, OLD), "'str' object has no attribute 'get'")),
 )
@@ -253,10 +254,10 @@ _PLANS = (
             refused={'karbor': "The plan id 'nightly' is not a UUID. (HTTP 400)"}),
     Command('trigger-list', 'trigger list', '--name hourly --type time',
             lists=[{'id': '{trigger}', 'name': 'hourly', 'type': 'time',
-                    'properties': _HOURLY}]),
+                    'properties': _YEARLY}]),
     Command('trigger-list', 'trigger list', '--name other', lists=[]),
     Command('trigger-show', 'trigger show', '{trigger}',
-            shows={'name': 'hourly', 'type': 'time', 'properties': _HOURLY}),
+            shows={'name': 'hourly', 'type': 'time', 'properties': _YEARLY}),
     Command('trigger-show', 'trigger show', 'hourly', shows={'id': '{trigger}'},
             refused={'karbor': "The trigger id 'hourly' is not a UUID. (HTTP 400)"}),
     Command('scheduledoperation-create', 'scheduledoperation create',
@@ -322,7 +323,7 @@ _CHECKPOINTS = (
             shows=_SCHEDULE),
     Command('trigger-delete', 'trigger delete', '{trigger}', refused='(HTTP 409)'),
     Command('trigger-update', 'trigger update', '{trigger} --name daily',
-            shows={'id': '{trigger}', 'name': 'daily', 'properties': _HOURLY},
+            shows={'id': '{trigger}', 'name': 'daily', 'properties': _YEARLY},
             server=('/triggers/{trigger}', {'name': 'daily'}),
             fails=dict.fromkeys((NEWEST, OLD), "'properties'")),
 )
@@ -359,8 +360,8 @@ _USES = (
             server=('/plans/{wide}', {'name': 'narrow', 'status': 'started', 'resources': [
                 {'id': '{second}'}]})),
     Command('trigger-update', 'trigger update',
-            "{trigger} --name nightly --properties 'format=crontab,pattern=30 3 * * *'",
-            shows={'id': '{trigger}', 'name': 'nightly', 'properties': _DAILY}),
+            "{trigger} --name nightly --properties 'format=crontab,pattern=30 3 1 1 *'",
+            shows={'id': '{trigger}', 'name': 'nightly', 'properties': _YEARLY_EARLIER}),
 )
 
 _RESET = (
