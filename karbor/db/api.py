@@ -34,7 +34,7 @@ from oslo_config import cfg
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 from oslo_db import options
-from oslo_db.sqlalchemy import enginefacade
+from oslo_db.sqlalchemy import enginefacade, exc_filters
 from sqlalchemy import event, orm
 
 Arguments = ParamSpec('Arguments')
@@ -57,9 +57,20 @@ class DatabaseUnusable(db_exc.DBError):
 
 
 # Of SQLite, PostgreSQL and MariaDB.
-# What is wrong with a statement is so every time.
-_SIGNS_OF_A_MISTAKE = ('no such ', 'Unknown column', 'too many ', 'syntax error')
 _SIGNS_OF_A_FULL_DISK = ('disk is full', 'No space left on device', 'Disk full')
+# A statement that is wrong is so every time; and what oslo.db looks at later than at these.
+_NO_FAULT_OF_THE_SERVER = (
+    r'(?!.*(no such |Unknown column|too many |syntax error|Lock wait timeout))')
+
+
+@exc_filters.filters('sqlite', sa.exc.OperationalError, _NO_FAULT_OF_THE_SERVER)
+@exc_filters.filters('mysql', sa.exc.OperationalError, _NO_FAULT_OF_THE_SERVER)
+@exc_filters.filters('postgresql', sa.exc.OperationalError, _NO_FAULT_OF_THE_SERVER)
+def _unusable(error: sa.exc.OperationalError, _match: object, _dialect: str,
+              is_disconnect: bool) -> None:
+    """Called by oslo.db for what none of its own filters knows, which it would leave as it is."""
+    if not is_disconnect:
+        raise DatabaseUnusable(error)
 
 
 @enginefacade.transaction_context_provider
@@ -114,28 +125,15 @@ def dispose() -> None:
 @contextlib.contextmanager
 def writer() -> Iterator[orm.Session]:
     """A transaction that changes something; it is committed at the end, or undone."""
-    with (_faults_told(), _marked(is_reading=False),
-          _facade.writer.using(_Transaction()) as session):
+    with _marked(is_reading=False), _facade.writer.using(_Transaction()) as session:
         yield session
 
 
 @contextlib.contextmanager
 def reader() -> Iterator[orm.Session]:
     """A transaction that only looks."""
-    with (_faults_told(), _marked(is_reading=True),
-          _facade.reader.using(_Transaction()) as session):
+    with _marked(is_reading=True), _facade.reader.using(_Transaction()) as session:
         yield session
-
-
-@contextlib.contextmanager
-def _faults_told() -> Iterator[None]:
-    """Whoever outlasts a fault of the database knows it by one class."""
-    try:
-        yield
-    except sa.exc.OperationalError as exc:
-        if any(sign in str(exc.orig) for sign in _SIGNS_OF_A_MISTAKE):
-            raise
-        raise DatabaseUnusable(exc) from exc
 
 
 @contextlib.contextmanager

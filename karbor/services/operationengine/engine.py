@@ -24,7 +24,6 @@ from collections.abc import Callable
 from oslo_db import exception as db_exc
 from oslo_log import log as logging
 from oslo_utils import timeutils
-from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
@@ -135,8 +134,7 @@ def _fire_due(session: orm.Session, now: datetime.datetime) -> list[models.Job] 
     try:
         return _fire(session, session.get_one(models.Trigger, trigger_id), now)
     except Exception as exc:
-        if (isinstance(exc, (db_exc.DBError, sa_exc.OperationalError))
-                and not isinstance(exc, _FAULTS_OF_ROWS)):
+        if isinstance(exc, db_exc.DBError) and not isinstance(exc, _FAULTS_OF_ROWS):
             raise
         raise _TriggerFaultError(trigger_id) from exc
 

@@ -20,6 +20,7 @@ from unittest import mock
 import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.runtime import migration as alembic_migration
+from oslo_db import exception as db_exc
 from sqlalchemy import orm
 
 from karbor import db, exception
@@ -40,8 +41,12 @@ def _plan(**changes: Any) -> dict[str, Any]:
             'status': 'suspended', 'resources': [], 'parameters': {}, **changes}
 
 
-def _fault(text: str) -> sa.exc.OperationalError:
-    return sa.exc.OperationalError('INSERT', {}, Exception(text))
+def _fail(session: orm.Session, text: str) -> None:
+    """Have the server refuse a statement."""
+    connection = session.connection()
+    error = connection.dialect.dbapi.OperationalError(text)
+    with mock.patch.object(connection.dialect, 'do_execute', side_effect=error):
+        session.execute(sa.text('SELECT 1'))
 
 
 class SchemaTest(base.TestCase):
@@ -128,10 +133,10 @@ class TransactionTest(base.TestCase):
 
         @db.until_it_works
         @db.transaction
-        def write(_session: orm.Session) -> None:
+        def write(session: orm.Session) -> None:
             begun.append(1)
             if len(begun) == 1:
-                raise _fault('database or disk is full')
+                _fail(session, 'database or disk is full')
 
         with mock.patch('time.sleep'):
             write()
@@ -143,9 +148,14 @@ class TransactionTest(base.TestCase):
                 error = self.assertRaises(db.DatabaseUnusable, self._fail_in, use, text)
                 self.assertEqual(is_full, error.is_full)
 
+    def test_a_statement_that_is_wrong_is_no_fault_of_the_database(self) -> None:
+        error = self.assertRaises(sa.exc.OperationalError, self._fail_in, db.reader,
+                                  'no such column: x')
+        self.assertNotIsInstance(error, db_exc.DBError)
+
     def _fail_in(self, use: Any, text: str) -> None:
-        with use():
-            raise _fault(text)
+        with use() as session:
+            _fail(session, text)
 
     def test_many_threads_read_and_then_write(self) -> None:
         with db.writer() as session:
