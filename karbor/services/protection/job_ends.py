@@ -75,7 +75,7 @@ def _end_of_delete(session: orm.Session, job: models.Job, reason: str | None,
 
 
 def _end_without_subject(_session: orm.Session, _job: models.Job, reason: str | None,
-                      _failures: hooks.Failures) -> str:
+                         _failures: hooks.Failures) -> str:
     return (constants.OPERATION_STATUS_FAIL if reason
             else constants.OPERATION_STATUS_SUCCESS)
 

@@ -117,7 +117,7 @@ class InProcessBoard:
                 run(job_id)
             except Exception:
                 # A thread's edge: without it the worker would be lost to all later jobs.
-                LOG.exception('The job %s broke off; it is taken up at the next start', job_id)
+                LOG.exception('The job %s broke off; it is taken up again', job_id)
             finally:
                 self._busy.discard(threading.get_ident())
                 self.freed.set()

@@ -19,15 +19,12 @@ job of a fire is made after it is due, with 20 fires a second. The ratios are th
 smallest table: more than 1 would say that triggers which are not due make the others dear.
 """
 
-import contextlib
 import datetime
 import logging
 import statistics
 import sys
-import threading
 import time
 import unittest
-from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,7 +35,7 @@ from sqlalchemy import event
 from karbor import db
 from karbor.db import models
 from karbor.services.operationengine import engine
-from karbor.tests import base, schedule_rows
+from karbor.tests import base, schedule_rows, threads
 
 _COUNTS = (100, 10_000, 100_000)
 _IDLE_SECONDS = 30
@@ -68,22 +65,11 @@ class Firing(base.TestCase):
         timer = schedule_rows.calendar('FREQ=HOURLY', _FAR)
         schedule_rows.insert(schedule_rows.Schedule(timer, base.new_id(), _FAR, _FAR)
                              for _ in range(self.count))
-        with self._running():
+        with threads.running(self.engine.run):
             statements, seconds = self._idle()
             late = self._late()
         self._show(statements, [seconds, self._look(), statistics.median(late),
                                 statistics.quantiles(late, n=100)[98]])
-
-    @contextlib.contextmanager
-    def _running(self) -> Iterator[None]:
-        stopping = threading.Event()
-        thread = threading.Thread(target=self.engine.run, args=(stopping,), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stopping.set()
-            thread.join()
 
     def _idle(self) -> tuple[float, float]:
         """Statements and processor seconds in a second, after the first look."""

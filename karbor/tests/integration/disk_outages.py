@@ -25,6 +25,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 
+from karbor.tests import threads
 from karbor.tests.integration import cloud, outage_trials
 
 _NAMESPACE = ('unshare', '--map-root-user', '--mount')
@@ -38,22 +39,18 @@ _FILL_INTERVAL = 0.005
 def _full(folder: pathlib.Path) -> Iterator[None]:
     """Meanwhile nothing more can be written to the disk of a folder."""
     ballast = folder / 'ballast'
-    stopping = threading.Event()
 
-    def fill() -> None:
+    def fill(stopping: threading.Event) -> None:
         with ballast.open('ab', buffering=0) as file:
             while not stopping.wait(_FILL_INTERVAL):
                 with contextlib.suppress(OSError):
                     while True:  # the last write is a part of the chunk
                         file.write(_CHUNK)
 
-    thread = threading.Thread(target=fill, daemon=True)
-    thread.start()
     try:
-        yield
+        with threads.running(fill):
+            yield
     finally:
-        stopping.set()
-        thread.join()
         ballast.unlink()
 
 

@@ -16,6 +16,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from karbor.tests import threads
 from karbor.tests.fault_proxy import Fault, Rule
 from karbor.tests.integration import cloud
 from karbor.tests.integration.outage_trials import Ground, Outage
@@ -47,20 +48,13 @@ def _cinder_503(ground: Ground) -> Iterator[None]:
 @contextlib.contextmanager
 def _board_flush(ground: Ground) -> Iterator[None]:
     """All is taken off the board, again and again."""
-    stopping = threading.Event()
-
-    def flush() -> None:
+    def flush(stopping: threading.Event) -> None:
         while not stopping.wait(_FLUSH_INTERVAL):
             ground.board.flush()
 
     ground.board.flush()
-    thread = threading.Thread(target=flush, daemon=True)
-    thread.start()
-    try:
+    with threads.running(flush):
         yield
-    finally:
-        stopping.set()
-        thread.join()
 
 
 @contextlib.contextmanager

@@ -16,7 +16,6 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
@@ -77,12 +76,6 @@ class BoardTestCase(base.TestCase):
         with db.writer() as session:
             session.get_one(models.Job, job_id).state = state
 
-    def wait_until(self, is_so: Callable[[], object], what: str) -> None:
-        end = time.monotonic() + PATIENCE
-        while not is_so():
-            self.assertLess(time.monotonic(), end, f'waited for {what} for {PATIENCE} s')
-            time.sleep(0.02)
-
 
 class BoardSuite:
     """What holds of each kind of board."""
@@ -119,7 +112,7 @@ class BoardSuite:
         def is_claimed() -> bool:
             return self.claim(other, job_id)
 
-        self.wait_until(is_claimed, 'the end of the claim')
+        self.wait_until(is_claimed, 'the end of the claim', PATIENCE)
 
     def test_what_is_handed_back_can_be_claimed_at_once(self) -> None:
         job_id = self.job()
@@ -225,7 +218,7 @@ class BoardSuite:
         def is_claimed() -> bool:
             return self.claim(board, waiting) and waiting in board._claimed
 
-        self.wait_until(is_claimed, 'the board')
+        self.wait_until(is_claimed, 'the board', PATIENCE)
 
 
 class WorkerSuite:
@@ -248,9 +241,9 @@ class WorkerSuite:
         job_ids = [self.job(f'project-{number % 7}') for number in range(40)]
         for _ in range(2):
             self.worker(runner)
-        self.wait_until(lambda: len(runner.done) >= len(job_ids), 'the end of all jobs')
+        self.wait_until(lambda: len(runner.done) >= len(job_ids), 'the end of all jobs', PATIENCE)
         self.assertEqual(sorted(job_ids), sorted(runner.done))
-        self.wait_until(lambda: not self.on_board(), 'the end of the postings')
+        self.wait_until(lambda: not self.on_board(), 'the end of the postings', PATIENCE)
 
     def test_a_project_leaves_places_for_others(self) -> None:
         runner = Runner()
@@ -258,7 +251,7 @@ class WorkerSuite:
         many = [self.job('many') for _ in range(30)]
         few = self.job('few')
         self.worker(runner)
-        self.wait_until(lambda: len(runner.begun) >= 3, 'three jobs')
+        self.wait_until(lambda: len(runner.begun) >= 3, 'three jobs', PATIENCE)
         time.sleep(0.5)  # nothing to wait for: what must not happen needs a moment
         self.assertEqual(3, len(runner.begun))
         self.assertIn(few, runner.begun)
