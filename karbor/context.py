@@ -36,22 +36,43 @@ class RequestContext(context.RequestContext):
     ``remote_address``, ``timestamp`` and ``quota_class`` are kept and have no effect.
     """
 
-    def __init__(self, user_id: str | None = None, project_id: str | None = None,
-                 is_admin: bool | None = None, read_deleted: str = 'no',
-                 roles: list[str] | None = None, project_name: str | None = None,
-                 remote_address: str | None = None, timestamp: Any = None,
-                 request_id: str | None = None, auth_token: str | None = None,
-                 overwrite: bool = True, quota_class: str | None = None,
-                 service_catalog: list[dict[str, Any]] | None = None,
-                 domain: str | None = None, user_domain: str | None = None,
-                 project_domain: str | None = None,
-                 auth_token_info: dict[str, Any] | None = None, trust_id: str | None = None,
-                 is_trust_scoped: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        user_id: str | None = None,
+        project_id: str | None = None,
+        is_admin: bool | None = None,
+        read_deleted: str = 'no',
+        roles: list[str] | None = None,
+        project_name: str | None = None,
+        remote_address: str | None = None,
+        timestamp: Any = None,
+        request_id: str | None = None,
+        auth_token: str | None = None,
+        overwrite: bool = True,
+        quota_class: str | None = None,
+        service_catalog: list[dict[str, Any]] | None = None,
+        domain: str | None = None,
+        user_domain: str | None = None,
+        project_domain: str | None = None,
+        auth_token_info: dict[str, Any] | None = None,
+        trust_id: str | None = None,
+        is_trust_scoped: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
-            user_id=user_id, project_id=project_id, is_admin=bool(is_admin), roles=roles,
-            project_name=project_name, request_id=request_id, auth_token=auth_token,
-            overwrite=overwrite, domain_id=domain, user_domain_id=user_domain,
-            project_domain_id=project_domain, **kwargs)
+            user_id=user_id,
+            project_id=project_id,
+            is_admin=bool(is_admin),
+            roles=roles,
+            project_name=project_name,
+            request_id=request_id,
+            auth_token=auth_token,
+            overwrite=overwrite,
+            domain_id=domain,
+            user_domain_id=user_domain,
+            project_domain_id=project_domain,
+            **kwargs,
+        )
         self.service_catalog = service_catalog or []
         self.auth_token_info = auth_token_info
         self.trust_id = trust_id
@@ -61,8 +82,9 @@ class RequestContext(context.RequestContext):
         self.timestamp = timestamp
         self.quota_class = quota_class
 
-    def can(self, action: str, target_obj: dict[str, Any] | None = None,
-            fatal: bool = True) -> bool:
+    def can(
+        self, action: str, target_obj: dict[str, Any] | None = None, fatal: bool = True
+    ) -> bool:
         """Whether the policy allows something.
 
         :param action: name of the rule, for example 'plan:create'.

@@ -109,8 +109,9 @@ class PolicyNotAuthorized(NotAuthorized):
 
 
 class TrustNotPossible(NotAuthorized):
-    message = ('Karbor needs a trust to act for you after your request, and cannot have one: '
-               '%(reason)s')
+    message = (
+        'Karbor needs a trust to act for you after your request, and cannot have one: %(reason)s'
+    )
 
 
 class NotFound(KarborException):
@@ -192,8 +193,9 @@ class CheckpointNotBeReset(Conflict):
 
 
 class PlanInUse(Conflict):
-    message = ('Plan %(plan_id)s cannot be deleted: the scheduled operation '
-               '%(operation_id)s is for it.')
+    message = (
+        'Plan %(plan_id)s cannot be deleted: the scheduled operation %(operation_id)s is for it.'
+    )
 
 
 class JobNotPossible(Conflict):
@@ -205,8 +207,10 @@ class OperationRunning(Conflict):
 
 
 class TriggerInUse(Conflict):
-    message = ('Trigger %(trigger_id)s cannot be deleted: the scheduled operation '
-               '%(operation_id)s waits for it.')
+    message = (
+        'Trigger %(trigger_id)s cannot be deleted: the scheduled operation '
+        '%(operation_id)s waits for it.'
+    )
 
 
 class TrustGone(Conflict):
@@ -259,13 +263,15 @@ class RestoreResourceFailed(ResourceFailed):
 
 
 class DeleteResourceFailed(ResourceFailed):
-    message = ('Deleting what protects %(resource_type)s %(resource_id)s (%(name)s) failed: '
-               '%(reason)s')
+    message = (
+        'Deleting what protects %(resource_type)s %(resource_id)s (%(name)s) failed: %(reason)s'
+    )
 
 
 class VerifyResourceFailed(ResourceFailed):
-    message = ('Verifying what protects %(resource_type)s %(resource_id)s (%(name)s) failed: '
-               '%(reason)s')
+    message = (
+        'Verifying what protects %(resource_type)s %(resource_id)s (%(name)s) failed: %(reason)s'
+    )
 
 
 class ProtectableResourceInvalidStatus(Conflict):

@@ -30,8 +30,9 @@ def enforcer() -> policy.Enforcer:
     return made
 
 
-def may(context: oslo_context.RequestContext, rule: str,
-        target: dict[str, Any] | None = None) -> bool:
+def may(
+    context: oslo_context.RequestContext, rule: str, target: dict[str, Any] | None = None
+) -> bool:
     """Whether a caller may do what a rule is about.
 
     :param target: what it is to be done to; without it, what is the caller's own.
@@ -44,8 +45,9 @@ def may(context: oslo_context.RequestContext, rule: str,
         return False
 
 
-def authorize(context: oslo_context.RequestContext, rule: str,
-              target: dict[str, Any] | None = None) -> None:
+def authorize(
+    context: oslo_context.RequestContext, rule: str, target: dict[str, Any] | None = None
+) -> None:
     """:raises PolicyNotAuthorized: the caller may not do what the rule is about."""
     if not may(context, rule, target):
         raise exception.PolicyNotAuthorized(action=rule)

@@ -61,9 +61,15 @@ def create_app(services: Services, authentication: Any) -> falcon.App[Any, Any]:
     :param authentication: Falcon middleware that puts the caller's context into
         ``req.context.karbor`` or answers 401.
     """
-    app = falcon.App(middleware=[middleware.RequestId(), middleware.BodyLimit(),
-                                 middleware.JsonSuffix(), authentication,
-                                 middleware.OwnProject()])
+    app = falcon.App(
+        middleware=[
+            middleware.RequestId(),
+            middleware.BodyLimit(),
+            middleware.JsonSuffix(),
+            authentication,
+            middleware.OwnProject(),
+        ]
+    )
     app.req_options.media_handlers = media.handlers()
     app.req_options.strip_url_path_trailing_slash = True
     errors.install(app)
@@ -72,8 +78,7 @@ def create_app(services: Services, authentication: Any) -> falcon.App[Any, Any]:
     app.add_route('/v1', versions.Version())
     app.add_route('/v1/openapi.json', openapi.Document(openapi.document(resources)))
     app.add_route('/healthcheck', health.Liveness())
-    app.add_route('/healthcheck/ready', health.Readiness(services.registry,
-                                                         services.check_board))
+    app.add_route('/healthcheck/ready', health.Readiness(services.registry, services.check_board))
     for path, resource in resources.items():
         app.add_route(path, resource)
     return app
@@ -81,9 +86,14 @@ def create_app(services: Services, authentication: Any) -> falcon.App[Any, Any]:
 
 def routes(services: Services) -> dict[str, Any]:
     """What answers below a project, by path."""
-    return {f'/v1/{{project_id}}{path}': resource
-            for path, resource in {**_protection(services), **_schedules(services),
-                                   **_administration()}.items()}
+    return {
+        f'/v1/{{project_id}}{path}': resource
+        for path, resource in {
+            **_protection(services),
+            **_schedules(services),
+            **_administration(),
+        }.items()
+    }
 
 
 def _protection(services: Services) -> dict[str, Any]:

@@ -28,20 +28,30 @@ LOG = logging.getLogger(__name__)
 _LONGEST_MESSAGE = 2000  # a fault quotes what it is about, which may be a body of megabytes
 
 _DATABASE_AWAY: tuple[type[Exception], ...] = (
-    db_exc.DBConnectionError, db_exc.CantStartEngineError,
-    db_exc.DBNonExistentTable, sa_exc.TimeoutError)
+    db_exc.DBConnectionError,
+    db_exc.CantStartEngineError,
+    db_exc.DBNonExistentTable,
+    sa_exc.TimeoutError,
+)
 
 _KEYS = {
-    400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
-    405: 'badMethod', 409: 'conflictingRequest', 413: 'overLimit', 415: 'badMediaType',
-    501: 'notImplemented', 503: 'serviceUnavailable',
+    400: 'badRequest',
+    401: 'unauthorized',
+    403: 'forbidden',
+    404: 'itemNotFound',
+    405: 'badMethod',
+    409: 'conflictingRequest',
+    413: 'overLimit',
+    415: 'badMediaType',
+    501: 'notImplemented',
+    503: 'serviceUnavailable',
 }
 
 
 def fault(code: int, message: str) -> dict[str, Any]:
     """The body of an error; clients take their text from it."""
     if len(message) > _LONGEST_MESSAGE:
-        message = message[:_LONGEST_MESSAGE - 3] + '...'
+        message = message[: _LONGEST_MESSAGE - 3] + '...'
     shown = {'code': code, 'message': message}
     if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         shown['retryAfter'] = '0'  # to wait does not help
@@ -60,40 +70,56 @@ def install(app: falcon.App[Any, Any]) -> None:
 
 
 def _serialize(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
-    _answer(resp, error.status_code,
-            error.description or error.title or HTTPStatus(error.status_code).phrase)
+    _answer(
+        resp,
+        error.status_code,
+        error.description or error.title or HTTPStatus(error.status_code).phrase,
+    )
     for name, value in dict(error.headers or {}).items():
         resp.set_header(name, value)
 
 
-def _http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError,
-                _params: dict[str, Any]) -> None:
+def _http_error(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: dict[str, Any]
+) -> None:
     _serialize(req, resp, error)
 
 
-def _karbor_error(_req: falcon.Request, resp: falcon.Response,
-                  error: exception.KarborException, _params: dict[str, Any]) -> None:
+def _karbor_error(
+    _req: falcon.Request,
+    resp: falcon.Response,
+    error: exception.KarborException,
+    _params: dict[str, Any],
+) -> None:
     if error.code >= 500:
         LOG.error('Answering %d: %s', error.code, error.msg)
     resp.set_headers(error.headers)
     _answer(resp, error.code, error.msg)
 
 
-def _database_away(_req: falcon.Request, resp: falcon.Response, error: Exception,
-                   _params: dict[str, Any]) -> None:
+def _database_away(
+    _req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
+) -> None:
     LOG.error('Answering 503: %s', error)
     _answer(resp, 503, 'The database does not answer now.')
 
 
-def _database_unusable(_req: falcon.Request, resp: falcon.Response,
-                       error: db.DatabaseUnusable, _params: dict[str, Any]) -> None:
+def _database_unusable(
+    _req: falcon.Request, resp: falcon.Response, error: db.DatabaseUnusable, _params: dict[str, Any]
+) -> None:
     LOG.error('Answering 503: %s', str(error).partition('\n')[0])
-    _answer(resp, 503, 'The disk of the database is full; an administrator is to make room.'
-            if error.is_full else 'The database cannot be used now.')
+    _answer(
+        resp,
+        503,
+        'The disk of the database is full; an administrator is to make room.'
+        if error.is_full
+        else 'The database cannot be used now.',
+    )
 
 
-def _unexpected(_req: falcon.Request, resp: falcon.Response, error: Exception,
-                _params: dict[str, Any]) -> None:
+def _unexpected(
+    _req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
+) -> None:
     LOG.error('Answering 500', exc_info=error)
     _answer(resp, 500, 'An unexpected error happened; the log has it under the request id.')
 

@@ -35,7 +35,6 @@ PATHS = ('/healthcheck', '/healthcheck/ready')
 
 
 class Liveness:
-
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         resp.media = {'status': 'ok'}
 
@@ -49,12 +48,14 @@ class Readiness:
     :param check_board: raises when the job board does not work.
     """
 
-    def __init__(self, registry: provider.ProviderRegistry,
-                 check_board: Callable[[], None]) -> None:
+    def __init__(
+        self, registry: provider.ProviderRegistry, check_board: Callable[[], None]
+    ) -> None:
         self._checks = [
-            _Check('database', _check_database), _Check('job_board', check_board),
-            *(_Check(f'bank of {found.id}', found.bank.check)
-              for found in registry)]
+            _Check('database', _check_database),
+            _Check('job_board', check_board),
+            *(_Check(f'bank of {found.id}', found.bank.check) for found in registry),
+        ]
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         end = time.monotonic() + _PATIENCE
@@ -90,7 +91,6 @@ class _Check:
 
 
 class _Attempt(threading.Thread):
-
     def __init__(self, name: str, act: Callable[[], None]) -> None:
         super().__init__(name=f'health of {name}', daemon=True)
         self._act = act

@@ -26,8 +26,7 @@ from karbor import exception
 _DEEPEST_NESTING = 30  # MariaDB takes 32 for the deepest that is valid
 _MOST_VALUES = 100_000  # about; a plan of 10,000 volumes has 50,000
 FORMATS = jsonschema.FormatChecker(())
-FORMATS.checks('uuid')(
-    lambda value: not isinstance(value, str) or uuidutils.is_uuid_like(value))
+FORMATS.checks('uuid')(lambda value: not isinstance(value, str) or uuidutils.is_uuid_like(value))
 
 
 def handlers() -> falcon.media.Handlers:
@@ -55,7 +54,8 @@ def check(document: Any, schema: dict[str, Any], name: str = '') -> None:
     :raises InvalidInput: names the place and the fault.
     """
     error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema, format_checker=FORMATS).iter_errors(document))
+        jsonschema.Draft202012Validator(schema, format_checker=FORMATS).iter_errors(document)
+    )
     if error is not None:
         place = '.'.join(str(part) for part in (name, *error.absolute_path) if part != '')
         raise exception.InvalidInput(reason=f'{place}: {error.message}'.removeprefix(': '))

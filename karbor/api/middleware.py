@@ -34,13 +34,15 @@ class RequestId:
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         # oslo.middleware makes one where it stands before this.
-        req.context.request_id = (req.env.get('openstack.request_id')
-                                  or oslo_context.generate_request_id())
+        req.context.request_id = (
+            req.env.get('openstack.request_id') or oslo_context.generate_request_id()
+        )
         # Until it is known who asks, log lines must not name who asked last in this thread.
         oslo_context.RequestContext(request_id=req.context.request_id)
 
-    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object,
-                         _req_succeeded: bool) -> None:
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, _resource: object, _req_succeeded: bool
+    ) -> None:
         for name in ('x-openstack-request-id', 'x-compute-request-id'):
             resp.set_header(name, req.context.request_id)
         # Quoted, since a web server may let a line break through, in the method, too.
@@ -67,8 +69,9 @@ class TokenAuth:
     :param project_name: its name.
     """
 
-    def __init__(self, token: str, user_id: str | None, project_id: str,
-                 project_name: str | None) -> None:
+    def __init__(
+        self, token: str, user_id: str | None, project_id: str, project_name: str | None
+    ) -> None:
         self._token = token.encode()
         self._user_id = user_id
         self._project_id = project_id
@@ -80,10 +83,15 @@ class TokenAuth:
         given = req.get_header('X-Auth-Token') or ''
         if not hmac.compare_digest(given.encode(), self._token):
             raise falcon.HTTPUnauthorized(
-                description='The header X-Auth-Token does not have the token of this Karbor.')
+                description='The header X-Auth-Token does not have the token of this Karbor.'
+            )
         req.context.karbor = karbor_context.RequestContext(
-            self._user_id, self._project_id, project_name=self._project_name,
-            request_id=req.context.request_id, roles=list(_OWNER_ROLES))
+            self._user_id,
+            self._project_id,
+            project_name=self._project_name,
+            request_id=req.context.request_id,
+            roles=list(_OWNER_ROLES),
+        )
 
 
 class KeystoneAuth:
@@ -95,16 +103,23 @@ class KeystoneAuth:
         plugin = req.env.get('keystone.token_auth')
         if plugin is None or plugin.user is None:
             raise falcon.HTTPUnauthorized(
-                description='The header X-Auth-Token has no valid token of Keystone.')
+                description='The header X-Auth-Token has no valid token of Keystone.'
+            )
         token = plugin.user
         if not token.project_id:
             raise exception.NotAuthorized('The token is not one of a project.')
         req.context.karbor = karbor_context.RequestContext(
-            token.user_id, token.project_id, project_name=token.project_name,
-            request_id=req.context.request_id, roles=list(token.role_names),
-            auth_token=token.auth_token, auth_token_info=req.env['keystone.token_info'],
+            token.user_id,
+            token.project_id,
+            project_name=token.project_name,
+            request_id=req.context.request_id,
+            roles=list(token.role_names),
+            auth_token=token.auth_token,
+            auth_token_info=req.env['keystone.token_info'],
             user_domain=token.user_domain_id,
-            project_domain=token.project_domain_id, is_trust_scoped=bool(token.trust_id))
+            project_domain=token.project_domain_id,
+            is_trust_scoped=bool(token.trust_id),
+        )
 
 
 class BodyLimit:
@@ -114,16 +129,18 @@ class BodyLimit:
         largest = cfg.CONF.osapi_max_request_body_size
         if (req.content_length or 0) > largest:
             raise falcon.HTTPContentTooLarge(
-                description=f'The body is larger than {largest} bytes.')
+                description=f'The body is larger than {largest} bytes.'
+            )
 
 
 class OwnProject:
     """Refuses a path with another project's id than the caller's."""
 
-    def process_resource(self, req: falcon.Request, _resp: falcon.Response, _resource: object,
-                         params: dict[str, str]) -> None:
+    def process_resource(
+        self, req: falcon.Request, _resp: falcon.Response, _resource: object, params: dict[str, str]
+    ) -> None:
         project_id = params.pop('project_id', None)
         if project_id is not None and project_id != req.context.karbor.project_id:
             raise exception.InvalidInput(
-                reason=f'The project {project_id!r} of the path is not the project of the '
-                       f'token.')
+                reason=f'The project {project_id!r} of the path is not the project of the token.'
+            )

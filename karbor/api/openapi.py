@@ -28,12 +28,23 @@ _WITHOUT_TAG = ('instances', 'action', 'detail', 'defaults')
 
 METHODS = ('get', 'post', 'put', 'delete')
 
-_FAULT = types.shown('Fault', {
-    'code': types.INTEGER, 'message': types.TEXT, 'retryAfter': types.TEXT}, ['retryAfter'])
+_FAULT = types.shown(
+    'Fault',
+    {'code': types.INTEGER, 'message': types.TEXT, 'retryAfter': types.TEXT},
+    ['retryAfter'],
+)
 _ERRORS: Object = {
-    'type': 'object', 'minProperties': 1, 'maxProperties': 1, 'additionalProperties': _FAULT}
-_REQUEST_ID = {'x-openstack-request-id': {
-    'description': 'Under which the logs have the request.', 'schema': types.TEXT}}
+    'type': 'object',
+    'minProperties': 1,
+    'maxProperties': 1,
+    'additionalProperties': _FAULT,
+}
+_REQUEST_ID = {
+    'x-openstack-request-id': {
+        'description': 'Under which the logs have the request.',
+        'schema': types.TEXT,
+    }
+}
 
 
 class Document:
@@ -71,40 +82,63 @@ def document(resources: Mapping[str, Any]) -> Object:
     summaries = {rule.name: str(rule.description) for rule in policies.list_rules()}
     for path, method, operation in operations(resources):
         described.setdefault(path, {'parameters': _path_parameters(path)})[method] = _operation(
-            path, method, operation, summaries[operation.rule])
+            path, method, operation, summaries[operation.rule]
+        )
     described.update(_public())
     shown = _published({'paths': described, 'errors': _ERRORS}, components)
     return {
         'openapi': '3.1.0',
-        'info': {'title': 'Karbor', 'version': 'v1.0', 'summary': 'Data protection for OpenStack',
-                 'license': {'name': 'Apache-2.0', 'identifier': 'Apache-2.0'}},
+        'info': {
+            'title': 'Karbor',
+            'version': 'v1.0',
+            'summary': 'Data protection for OpenStack',
+            'license': {'name': 'Apache-2.0', 'identifier': 'Apache-2.0'},
+        },
         'servers': [{'url': '/'}],
         'security': [{'token': []}],
         'paths': shown['paths'],
         'components': {
             'schemas': {**components, 'Error': shown['errors']},
             'securitySchemes': {
-                'token': {'type': 'apiKey', 'in': 'header', 'name': 'X-Auth-Token'}}},
+                'token': {'type': 'apiKey', 'in': 'header', 'name': 'X-Auth-Token'}
+            },
+        },
     }
 
 
 def _public() -> Object:
     """What anybody may ask for, without a token."""
-    return {path: {'get': {
-        'operationId': operation_id, 'tags': [tag], 'summary': summary, 'security': [],
-        'responses': {str(status): _answer('Done.', types.OBJECT) for status in statuses}}}
+    return {
+        path: {
+            'get': {
+                'operationId': operation_id,
+                'tags': [tag],
+                'summary': summary,
+                'security': [],
+                'responses': {str(status): _answer('Done.', types.OBJECT) for status in statuses},
+            }
+        }
         for path, operation_id, tag, summary, statuses in (
             ('/', 'list_versions', 'versions', 'List the versions of the API', (300,)),
             ('/v1', 'show_version', 'versions', 'Show version 1', (200,)),
             ('/v1/openapi.json', 'show_openapi', 'versions', 'Show this document', (200,)),
             ('/healthcheck', 'show_liveness', 'health', 'Say that the process lives', (200,)),
-            ('/healthcheck/ready', 'show_readiness', 'health',
-             'Say whether the database, the job board and the banks work', (200, 503)))}
+            (
+                '/healthcheck/ready',
+                'show_readiness',
+                'health',
+                'Say whether the database, the job board and the banks work',
+                (200, 503),
+            ),
+        )
+    }
 
 
 def _path_parameters(path: str) -> list[Object]:
-    return [{'name': name, 'in': 'path', 'required': True, 'schema': paths.PARAMETERS[name]}
-            for name in re.findall('{([a-z_]+)}', path)]
+    return [
+        {'name': name, 'in': 'path', 'required': True, 'schema': paths.PARAMETERS[name]}
+        for name in re.findall('{([a-z_]+)}', path)
+    ]
 
 
 def _operation(path: str, method: str, operation: Operation, summary: str) -> Object:
@@ -115,16 +149,24 @@ def _operation(path: str, method: str, operation: Operation, summary: str) -> Ob
         'description': f'Policy: ``{operation.rule}``',
         'responses': {
             '200': _answer('Done.', operation.answers),
-            '4XX': _answer('The request is not as it must be; nothing is changed.',
-                           {'$ref': '#/components/schemas/Error'}),
-            '503': _answer('A service that Karbor needs does not answer.',
-                           {'$ref': '#/components/schemas/Error'})},
+            '4XX': _answer(
+                'The request is not as it must be; nothing is changed.',
+                {'$ref': '#/components/schemas/Error'},
+            ),
+            '503': _answer(
+                'A service that Karbor needs does not answer.',
+                {'$ref': '#/components/schemas/Error'},
+            ),
+        },
     }
-    parameters = [*(operation.listing.parameters() if operation.listing else ()),
-                  *((parameter.name, parameter.schema) for parameter in operation.parameters)]
+    parameters = [
+        *(operation.listing.parameters() if operation.listing else ()),
+        *((parameter.name, parameter.schema) for parameter in operation.parameters),
+    ]
     if parameters:
         described['parameters'] = [
-            {'name': name, 'in': 'query', 'schema': schema} for name, schema in parameters]
+            {'name': name, 'in': 'query', 'schema': schema} for name, schema in parameters
+        ]
     if operation.body is not None:
         described['requestBody'] = {'required': True, 'content': _json(operation.body)}
     return described
@@ -132,8 +174,7 @@ def _operation(path: str, method: str, operation: Operation, summary: str) -> Ob
 
 def _tag(path: str) -> str:
     """The resource that a path is about: the innermost collection of its own."""
-    return [part for part in path.split('/')[3:]
-            if part[0] != '{' and part not in _WITHOUT_TAG][-1]
+    return [part for part in path.split('/')[3:] if part[0] != '{' and part not in _WITHOUT_TAG][-1]
 
 
 def _operation_id(path: str, method: str) -> str:
@@ -159,8 +200,12 @@ def _published(value: Any, components: Object) -> Any:
         return [_published(item, components) for item in value]
     if not isinstance(value, Mapping):
         return value
-    shown = {_pattern(key): _pattern(item) if key == 'pattern' and isinstance(item, str)
-             else _published(item, components) for key, item in value.items()}
+    shown = {
+        _pattern(key): _pattern(item)
+        if key == 'pattern' and isinstance(item, str)
+        else _published(item, components)
+        for key, item in value.items()
+    }
     title = shown.get('title')
     if not isinstance(title, str) or 'properties' not in shown:
         return shown

@@ -41,10 +41,14 @@ class Operation:
     parameters: Sequence[query.Parameter]
 
 
-def operation(rule: str, answers: Schema | None = None, *, body: Schema | None = None,
-              listing: query.Listing | None = None,
-              parameters: Sequence[query.Parameter] = ()
-              ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+def operation(
+    rule: str,
+    answers: Schema | None = None,
+    *,
+    body: Schema | None = None,
+    listing: query.Listing | None = None,
+    parameters: Sequence[query.Parameter] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., None]]:
     """Decorates a method of a resource, as ``on_get``.
 
     The method is called with the caller's context and, by name, the fields of the path, the
@@ -61,8 +65,7 @@ def operation(rule: str, answers: Schema | None = None, *, body: Schema | None =
 
     def decorate(method: Callable[..., Any]) -> Callable[..., None]:
         @functools.wraps(method)
-        def handle(self: Any, req: falcon.Request, resp: falcon.Response,
-                   **fields: Any) -> None:
+        def handle(self: Any, req: falcon.Request, resp: falcon.Response, **fields: Any) -> None:
             context = req.context.karbor
             policy.authorize(context, rule)
             _check_path(fields)
@@ -88,10 +91,8 @@ def _check_path(fields: dict[str, Any]) -> None:
         schema = paths.PARAMETERS[name]
         try:
             media.check_text(value)
-            jsonschema.Draft202012Validator(
-                schema, format_checker=media.FORMATS).validate(value)
+            jsonschema.Draft202012Validator(schema, format_checker=media.FORMATS).validate(value)
         except (ValueError, jsonschema.ValidationError):
             what = name.removesuffix('_id').replace('_', ' ')
             kind = 'a UUID' if schema.get('format') == 'uuid' else 'valid'
-            raise exception.InvalidInput(
-                reason=f'The {what} id {value!r} is not {kind}.') from None
+            raise exception.InvalidInput(reason=f'The {what} id {value!r} is not {kind}.') from None

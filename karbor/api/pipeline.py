@@ -50,8 +50,7 @@ def behind_keystone(application: Application, conf: cfg.ConfigOpts) -> Applicati
     conf.set_default('http_connect_timeout', _PATIENCE, group='keystone_authtoken')
     checked = _Keystone(application, {'oslo_config_config': conf, 'service_type': SERVICE_TYPE})
 
-    def check_token(environ: dict[str, Any], start_response: Callable[..., Any]
-                    ) -> Iterable[bytes]:
+    def check_token(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         is_public = environ.get('PATH_INFO', '') in middleware.PUBLIC_PATHS
         return (application if is_public else checked)(environ, start_response)
 
@@ -79,5 +78,9 @@ class _Keystone(auth_token.AuthProtocol):
 
 def _refusal(code: int) -> webob.Response:
     reason = _REASONS.get(code, 'Keystone does not accept the token.')
-    return webob.Response(status=code, content_type='application/json', charset='UTF-8',
-                          text=json.dumps(errors.fault(code, reason)))
+    return webob.Response(
+        status=code,
+        content_type='application/json',
+        charset='UTF-8',
+        text=json.dumps(errors.fault(code, reason)),
+    )

@@ -75,21 +75,29 @@ class Listing:
         found = {name: _filter(req, name) for name in self.filters}
         return paging.Wanted(
             _whose(req) if self.has_tenants else req.context.karbor.project_id,
-            paging.Page(limit=_limit(req), marker=text(req, 'marker'),
-                        offset=_integer(req, 'offset', 0, 0, _LARGEST_OFFSET),
-                        sort=_sort(req, self.sort_keys)),
-            {name: value for name, value in found.items() if value is not None})
+            paging.Page(
+                limit=_limit(req),
+                marker=text(req, 'marker'),
+                offset=_integer(req, 'offset', 0, 0, _LARGEST_OFFSET),
+                sort=_sort(req, self.sort_keys),
+            ),
+            {name: value for name, value in found.items() if value is not None},
+        )
 
     def parameters(self) -> list[tuple[str, Schema]]:
         """Names and schemas of all parameters, for the OpenAPI document."""
         found: list[tuple[str, Schema]] = [
-            ('limit', {'type': 'integer', 'minimum': 1}), ('marker', {'type': 'string'}),
-            *self.filters.items()]
+            ('limit', {'type': 'integer', 'minimum': 1}),
+            ('marker', {'type': 'string'}),
+            *self.filters.items(),
+        ]
         if self.sort_keys:
-            found += [('offset', {'type': 'integer', 'minimum': 0, 'maximum': _LARGEST_OFFSET}),
-                      ('sort', {'type': 'string'}),
-                      ('sort_key', {'enum': list(self.sort_keys)}),
-                      ('sort_dir', {'enum': ['asc', 'desc']})]
+            found += [
+                ('offset', {'type': 'integer', 'minimum': 0, 'maximum': _LARGEST_OFFSET}),
+                ('sort', {'type': 'string'}),
+                ('sort_key', {'enum': list(self.sort_keys)}),
+                ('sort_dir', {'enum': ['asc', 'desc']}),
+            ]
         if self.has_tenants:
             found += [('all_tenants', {'type': 'boolean'}), ('project_id', {'type': 'string'})]
         return found
@@ -125,8 +133,7 @@ def _boolean(req: falcon.Request, name: str) -> bool:
     try:
         return given is not None and strutils.bool_from_string(given, strict=True)
     except ValueError:
-        raise exception.InvalidInput(
-            reason=f'{name}: {given!r} is not true or false.') from None
+        raise exception.InvalidInput(reason=f'{name}: {given!r} is not true or false.') from None
 
 
 def _limit(req: falcon.Request) -> int:
@@ -134,8 +141,9 @@ def _limit(req: falcon.Request) -> int:
     return min(_integer(req, 'limit', largest, 1), largest)
 
 
-def _integer(req: falcon.Request, name: str, default: int, smallest: int,
-             largest: float = math.inf) -> int:
+def _integer(
+    req: falcon.Request, name: str, default: int, smallest: int, largest: float = math.inf
+) -> int:
     given = text(req, name)
     if given is None:
         return default
@@ -146,7 +154,8 @@ def _integer(req: falcon.Request, name: str, default: int, smallest: int,
     if not smallest <= value <= largest:
         end = '' if largest == math.inf else f' to {largest}'
         raise exception.InvalidInput(
-            reason=f'{name}: {given!r} is not a whole number from {smallest}{end}.')
+            reason=f'{name}: {given!r} is not a whole number from {smallest}{end}.'
+        )
     return value
 
 
@@ -155,7 +164,7 @@ def _sort(req: falcon.Request, sort_keys: Collection[str]) -> list[tuple[str, st
         return []
     given = text(req, 'sort')
     if given is None:
-        given = (f'{text(req, "sort_key") or "created_at"}:{text(req, "sort_dir") or "desc"}')
+        given = f'{text(req, "sort_key") or "created_at"}:{text(req, "sort_dir") or "desc"}'
     elif text(req, 'sort_key') or text(req, 'sort_dir'):
         raise exception.InvalidInput(reason='sort does not go with sort_key and sort_dir.')
     pairs = []
@@ -163,7 +172,8 @@ def _sort(req: falcon.Request, sort_keys: Collection[str]) -> list[tuple[str, st
         key, _, direction = item.strip().partition(':')
         if key not in sort_keys:
             raise exception.InvalidInput(
-                reason=f'sort: {key!r} is none of {", ".join(sorted(sort_keys))}.')
+                reason=f'sort: {key!r} is none of {", ".join(sorted(sort_keys))}.'
+            )
         if direction not in ('', 'asc', 'desc'):
             raise exception.InvalidInput(reason=f'sort: {direction!r} is not asc or desc.')
         pairs.append((key, direction or 'desc'))
@@ -182,7 +192,8 @@ def _date(req: falcon.Request, name: str) -> datetime.datetime | None:
         return datetime.datetime.strptime(given, '%Y-%m-%d')
     except ValueError:
         raise exception.InvalidInput(
-            reason=f'{name}: {given!r} is not a date YYYY-MM-DD.') from None
+            reason=f'{name}: {given!r} is not a date YYYY-MM-DD.'
+        ) from None
 
 
 def _mapping(req: falcon.Request, name: str) -> dict[str, Any] | None:
@@ -203,7 +214,8 @@ def _mapping(req: falcon.Request, name: str) -> dict[str, Any] | None:
                 continue
     if not isinstance(value, dict):
         raise exception.InvalidInput(
-            reason=f'{name} is not a mapping of at most {_LONGEST_LITERAL} characters.')
+            reason=f'{name} is not a mapping of at most {_LONGEST_LITERAL} characters.'
+        )
     return value
 
 
@@ -215,20 +227,27 @@ def text(req: falcon.Request, name: str) -> str | None:
             media.check_text(value)
         except ValueError:
             raise exception.InvalidInput(
-                reason=f'{name} has a character that is not allowed.') from None
+                reason=f'{name} has a character that is not allowed.'
+            ) from None
     return value or None
 
 
-def listed(req: falcon.Request, collection: str, items: list[dict[str, Any]],
-           has_more: bool) -> dict[str, Any]:
+def listed(
+    req: falcon.Request, collection: str, items: list[dict[str, Any]], has_more: bool
+) -> dict[str, Any]:
     """The body of a list, with the link to the next page when there is one."""
     document: dict[str, Any] = {collection: items}
     if has_more:
         parameters = {**req.params, 'marker': items[-1]['id']}
         parameters.pop('offset', None)  # it is behind the marker; again it would leave out more
-        document[f'{collection}_links'] = [{
-            'rel': 'next', 'href': req.prefix + req.path + falcon.to_query_str(
-                parameters, comma_delimited_lists=False)}]
+        document[f'{collection}_links'] = [
+            {
+                'rel': 'next',
+                'href': req.prefix
+                + req.path
+                + falcon.to_query_str(parameters, comma_delimited_lists=False),
+            }
+        ]
     return document
 
 
@@ -242,18 +261,20 @@ def slice_of(items: list[Any], page: paging.Page) -> tuple[list[Any], bool]:
         ids = [item.id for item in items]
         if page.marker not in ids:
             raise exception.MarkerNotFound(marker=page.marker)
-        items = items[ids.index(page.marker) + 1:]
-    return items[:page.limit], len(items) > page.limit
+        items = items[ids.index(page.marker) + 1 :]
+    return items[: page.limit], len(items) > page.limit
 
 
-def _parameter(name: str, schema: Schema,
-               read: Callable[[falcon.Request, str], Any]) -> Parameter:
+def _parameter(name: str, schema: Schema, read: Callable[[falcon.Request, str], Any]) -> Parameter:
     return Parameter(name, schema, lambda req: read(req, name))
 
 
 START_DATE = _parameter('start_date', {'type': 'string', 'format': 'date'}, _date)
 END_DATE = _parameter('end_date', {'type': 'string', 'format': 'date'}, _date)
-PARAMETERS = _parameter('parameters', {
-    'type': 'string', 'description': 'A mapping, as JSON or as a Python literal.'}, _mapping)
+PARAMETERS = _parameter(
+    'parameters',
+    {'type': 'string', 'description': 'A mapping, as JSON or as a Python literal.'},
+    _mapping,
+)
 HOST = _parameter('host', {'type': 'string'}, text)
 BINARY = _parameter('binary', {'type': 'string'}, text)

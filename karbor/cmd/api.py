@@ -31,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve() -> int:
     server = web_server.create(
-        (CONF.osapi_karbor_listen, CONF.osapi_karbor_listen_port), wiring.api_application(),
-        CONF.osapi_karbor_threads)
+        (CONF.osapi_karbor_listen, CONF.osapi_karbor_listen_port),
+        wiring.api_application(),
+        CONF.osapi_karbor_threads,
+    )
     stop = signals.stop_event()
     server.prepare()
     LOG.info('The API listens on %s port %d', *server.bind_addr[:2])

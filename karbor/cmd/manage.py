@@ -34,8 +34,16 @@ from karbor.services.protection import (
     rebuilding,
 )
 
-_JOB_COLUMNS = ('id', 'kind', 'state', 'tries', 'checkpoint_id', 'project_id', 'created_at',
-                'error')
+_JOB_COLUMNS = (
+    'id',
+    'kind',
+    'state',
+    'tries',
+    'checkpoint_id',
+    'project_id',
+    'created_at',
+    'error',
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,24 +53,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given.surroundings = standalone.Surroundings(given.state_dir, given.os_cloud)
         return given.surroundings.run('karbor-manage', lambda: _act(given), given.config_file)
     given.surroundings = wiring
-    return wiring.run('karbor-manage', lambda: _act(given), [
-        word for name in given.config_file for word in ('--config-file', name)])
+    return wiring.run(
+        'karbor-manage',
+        lambda: _act(given),
+        [word for name in given.config_file for word in ('--config-file', name)],
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='karbor-manage', description=__doc__)
-    parser.add_argument('--config-file', metavar='FILE', action='append', default=[],
-                        help='karbor.conf; may be repeated')
-    parser.add_argument('--state-dir', metavar='DIR', type=pathlib.Path,
-                        help='folder of a karbor-standalone that is stopped, to work on that')
-    parser.add_argument('--os-cloud', metavar='NAME',
-                        help='its cloud in clouds.yaml (OS_CLOUD, or other OS_* variables)')
+    parser.add_argument(
+        '--config-file',
+        metavar='FILE',
+        action='append',
+        default=[],
+        help='karbor.conf; may be repeated',
+    )
+    parser.add_argument(
+        '--state-dir',
+        metavar='DIR',
+        type=pathlib.Path,
+        help='folder of a karbor-standalone that is stopped, to work on that',
+    )
+    parser.add_argument(
+        '--os-cloud',
+        metavar='NAME',
+        help='its cloud in clouds.yaml (OS_CLOUD, or other OS_* variables)',
+    )
     areas = parser.add_subparsers(required=True, metavar='AREA')
     _add_db(_area(areas, 'db', 'the database'))
     _add_job(_area(areas, 'job', 'what workers do, or are to do', 'jobs'))
     _add_checkpoint(_area(areas, 'checkpoint', 'checkpoints, after a loss'))
-    _command(_area(areas, 'service', 'the processes', 'services'), 'list', _list_services,
-             'show which processes there are, and which are up')
+    _command(
+        _area(areas, 'service', 'the processes', 'services'),
+        'list',
+        _list_services,
+        'show which processes there are, and which are up',
+    )
     _add_reconcile(_area(areas, 'reconcile', 'what may be left after crashes'))
     return parser
 
@@ -72,8 +99,9 @@ def _area(areas: Any, name: str, text: str, *aliases: str) -> Any:
     return made.add_subparsers(required=True, metavar='COMMAND')
 
 
-def _command(area: Any, name: str, act: Callable[[argparse.Namespace], None],
-             text: str) -> argparse.ArgumentParser:
+def _command(
+    area: Any, name: str, act: Callable[[argparse.Namespace], None], text: str
+) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = area.add_parser(name, help=text, description=text)
     command.set_defaults(act=act)
     return command
@@ -82,40 +110,63 @@ def _command(area: Any, name: str, act: Callable[[argparse.Namespace], None],
 def _add_db(area: Any) -> None:
     _command(area, 'sync', _sync, 'bring the tables to what this Karbor needs')
     purge = _command(area, 'purge', _purge, 'remove rows of what has been over for long')
-    purge.add_argument('--days', type=_days, required=True,
-                       help='for how many days at least, 1 to 100000')
+    purge.add_argument(
+        '--days', type=_days, required=True, help='for how many days at least, 1 to 100000'
+    )
     purge.add_argument('--dry-run', action='store_true', help='only count them')
 
 
 def _add_job(area: Any) -> None:
     listed = _command(area, 'list', _list_jobs, 'show the newest jobs')
-    listed.add_argument('--state', choices=job_control.STATES, action='append',
-                        help='only those in this state; may be repeated')
+    listed.add_argument(
+        '--state',
+        choices=job_control.STATES,
+        action='append',
+        help='only those in this state; may be repeated',
+    )
     listed.add_argument('--limit', type=int, default=100, help='how many (%(default)s)')
     for name, act, text in (
-            ('show', _show_job, 'show one as JSON'),
-            ('retry', _retry_job, 'have one that is parked done again'),
-            ('cancel', _cancel_job, 'end one that no worker has')):
+        ('show', _show_job, 'show one as JSON'),
+        ('retry', _retry_job, 'have one that is parked done again'),
+        ('cancel', _cancel_job, 'end one that no worker has'),
+    ):
         _command(area, name, act, text).add_argument('id')
 
 
 def _add_checkpoint(area: Any) -> None:
-    rebuild = _command(area, 'rebuild', _rebuild, 'write the checkpoints again that the '
-                       'database lacks, from the bank; or the bank, from Cinder')
-    rebuild.add_argument('--from', dest='source', choices=('bank', 'cinder'), required=True,
-                         help='what has the checkpoints')
+    rebuild = _command(
+        area,
+        'rebuild',
+        _rebuild,
+        'write the checkpoints again that the '
+        'database lacks, from the bank; or the bank, from Cinder',
+    )
+    rebuild.add_argument(
+        '--from',
+        dest='source',
+        choices=('bank', 'cinder'),
+        required=True,
+        help='what has the checkpoints',
+    )
     rebuild.add_argument('--provider', metavar='ID', help='only this one; without it, all')
-    rebuild.add_argument('--dry-run', action='store_true',
-                         help='only tell what would be written')
+    rebuild.add_argument('--dry-run', action='store_true', help='only tell what would be written')
 
 
 def _add_reconcile(area: Any) -> None:
-    now = _command(area, 'now', _reconcile, 'do at once what the workers do now and then: '
-                   'jobs whose workers are gone, orphans in Cinder, trusts')
+    now = _command(
+        area,
+        'now',
+        _reconcile,
+        'do at once what the workers do now and then: '
+        'jobs whose workers are gone, orphans in Cinder, trusts',
+    )
     now.add_argument('--dry-run', action='store_true', help='only tell what would be done')
-    now.add_argument('--remove-orphans', action='store_true',
-                     help='remove orphans older than [protection] orphan_grace, also without '
-                          '[protection] remove_orphans')
+    now.add_argument(
+        '--remove-orphans',
+        action='store_true',
+        help='remove orphans older than [protection] orphan_grace, also without '
+        '[protection] remove_orphans',
+    )
 
 
 def _days(text: str) -> int:
@@ -146,15 +197,24 @@ def _purge(given: argparse.Namespace) -> None:
 
 
 def _list_jobs(given: argparse.Namespace) -> None:
-    _table(_JOB_COLUMNS, [
-        [getattr(job, name) for name in _JOB_COLUMNS]
-        for job in job_control.newest(given.state or job_control.STATES, given.limit)])
+    _table(
+        _JOB_COLUMNS,
+        [
+            [getattr(job, name) for name in _JOB_COLUMNS]
+            for job in job_control.newest(given.state or job_control.STATES, given.limit)
+        ],
+    )
 
 
 def _show_job(given: argparse.Namespace) -> None:
     job = job_control.get(given.id)
-    _tell(json.dumps({column.key: getattr(job, column.key)
-                      for column in models.Job.__table__.columns}, indent=2, default=str))
+    _tell(
+        json.dumps(
+            {column.key: getattr(job, column.key) for column in models.Job.__table__.columns},
+            indent=2,
+            default=str,
+        )
+    )
 
 
 def _retry_job(given: argparse.Namespace) -> None:
@@ -170,9 +230,11 @@ def _rebuild(given: argparse.Namespace) -> None:
     is_whole = True
     for found in [registry.get(given.provider)] if given.provider else registry:
         report = _rebuilt(given, found)
-        _tell(f'provider {found.id}: {len(report.restored)} '
-              f'{"would be written" if given.dry_run else "written"}, {len(report.known)} known, '
-              f'{len(report.faulty)} faulty')
+        _tell(
+            f'provider {found.id}: {len(report.restored)} '
+            f'{"would be written" if given.dry_run else "written"}, {len(report.known)} known, '
+            f'{len(report.faulty)} faulty'
+        )
         for checkpoint_id, text in (*report.remarks.items(), *report.faulty.items()):
             _tell(f'checkpoint {checkpoint_id}: {text}')
         is_whole = is_whole and not report.faulty
@@ -191,9 +253,13 @@ def _rebuilt(given: argparse.Namespace, found: provider.Provider) -> rebuilding.
 def _reconcile(given: argparse.Namespace) -> None:
     is_good = True
     for lines, went_well in reconciling.reconcile(
-            wiring.providers(), given.surroundings.job_board(), given.surroundings.inventory,
-            given.surroundings.used_trusts(), is_dry_run=given.dry_run,
-            is_removing=given.remove_orphans or cfg.CONF.protection.remove_orphans):
+        wiring.providers(),
+        given.surroundings.job_board(),
+        given.surroundings.inventory,
+        given.surroundings.used_trusts(),
+        is_dry_run=given.dry_run,
+        is_removing=given.remove_orphans or cfg.CONF.protection.remove_orphans,
+    ):
         for line in lines:
             _tell(line)
         is_good = is_good and went_well
@@ -203,9 +269,19 @@ def _reconcile(given: argparse.Namespace) -> None:
 
 def _list_services(_given: argparse.Namespace) -> None:
     columns = ('host', 'binary', 'up', 'disabled', 'reported_at')
-    _table(columns, [
-        [row.host, row.binary, processes.is_up(row), row.disabled_reason or row.disabled,
-         row.reported_at] for row in processes.all_of({})])
+    _table(
+        columns,
+        [
+            [
+                row.host,
+                row.binary,
+                processes.is_up(row),
+                row.disabled_reason or row.disabled,
+                row.reported_at,
+            ]
+            for row in processes.all_of({})
+        ],
+    )
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -84,7 +84,8 @@ def _supervise(arguments: Sequence[str]) -> int:
     jobboard.DatabaseBoard().check()
     db.dispose()
     manager = cotyledon.ServiceManager(
-        graceful_shutdown_timeout=_deadline(CONF.protection.shutdown_grace))
+        graceful_shutdown_timeout=_deadline(CONF.protection.shutdown_grace)
+    )
     manager.add(_Worker, workers=CONF.protection.workers, args=(arguments,))
     manager.run()
     return 0

@@ -35,6 +35,7 @@ def stop_event() -> threading.Event:
 
 def serve_until(stop: threading.Event, server: wsgi.Server) -> int:
     """Serve until the event is set; returns 1 when the server has ended by itself."""
+
     def serve() -> None:
         try:
             server.serve()

@@ -64,8 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _configure(arguments.config_file)
         _serve(arguments)
-    except (clouds.CloudError, state_dir.StateDirectoryError, migration.SchemaError, cfg.Error,
-            OSError) as exc:
+    except (
+        clouds.CloudError,
+        state_dir.StateDirectoryError,
+        migration.SchemaError,
+        cfg.Error,
+        OSError,
+    ) as exc:
         print(f'karbor-standalone: {exc}', file=sys.stderr)  # noqa: T201
         return 1
     return 0
@@ -75,17 +80,34 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='karbor-standalone',
         description='Protect the volumes of one project of an OpenStack cloud: the Karbor '
-                    'API and its workers in one process.')
-    parser.add_argument('--os-cloud', metavar='NAME',
-                        help='cloud in clouds.yaml (OS_CLOUD, or other OS_* variables)')
-    parser.add_argument('--state-dir', metavar='DIR', type=pathlib.Path,
-                        help='folder of everything that is kept (default: '
-                             '$XDG_STATE_HOME/karbor/NAME, below ~/.local/state)')
+        'API and its workers in one process.',
+    )
+    parser.add_argument(
+        '--os-cloud',
+        metavar='NAME',
+        help='cloud in clouds.yaml (OS_CLOUD, or other OS_* variables)',
+    )
+    parser.add_argument(
+        '--state-dir',
+        metavar='DIR',
+        type=pathlib.Path,
+        help='folder of everything that is kept (default: '
+        '$XDG_STATE_HOME/karbor/NAME, below ~/.local/state)',
+    )
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (%(default)s)')
-    parser.add_argument('--port', type=_port_number, default=8799,
-                        help='port to listen on (%(default)s); 0 takes a free one')
-    parser.add_argument('--config-file', metavar='FILE', action='append', default=[],
-                        help='karbor.conf with further options; may be repeated')
+    parser.add_argument(
+        '--port',
+        type=_port_number,
+        default=8799,
+        help='port to listen on (%(default)s); 0 takes a free one',
+    )
+    parser.add_argument(
+        '--config-file',
+        metavar='FILE',
+        action='append',
+        default=[],
+        help='karbor.conf with further options; may be repeated',
+    )
     return parser
 
 
@@ -100,8 +122,13 @@ def _configure(config_files: list[str]) -> None:
     logging.register_options(CONF)
     conf.set_defaults()
     conf.register_opts(CONF)
-    CONF(args=[], project='karbor', prog='karbor-standalone',
-         default_config_files=config_files, default_config_dirs=[])
+    CONF(
+        args=[],
+        project='karbor',
+        prog='karbor-standalone',
+        default_config_files=config_files,
+        default_config_dirs=[],
+    )
     logging.setup(CONF, 'karbor')
 
 
@@ -111,13 +138,14 @@ def _default_state_dir(cloud_name: str | None) -> pathlib.Path:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    state = state_dir.StateDirectory(
-        arguments.state_dir or _default_state_dir(arguments.os_cloud))
+    state = state_dir.StateDirectory(arguments.state_dir or _default_state_dir(arguments.os_cloud))
     # One connection for each hook that may run at once, and the API's own.
     cloud = clouds.load(
         arguments.os_cloud,
         CONF.protection.max_concurrent_jobs * CONF.protection.max_concurrent_resources
-        + _API_THREADS, CONF.cinder_client.request_timeout)
+        + _API_THREADS,
+        CONF.cinder_client.request_timeout,
+    )
     state.claim_for(cloud.project_id)
     state.ensure_provider()
     _use_cloud(cloud)
@@ -127,18 +155,32 @@ def _serve(arguments: argparse.Namespace) -> None:
     board = jobboard.InProcessBoard(CONF.protection.max_concurrent_jobs)
     found = protectables.load()
     asked = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
-    runner = jobs.JobRunner(registry, asked, lambda job: _context_of_job(job, cloud),
-                            CONF.protection.max_concurrent_resources, trusts.NoTrusts(),
-                            CONF.protection.job_lease, CONF.protection.max_job_tries)
+    runner = jobs.JobRunner(
+        registry,
+        asked,
+        lambda job: _context_of_job(job, cloud),
+        CONF.protection.max_concurrent_resources,
+        trusts.NoTrusts(),
+        CONF.protection.job_lease,
+        CONF.protection.max_job_tries,
+    )
     services = app.Services(
-        registry, found, plans.Plans(registry, found), asked,
-        scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post), board.check)
+        registry,
+        found,
+        plans.Plans(registry, found),
+        asked,
+        scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post),
+        board.check,
+    )
     token = state.token()
     server = web_server.create(
         (arguments.host, arguments.port),
-        app.create_app(services, middleware.TokenAuth(
-            token, cloud.user_id, cloud.project_id, cloud.project_name)),
-        _API_THREADS)
+        app.create_app(
+            services,
+            middleware.TokenAuth(token, cloud.user_id, cloud.project_id, cloud.project_name),
+        ),
+        _API_THREADS,
+    )
     stop = signals.stop_event()
     server.prepare()
     url = _url(arguments.host, server.bind_addr[1])
@@ -156,8 +198,11 @@ def _serve(arguments: argparse.Namespace) -> None:
 def _use_cloud(cloud: clouds.Cloud) -> None:
     """Let every client act as the cloud's user; karbor.conf has the last word on where."""
     client_factory.use_sessions(lambda _context: cloud.session)
-    for name, value in (('region_id', cloud.region), ('interface', cloud.interface),
-                        ('cinder_endpoint', cloud.cinder_endpoint)):
+    for name, value in (
+        ('region_id', cloud.region),
+        ('interface', cloud.interface),
+        ('cinder_endpoint', cloud.cinder_endpoint),
+    ):
         if value:
             CONF.set_default(name, value, group='cinder_client')
 
@@ -170,11 +215,16 @@ def _open_database(state: state_dir.StateDirectory) -> None:
 
 def _context_of_job(job: models.Job, cloud: clouds.Cloud) -> karbor_context.RequestContext:
     return karbor_context.RequestContext(
-        job.user_id, job.project_id, project_name=cloud.project_name)
+        job.user_id, job.project_id, project_name=cloud.project_name
+    )
 
 
-def _take_up_jobs(board: jobboard.InProcessBoard, runner: jobs.JobRunner,
-                  provider_ids: Sequence[str], stop: threading.Event) -> None:
+def _take_up_jobs(
+    board: jobboard.InProcessBoard,
+    runner: jobs.JobRunner,
+    provider_ids: Sequence[str],
+    stop: threading.Event,
+) -> None:
     with db.writer() as session:
         unfinished = job_rows.take_up_again(session)
     if unfinished:
@@ -215,15 +265,21 @@ class Surroundings:
             _configure(config_files)
             self._open()
             return main()
-        except (clouds.CloudError, state_dir.StateDirectoryError, migration.SchemaError,
-                cfg.Error, OSError) as exc:
+        except (
+            clouds.CloudError,
+            state_dir.StateDirectoryError,
+            migration.SchemaError,
+            cfg.Error,
+            OSError,
+        ) as exc:
             print(f'{name}: {exc}', file=sys.stderr)  # noqa: T201
             return 1
 
     def _open(self) -> None:
         if not (self._path / 'providers.d').is_dir():
             raise state_dir.StateDirectoryError(
-                f'{self._path} is no folder of karbor-standalone: start that once.')
+                f'{self._path} is no folder of karbor-standalone: start that once.'
+            )
         self._state = state_dir.StateDirectory(self._path)
         CONF.set_default('provider_config_dir', str(self._state.provider_config_dir))
         _open_database(self._state)
@@ -260,12 +316,10 @@ def _warn_of_open_address(host: str) -> None:
     except ValueError:
         is_loopback = host == 'localhost'
     if not is_loopback:
-        LOG.warning('The API listens on %s without TLS: the token can be read on the way.',
-                    host)
+        LOG.warning('The API listens on %s without TLS: the token can be read on the way.', host)
 
 
-def _run_until(stop: threading.Event, server: wsgi.Server,
-               board: jobboard.InProcessBoard) -> None:
+def _run_until(stop: threading.Event, server: wsgi.Server, board: jobboard.InProcessBoard) -> None:
     """Serve until the event is set; an API that ends by itself is a failure."""
     exit_code = signals.serve_until(stop, server)
     LOG.info('Stopping; running jobs have %g seconds', CONF.protection.shutdown_grace)

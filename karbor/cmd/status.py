@@ -47,11 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _without_database(check: _Check) -> _Check:
     """Decorates a check that needs the database: without one it fails, with a reason."""
+
     def guarded(self: 'Checks') -> upgradecheck.Result:
         try:
             return check(self)
         except (db_exc.DBError, sa_exc.SQLAlchemyError) as exc:
             return _failure(f'The database does not answer: {str(exc).partition(chr(10))[0]}')
+
     return guarded
 
 
@@ -70,8 +72,10 @@ class Checks(upgradecheck.UpgradeCommands):
         except migration.SchemaError as exc:
             return _failure(str(exc))
         if missing:
-            return _failure(f'The database lacks {", ".join(missing)}: stop all processes and '
-                            'run "karbor-manage db sync".')
+            return _failure(
+                f'The database lacks {", ".join(missing)}: stop all processes and '
+                'run "karbor-manage db sync".'
+            )
         self._has_tables = True
         return _success()
 
@@ -81,15 +85,18 @@ class Checks(upgradecheck.UpgradeCommands):
             return _warning('Not known before the schema is right.')
         parked = job_control.newest([job_rows.PARKED], limit=100)
         if parked:
-            return _warning(f'{len(parked)} jobs wait for an administrator: see "karbor-manage '
-                            'job list --state parked".')
+            return _warning(
+                f'{len(parked)} jobs wait for an administrator: see "karbor-manage '
+                'job list --state parked".'
+            )
         return _success()
 
     def _providers(self) -> upgradecheck.Result:
         registry = wiring.providers()
         if registry.failures:
-            return _failure('; '.join(
-                f'{name}: {reason}' for name, reason in registry.failures.items()))
+            return _failure(
+                '; '.join(f'{name}: {reason}' for name, reason in registry.failures.items())
+            )
         if not list(registry):
             return _warning(f'There is no enabled provider in {cfg.CONF.provider_config_dir}.')
         return _success()
@@ -99,8 +106,13 @@ class Checks(upgradecheck.UpgradeCommands):
             is_there = wiring.job_board().answers()
         except exception.KarborException as exc:
             return _failure(exc.msg)
-        return _success() if is_there else _warning(
-            'The server of [jobboard] connection does not answer; jobs would go by their rows.')
+        return (
+            _success()
+            if is_there
+            else _warning(
+                'The server of [jobboard] connection does not answer; jobs would go by their rows.'
+            )
+        )
 
     _upgrade_checks = (
         ('Database schema', _schema),

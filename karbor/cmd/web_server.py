@@ -18,7 +18,7 @@ from cheroot import server, wsgi
 
 _LARGEST_HEADERS = 64 * 1024  # bytes, with the request line
 # The API refuses less; but cheroot 11.1 fails on a Content-Length that it cannot count to.
-_LARGEST_BODY = 1024 ** 3
+_LARGEST_BODY = 1024**3
 _NAME = 'karbor'
 
 
@@ -37,7 +37,6 @@ def create(address: tuple[str, int], application: Any, threads: int) -> wsgi.Ser
 
 
 class _HeaderReader(server.HeaderReader):
-
     def __call__(self, rfile: BinaryIO, hdict: dict[bytes, bytes] | None = None) -> Any:
         try:
             return super().__call__(rfile, hdict)

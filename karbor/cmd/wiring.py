@@ -82,9 +82,13 @@ def api_application() -> pipeline.Application:
     registry, found, made = providers(), protectables.load(), _trusts()
     board = job_board()
     services = app.Services(
-        registry, found, plans.Plans(registry, found),
+        registry,
+        found,
+        plans.Plans(registry, found),
         manager.ProtectionManager(registry, found, board.post, made),
-        scheduled_operations.ScheduledOperations(made, board.post), board.check)
+        scheduled_operations.ScheduledOperations(made, board.post),
+        board.check,
+    )
     return pipeline.behind_keystone(app.create_app(services, middleware.KeystoneAuth()), CONF)
 
 
@@ -92,9 +96,15 @@ def protection_worker() -> worker.Worker:
     """What does the jobs."""
     registry, made, board = providers(), _trusts(), job_board()
     asked = manager.ProtectionManager(registry, protectables.load(), board.post, made)
-    runner = jobs.JobRunner(registry, asked, _context_of,
-                            CONF.protection.max_concurrent_resources, made,
-                            CONF.protection.job_lease, CONF.protection.max_job_tries)
+    runner = jobs.JobRunner(
+        registry,
+        asked,
+        _context_of,
+        CONF.protection.max_concurrent_resources,
+        made,
+        CONF.protection.job_lease,
+        CONF.protection.max_job_tries,
+    )
     check = orphans.OrphanCheck(registry, functools.partial(_inventory_of, made))
     return worker.Worker(registry, runner, made, board, check.duties())
 
@@ -112,7 +122,8 @@ def job_board() -> jobboard.DatabaseBoard:
     if not CONF.jobboard.connection:
         return jobboard.DatabaseBoard()
     return taskflow_board.TaskFlowBoard(
-        CONF.jobboard.connection, f'{CONF.host}-{uuid.uuid4()}', CONF.protection.job_lease)
+        CONF.jobboard.connection, f'{CONF.host}-{uuid.uuid4()}', CONF.protection.job_lease
+    )
 
 
 def providers() -> provider.ProviderRegistry:
@@ -136,12 +147,12 @@ def _inventory_of(made: trusts.Trusts) -> cinder_inventory.Inventory:
 
 def _trusts() -> trusts.Trusts:
     # One connection for each hook that may run at once.
-    made = trusts.Trusts(CONF, CONF.protection.max_concurrent_jobs
-                         * CONF.protection.max_concurrent_resources)
+    made = trusts.Trusts(
+        CONF, CONF.protection.max_concurrent_jobs * CONF.protection.max_concurrent_resources
+    )
     client_factory.use_sessions(made.session)
     return made
 
 
 def _context_of(job: models.Job) -> karbor_context.RequestContext:
-    return karbor_context.RequestContext(
-        job.user_id, job.project_id, trust_id=job.trust_id)
+    return karbor_context.RequestContext(job.user_id, job.project_id, trust_id=job.trust_id)

@@ -58,7 +58,8 @@ def load(name: str | None, connections: int, timeout: float) -> Cloud:
     """
     try:
         config = openstack.config.OpenStackConfig(
-            session_constructor=cast(Any, functools.partial(_pooled_session, connections)))
+            session_constructor=cast(Any, functools.partial(_pooled_session, connections))
+        )
         region = config.get_one(cloud=name, api_timeout=timeout, app_name='karbor')
         session = region.get_session()
         access = _identity(session).get_access(session)
@@ -74,15 +75,22 @@ def load(name: str | None, connections: int, timeout: float) -> Cloud:
         raise CloudError('The credentials are for no project; name one (project_name).')
     endpoint = region.get_endpoint(_SERVICE)
     return Cloud(
-        session, access.project_id, access.project_name, access.user_id,
-        region.get_region_name(_SERVICE), region.get_interface(_SERVICE),
-        endpoint and endpoint.rstrip('/').removesuffix(f'/{access.project_id}'))
+        session,
+        access.project_id,
+        access.project_name,
+        access.user_id,
+        region.get_region_name(_SERVICE),
+        region.get_interface(_SERVICE),
+        endpoint and endpoint.rstrip('/').removesuffix(f'/{access.project_id}'),
+    )
 
 
 def _identity(session: ks_session.Session) -> ks_identity.BaseIdentityPlugin:
     if not isinstance(session.auth, ks_identity.BaseIdentityPlugin):
-        raise CloudError(f'The credentials ({type(session.auth).__module__}) do not go through '
-                         f'Keystone, which alone can tell whose project they are for.')
+        raise CloudError(
+            f'The credentials ({type(session.auth).__module__}) do not go through '
+            f'Keystone, which alone can tell whose project they are for.'
+        )
     return session.auth
 
 

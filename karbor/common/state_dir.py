@@ -59,14 +59,16 @@ class StateDirectory:
         if _UNUSABLE.search(str(self.path)):
             raise StateDirectoryError(
                 f'{str(self.path)!r} cannot be used: the path may not have a $, a ? or a line '
-                f'break.')
+                f'break.'
+            )
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             mode = stat.S_IMODE(self.path.stat().st_mode)
             if mode & 0o077:
                 raise StateDirectoryError(
                     f'{self.path} is open to others (mode {mode:o}); chmod 700 it, or choose '
-                    f'another --state-dir.')
+                    f'another --state-dir.'
+                )
             self._lock = self._locked()
         except OSError as exc:
             raise StateDirectoryError(f'{self.path} cannot be used: {exc.strerror}') from exc
@@ -74,7 +76,8 @@ class StateDirectory:
     @property
     def database_url(self) -> str:
         return sqlalchemy.URL.create(
-            'sqlite', database=str(self.path / 'karbor.db')).render_as_string()
+            'sqlite', database=str(self.path / 'karbor.db')
+        ).render_as_string()
 
     @property
     def provider_config_dir(self) -> pathlib.Path:
@@ -96,7 +99,8 @@ class StateDirectory:
         elif owner != project_id:
             raise StateDirectoryError(
                 f'{self.path} belongs to the project {owner}, and the credentials are for '
-                f'{project_id}; choose another --state-dir.')
+                f'{project_id}; choose another --state-dir.'
+            )
 
     def token(self) -> str:
         """The token that clients send, made once."""
@@ -110,7 +114,9 @@ class StateDirectory:
         self.provider_config_dir.mkdir(mode=0o700, exist_ok=True)
         if any(self.provider_config_dir.glob('*.conf')):
             return
-        self._write('providers.d/cinder-snapshot.conf', textwrap.dedent(f'''\
+        self._write(
+            'providers.d/cinder-snapshot.conf',
+            textwrap.dedent(f"""\
             [provider]
             name = cinder-snapshot
             description = Volumes by Cinder snapshot
@@ -124,8 +130,9 @@ class StateDirectory:
             poll_interval = 15
 
             [file_system_bank_plugin]
-            file_system_bank_path = {self.path / "bank"}
-            '''))
+            file_system_bank_path = {self.path / 'bank'}
+            """),
+        )
 
     def write_openrc(self, url: str, project_id: str, token: str) -> None:
         """Write what a shell sources so that both clients find this Karbor.
@@ -136,10 +143,24 @@ class StateDirectory:
         :param url: root of the API, without a slash at the end.
         """
         endpoint = f'{url}/v1/{project_id}'
-        self._write('clouds.yaml', json.dumps({'clouds': {'karbor': {  # JSON is YAML
-            'auth_type': 'admin_token',
-            'auth': {'endpoint': endpoint, 'token': token}}}}, indent=2) + '\n')
-        self._write('openrc', textwrap.dedent(f'''\
+        self._write(
+            'clouds.yaml',
+            json.dumps(
+                {
+                    'clouds': {
+                        'karbor': {  # JSON is YAML
+                            'auth_type': 'admin_token',
+                            'auth': {'endpoint': endpoint, 'token': token},
+                        }
+                    }
+                },
+                indent=2,
+            )
+            + '\n',
+        )
+        self._write(
+            'openrc',
+            textwrap.dedent(f"""\
             # Written by karbor-standalone at every start. Sourced, it leads `karbor` and
             # `openstack data protection` to it. Other `openstack` commands do not work in
             # such a shell: everything is sent to Karbor.
@@ -150,7 +171,8 @@ class StateDirectory:
             export OS_NO_CLIENT_AUTH=1
             export OS_AUTH_TOKEN={shlex.quote(token)}
             export KARBOR_URL={shlex.quote(endpoint)}
-            '''))
+            """),
+        )
 
     def _locked(self) -> IO[str]:
         lock = (self.path / 'lock').open('a+')
@@ -161,7 +183,8 @@ class StateDirectory:
             pid = lock.read().strip()
             lock.close()
             raise StateDirectoryError(
-                f'Another karbor-standalone (process {pid}) runs on {self.path}.') from None
+                f'Another karbor-standalone (process {pid}) runs on {self.path}.'
+            ) from None
         lock.truncate(0)
         lock.write(f'{os.getpid()}\n')
         lock.flush()

@@ -30,8 +30,7 @@ from karbor.conf import (
     trustee,
 )
 
-_SECTIONS = (service, api, quotas, operationengine, protection, jobboard, cinder_client,
-             trustee)
+_SECTIONS = (service, api, quotas, operationengine, protection, jobboard, cinder_client, trustee)
 
 
 def register_opts(conf: cfg.ConfigOpts = cfg.CONF) -> None:
@@ -52,9 +51,21 @@ def set_defaults() -> None:
     send and read what the API works with.
     """
     headers = ['X-Auth-Token', 'X-OpenStack-Request-ID']
-    cors.set_defaults(allow_headers=headers, expose_headers=headers,
-                      allow_methods=['GET', 'PUT', 'POST', 'DELETE'])
-    logging.set_defaults(default_log_levels=[
-        *logging.get_default_log_levels(), 'keystoneauth=WARNING', 'urllib3=WARNING',
-        'swiftclient=WARNING', 'botocore=WARNING', 'boto3=WARNING', 'alembic=WARNING',
-        'kazoo=WARNING', 'taskflow=WARNING'])
+    cors.set_defaults(
+        allow_headers=headers,
+        expose_headers=headers,
+        allow_methods=['GET', 'PUT', 'POST', 'DELETE'],
+    )
+    logging.set_defaults(
+        default_log_levels=[
+            *logging.get_default_log_levels(),
+            'keystoneauth=WARNING',
+            'urllib3=WARNING',
+            'swiftclient=WARNING',
+            'botocore=WARNING',
+            'boto3=WARNING',
+            'alembic=WARNING',
+            'kazoo=WARNING',
+            'taskflow=WARNING',
+        ]
+    )

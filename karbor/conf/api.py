@@ -15,10 +15,18 @@
 from oslo_config import cfg
 
 OPTS: list[cfg.Opt] = [
-    cfg.IntOpt('osapi_max_limit', default=1000, min=1,
-               help='Most items that one answer of a list may have.'),
-    cfg.IntOpt('osapi_max_request_body_size', default=3 * 1024 * 1024, min=1024,
-               help='Largest body of a request, in bytes.'),
+    cfg.IntOpt(
+        'osapi_max_limit',
+        default=1000,
+        min=1,
+        help='Most items that one answer of a list may have.',
+    ),
+    cfg.IntOpt(
+        'osapi_max_request_body_size',
+        default=3 * 1024 * 1024,
+        min=1024,
+        help='Largest body of a request, in bytes.',
+    ),
 ]
 
 

@@ -17,23 +17,37 @@ from oslo_config import cfg
 GROUP = 'cinder_client'
 
 OPTS: list[cfg.Opt] = [
-    cfg.StrOpt('service_type', default='block-storage',
-               help='Type of the service in the catalog; its aliases (volumev3) are found, too.'),
+    cfg.StrOpt(
+        'service_type',
+        default='block-storage',
+        help='Type of the service in the catalog; its aliases (volumev3) are found, too.',
+    ),
     cfg.StrOpt('region_id', help='Region of the endpoint; unset takes the first one.'),
-    cfg.StrOpt('interface', default='public',
-               help='Interface of the endpoint: public, internal or admin.'),
-    cfg.StrOpt('cinder_endpoint',
-               help='URL to use instead of the catalog\'s, without the project id, for '
-                    'example http://cinder.example/v3.'),
-    cfg.StrOpt('cinder_catalog_info', default='volumev3:cinderv3:publicURL',
-               help='<type>:<name>:<interface> of the entry to look up in a request\'s '
-                    'catalog where there is no session.'),
-    cfg.StrOpt('cinder_ca_cert_file',
-               help='File of the certificate authorities to check Cinder\'s certificate with.'),
-    cfg.BoolOpt('cinder_auth_insecure', default=False,
-                help='Do not check Cinder\'s certificate.'),
-    cfg.FloatOpt('request_timeout', default=60, min=1,
-                 help='Longest time that one request may take, in seconds.'),
+    cfg.StrOpt(
+        'interface', default='public', help='Interface of the endpoint: public, internal or admin.'
+    ),
+    cfg.StrOpt(
+        'cinder_endpoint',
+        help="URL to use instead of the catalog's, without the project id, for "
+        'example http://cinder.example/v3.',
+    ),
+    cfg.StrOpt(
+        'cinder_catalog_info',
+        default='volumev3:cinderv3:publicURL',
+        help="<type>:<name>:<interface> of the entry to look up in a request's "
+        'catalog where there is no session.',
+    ),
+    cfg.StrOpt(
+        'cinder_ca_cert_file',
+        help="File of the certificate authorities to check Cinder's certificate with.",
+    ),
+    cfg.BoolOpt('cinder_auth_insecure', default=False, help="Do not check Cinder's certificate."),
+    cfg.FloatOpt(
+        'request_timeout',
+        default=60,
+        min=1,
+        help='Longest time that one request may take, in seconds.',
+    ),
 ]
 
 

@@ -17,13 +17,16 @@ from oslo_config import cfg
 GROUP = 'jobboard'
 
 OPTS: list[cfg.Opt] = [
-    cfg.StrOpt('connection', secret=True,
-               help='The TaskFlow jobboard: redis://[user:password@]host[:port][/db] '
-                    '(rediss:// with TLS), etcd://host[:port] or '
-                    'zookeeper://host[:port],host[:port]. Options may follow as a query, like '
-                    '?protocol=https&ca_cert=/etc/ca.pem for etcd. '
-                    'Without it workers look for jobs in the database. All processes must '
-                    'have the same.'),
+    cfg.StrOpt(
+        'connection',
+        secret=True,
+        help='The TaskFlow jobboard: redis://[user:password@]host[:port][/db] '
+        '(rediss:// with TLS), etcd://host[:port] or '
+        'zookeeper://host[:port],host[:port]. Options may follow as a query, like '
+        '?protocol=https&ca_cert=/etc/ca.pem for etcd. '
+        'Without it workers look for jobs in the database. All processes must '
+        'have the same.',
+    ),
 ]
 
 

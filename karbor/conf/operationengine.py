@@ -15,21 +15,34 @@
 from oslo_config import cfg
 
 OPTS: list[cfg.Opt] = [
-    cfg.IntOpt('min_interval', default=3600, min=1,
-               help='Least time between two fires of one trigger, in seconds.'),
-    cfg.IntOpt('min_window_time', default=900, min=0,
-               help='Least window of a trigger, in seconds, and the window of a trigger that '
-                    'names none. A fire that is later than its window is skipped.'),
-    cfg.IntOpt('max_window_time', default=1800, min=0,
-               help='Longest window of a trigger, in seconds.'),
+    cfg.IntOpt(
+        'min_interval',
+        default=3600,
+        min=1,
+        help='Least time between two fires of one trigger, in seconds.',
+    ),
+    cfg.IntOpt(
+        'min_window_time',
+        default=900,
+        min=0,
+        help='Least window of a trigger, in seconds, and the window of a trigger that '
+        'names none. A fire that is later than its window is skipped.',
+    ),
+    cfg.IntOpt(
+        'max_window_time', default=1800, min=0, help='Longest window of a trigger, in seconds.'
+    ),
 ]
 
 GROUP = 'operationengine'
 ENGINE_OPTS: list[cfg.Opt] = [
-    cfg.FloatOpt('poll_interval', default=5, min=0.05,
-                 help='Longest time between two looks at which trigger is due next, in '
-                      'seconds. One that is due sooner is fired in time; for so long a trigger '
-                      'that the API has just made may go unnoticed.'),
+    cfg.FloatOpt(
+        'poll_interval',
+        default=5,
+        min=0.05,
+        help='Longest time between two looks at which trigger is due next, in '
+        'seconds. One that is due sooner is fired in time; for so long a trigger '
+        'that the API has just made may go unnoticed.',
+    ),
 ]
 
 

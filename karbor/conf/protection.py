@@ -17,39 +17,81 @@ from oslo_config import cfg
 GROUP = 'protection'
 
 OPTS: list[cfg.Opt] = [
-    cfg.IntOpt('max_concurrent_jobs', default=4, min=1,
-               help='How many checkpoints, restores, verifications and deletions are worked '
-                    'on at once.'),
-    cfg.IntOpt('max_concurrent_jobs_per_project', default=2, min=1,
-               help='How many of them may be one project\'s, in each process of '
-                    'karbor-protection. It keeps places free for others.'),
-    cfg.IntOpt('workers', default=1, min=1,
-               help='How many processes karbor-protection consists of. Each works on as many '
-                    'jobs at once.'),
-    cfg.IntOpt('max_concurrent_resources', default=32, min=1,
-               help='How many resources of one of them are worked on at once.'),
-    cfg.FloatOpt('job_poll_interval', default=1, min=0.1,
-                 help='How often karbor-protection looks for jobs, in seconds.'),
-    cfg.FloatOpt('job_lease', default=60, min=1,
-                 help='How long a job of a worker that is gone waits for another worker, in '
-                      'seconds. A worker that is there renews its lease three times as often.'),
-    cfg.IntOpt('max_job_tries', default=10, min=1,
-               help='How often a job is begun whose worker is gone before its end. Then it is '
-                    'parked, and what it is about is in error; "karbor-manage job retry" has it '
-                    'tried again.'),
-    cfg.FloatOpt('orphan_check_interval', default=3600, min=0,
-                 help='How often to look for snapshots and half-made volumes in Cinder that '
-                      'carry Karbor\'s metadata and that no checkpoint or restore knows, in '
-                      'seconds; 0 never does. What is found is logged.'),
-    cfg.FloatOpt('orphan_grace', default=86400, min=0,
-                 help='Age under which none of them is removed, in seconds.'),
-    cfg.BoolOpt('remove_orphans', default=False,
-                help='Remove those that are older. It must not be set where another Karbor '
-                     'makes snapshots in the same cloud, or project, with the same provider '
-                     'id: what that one has is unknown here.'),
-    cfg.FloatOpt('shutdown_grace', default=5, min=0,
-                 help='How long a stop waits for jobs to end, in seconds. What is not ended '
-                      'by then is handed back: another worker, or the next start, takes it up.'),
+    cfg.IntOpt(
+        'max_concurrent_jobs',
+        default=4,
+        min=1,
+        help='How many checkpoints, restores, verifications and deletions are worked on at once.',
+    ),
+    cfg.IntOpt(
+        'max_concurrent_jobs_per_project',
+        default=2,
+        min=1,
+        help="How many of them may be one project's, in each process of "
+        'karbor-protection. It keeps places free for others.',
+    ),
+    cfg.IntOpt(
+        'workers',
+        default=1,
+        min=1,
+        help='How many processes karbor-protection consists of. Each works on as many '
+        'jobs at once.',
+    ),
+    cfg.IntOpt(
+        'max_concurrent_resources',
+        default=32,
+        min=1,
+        help='How many resources of one of them are worked on at once.',
+    ),
+    cfg.FloatOpt(
+        'job_poll_interval',
+        default=1,
+        min=0.1,
+        help='How often karbor-protection looks for jobs, in seconds.',
+    ),
+    cfg.FloatOpt(
+        'job_lease',
+        default=60,
+        min=1,
+        help='How long a job of a worker that is gone waits for another worker, in '
+        'seconds. A worker that is there renews its lease three times as often.',
+    ),
+    cfg.IntOpt(
+        'max_job_tries',
+        default=10,
+        min=1,
+        help='How often a job is begun whose worker is gone before its end. Then it is '
+        'parked, and what it is about is in error; "karbor-manage job retry" has it '
+        'tried again.',
+    ),
+    cfg.FloatOpt(
+        'orphan_check_interval',
+        default=3600,
+        min=0,
+        help='How often to look for snapshots and half-made volumes in Cinder that '
+        "carry Karbor's metadata and that no checkpoint or restore knows, in "
+        'seconds; 0 never does. What is found is logged.',
+    ),
+    cfg.FloatOpt(
+        'orphan_grace',
+        default=86400,
+        min=0,
+        help='Age under which none of them is removed, in seconds.',
+    ),
+    cfg.BoolOpt(
+        'remove_orphans',
+        default=False,
+        help='Remove those that are older. It must not be set where another Karbor '
+        'makes snapshots in the same cloud, or project, with the same provider '
+        'id: what that one has is unknown here.',
+    ),
+    cfg.FloatOpt(
+        'shutdown_grace',
+        default=5,
+        min=0,
+        help='How long a stop waits for jobs to end, in seconds. What is not ended '
+        'by then is handed back: another worker, or the next start, takes it up.',
+    ),
 ]
 
 

@@ -15,12 +15,21 @@
 from oslo_config import cfg
 
 OPTS: list[cfg.Opt] = [
-    cfg.IntOpt('quota_plans', default=50, min=-1,
-               help='How many plans a project may have; -1 is no limit.'),
-    cfg.IntOpt('quota_checkpoints', default=-1, min=-1,
-               help='How many checkpoints a project may have; -1 is no limit.'),
-    cfg.IntOpt('quota_schedules', default=100, min=-1,
-               help='How many scheduled operations a project may have; -1 is no limit.'),
+    cfg.IntOpt(
+        'quota_plans', default=50, min=-1, help='How many plans a project may have; -1 is no limit.'
+    ),
+    cfg.IntOpt(
+        'quota_checkpoints',
+        default=-1,
+        min=-1,
+        help='How many checkpoints a project may have; -1 is no limit.',
+    ),
+    cfg.IntOpt(
+        'quota_schedules',
+        default=100,
+        min=-1,
+        help='How many scheduled operations a project may have; -1 is no limit.',
+    ),
 ]
 
 

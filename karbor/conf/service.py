@@ -17,20 +17,41 @@ import socket
 from oslo_config import cfg
 
 OPTS: list[cfg.Opt] = [
-    cfg.HostAddressOpt('osapi_karbor_listen', default='0.0.0.0',  # noqa: S104 - Karbor's
-                       help='Address that karbor-api listens on.'),
-    cfg.PortOpt('osapi_karbor_listen_port', default=8799,
-                help='Port that karbor-api listens on.'),
-    cfg.IntOpt('osapi_karbor_threads', default=10, min=1,
-               help='How many requests karbor-api works on at once.'),
-    cfg.StrOpt('provider_config_dir', default='/etc/karbor/providers.d',
-               help='Folder of the provider files.'),
-    cfg.StrOpt('host', default=socket.gethostname(), sample_default='<host name>',
-               help='Name under which this host is listed as a service.'),
-    cfg.IntOpt('report_interval', default=10, min=1,
-               help='How often a process reports that it is alive, in seconds.'),
-    cfg.IntOpt('service_down_time', default=60, min=2,
-               help='How long after its last report a process counts as up, in seconds.'),
+    cfg.HostAddressOpt(
+        'osapi_karbor_listen',
+        default='0.0.0.0',  # noqa: S104 - Karbor's
+        help='Address that karbor-api listens on.',
+    ),
+    cfg.PortOpt('osapi_karbor_listen_port', default=8799, help='Port that karbor-api listens on.'),
+    cfg.IntOpt(
+        'osapi_karbor_threads',
+        default=10,
+        min=1,
+        help='How many requests karbor-api works on at once.',
+    ),
+    cfg.StrOpt(
+        'provider_config_dir',
+        default='/etc/karbor/providers.d',
+        help='Folder of the provider files.',
+    ),
+    cfg.StrOpt(
+        'host',
+        default=socket.gethostname(),
+        sample_default='<host name>',
+        help='Name under which this host is listed as a service.',
+    ),
+    cfg.IntOpt(
+        'report_interval',
+        default=10,
+        min=1,
+        help='How often a process reports that it is alive, in seconds.',
+    ),
+    cfg.IntOpt(
+        'service_down_time',
+        default=60,
+        min=2,
+        help='How long after its last report a process counts as up, in seconds.',
+    ),
 ]
 
 

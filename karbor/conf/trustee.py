@@ -22,13 +22,19 @@ from oslo_config import cfg
 GROUP = 'trustee'
 
 OPTS: list[cfg.Opt] = [
-    cfg.ListOpt('trust_roles', default=['member'],
-                help='Names of the roles that jobs need. A trust delegates those of them that '
-                     'the user has.'),
-    cfg.StrOpt('trust_mark', default='karbor',
-               help='What the trusts of this Karbor are marked with. Trusts with this mark '
-                    'that the database does not know are deleted in time, so several Karbors '
-                    'that use the same user of one Keystone need different marks.'),
+    cfg.ListOpt(
+        'trust_roles',
+        default=['member'],
+        help='Names of the roles that jobs need. A trust delegates those of them that '
+        'the user has.',
+    ),
+    cfg.StrOpt(
+        'trust_mark',
+        default='karbor',
+        help='What the trusts of this Karbor are marked with. Trusts with this mark '
+        'that the database does not know are deleted in time, so several Karbors '
+        'that use the same user of one Keystone need different marks.',
+    ),
 ]
 
 _LONGEST_REQUEST = 60
@@ -46,5 +52,14 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
-    return [(GROUP, [*OPTS, *loading.get_auth_common_conf_options(),
-                     *loading.get_auth_plugin_conf_options('password'), *_session_opts()])]
+    return [
+        (
+            GROUP,
+            [
+                *OPTS,
+                *loading.get_auth_common_conf_options(),
+                *loading.get_auth_plugin_conf_options('password'),
+                *_session_opts(),
+            ],
+        )
+    ]

@@ -23,5 +23,13 @@ from karbor.db.api import (
     writer,
 )
 
-__all__ = ['DatabaseUnusable', 'configure', 'dispose', 'engine', 'reader', 'transaction',
-           'until_it_works', 'writer']
+__all__ = [
+    'DatabaseUnusable',
+    'configure',
+    'dispose',
+    'engine',
+    'reader',
+    'transaction',
+    'until_it_works',
+    'writer',
+]

@@ -60,14 +60,16 @@ class DatabaseUnusable(db_exc.DBError):
 _SIGNS_OF_A_FULL_DISK = ('disk is full', 'No space left on device', 'Disk full')
 # A statement that is wrong is so every time; and what oslo.db looks at later than at these.
 _NO_FAULT_OF_THE_SERVER = (
-    r'(?!.*(no such |Unknown column|too many |syntax error|Lock wait timeout))')
+    r'(?!.*(no such |Unknown column|too many |syntax error|Lock wait timeout))'
+)
 
 
 @exc_filters.filters('sqlite', sa.exc.OperationalError, _NO_FAULT_OF_THE_SERVER)
 @exc_filters.filters('mysql', sa.exc.OperationalError, _NO_FAULT_OF_THE_SERVER)
 @exc_filters.filters('postgresql', sa.exc.OperationalError, _NO_FAULT_OF_THE_SERVER)
-def _unusable(error: sa.exc.OperationalError, _match: object, _dialect: str,
-              is_disconnect: bool) -> None:
+def _unusable(
+    error: sa.exc.OperationalError, _match: object, _dialect: str, is_disconnect: bool
+) -> None:
     """Called by oslo.db for what none of its own filters knows, which it would leave as it is."""
     if not is_disconnect:
         raise DatabaseUnusable(error)
@@ -94,10 +96,21 @@ def configure(conf: cfg.ConfigOpts = cfg.CONF) -> None:
     _facade.append_on_engine_create(sa.Engine.dispose)
 
 
-_FACADE_OPTIONS = frozenset((
-    'connection', 'max_pool_size', 'max_overflow', 'pool_timeout', 'connection_recycle_time',
-    'max_retries', 'retry_interval', 'mysql_sql_mode', 'connection_debug',
-    'connection_trace', 'sqlite_synchronous'))
+_FACADE_OPTIONS = frozenset(
+    (
+        'connection',
+        'max_pool_size',
+        'max_overflow',
+        'pool_timeout',
+        'connection_recycle_time',
+        'max_retries',
+        'retry_interval',
+        'mysql_sql_mode',
+        'connection_debug',
+        'connection_trace',
+        'sqlite_synchronous',
+    )
+)
 
 
 def _for_oslo_db(connection: str | None) -> str | None:
@@ -146,18 +159,25 @@ def _marked(*, is_reading: bool) -> Iterator[None]:
 
 
 def transaction(
-        write: Callable[Concatenate[orm.Session, Arguments], Result]
+    write: Callable[Concatenate[orm.Session, Arguments], Result],
 ) -> Callable[Arguments, Result]:
     """Decorates a function that changes something: it is called without the session, which
     is that of a transaction of its own. What a deadlock undoes is done again, so the function
     must do nothing that a transaction cannot undo.
     """
-    @oslo_db_api.wrap_db_retry(max_retries=10, retry_interval=0.02, max_retry_interval=1,
-                               inc_retry_interval=True, exception_checker=_is_deadlock)
+
+    @oslo_db_api.wrap_db_retry(
+        max_retries=10,
+        retry_interval=0.02,
+        max_retry_interval=1,
+        inc_retry_interval=True,
+        exception_checker=_is_deadlock,
+    )
     @functools.wraps(write)
     def write_in_transaction(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         with writer() as session:
             return write(session, *args, **kwargs)
+
     return write_in_transaction
 
 
@@ -167,7 +187,8 @@ def _is_deadlock(error: BaseException) -> bool:
     In a savepoint, MariaDB undoes that too, and what is seen is that it is not there.
     """
     return isinstance(error, db_exc.DBDeadlock) or isinstance(
-        getattr(error, 'cause', None), db_exc.DBDeadlock)
+        getattr(error, 'cause', None), db_exc.DBDeadlock
+    )
 
 
 def until_it_works(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -176,8 +197,12 @@ def until_it_works(write: Callable[..., Any]) -> Callable[..., Any]:
     What it decorates is a whole transaction, or several that may be repeated.
     """
     return oslo_db_api.wrap_db_retry(
-        max_retries=20, retry_interval=0.5, max_retry_interval=30, inc_retry_interval=True,
-        exception_checker=lambda error: isinstance(error, db_exc.DBError))(write)
+        max_retries=20,
+        retry_interval=0.5,
+        max_retry_interval=30,
+        inc_retry_interval=True,
+        exception_checker=lambda error: isinstance(error, db_exc.DBError),
+    )(write)
 
 
 def _prepare_sqlite(made: sa.Engine) -> None:
@@ -201,8 +226,9 @@ def _prepare_sqlite(made: sa.Engine) -> None:
         connection.create_function('lower', 1, _lower, deterministic=True)
 
     @event.listens_for(made, 'before_cursor_execute', retval=True)
-    def begin_immediate(_connection: Any, _cursor: Any, statement: str, parameters: Any,
-                        _context: Any, _many: bool) -> tuple[str, Any]:
+    def begin_immediate(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+    ) -> tuple[str, Any]:
         if statement == 'BEGIN' and not _is_reading.get():
             statement = 'BEGIN IMMEDIATE'
         return statement, parameters

@@ -31,8 +31,14 @@ def create(session: orm.Session, **values: Any) -> models.Checkpoint:
     return checkpoint
 
 
-def get(session: orm.Session, project_id: str, provider_id: str, checkpoint_id: str, *,
-        lock: bool = False) -> models.Checkpoint:
+def get(
+    session: orm.Session,
+    project_id: str,
+    provider_id: str,
+    checkpoint_id: str,
+    *,
+    lock: bool = False,
+) -> models.Checkpoint:
     """A checkpoint of the project and provider.
 
     :param lock: keep others from changing its row until the transaction ends.
@@ -41,48 +47,69 @@ def get(session: orm.Session, project_id: str, provider_id: str, checkpoint_id: 
     query = sa.select(models.Checkpoint).where(
         models.Checkpoint.id == checkpoint_id,
         models.Checkpoint.project_id == project_id,
-        models.Checkpoint.provider_id == provider_id)
+        models.Checkpoint.provider_id == provider_id,
+    )
     checkpoint = session.scalar(query.with_for_update() if lock else query)
     if checkpoint is None:
         raise exception.CheckpointNotFound(checkpoint_id=checkpoint_id)
     return checkpoint
 
 
-def set_status(session: orm.Session, checkpoint_id: str, status: str,
-               reason: str | None = None) -> bool:
+def set_status(
+    session: orm.Session, checkpoint_id: str, status: str, reason: str | None = None
+) -> bool:
     """Set the status; returns whether it was another before."""
     changed = session.execute(
         sa.update(models.Checkpoint)
         .where(models.Checkpoint.id == checkpoint_id, models.Checkpoint.status != status)
-        .values(status=status, status_reason=reason))
+        .values(status=status, status_reason=reason)
+    )
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def of_plan(session: orm.Session, project_id: str, plan_id: str, *,
-            status: str) -> Sequence[Any]:
+def of_plan(session: orm.Session, project_id: str, plan_id: str, *, status: str) -> Sequence[Any]:
     """Id, created_at, pinned and resources_total of the checkpoints of a plan in a status."""
     return session.execute(
-        sa.select(models.Checkpoint.id, models.Checkpoint.created_at, models.Checkpoint.pinned,
-                  models.Checkpoint.resources_total)
-        .where(models.Checkpoint.plan_id == plan_id, models.Checkpoint.status == status,
-               models.Checkpoint.project_id == project_id)).all()
+        sa.select(
+            models.Checkpoint.id,
+            models.Checkpoint.created_at,
+            models.Checkpoint.pinned,
+            models.Checkpoint.resources_total,
+        ).where(
+            models.Checkpoint.plan_id == plan_id,
+            models.Checkpoint.status == status,
+            models.Checkpoint.project_id == project_id,
+        )
+    ).all()
 
 
 def lock_other_available(session: orm.Session, row: models.Checkpoint) -> bool:
     """Whether the plan has another available checkpoint, the newest of which stays so until
     the transaction ends."""
-    return session.scalar(
-        sa.select(models.Checkpoint.id).where(
-            models.Checkpoint.plan_id == row.plan_id,
-            models.Checkpoint.project_id == row.project_id,
-            models.Checkpoint.status == constants.CHECKPOINT_STATUS_AVAILABLE,
-            models.Checkpoint.id != row.id)
-        .order_by(models.Checkpoint.created_at.desc()).limit(1).with_for_update()) is not None
+    return (
+        session.scalar(
+            sa.select(models.Checkpoint.id)
+            .where(
+                models.Checkpoint.plan_id == row.plan_id,
+                models.Checkpoint.project_id == row.project_id,
+                models.Checkpoint.status == constants.CHECKPOINT_STATUS_AVAILABLE,
+                models.Checkpoint.id != row.id,
+            )
+            .order_by(models.Checkpoint.created_at.desc())
+            .limit(1)
+            .with_for_update()
+        )
+        is not None
+    )
 
 
-def page(session: orm.Session, provider_id: str, wanted: paging.Wanted,
-         since: datetime.datetime | None,
-         before: datetime.datetime | None) -> tuple[list[models.Checkpoint], bool]:
+def page(
+    session: orm.Session,
+    provider_id: str,
+    wanted: paging.Wanted,
+    since: datetime.datetime | None,
+    before: datetime.datetime | None,
+) -> tuple[list[models.Checkpoint], bool]:
     """One page of checkpoints with a provider, and whether more follow.
 
     Without a filter by status, deleted checkpoints are left out.

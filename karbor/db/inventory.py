@@ -43,51 +43,85 @@ def batches(ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
 
 def checkpoint_statuses(session: orm.Session, ids: Collection[str]) -> dict[str, str]:
     """Status by id, of the checkpoints that have a row."""
-    return {row.id: row.status for row in session.execute(
-        sa.select(models.Checkpoint.id, models.Checkpoint.status).where(
-            models.Checkpoint.id.in_(ids)))}
+    return {
+        row.id: row.status
+        for row in session.execute(
+            sa.select(models.Checkpoint.id, models.Checkpoint.status).where(
+                models.Checkpoint.id.in_(ids)
+            )
+        )
+    }
 
 
 def restore_statuses(session: orm.Session, ids: Collection[str]) -> dict[str, str]:
     """Status by id, of the restores that have a row."""
-    return {row.id: row.status for row in session.execute(
-        sa.select(models.Restore.id, models.Restore.status).where(models.Restore.id.in_(ids)))}
+    return {
+        row.id: row.status
+        for row in session.execute(
+            sa.select(models.Restore.id, models.Restore.status).where(models.Restore.id.in_(ids))
+        )
+    }
 
 
 def busy_checkpoints(session: orm.Session, ids: Collection[str]) -> set[str]:
     """Those of the checkpoints that a job still works on, or may."""
-    return set(session.scalars(sa.select(models.Job.checkpoint_id).where(
-        models.Job.checkpoint_id.in_(ids), models.Job.state.in_(_UNFINISHED))))
+    return set(
+        session.scalars(
+            sa.select(models.Job.checkpoint_id).where(
+                models.Job.checkpoint_id.in_(ids), models.Job.state.in_(_UNFINISHED)
+            )
+        )
+    )
 
 
 def good_results(session: orm.Session, restore_ids: Collection[str]) -> set[tuple[str, str]]:
     """Restore and resource, of all resources that these restores have restored."""
-    return {(row.subject_id, row.resource_id) for row in session.execute(
-        sa.select(models.ResourceResult.subject_id, models.ResourceResult.resource_id).where(
-            models.ResourceResult.subject_id.in_(restore_ids),
-            models.ResourceResult.status == constants.RESOURCE_STATUS_AVAILABLE))}
+    return {
+        (row.subject_id, row.resource_id)
+        for row in session.execute(
+            sa.select(models.ResourceResult.subject_id, models.ResourceResult.resource_id).where(
+                models.ResourceResult.subject_id.in_(restore_ids),
+                models.ResourceResult.status == constants.RESOURCE_STATUS_AVAILABLE,
+            )
+        )
+    }
 
 
 def made(session: orm.Session, restore_ids: Collection[str]) -> set[tuple[str, str]]:
     """Restore and new resource, of all that the jobs of these restores have noted as made."""
-    return {(row.subject_id, row.new_resource_id) for row in session.execute(
-        sa.select(models.Job.subject_id, models.JobResource.new_resource_id)
-        .join(models.JobResource, models.JobResource.job_id == models.Job.id)
-        .where(models.Job.subject_id.in_(restore_ids),
-               models.JobResource.new_resource_id.is_not(None)))}
+    return {
+        (row.subject_id, row.new_resource_id)
+        for row in session.execute(
+            sa.select(models.Job.subject_id, models.JobResource.new_resource_id)
+            .join(models.JobResource, models.JobResource.job_id == models.Job.id)
+            .where(
+                models.Job.subject_id.in_(restore_ids),
+                models.JobResource.new_resource_id.is_not(None),
+            )
+        )
+    }
 
 
 def live_checkpoints(session: orm.Session, provider_id: str) -> Sequence[str]:
     """The ids of a provider's checkpoints that are not deleted."""
-    return session.scalars(sa.select(models.Checkpoint.id).where(
-        models.Checkpoint.provider_id == provider_id,
-        models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED)).all()
+    return session.scalars(
+        sa.select(models.Checkpoint.id).where(
+            models.Checkpoint.provider_id == provider_id,
+            models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED,
+        )
+    ).all()
 
 
 def has_checkpoints(session: orm.Session, provider_id: str) -> bool:
     """Whether there is any row of a checkpoint with a provider, whatever its status."""
-    return session.scalar(sa.select(models.Checkpoint.id).where(
-        models.Checkpoint.provider_id == provider_id).limit(1)) is not None
+    return (
+        session.scalar(
+            sa.select(models.Checkpoint.id)
+            .where(models.Checkpoint.provider_id == provider_id)
+            .limit(1)
+        )
+        is not None
+    )
 
 
 def remembers_since(session: orm.Session) -> datetime.datetime | None:
@@ -97,7 +131,9 @@ def remembers_since(session: orm.Session) -> datetime.datetime | None:
     nothing: those that were rebuilt are as old as what they stand for. Nor do those of processes,
     of which every host writes its own by its own clock.
     """
-    found = [session.scalar(sa.select(sa.func.min(model.created_at)))
-             for model in (models.Plan, models.OperationLog)]
+    found = [
+        session.scalar(sa.select(sa.func.min(model.created_at)))
+        for model in (models.Plan, models.OperationLog)
+    ]
     oldest = min((moment for moment in found if moment is not None), default=None)
     return None if oldest is None else oldest + _SKEW

@@ -22,13 +22,23 @@ from karbor.db import jobs, models
 
 def by_state(session: orm.Session) -> dict[str, int]:
     """How many jobs are in which of the states that are not over."""
-    return {row.state: row.number for row in session.execute(
-        sa.select(models.Job.state, sa.func.count().label('number'))
-        .where(models.Job.state.in_((*jobs.UNFINISHED, jobs.PARKED)))
-        .group_by(models.Job.state))}
+    return {
+        row.state: row.number
+        for row in session.execute(
+            sa.select(models.Job.state, sa.func.count().label('number'))
+            .where(models.Job.state.in_((*jobs.UNFINISHED, jobs.PARKED)))
+            .group_by(models.Job.state)
+        )
+    }
 
 
 def expired(session: orm.Session, now: datetime.datetime) -> int:
     """How many run by a lease that has ended."""
-    return session.scalar(sa.select(sa.func.count()).select_from(models.Job).where(
-        models.Job.state == jobs.RUNNING, models.Job.claimed_until < now)) or 0
+    return (
+        session.scalar(
+            sa.select(sa.func.count())
+            .select_from(models.Job)
+            .where(models.Job.state == jobs.RUNNING, models.Job.claimed_until < now)
+        )
+        or 0
+    )

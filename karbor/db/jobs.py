@@ -41,21 +41,35 @@ PARKED = 'parked'
 UNFINISHED = (QUEUED, PENDING, RUNNING)
 
 
-def create(session: orm.Session, kind: str, subject_id: str, checkpoint_id: str,
-           provider_id: str, project_id: str, user_id: str | None,
-           trust_id: str | None = None, scheduled_operation_id: str | None = None,
-           state: str = PENDING) -> models.Job:
-    job = models.Job(kind=kind, subject_id=subject_id, checkpoint_id=checkpoint_id,
-                     provider_id=provider_id, project_id=project_id, user_id=user_id,
-                     trust_id=trust_id, scheduled_operation_id=scheduled_operation_id,
-                     state=state)
+def create(
+    session: orm.Session,
+    kind: str,
+    subject_id: str,
+    checkpoint_id: str,
+    provider_id: str,
+    project_id: str,
+    user_id: str | None,
+    trust_id: str | None = None,
+    scheduled_operation_id: str | None = None,
+    state: str = PENDING,
+) -> models.Job:
+    job = models.Job(
+        kind=kind,
+        subject_id=subject_id,
+        checkpoint_id=checkpoint_id,
+        provider_id=provider_id,
+        project_id=project_id,
+        user_id=user_id,
+        trust_id=trust_id,
+        scheduled_operation_id=scheduled_operation_id,
+        state=state,
+    )
     session.add(job)
     session.flush()
     return job
 
 
-def claim(session: orm.Session, job_id: str,
-          until: datetime.datetime | None) -> models.Job | None:
+def claim(session: orm.Session, job_id: str, until: datetime.datetime | None) -> models.Job | None:
     """Take a pending job; None when another worker was first or it is over.
 
     :param until: moment, in UTC, from which others may take it, unless the claim is
@@ -64,13 +78,17 @@ def claim(session: orm.Session, job_id: str,
     taken = session.execute(
         sa.update(models.Job)
         .where(models.Job.id == job_id, models.Job.state == PENDING)
-        .values(state=RUNNING, claimed_until=until, attempts=models.Job.attempts + 1,
-                tries=models.Job.tries + 1))
+        .values(
+            state=RUNNING,
+            claimed_until=until,
+            attempts=models.Job.attempts + 1,
+            tries=models.Job.tries + 1,
+        )
+    )
     return session.get(models.Job, job_id) if taken.rowcount else None  # type: ignore[attr-defined]
 
 
-def renew(session: orm.Session, jobs: Collection[models.Job],
-          until: datetime.datetime) -> None:
+def renew(session: orm.Session, jobs: Collection[models.Job], until: datetime.datetime) -> None:
     """Keep claims. A job that was lost to another worker stays that worker's."""
     for job in jobs:
         session.execute(_claimed(job).values(claimed_until=until))
@@ -84,15 +102,16 @@ def pause(session: orm.Session, job: models.Job, until: datetime.datetime) -> No
 def hand_back(session: orm.Session, jobs: Collection[models.Job]) -> None:
     """Let others begin jobs anew, which does not count as a try."""
     for job in jobs:
-        session.execute(_claimed(job).values(
-            state=PENDING, claimed_until=None, tries=models.Job.tries - 1))
+        session.execute(
+            _claimed(job).values(state=PENDING, claimed_until=None, tries=models.Job.tries - 1)
+        )
 
 
 def _claimed(job: models.Job) -> sa.Update:
     """The row of a job, as long as it is that claim's: each claim is an attempt more."""
     return sa.update(models.Job).where(
-        models.Job.id == job.id, models.Job.state == RUNNING,
-        models.Job.attempts == job.attempts)
+        models.Job.id == job.id, models.Job.state == RUNNING, models.Job.attempts == job.attempts
+    )
 
 
 def hand_back_expired(session: orm.Session, now: datetime.datetime) -> int:
@@ -100,12 +119,14 @@ def hand_back_expired(session: orm.Session, now: datetime.datetime) -> int:
     expired = session.execute(
         sa.update(models.Job)
         .where(models.Job.state == RUNNING, models.Job.claimed_until < now)
-        .values(state=PENDING))
+        .values(state=PENDING)
+    )
     return int(expired.rowcount)  # type: ignore[attr-defined]
 
 
-def in_line(session: orm.Session, provider_ids: Collection[str],
-            full_projects: Collection[str], count: int) -> list[tuple[str, str, float]]:
+def in_line(
+    session: orm.Session, provider_ids: Collection[str], full_projects: Collection[str], count: int
+) -> list[tuple[str, str, float]]:
     """The pending jobs with some providers that are the next to begin.
 
     The first of each project come before any second, so that no project waits for all that
@@ -114,31 +135,48 @@ def in_line(session: orm.Session, provider_ids: Collection[str],
     :param full_projects: those that are to wait.
     :returns: id, project and age in seconds of each.
     """
-    place = sa.func.row_number().over(
-        partition_by=models.Job.project_id,
-        order_by=(models.Job.created_at, models.Job.id)).label('place')
-    pending = (sa.select(models.Job.id, models.Job.project_id, models.Job.created_at, place)
-               .where(models.Job.state == PENDING, models.Job.provider_id.in_(provider_ids),
-                      models.Job.project_id.not_in(full_projects))
-               .subquery())
+    place = (
+        sa.func.row_number()
+        .over(partition_by=models.Job.project_id, order_by=(models.Job.created_at, models.Job.id))
+        .label('place')
+    )
+    pending = (
+        sa.select(models.Job.id, models.Job.project_id, models.Job.created_at, place)
+        .where(
+            models.Job.state == PENDING,
+            models.Job.provider_id.in_(provider_ids),
+            models.Job.project_id.not_in(full_projects),
+        )
+        .subquery()
+    )
     now = timeutils.utcnow()
-    return [(job_id, project_id, (now - created_at).total_seconds())
-            for job_id, project_id, created_at in session.execute(
-                sa.select(pending.c.id, pending.c.project_id, pending.c.created_at)
-                .order_by(pending.c.place, pending.c.created_at, pending.c.id).limit(count))]
+    return [
+        (job_id, project_id, (now - created_at).total_seconds())
+        for job_id, project_id, created_at in session.execute(
+            sa.select(pending.c.id, pending.c.project_id, pending.c.created_at)
+            .order_by(pending.c.place, pending.c.created_at, pending.c.id)
+            .limit(count)
+        )
+    ]
 
 
 def are_crowded(session: orm.Session, count: int) -> bool:
     """Whether more jobs than that are pending."""
-    return len(session.scalars(
-        sa.select(models.Job.id).where(models.Job.state == PENDING).limit(count + 1)
-    ).all()) > count
+    return (
+        len(
+            session.scalars(
+                sa.select(models.Job.id).where(models.Job.state == PENDING).limit(count + 1)
+            ).all()
+        )
+        > count
+    )
 
 
 def finished(session: orm.Session, job_ids: Collection[str]) -> set[str]:
     """Those of some jobs that are over, or not there."""
-    unfinished = session.scalars(sa.select(models.Job.id).where(
-        models.Job.id.in_(job_ids), models.Job.state.in_(UNFINISHED)))
+    unfinished = session.scalars(
+        sa.select(models.Job.id).where(models.Job.id.in_(job_ids), models.Job.state.in_(UNFINISHED))
+    )
     return set(job_ids).difference(unfinished)
 
 
@@ -147,8 +185,7 @@ def provider_id(session: orm.Session, job_id: str) -> str | None:
     return session.scalar(sa.select(models.Job.provider_id).where(models.Job.id == job_id))
 
 
-def finish(session: orm.Session, job: models.Job, state: str,
-           error: str | None = None) -> bool:
+def finish(session: orm.Session, job: models.Job, state: str, error: str | None = None) -> bool:
     """End a job; False when the claim on it was lost to another worker."""
     ended = session.execute(_claimed(job).values(state=state, error=error))
     return bool(ended.rowcount)  # type: ignore[attr-defined]
@@ -156,34 +193,53 @@ def finish(session: orm.Session, job: models.Job, state: str,
 
 def unfinished_of_checkpoint(session: orm.Session, checkpoint_id: str) -> list[str]:
     """The kinds of the jobs that a checkpoint still waits for."""
-    return list(session.scalars(sa.select(models.Job.kind).where(
-        models.Job.checkpoint_id == checkpoint_id, models.Job.state.in_(UNFINISHED))))
+    return list(
+        session.scalars(
+            sa.select(models.Job.kind).where(
+                models.Job.checkpoint_id == checkpoint_id, models.Job.state.in_(UNFINISHED)
+            )
+        )
+    )
 
 
 def unfinished_runs(session: orm.Session, scheduled_operation_id: str) -> Sequence[models.Job]:
     """The protects that a scheduled operation has started and that are not over, oldest first."""
     return session.scalars(
-        sa.select(models.Job).where(
+        sa.select(models.Job)
+        .where(
             models.Job.scheduled_operation_id == scheduled_operation_id,
             models.Job.kind == constants.OPERATION_PROTECT,
-            models.Job.state.in_(UNFINISHED)).order_by(models.Job.created_at, models.Job.id)
-        .execution_options(populate_existing=True)).all()
+            models.Job.state.in_(UNFINISHED),
+        )
+        .order_by(models.Job.created_at, models.Job.id)
+        .execution_options(populate_existing=True)
+    ).all()
 
 
 def change_state(session: orm.Session, job_id: str, state: str, then: str) -> bool:
     """Change the state of a job that has a certain one; returns whether it had."""
     changed = session.execute(
-        sa.update(models.Job).where(models.Job.id == job_id, models.Job.state == state)
-        .values(state=then))
+        sa.update(models.Job)
+        .where(models.Job.id == job_id, models.Job.state == state)
+        .values(state=then)
+    )
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
 def is_claimed(session: orm.Session, job: models.Job) -> bool:
     """Whether a claim still holds; if so, it does until the transaction ends."""
-    return session.scalar(
-        sa.select(models.Job.id).where(
-            models.Job.id == job.id, models.Job.state == RUNNING,
-            models.Job.attempts == job.attempts).with_for_update()) is not None
+    return (
+        session.scalar(
+            sa.select(models.Job.id)
+            .where(
+                models.Job.id == job.id,
+                models.Job.state == RUNNING,
+                models.Job.attempts == job.attempts,
+            )
+            .with_for_update()
+        )
+        is not None
+    )
 
 
 def take_up_again(session: orm.Session) -> Sequence[str]:
@@ -191,23 +247,37 @@ def take_up_again(session: orm.Session) -> Sequence[str]:
 
     :returns: their ids, oldest first.
     """
-    session.execute(sa.update(models.Job).where(models.Job.state == RUNNING).values(
-        state=PENDING))
-    return session.scalars(sa.select(models.Job.id).where(
-        models.Job.state == PENDING).order_by(models.Job.created_at)).all()
+    session.execute(sa.update(models.Job).where(models.Job.state == RUNNING).values(state=PENDING))
+    return session.scalars(
+        sa.select(models.Job.id).where(models.Job.state == PENDING).order_by(models.Job.created_at)
+    ).all()
 
 
-def record_resource(session: orm.Session, job_id: str, resource_type: str, resource_id: str,
-                    is_done: bool, reason: str | None = None,
-                    new_resource_id: str | None = None) -> None:
-    session.merge(models.JobResource(
-        job_id=job_id, resource_type=resource_type, resource_id=resource_id, is_done=is_done,
-        reason=reason, new_resource_id=new_resource_id))
+def record_resource(
+    session: orm.Session,
+    job_id: str,
+    resource_type: str,
+    resource_id: str,
+    is_done: bool,
+    reason: str | None = None,
+    new_resource_id: str | None = None,
+) -> None:
+    session.merge(
+        models.JobResource(
+            job_id=job_id,
+            resource_type=resource_type,
+            resource_id=resource_id,
+            is_done=is_done,
+            reason=reason,
+            new_resource_id=new_resource_id,
+        )
+    )
 
 
 def resources(session: orm.Session, job_id: str) -> Sequence[models.JobResource]:
-    return session.scalars(sa.select(models.JobResource).where(
-        models.JobResource.job_id == job_id)).all()
+    return session.scalars(
+        sa.select(models.JobResource).where(models.JobResource.job_id == job_id)
+    ).all()
 
 
 def failures_of_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
@@ -220,12 +290,19 @@ def made_by_newest(session: orm.Session, subject_id: str) -> Sequence[models.Job
     return _of_newest(session, subject_id, models.JobResource.new_resource_id.is_not(None))
 
 
-def _of_newest(session: orm.Session, subject_id: str,
-               condition: sa.ColumnElement[bool]) -> Sequence[models.JobResource]:
-    newest = (sa.select(models.Job.id).where(models.Job.subject_id == subject_id)
-              .order_by(models.Job.created_at.desc()).limit(1).scalar_subquery())
-    return session.scalars(sa.select(models.JobResource).where(
-        models.JobResource.job_id == newest, condition)).all()
+def _of_newest(
+    session: orm.Session, subject_id: str, condition: sa.ColumnElement[bool]
+) -> Sequence[models.JobResource]:
+    newest = (
+        sa.select(models.Job.id)
+        .where(models.Job.subject_id == subject_id)
+        .order_by(models.Job.created_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return session.scalars(
+        sa.select(models.JobResource).where(models.JobResource.job_id == newest, condition)
+    ).all()
 
 
 def progress(session: orm.Session, subject_ids: Collection[str]) -> dict[str, dict[bool, int]]:
@@ -233,15 +310,23 @@ def progress(session: orm.Session, subject_ids: Collection[str]) -> dict[str, di
 
     :returns: subject id -> {True: done, False: failed}.
     """
-    newest = (sa.select(models.Job.subject_id, sa.func.max(models.Job.created_at).label('at'))
-              .where(models.Job.subject_id.in_(subject_ids))
-              .group_by(models.Job.subject_id).subquery())
+    newest = (
+        sa.select(models.Job.subject_id, sa.func.max(models.Job.created_at).label('at'))
+        .where(models.Job.subject_id.in_(subject_ids))
+        .group_by(models.Job.subject_id)
+        .subquery()
+    )
     counts: dict[str, dict[bool, int]] = {}
     for subject_id, is_done, count in session.execute(
-            sa.select(models.Job.subject_id, models.JobResource.is_done, sa.func.count())
-            .join(newest, sa.and_(models.Job.subject_id == newest.c.subject_id,
-                                  models.Job.created_at == newest.c.at))
-            .join(models.JobResource, models.JobResource.job_id == models.Job.id)
-            .group_by(models.Job.subject_id, models.JobResource.is_done)):
+        sa.select(models.Job.subject_id, models.JobResource.is_done, sa.func.count())
+        .join(
+            newest,
+            sa.and_(
+                models.Job.subject_id == newest.c.subject_id, models.Job.created_at == newest.c.at
+            ),
+        )
+        .join(models.JobResource, models.JobResource.job_id == models.Job.id)
+        .group_by(models.Job.subject_id, models.JobResource.is_done)
+    ):
         counts.setdefault(subject_id, {})[is_done] = count
     return counts

@@ -25,8 +25,9 @@ LongText = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
 # MariaDB's DATETIME has seconds only, unless it is told otherwise.
 Moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
 
-Id = Annotated[str, orm.mapped_column(sa.String(36), primary_key=True,
-                                      default=uuidutils.generate_uuid)]
+Id = Annotated[
+    str, orm.mapped_column(sa.String(36), primary_key=True, default=uuidutils.generate_uuid)
+]
 
 
 class Base(orm.DeclarativeBase):
@@ -34,16 +35,18 @@ class Base(orm.DeclarativeBase):
 
 
 class Timestamps:
-    created_at: orm.Mapped[datetime.datetime] = orm.mapped_column(
-        Moment, default=timeutils.utcnow)
+    created_at: orm.Mapped[datetime.datetime] = orm.mapped_column(Moment, default=timeutils.utcnow)
     updated_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
-        Moment, onupdate=timeutils.utcnow)
+        Moment, onupdate=timeutils.utcnow
+    )
 
 
 class Plan(Timestamps, Base):
     __tablename__ = 'plans'
-    __table_args__ = (sa.Index('plans_project_idx', 'project_id', 'created_at', 'id'),
-                      sa.Index('plans_all_idx', 'created_at', 'id'))
+    __table_args__ = (
+        sa.Index('plans_project_idx', 'project_id', 'created_at', 'id'),
+        sa.Index('plans_all_idx', 'created_at', 'id'),
+    )
 
     id: orm.Mapped[Id]
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
@@ -91,16 +94,20 @@ class CheckpointUse(Timestamps):
 
 class Restore(CheckpointUse, Base):
     __tablename__ = 'restores'
-    __table_args__ = (sa.Index('restores_project_idx', 'project_id', 'created_at', 'id'),
-                      sa.Index('restores_all_idx', 'created_at', 'id'))
+    __table_args__ = (
+        sa.Index('restores_project_idx', 'project_id', 'created_at', 'id'),
+        sa.Index('restores_all_idx', 'created_at', 'id'),
+    )
 
     restore_target: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
 
 
 class Verification(CheckpointUse, Base):
     __tablename__ = 'verifications'
-    __table_args__ = (sa.Index('verifications_project_idx', 'project_id', 'created_at', 'id'),
-                      sa.Index('verifications_all_idx', 'created_at', 'id'))
+    __table_args__ = (
+        sa.Index('verifications_project_idx', 'project_id', 'created_at', 'id'),
+        sa.Index('verifications_all_idx', 'created_at', 'id'),
+    )
 
 
 class ResourceResult(Base):
@@ -139,7 +146,8 @@ class Job(Timestamps, Base):
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     user_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     trust_id: orm.Mapped[str | None] = orm.mapped_column(
-        sa.ForeignKey('trusts.id', ondelete='SET NULL'))
+        sa.ForeignKey('trusts.id', ondelete='SET NULL')
+    )
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     claimed_until: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
     attempts: orm.Mapped[int] = orm.mapped_column(default=0)
@@ -153,7 +161,8 @@ class JobResource(Base):
     __tablename__ = 'job_resources'
 
     job_id: orm.Mapped[str] = orm.mapped_column(
-        sa.ForeignKey('jobs.id', ondelete='CASCADE'), primary_key=True)
+        sa.ForeignKey('jobs.id', ondelete='CASCADE'), primary_key=True
+    )
     resource_type: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
     resource_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
     is_done: orm.Mapped[bool]
@@ -169,9 +178,11 @@ class Trigger(Timestamps, Base):
     """
 
     __tablename__ = 'triggers'
-    __table_args__ = (sa.Index('triggers_project_idx', 'project_id', 'created_at', 'id'),
-                      sa.Index('triggers_all_idx', 'created_at', 'id'),
-                      sa.Index('triggers_due_idx', 'due_at'))
+    __table_args__ = (
+        sa.Index('triggers_project_idx', 'project_id', 'created_at', 'id'),
+        sa.Index('triggers_all_idx', 'created_at', 'id'),
+        sa.Index('triggers_due_idx', 'due_at'),
+    )
 
     id: orm.Mapped[Id]
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
@@ -189,7 +200,8 @@ class TriggerFire(Base):
     __tablename__ = 'trigger_fires'
 
     trigger_id: orm.Mapped[str] = orm.mapped_column(
-        sa.ForeignKey('triggers.id', ondelete='CASCADE'), primary_key=True)
+        sa.ForeignKey('triggers.id', ondelete='CASCADE'), primary_key=True
+    )
     fire_at: orm.Mapped[datetime.datetime] = orm.mapped_column(Moment, primary_key=True)
     fired_at: orm.Mapped[datetime.datetime] = orm.mapped_column(Moment)
 
@@ -217,7 +229,8 @@ class ScheduledOperation(Timestamps, Base):
     operation_definition: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
     enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
     trust_id: orm.Mapped[str | None] = orm.mapped_column(
-        sa.ForeignKey('trusts.id', ondelete='SET NULL'))
+        sa.ForeignKey('trusts.id', ondelete='SET NULL')
+    )
 
 
 class OperationLog(Timestamps, Base):
@@ -229,8 +242,9 @@ class OperationLog(Timestamps, Base):
         sa.Index('operation_logs_all_idx', 'created_at', 'id'),
         sa.Index('operation_logs_checkpoint_idx', 'checkpoint_id', 'created_at', 'id'),
         sa.Index('operation_logs_plan_idx', 'plan_id', 'created_at', 'id'),
-        sa.Index('operation_logs_scheduled_operation_idx', 'scheduled_operation_id',
-                 'created_at', 'id'),
+        sa.Index(
+            'operation_logs_scheduled_operation_idx', 'scheduled_operation_id', 'created_at', 'id'
+        ),
     )
 
     id: orm.Mapped[Id]
@@ -244,12 +258,10 @@ class OperationLog(Timestamps, Base):
     restore_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     scheduled_operation_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     status: orm.Mapped[str] = orm.mapped_column(sa.String(64))
-    started_at: orm.Mapped[datetime.datetime] = orm.mapped_column(
-        Moment, default=timeutils.utcnow)
+    started_at: orm.Mapped[datetime.datetime] = orm.mapped_column(Moment, default=timeutils.utcnow)
     ended_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
     error_info: orm.Mapped[str | None] = orm.mapped_column(LongText)
-    extra_info: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
-        sa.JSON(none_as_null=True))
+    extra_info: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON(none_as_null=True))
 
 
 class Service(Timestamps, Base):

@@ -24,57 +24,79 @@ from karbor.common import constants
 from karbor.db import models, paging
 
 
-def begin(session: orm.Session, context: karbor_context.RequestContext, operation_type: str,
-          status: str, **fields: Any) -> models.OperationLog:
+def begin(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    operation_type: str,
+    status: str,
+    **fields: Any,
+) -> models.OperationLog:
     """Write that something begins.
 
     :param fields: the ids of what it is about, ``extra_info``, and the log's own ``id``.
     """
     log = models.OperationLog(
-        project_id=context.project_id, user_id=context.user_id, request_id=context.request_id,
-        operation_type=operation_type, status=status, **fields)
+        project_id=context.project_id,
+        user_id=context.user_id,
+        request_id=context.request_id,
+        operation_type=operation_type,
+        status=status,
+        **fields,
+    )
     session.add(log)
     return log
 
 
-def record(session: orm.Session, context: karbor_context.RequestContext, operation_type: str,
-           **fields: Any) -> None:
+def record(
+    session: orm.Session, context: karbor_context.RequestContext, operation_type: str, **fields: Any
+) -> None:
     """Write something that is done in this transaction."""
     log = begin(session, context, operation_type, constants.OPERATION_STATUS_SUCCESS, **fields)
     log.started_at = log.ended_at = timeutils.utcnow()
 
 
 def set_status(session: orm.Session, log_id: str, status: str) -> None:
-    session.execute(sa.update(models.OperationLog).where(
-        models.OperationLog.id == log_id).values(status=status))
+    session.execute(
+        sa.update(models.OperationLog).where(models.OperationLog.id == log_id).values(status=status)
+    )
 
 
 def begin_again(session: orm.Session, log_id: str, status: str) -> None:
-    session.execute(sa.update(models.OperationLog).where(
-        models.OperationLog.id == log_id).values(status=status, ended_at=None, error_info=None))
+    session.execute(
+        sa.update(models.OperationLog)
+        .where(models.OperationLog.id == log_id)
+        .values(status=status, ended_at=None, error_info=None)
+    )
 
 
 def set_checkpoint(session: orm.Session, log_id: str, checkpoint_id: str) -> None:
-    session.execute(sa.update(models.OperationLog).where(
-        models.OperationLog.id == log_id).values(checkpoint_id=checkpoint_id))
+    session.execute(
+        sa.update(models.OperationLog)
+        .where(models.OperationLog.id == log_id)
+        .values(checkpoint_id=checkpoint_id)
+    )
 
 
 def end(session: orm.Session, log_id: str, status: str, error_info: str | None) -> None:
-    session.execute(sa.update(models.OperationLog).where(
-        models.OperationLog.id == log_id, models.OperationLog.ended_at.is_(None)).values(
-            status=status, error_info=error_info, ended_at=timeutils.utcnow()))
+    session.execute(
+        sa.update(models.OperationLog)
+        .where(models.OperationLog.id == log_id, models.OperationLog.ended_at.is_(None))
+        .values(status=status, error_info=error_info, ended_at=timeutils.utcnow())
+    )
 
 
 def get(session: orm.Session, project_id: str, log_id: str) -> models.OperationLog:
     """:raises OperationLogNotFound: the project has none of that id."""
-    log = session.scalar(sa.select(models.OperationLog).where(
-        models.OperationLog.id == log_id, models.OperationLog.project_id == project_id))
+    log = session.scalar(
+        sa.select(models.OperationLog).where(
+            models.OperationLog.id == log_id, models.OperationLog.project_id == project_id
+        )
+    )
     if log is None:
         raise exception.OperationLogNotFound(operation_log_id=log_id)
     return log
 
 
-def page(session: orm.Session,
-         wanted: paging.Wanted) -> tuple[list[models.OperationLog], bool]:
+def page(session: orm.Session, wanted: paging.Wanted) -> tuple[list[models.OperationLog], bool]:
     """One page of operation logs, and whether more follow."""
     return paging.rows(session, models.OperationLog, wanted)

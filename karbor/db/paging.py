@@ -23,8 +23,16 @@ from sqlalchemy import orm
 from karbor import exception
 from karbor.db import models
 
-Row = TypeVar('Row', models.Plan, models.Checkpoint, models.Restore, models.Verification,
-              models.Trigger, models.ScheduledOperation, models.OperationLog)
+Row = TypeVar(
+    'Row',
+    models.Plan,
+    models.Checkpoint,
+    models.Restore,
+    models.Verification,
+    models.Trigger,
+    models.ScheduledOperation,
+    models.OperationLog,
+)
 
 _SEARCHED = ('name', 'description')
 
@@ -61,8 +69,9 @@ class Wanted:
     filters: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def rows(session: orm.Session, model: type[Row], wanted: Wanted,
-         conditions: Sequence[Any] = ()) -> tuple[list[Row], bool]:
+def rows(
+    session: orm.Session, model: type[Row], wanted: Wanted, conditions: Sequence[Any] = ()
+) -> tuple[list[Row], bool]:
     """The rows of one page, and whether more follow.
 
     :param model: a table with a ``project_id``.
@@ -85,21 +94,25 @@ def rows(session: orm.Session, model: type[Row], wanted: Wanted,
     query = seen.where(*_filtered(model, wanted.filters), *conditions)
     if marker is not None:
         query = query.where(_not_before(model, first_key, first_direction, marker))
-    query = utils.paginate_query(query, model, page.limit + 1, list(keys), marker=marker,
-                                 sort_dirs=list(keys.values()))
+    query = utils.paginate_query(
+        query, model, page.limit + 1, list(keys), marker=marker, sort_dirs=list(keys.values())
+    )
     found = session.scalars(query.offset(page.offset)).all()
-    return list(found[:page.limit]), len(found) > page.limit
+    return list(found[: page.limit]), len(found) > page.limit
 
 
 def _filtered(model: type[models.Base], filters: Mapping[str, str]) -> list[Any]:
     """Conditions that columns have, or contain, texts."""
     columns = {getattr(model, name): text for name, text in filters.items()}
-    return [column.icontains(text, autoescape=True) if column.key in _SEARCHED
-            else column == text for column, text in columns.items()]
+    return [
+        column.icontains(text, autoescape=True) if column.key in _SEARCHED else column == text
+        for column, text in columns.items()
+    ]
 
 
-def _not_before(model: type[models.Base], key: str, direction: str,
-                marker: models.Base) -> sa.ColumnElement[bool]:
+def _not_before(
+    model: type[models.Base], key: str, direction: str, marker: models.Base
+) -> sa.ColumnElement[bool]:
     """What paginate_query says in a way by which an index is entered at the marker.
 
     Its own condition is a chain of ORs, for which databases read the index from its start.

@@ -28,15 +28,15 @@ def create(session: orm.Session, **values: Any) -> models.Plan:
     return plan
 
 
-def get(session: orm.Session, project_id: str, plan_id: str, *,
-        lock: bool = False) -> models.Plan:
+def get(session: orm.Session, project_id: str, plan_id: str, *, lock: bool = False) -> models.Plan:
     """A plan of the project.
 
     :param lock: keep others from changing its row until the transaction ends.
     :raises PlanNotFound: the project has none of that id.
     """
     query = sa.select(models.Plan).where(
-        models.Plan.id == plan_id, models.Plan.project_id == project_id)
+        models.Plan.id == plan_id, models.Plan.project_id == project_id
+    )
     plan = session.scalar(query.with_for_update() if lock else query)
     if plan is None:
         raise exception.PlanNotFound(plan_id=plan_id)

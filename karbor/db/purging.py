@@ -40,9 +40,13 @@ def count(before: datetime.datetime) -> dict[str, int]:
     Jobs that go with what they are about are not counted.
     """
     with db.reader() as session:
-        return {name: session.scalar(
-            sa.select(sa.func.count()).select_from(model).where(condition(before))) or 0
-            for name, (model, condition) in _OLD.items()}
+        return {
+            name: session.scalar(
+                sa.select(sa.func.count()).select_from(model).where(condition(before))
+            )
+            or 0
+            for name, (model, condition) in _OLD.items()
+        }
 
 
 def purge(before: datetime.datetime) -> dict[str, int]:
@@ -50,8 +54,9 @@ def purge(before: datetime.datetime) -> dict[str, int]:
 
     :param before: UTC without a zone; a row that was over by then goes.
     """
-    return {name: _purge(name, model, condition(before))
-            for name, (model, condition) in _OLD.items()}
+    return {
+        name: _purge(name, model, condition(before)) for name, (model, condition) in _OLD.items()
+    }
 
 
 def _purge(name: str, model: Any, condition: sa.ColumnElement[bool]) -> int:
@@ -61,8 +66,9 @@ def _purge(name: str, model: Any, condition: sa.ColumnElement[bool]) -> int:
     return total
 
 
-def _purge_batch(session: orm.Session, name: str, model: Any,
-                 condition: sa.ColumnElement[bool]) -> int:
+def _purge_batch(
+    session: orm.Session, name: str, model: Any, condition: sa.ColumnElement[bool]
+) -> int:
     key = sa.inspect(model).primary_key
     found = session.execute(sa.select(*key).where(condition).limit(_BATCH)).all()
     if found:
@@ -79,16 +85,26 @@ def _remove_jobs(session: orm.Session, condition: sa.ColumnElement[bool]) -> Non
 
 
 def _with_checkpoints(session: orm.Session, ids: Sequence[str]) -> None:
-    _remove_jobs(session, sa.and_(models.Job.checkpoint_id.in_(ids),
-                                  models.Job.kind.in_((constants.OPERATION_PROTECT,
-                                                       constants.OPERATION_RETENTION,
-                                                       constants.OPERATION_RESET,
-                                                       constants.OPERATION_DELETE))))
+    _remove_jobs(
+        session,
+        sa.and_(
+            models.Job.checkpoint_id.in_(ids),
+            models.Job.kind.in_(
+                (
+                    constants.OPERATION_PROTECT,
+                    constants.OPERATION_RETENTION,
+                    constants.OPERATION_RESET,
+                    constants.OPERATION_DELETE,
+                )
+            ),
+        ),
+    )
 
 
 def _with_uses(session: orm.Session, ids: Sequence[str]) -> None:
-    session.execute(sa.delete(models.ResourceResult).where(
-        models.ResourceResult.subject_id.in_(ids)))
+    session.execute(
+        sa.delete(models.ResourceResult).where(models.ResourceResult.subject_id.in_(ids))
+    )
     _remove_jobs(session, models.Job.subject_id.in_(ids))
 
 
@@ -102,19 +118,24 @@ def _old(model: Any, before: datetime.datetime) -> sa.ColumnElement[bool]:
 
 def _old_use(model: Any) -> Callable[[datetime.datetime], sa.ColumnElement[bool]]:
     return lambda before: sa.and_(
-        model.status != constants.OPERATION_STATUS_IN_PROGRESS, _old(model, before))
+        model.status != constants.OPERATION_STATUS_IN_PROGRESS, _old(model, before)
+    )
 
 
 def _old_checkpoint(before: datetime.datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(models.Checkpoint.status == constants.CHECKPOINT_STATUS_DELETED,
-                   _old(models.Checkpoint, before))
+    return sa.and_(
+        models.Checkpoint.status == constants.CHECKPOINT_STATUS_DELETED,
+        _old(models.Checkpoint, before),
+    )
 
 
 def _old_job(before: datetime.datetime) -> sa.ColumnElement[bool]:
     """Of a run that never had a checkpoint, or of something that is purged already."""
     return sa.and_(
-        models.Job.state.in_(_OVER), _old(models.Job, before),
-        sa.not_(sa.exists().where(models.Checkpoint.id == models.Job.checkpoint_id)))
+        models.Job.state.in_(_OVER),
+        _old(models.Job, before),
+        sa.not_(sa.exists().where(models.Checkpoint.id == models.Job.checkpoint_id)),
+    )
 
 
 _OLD: dict[str, tuple[Any, Callable[[datetime.datetime], sa.ColumnElement[bool]]]] = {
@@ -122,12 +143,13 @@ _OLD: dict[str, tuple[Any, Callable[[datetime.datetime], sa.ColumnElement[bool]]
     'verifications': (models.Verification, _old_use(models.Verification)),
     'checkpoints': (models.Checkpoint, _old_checkpoint),
     'jobs': (models.Job, _old_job),
-    'operation_logs': (models.OperationLog,
-                       lambda before: models.OperationLog.ended_at < before),
+    'operation_logs': (models.OperationLog, lambda before: models.OperationLog.ended_at < before),
     'trigger_fires': (models.TriggerFire, lambda before: models.TriggerFire.fired_at < before),
 }
 
 _REMOVE_WITH: dict[str, Callable[[orm.Session, Sequence[str]], None]] = {
-    'restores': _with_uses, 'verifications': _with_uses, 'checkpoints': _with_checkpoints,
+    'restores': _with_uses,
+    'verifications': _with_uses,
+    'checkpoints': _with_checkpoints,
     'jobs': _with_jobs,
 }

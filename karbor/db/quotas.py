@@ -29,27 +29,36 @@ DEFAULT_CLASS = 'default'
 
 def limits(session: orm.Session, project_id: str) -> dict[str, int]:
     """The limits that are set for the project itself, by resource."""
-    return {row.resource: row.hard_limit for row in session.scalars(
-        sa.select(models.Quota).where(models.Quota.project_id == project_id))}
+    return {
+        row.resource: row.hard_limit
+        for row in session.scalars(
+            sa.select(models.Quota).where(models.Quota.project_id == project_id)
+        )
+    }
 
 
 def class_limits(session: orm.Session, class_name: str) -> dict[str, int]:
     """The limits that are set for a class, by resource."""
-    return {row.resource: row.hard_limit for row in session.scalars(
-        sa.select(models.QuotaClass).where(models.QuotaClass.class_name == class_name))}
+    return {
+        row.resource: row.hard_limit
+        for row in session.scalars(
+            sa.select(models.QuotaClass).where(models.QuotaClass.class_name == class_name)
+        )
+    }
 
 
 def set_limits(session: orm.Session, project_id: str, wanted: Mapping[str, int]) -> None:
     for resource, limit in wanted.items():
-        _write_over(session, models.Quota(
-            project_id=project_id, resource=resource, hard_limit=limit))
+        _write_over(
+            session, models.Quota(project_id=project_id, resource=resource, hard_limit=limit)
+        )
 
 
-def set_class_limits(session: orm.Session, class_name: str,
-                     wanted: Mapping[str, int]) -> None:
+def set_class_limits(session: orm.Session, class_name: str, wanted: Mapping[str, int]) -> None:
     for resource, limit in wanted.items():
-        _write_over(session, models.QuotaClass(
-            class_name=class_name, resource=resource, hard_limit=limit))
+        _write_over(
+            session, models.QuotaClass(class_name=class_name, resource=resource, hard_limit=limit)
+        )
 
 
 def _write_over(session: orm.Session, row: models.Base) -> None:
@@ -67,8 +76,12 @@ def unset_limits(session: orm.Session, project_id: str) -> None:
 
 def in_use(session: orm.Session, project_id: str) -> dict[str, int]:
     """How many the project has, by resource."""
-    return {row.resource: row.in_use for row in session.scalars(
-        sa.select(models.QuotaUsage).where(models.QuotaUsage.project_id == project_id))}
+    return {
+        row.resource: row.in_use
+        for row in session.scalars(
+            sa.select(models.QuotaUsage).where(models.QuotaUsage.project_id == project_id)
+        )
+    }
 
 
 def take(session: orm.Session, project_id: str, resource: str, limit: int) -> bool:
@@ -90,14 +103,17 @@ def take(session: orm.Session, project_id: str, resource: str, limit: int) -> bo
 
 def give_back(session: orm.Session, project_id: str, resource: str) -> None:
     """Count one less; only for an object that this transaction removes."""
-    session.execute(_usage(project_id, resource)
-                    .where(models.QuotaUsage.in_use > 0)
-                    .values(in_use=models.QuotaUsage.in_use - 1))
+    session.execute(
+        _usage(project_id, resource)
+        .where(models.QuotaUsage.in_use > 0)
+        .values(in_use=models.QuotaUsage.in_use - 1)
+    )
 
 
 def _usage(project_id: str, resource: str) -> sa.Update:
     return sa.update(models.QuotaUsage).where(
-        models.QuotaUsage.project_id == project_id, models.QuotaUsage.resource == resource)
+        models.QuotaUsage.project_id == project_id, models.QuotaUsage.resource == resource
+    )
 
 
 def _first(session: orm.Session, project_id: str, resource: str) -> bool:

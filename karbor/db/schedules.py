@@ -32,24 +32,28 @@ def create_trigger(session: orm.Session, **values: Any) -> models.Trigger:
     return trigger
 
 
-def get_trigger(session: orm.Session, project_id: str, trigger_id: str, *,
-                lock: bool = False) -> models.Trigger:
+def get_trigger(
+    session: orm.Session, project_id: str, trigger_id: str, *, lock: bool = False
+) -> models.Trigger:
     """A trigger of the project.
 
     :param lock: keep others from changing its row until the transaction ends.
     :raises TriggerNotFound: the project has none of that id.
     """
     query = sa.select(models.Trigger).where(
-        models.Trigger.id == trigger_id, models.Trigger.project_id == project_id)
+        models.Trigger.id == trigger_id, models.Trigger.project_id == project_id
+    )
     trigger = session.scalar(
-        query.with_for_update().execution_options(populate_existing=True) if lock else query)
+        query.with_for_update().execution_options(populate_existing=True) if lock else query
+    )
     if trigger is None:
         raise exception.TriggerNotFound(id=trigger_id)
     return trigger
 
 
-def page_of_triggers(session: orm.Session,
-                     wanted: paging.Wanted) -> tuple[list[models.Trigger], bool]:
+def page_of_triggers(
+    session: orm.Session, wanted: paging.Wanted
+) -> tuple[list[models.Trigger], bool]:
     """One page of triggers, and whether more follow."""
     return paging.rows(session, models.Trigger, wanted)
 
@@ -60,8 +64,12 @@ def take_due(session: orm.Session, now: datetime.datetime) -> str | None:
     Those that another engine has locked are passed over.
     """
     return session.scalar(
-        sa.select(models.Trigger.id).where(models.Trigger.due_at <= now)
-        .order_by(models.Trigger.due_at).limit(1).with_for_update(skip_locked=True))
+        sa.select(models.Trigger.id)
+        .where(models.Trigger.due_at <= now)
+        .order_by(models.Trigger.due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def earliest_due(session: orm.Session) -> datetime.datetime | None:
@@ -71,12 +79,14 @@ def earliest_due(session: orm.Session) -> datetime.datetime | None:
 
 def put_off(session: orm.Session, trigger_id: str, due_at: datetime.datetime) -> None:
     """Leave a trigger alone until a moment."""
-    session.execute(sa.update(models.Trigger).where(models.Trigger.id == trigger_id).values(
-        due_at=due_at))
+    session.execute(
+        sa.update(models.Trigger).where(models.Trigger.id == trigger_id).values(due_at=due_at)
+    )
 
 
-def record_fire(session: orm.Session, trigger_id: str, fire_at: datetime.datetime,
-                now: datetime.datetime) -> bool:
+def record_fire(
+    session: orm.Session, trigger_id: str, fire_at: datetime.datetime, now: datetime.datetime
+) -> bool:
     """Write that a trigger fires, and forget when it did long ago.
 
     :returns: False, and nothing written, if it has fired for that moment already.
@@ -84,9 +94,12 @@ def record_fire(session: orm.Session, trigger_id: str, fire_at: datetime.datetim
     if session.get(models.TriggerFire, (trigger_id, fire_at)) is not None:
         return False
     session.add(models.TriggerFire(trigger_id=trigger_id, fire_at=fire_at, fired_at=now))
-    session.execute(sa.delete(models.TriggerFire).where(
-        models.TriggerFire.trigger_id == trigger_id,
-        models.TriggerFire.fire_at < fire_at - _FIRES_KEPT))
+    session.execute(
+        sa.delete(models.TriggerFire).where(
+            models.TriggerFire.trigger_id == trigger_id,
+            models.TriggerFire.fire_at < fire_at - _FIRES_KEPT,
+        )
+    )
     session.flush()
     return True
 
@@ -98,8 +111,9 @@ def create_operation(session: orm.Session, **values: Any) -> models.ScheduledOpe
     return operation
 
 
-def get_operation(session: orm.Session, project_id: str, operation_id: str, *,
-                  lock: bool = False) -> models.ScheduledOperation:
+def get_operation(
+    session: orm.Session, project_id: str, operation_id: str, *, lock: bool = False
+) -> models.ScheduledOperation:
     """A scheduled operation of the project.
 
     :param lock: keep others from changing its row until the transaction ends.
@@ -107,9 +121,11 @@ def get_operation(session: orm.Session, project_id: str, operation_id: str, *,
     """
     query = sa.select(models.ScheduledOperation).where(
         models.ScheduledOperation.id == operation_id,
-        models.ScheduledOperation.project_id == project_id)
+        models.ScheduledOperation.project_id == project_id,
+    )
     operation = session.scalar(
-        query.with_for_update().execution_options(populate_existing=True) if lock else query)
+        query.with_for_update().execution_options(populate_existing=True) if lock else query
+    )
     if operation is None:
         raise exception.ScheduledOperationNotFound(id=operation_id)
     return operation
@@ -117,12 +133,15 @@ def get_operation(session: orm.Session, project_id: str, operation_id: str, *,
 
 def lock_operation(session: orm.Session, operation_id: str) -> None:
     """Keep others from changing a scheduled operation, if it is there, and its runs."""
-    session.execute(sa.select(models.ScheduledOperation.id).where(
-        models.ScheduledOperation.id == operation_id).with_for_update())
+    session.execute(
+        sa.select(models.ScheduledOperation.id)
+        .where(models.ScheduledOperation.id == operation_id)
+        .with_for_update()
+    )
 
 
 def lock_with_triggers(
-        session: orm.Session, project_id: str, operation_id: str, *more: str
+    session: orm.Session, project_id: str, operation_id: str, *more: str
 ) -> tuple[models.ScheduledOperation, list[models.Trigger]]:
     """A scheduled operation with the trigger that it waits for, and more triggers, all locked.
 
@@ -134,16 +153,18 @@ def lock_with_triggers(
     """
     operation = get_operation(session, project_id, operation_id)
     while True:
-        triggers = {trigger_id: get_trigger(session, project_id, trigger_id, lock=True)
-                    for trigger_id in sorted({operation.trigger_id, *more})}
+        triggers = {
+            trigger_id: get_trigger(session, project_id, trigger_id, lock=True)
+            for trigger_id in sorted({operation.trigger_id, *more})
+        }
         operation = get_operation(session, project_id, operation_id, lock=True)
         if operation.trigger_id in triggers:  # and was not moved in between
             return operation, list(triggers.values())
 
 
 def page_of_operations(
-        session: orm.Session,
-        wanted: paging.Wanted) -> tuple[list[models.ScheduledOperation], bool]:
+    session: orm.Session, wanted: paging.Wanted
+) -> tuple[list[models.ScheduledOperation], bool]:
     """One page of scheduled operations, and whether more follow."""
     return paging.rows(session, models.ScheduledOperation, wanted)
 
@@ -151,20 +172,29 @@ def page_of_operations(
 def awaiting(session: orm.Session, trigger_id: str) -> Sequence[models.ScheduledOperation]:
     """The enabled operations that wait for a trigger, oldest first, locked."""
     return session.scalars(
-        sa.select(models.ScheduledOperation).where(
+        sa.select(models.ScheduledOperation)
+        .where(
             models.ScheduledOperation.trigger_id == trigger_id,
-            models.ScheduledOperation.enabled.is_(True))
+            models.ScheduledOperation.enabled.is_(True),
+        )
         .order_by(models.ScheduledOperation.created_at, models.ScheduledOperation.id)
-        .with_for_update()).all()
+        .with_for_update()
+    ).all()
 
 
 def operation_for_plan(session: orm.Session, plan_id: str) -> str | None:
     """The id of a scheduled operation that needs the plan."""
-    return session.scalar(sa.select(models.ScheduledOperation.id).where(
-        models.ScheduledOperation.plan_id == plan_id).limit(1))
+    return session.scalar(
+        sa.select(models.ScheduledOperation.id)
+        .where(models.ScheduledOperation.plan_id == plan_id)
+        .limit(1)
+    )
 
 
 def operation_of_trigger(session: orm.Session, trigger_id: str) -> str | None:
     """The id of a scheduled operation that waits for the trigger."""
-    return session.scalar(sa.select(models.ScheduledOperation.id).where(
-        models.ScheduledOperation.trigger_id == trigger_id).limit(1))
+    return session.scalar(
+        sa.select(models.ScheduledOperation.id)
+        .where(models.ScheduledOperation.trigger_id == trigger_id)
+        .limit(1)
+    )

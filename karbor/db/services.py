@@ -29,8 +29,9 @@ def report(session: orm.Session, host: str, binary: str) -> bool:
     if row is None:
         try:
             with session.begin_nested():
-                session.add(models.Service(host=host, binary=binary,
-                                           reported_at=timeutils.utcnow()))
+                session.add(
+                    models.Service(host=host, binary=binary, reported_at=timeutils.utcnow())
+                )
         except db_exc.DBDuplicateEntry:
             pass  # another process of this host, at the same moment
         return True
@@ -39,8 +40,11 @@ def report(session: orm.Session, host: str, binary: str) -> bool:
 
 
 def _find(session: orm.Session, host: str, binary: str) -> models.Service | None:
-    return session.scalar(sa.select(models.Service).where(
-        models.Service.host == host, models.Service.binary == binary))
+    return session.scalar(
+        sa.select(models.Service).where(
+            models.Service.host == host, models.Service.binary == binary
+        )
+    )
 
 
 def get(session: orm.Session, service_id: int) -> models.Service:
@@ -56,5 +60,6 @@ def all_of(session: orm.Session, filters: Mapping[str, str]) -> Sequence[models.
 
     :param filters: ``host`` and ``binary`` are compared.
     """
-    return session.scalars(sa.select(models.Service).filter_by(**filters).order_by(
-        models.Service.id)).all()
+    return session.scalars(
+        sa.select(models.Service).filter_by(**filters).order_by(models.Service.id)
+    ).all()

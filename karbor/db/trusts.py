@@ -38,28 +38,43 @@ def _key(user_id: str, project_id: str, roles: Collection[str]) -> str:
 def _is_needed() -> sa.ColumnElement[bool]:
     """Whether something still has to be done, or will have to be, by the trust of the row."""
     return sa.or_(
-        sa.exists().where(models.Job.trust_id == models.Trust.id,
-                          models.Job.state.in_((*jobs.UNFINISHED, jobs.PARKED))),
-        sa.exists().where(models.ScheduledOperation.trust_id == models.Trust.id))
+        sa.exists().where(
+            models.Job.trust_id == models.Trust.id,
+            models.Job.state.in_((*jobs.UNFINISHED, jobs.PARKED)),
+        ),
+        sa.exists().where(models.ScheduledOperation.trust_id == models.Trust.id),
+    )
 
 
-def live(session: orm.Session, user_id: str, project_id: str,
-         roles: Collection[str]) -> str | None:
+def live(session: orm.Session, user_id: str, project_id: str, roles: Collection[str]) -> str | None:
     """The id of the trust that a job may be given to, if there is one."""
-    return session.scalar(sa.select(models.Trust.id).where(
-        models.Trust.live_key == _key(user_id, project_id, roles)))
+    return session.scalar(
+        sa.select(models.Trust.id).where(models.Trust.live_key == _key(user_id, project_id, roles))
+    )
 
 
-def add(session: orm.Session, trust_id: str, user_id: str, project_id: str,
-        roles: Collection[str], is_live: bool = True) -> None:
+def add(
+    session: orm.Session,
+    trust_id: str,
+    user_id: str,
+    project_id: str,
+    roles: Collection[str],
+    is_live: bool = True,
+) -> None:
     """Write down a trust that Keystone has made.
 
     :param is_live: False for one that is only to be deleted.
     :raises DBDuplicateEntry: another one of this user, project and roles is live.
     """
-    session.add(models.Trust(
-        id=trust_id, user_id=user_id, project_id=project_id, roles=sorted(roles),
-        live_key=_key(user_id, project_id, roles) if is_live else None))
+    session.add(
+        models.Trust(
+            id=trust_id,
+            user_id=user_id,
+            project_id=project_id,
+            roles=sorted(roles),
+            live_key=_key(user_id, project_id, roles) if is_live else None,
+        )
+    )
     session.flush()
 
 
@@ -75,8 +90,11 @@ def hold(session: orm.Session, trust_id: str) -> None:
 
 def _locked(session: orm.Session, trust_id: str) -> models.Trust | None:
     return session.scalar(
-        sa.select(models.Trust).where(models.Trust.id == trust_id).with_for_update()
-        .execution_options(populate_existing=True))
+        sa.select(models.Trust)
+        .where(models.Trust.id == trust_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
 
 
 def retire_unneeded(session: orm.Session, trust_id: str) -> bool:
@@ -111,9 +129,12 @@ def idle(session: orm.Session, before: datetime.datetime) -> Sequence[str]:
     :param before: of the live ones, only those that were made before this moment: a younger
         one may be about to get its first job.
     """
-    return session.scalars(sa.select(models.Trust.id).where(
-        sa.or_(models.Trust.live_key.is_(None), models.Trust.created_at < before),
-        sa.not_(_is_needed()))).all()
+    return session.scalars(
+        sa.select(models.Trust.id).where(
+            sa.or_(models.Trust.live_key.is_(None), models.Trust.created_at < before),
+            sa.not_(_is_needed()),
+        )
+    ).all()
 
 
 def ids(session: orm.Session) -> set[str]:

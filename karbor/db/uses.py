@@ -39,8 +39,7 @@ def get(session: orm.Session, model: type[Use], project_id: str, use_id: str) ->
     :raises RestoreNotFound:
     :raises VerificationNotFound:
     """
-    use = session.scalar(sa.select(model).where(
-        model.id == use_id, model.project_id == project_id))
+    use = session.scalar(sa.select(model).where(model.id == use_id, model.project_id == project_id))
     if use is None:
         if model is models.Restore:
             raise exception.RestoreNotFound(restore_id=use_id)
@@ -48,46 +47,66 @@ def get(session: orm.Session, model: type[Use], project_id: str, use_id: str) ->
     return use
 
 
-def page(session: orm.Session, model: type[Use],
-         wanted: paging.Wanted) -> tuple[list[Use], bool]:
+def page(session: orm.Session, model: type[Use], wanted: paging.Wanted) -> tuple[list[Use], bool]:
     """One page of restores or verifications, and whether more follow."""
     return paging.rows(session, model, wanted)
 
 
-def set_status(session: orm.Session, model: type[Use], use_id: str, status: str,
-               reason: str | None = None) -> None:
-    session.execute(sa.update(model).where(model.id == use_id).values(
-        status=status, status_reason=reason))
+def set_status(
+    session: orm.Session, model: type[Use], use_id: str, status: str, reason: str | None = None
+) -> None:
+    session.execute(
+        sa.update(model).where(model.id == use_id).values(status=status, status_reason=reason)
+    )
 
 
-def record_result(session: orm.Session, subject_id: str, resource_type: str, resource_id: str,
-                  status: str, reason: str | None) -> None:
+def record_result(
+    session: orm.Session,
+    subject_id: str,
+    resource_type: str,
+    resource_id: str,
+    status: str,
+    reason: str | None,
+) -> None:
     """Write, or write over, what is known of one resource."""
-    session.merge(models.ResourceResult(
-        subject_id=subject_id, resource_type=resource_type, resource_id=resource_id,
-        status=status, reason=reason))
+    session.merge(
+        models.ResourceResult(
+            subject_id=subject_id,
+            resource_type=resource_type,
+            resource_id=resource_id,
+            status=status,
+            reason=reason,
+        )
+    )
 
 
-def record_failures(session: orm.Session, subject_id: str,
-                    failures: Mapping[Resource, str]) -> None:
+def record_failures(
+    session: orm.Session, subject_id: str, failures: Mapping[Resource, str]
+) -> None:
     """Write that some resources failed, and why."""
-    known = {(row.resource_type, row.resource_id): row for row in session.scalars(
-        sa.select(models.ResourceResult).where(
-            models.ResourceResult.subject_id == subject_id))}
+    known = {
+        (row.resource_type, row.resource_id): row
+        for row in session.scalars(
+            sa.select(models.ResourceResult).where(models.ResourceResult.subject_id == subject_id)
+        )
+    }
     for resource, reason in failures.items():
         row = known.get((resource.type, resource.id))
         if row is None:
-            row = models.ResourceResult(subject_id=subject_id, resource_type=resource.type,
-                                        resource_id=resource.id)
+            row = models.ResourceResult(
+                subject_id=subject_id, resource_type=resource.type, resource_id=resource.id
+            )
             session.add(row)
         row.status, row.reason = constants.RESOURCE_STATUS_ERROR, reason
 
 
-def results(session: orm.Session,
-            subject_ids: Collection[str]) -> dict[str, list[models.ResourceResult]]:
+def results(
+    session: orm.Session, subject_ids: Collection[str]
+) -> dict[str, list[models.ResourceResult]]:
     """What plugins told of the resources, by the id of the restore or verification."""
     found: dict[str, list[models.ResourceResult]] = {}
-    for row in session.scalars(sa.select(models.ResourceResult).where(
-            models.ResourceResult.subject_id.in_(subject_ids))):
+    for row in session.scalars(
+        sa.select(models.ResourceResult).where(models.ResourceResult.subject_id.in_(subject_ids))
+    ):
         found.setdefault(row.subject_id, []).append(row)
     return found

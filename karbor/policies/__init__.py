@@ -34,8 +34,21 @@ from karbor.policies import (
     verifications,
 )
 
-_MODULES = (base, providers, protectables, plans, checkpoints, copies, restores, verifications,
-            triggers, scheduled_operations, operation_logs, services, quotas)
+_MODULES = (
+    base,
+    providers,
+    protectables,
+    plans,
+    checkpoints,
+    copies,
+    restores,
+    verifications,
+    triggers,
+    scheduled_operations,
+    operation_logs,
+    services,
+    quotas,
+)
 
 
 def list_rules() -> list[policy.RuleDefault]:

@@ -32,34 +32,62 @@ ALL_TENANTS = 'all_tenants:get'
 _IN_PROJECT = 'project_id:%(project_id)s'
 
 
-def rule(name: str, persona: str, description: str, *operations: tuple[str, str]
-         ) -> policy.DocumentedRuleDefault:
+def rule(
+    name: str, persona: str, description: str, *operations: tuple[str, str]
+) -> policy.DocumentedRuleDefault:
     """One rule.
 
     :param persona: who may.
     :param operations: pairs of method and path, below ``/v1/{project_id}``.
     """
     return policy.DocumentedRuleDefault(
-        name=name, check_str=persona, description=description, scope_types=['project'],
-        operations=[{'method': method, 'path': f'/v1/{{project_id}}{path}'}
-                    for method, path in operations])
+        name=name,
+        check_str=persona,
+        description=description,
+        scope_types=['project'],
+        operations=[
+            {'method': method, 'path': f'/v1/{{project_id}}{path}'} for method, path in operations
+        ],
+    )
 
 
 RULES: Sequence[policy.RuleDefault] = (
     policy.RuleDefault('context_is_admin', 'role:admin', 'An administrator.'),
-    policy.RuleDefault('service_or_admin', f'role:service or {ADMIN}',
-                       'Another service of the cloud, or an administrator.'),
-    policy.RuleDefault('project_reader',
-                       f'(role:reader and {_IN_PROJECT}) or rule:project_member',
-                       'Who may look at what the project has.'),
-    policy.RuleDefault('project_member',
-                       f'(role:member and {_IN_PROJECT}) or rule:project_manager',
-                       'Who may change what the project has.'),
-    policy.RuleDefault('project_manager',
-                       f'(role:manager and {_IN_PROJECT}) or {ADMIN}',
-                       'Who may mend what the project has.'),
-    rule(ALL_TENANTS, ADMIN, 'List what other projects have, with all_tenants or project_id.',
-         *(('GET', path) for path in (
-             '/plans', '/providers/{provider_id}/checkpoints', '/restores', '/verifications',
-             '/triggers', '/scheduled_operations', '/operation_logs'))),
+    policy.RuleDefault(
+        'service_or_admin',
+        f'role:service or {ADMIN}',
+        'Another service of the cloud, or an administrator.',
+    ),
+    policy.RuleDefault(
+        'project_reader',
+        f'(role:reader and {_IN_PROJECT}) or rule:project_member',
+        'Who may look at what the project has.',
+    ),
+    policy.RuleDefault(
+        'project_member',
+        f'(role:member and {_IN_PROJECT}) or rule:project_manager',
+        'Who may change what the project has.',
+    ),
+    policy.RuleDefault(
+        'project_manager',
+        f'(role:manager and {_IN_PROJECT}) or {ADMIN}',
+        'Who may mend what the project has.',
+    ),
+    rule(
+        ALL_TENANTS,
+        ADMIN,
+        'List what other projects have, with all_tenants or project_id.',
+        *(
+            ('GET', path)
+            for path in (
+                '/plans',
+                '/providers/{provider_id}/checkpoints',
+                '/restores',
+                '/verifications',
+                '/triggers',
+                '/scheduled_operations',
+                '/operation_logs',
+            )
+        ),
+    ),
 )

@@ -22,9 +22,17 @@ RULES = (
     rule('provider:checkpoint_get', READER, 'Show a checkpoint.', ('GET', _ONE)),
     rule('provider:checkpoint_create', MEMBER, 'Protect what a plan covers.', ('POST', _ALL)),
     rule('provider:checkpoint_delete', MEMBER, 'Delete a checkpoint.', ('DELETE', _ONE)),
-    rule('provider:checkpoint_pin', MEMBER,
-         'Keep a checkpoint from the retention, or leave it to that again.',
-         ('PUT', _ONE + '/pin'), ('DELETE', _ONE + '/pin')),
-    rule('provider:checkpoint_update', MANAGER, 'Set the status of a checkpoint by hand.',
-         ('PUT', _ONE)),
+    rule(
+        'provider:checkpoint_pin',
+        MEMBER,
+        'Keep a checkpoint from the retention, or leave it to that again.',
+        ('PUT', _ONE + '/pin'),
+        ('DELETE', _ONE + '/pin'),
+    ),
+    rule(
+        'provider:checkpoint_update',
+        MANAGER,
+        'Set the status of a checkpoint by hand.',
+        ('PUT', _ONE),
+    ),
 )

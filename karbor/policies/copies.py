@@ -15,6 +15,10 @@
 from karbor.policies.base import MEMBER, rule
 
 RULES = (
-    rule('copy:create', MEMBER, 'Copy the checkpoints of a plan.',
-         ('POST', '/providers/{provider_id}/checkpoints/action')),
+    rule(
+        'copy:create',
+        MEMBER,
+        'Copy the checkpoints of a plan.',
+        ('POST', '/providers/{provider_id}/checkpoints/action'),
+    ),
 )

@@ -16,6 +16,10 @@ from karbor.policies.base import READER, rule
 
 RULES = (
     rule('operation_log:list', READER, 'List who did what.', ('GET', '/operation_logs')),
-    rule('operation_log:get', READER, 'Show an operation log.',
-         ('GET', '/operation_logs/{operation_log_id}')),
+    rule(
+        'operation_log:get',
+        READER,
+        'Show an operation log.',
+        ('GET', '/operation_logs/{operation_log_id}'),
+    ),
 )

@@ -17,9 +17,12 @@ from karbor.policies.base import MEMBER, READER, rule
 RULES = (
     rule('plan:get_all', READER, 'List plans.', ('GET', '/plans')),
     rule('plan:get', READER, 'Show a plan.', ('GET', '/plans/{plan_id}')),
-    rule('plan:preview_retention', READER,
-         'Look which checkpoints of a plan a retention would keep.',
-         ('POST', '/plans/{plan_id}/retention')),
+    rule(
+        'plan:preview_retention',
+        READER,
+        'Look which checkpoints of a plan a retention would keep.',
+        ('POST', '/plans/{plan_id}/retention'),
+    ),
     rule('plan:create', MEMBER, 'Make a plan.', ('POST', '/plans')),
     rule('plan:update', MEMBER, 'Change a plan.', ('PUT', '/plans/{plan_id}')),
     rule('plan:delete', MEMBER, 'Remove a plan.', ('DELETE', '/plans/{plan_id}')),

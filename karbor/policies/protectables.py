@@ -16,10 +16,22 @@ from karbor.policies.base import READER, rule
 
 RULES = (
     rule('protectable:get_all', READER, 'List types of resources.', ('GET', '/protectables')),
-    rule('protectable:get', READER, 'Show a type of resources.',
-         ('GET', '/protectables/{resource_type}')),
-    rule('protectable:instance_get_all', READER, 'List resources of a type.',
-         ('GET', '/protectables/{resource_type}/instances')),
-    rule('protectable:instance_get', READER, 'Show a resource.',
-         ('GET', '/protectables/{resource_type}/instances/{resource_id}')),
+    rule(
+        'protectable:get',
+        READER,
+        'Show a type of resources.',
+        ('GET', '/protectables/{resource_type}'),
+    ),
+    rule(
+        'protectable:instance_get_all',
+        READER,
+        'List resources of a type.',
+        ('GET', '/protectables/{resource_type}/instances'),
+    ),
+    rule(
+        'protectable:instance_get',
+        READER,
+        'Show a resource.',
+        ('GET', '/protectables/{resource_type}/instances/{resource_id}'),
+    ),
 )

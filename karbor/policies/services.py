@@ -15,8 +15,16 @@
 from karbor.policies.base import ADMIN, SERVICE_OR_ADMIN, rule
 
 RULES = (
-    rule('service:get_all', SERVICE_OR_ADMIN, 'List the processes of Karbor.',
-         ('GET', '/os-services')),
-    rule('service:update', ADMIN, 'Let a process take new work, or keep it from that.',
-         ('PUT', '/os-services/{service_id}')),
+    rule(
+        'service:get_all',
+        SERVICE_OR_ADMIN,
+        'List the processes of Karbor.',
+        ('GET', '/os-services'),
+    ),
+    rule(
+        'service:update',
+        ADMIN,
+        'Let a process take new work, or keep it from that.',
+        ('PUT', '/os-services/{service_id}'),
+    ),
 )

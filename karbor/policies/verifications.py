@@ -16,8 +16,16 @@ from karbor.policies.base import MEMBER, READER, rule
 
 RULES = (
     rule('verification:get_all', READER, 'List verifications.', ('GET', '/verifications')),
-    rule('verification:get', READER, 'Show a verification.',
-         ('GET', '/verifications/{verification_id}')),
-    rule('verification:create', MEMBER, 'Look whether a checkpoint could be restored.',
-         ('POST', '/verifications')),
+    rule(
+        'verification:get',
+        READER,
+        'Show a verification.',
+        ('GET', '/verifications/{verification_id}'),
+    ),
+    rule(
+        'verification:create',
+        MEMBER,
+        'Look whether a checkpoint could be restored.',
+        ('POST', '/verifications'),
+    ),
 )

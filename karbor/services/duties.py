@@ -34,8 +34,7 @@ class Duty:
 
     def begin(self, stopping: threading.Event) -> None:
         """Fulfil it in a thread of its own, until the event is set."""
-        threading.Thread(target=self.fulfil, args=(stopping,), daemon=True,
-                         name=self.name).start()
+        threading.Thread(target=self.fulfil, args=(stopping,), daemon=True, name=self.name).start()
 
     def fulfil(self, stopping: threading.Event) -> None:
         while not stopping.wait(self._interval):

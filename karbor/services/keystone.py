@@ -32,8 +32,17 @@ _MOST_SESSIONS = 256
 
 _MARK = 'karbor'  # Keystone keeps fields of a trust that it does not know
 
-_NO_SCOPE = dict.fromkeys(('project_id', 'project_name', 'project_domain_id',
-                           'project_domain_name', 'domain_id', 'domain_name', 'system_scope'))
+_NO_SCOPE = dict.fromkeys(
+    (
+        'project_id',
+        'project_name',
+        'project_domain_id',
+        'project_domain_name',
+        'domain_id',
+        'domain_name',
+        'system_scope',
+    )
+)
 
 _PASSING_CODES = (408, 429)
 
@@ -63,8 +72,10 @@ class Keystone:
         self._mark = conf.trustee.trust_mark
         # One for all sessions, so that they share connections; cookies they do not share.
         self._adapter = ks_session.TCPKeepAliveAdapter(
-            pool_maxsize=connections, tls_ciphers=conf.trustee.tls_ciphers,
-            tls_min_version=conf.trustee.tls_min_version)
+            pool_maxsize=connections,
+            tls_ciphers=conf.trustee.tls_ciphers,
+            tls_min_version=conf.trustee.tls_min_version,
+        )
         auth = _load_auth(conf)
         self._own = self._session(auth)
         self._auth_url = str(auth.auth_url).rstrip('/').removesuffix('/v3') + '/v3'
@@ -76,7 +87,8 @@ class Keystone:
         for scheme in ('http://', 'https://'):
             pool.mount(scheme, self._adapter)
         return loading.load_session_from_conf_options(
-            self._conf, trustee.GROUP, auth=auth, session=pool)
+            self._conf, trustee.GROUP, auth=auth, session=pool
+        )
 
     def _new_session_of_trust(self, trust_id: str) -> ks_session.Session:
         return self._session(_load_auth(self._conf, trust_id=trust_id, **_NO_SCOPE))
@@ -86,8 +98,11 @@ class Keystone:
 
         :param info: what Keystone said of the token, its catalog included.
         """
-        return self._session(identity_access.AccessInfoPlugin(
-            access.create(body=info, auth_token=token), self._auth_url))
+        return self._session(
+            identity_access.AccessInfoPlugin(
+                access.create(body=info, auth_token=token), self._auth_url
+            )
+        )
 
     @property
     def own_session(self) -> ks_session.Session:
@@ -104,18 +119,28 @@ class Keystone:
 
         :raises TrustNotPossible: Keystone makes none for this token.
         """
-        trust = {'trustor_user_id': context.user_id, 'trustee_user_id': self._user_id,
-                 'project_id': context.project_id, 'impersonation': True,
-                 'roles': [{'name': role} for role in roles], _MARK: self._mark}
+        trust = {
+            'trustor_user_id': context.user_id,
+            'trustee_user_id': self._user_id,
+            'project_id': context.project_id,
+            'impersonation': True,
+            'roles': [{'name': role} for role in roles],
+            _MARK: self._mark,
+        }
         try:
-            answer = self._own.post(self._trusts_url, json={'trust': trust}, authenticated=False,
-                                    headers={'X-Auth-Token': context.auth_token})
+            answer = self._own.post(
+                self._trusts_url,
+                json={'trust': trust},
+                authenticated=False,
+                headers={'X-Auth-Token': context.auth_token},
+            )
         except ks_exc.HTTPClientError as exc:
             if exc.http_status in _PASSING_CODES:
                 raise
             raise exception.TrustNotPossible(
                 reason=f'Keystone refuses it: {exc}. Ask with a token of a login of your own, '
-                       f'not of an application credential.') from exc
+                f'not of an application credential.'
+            ) from exc
         return _content(answer, 'trust')['id']
 
     @_available()
@@ -158,8 +183,9 @@ class Keystone:
     def made(self) -> set[str]:
         """Ids of all trusts that this Karbor has made."""
         answer = self._own.get(self._trusts_url, params={'trustee_user_id': self._user_id})
-        return {trust['id'] for trust in _content(answer, 'trusts')
-                if trust.get(_MARK) == self._mark}
+        return {
+            trust['id'] for trust in _content(answer, 'trusts') if trust.get(_MARK) == self._mark
+        }
 
 
 def _load_auth(conf: cfg.ConfigOpts, **changes: str | None) -> identity.BaseIdentityPlugin:
@@ -169,9 +195,11 @@ def _load_auth(conf: cfg.ConfigOpts, **changes: str | None) -> identity.BaseIden
         raise exception.KarborException(f'[trustee]: {exc}') from exc
     # An application credential is bound to its project, and gets no token by a trust.
     if not isinstance(auth, identity.BaseIdentityPlugin) or isinstance(
-            auth, identity.V3ApplicationCredential):
+        auth, identity.V3ApplicationCredential
+    ):
         raise exception.KarborException(
-            '[trustee] auth_type must be one that can use trusts, such as password.')
+            '[trustee] auth_type must be one that can use trusts, such as password.'
+        )
     return auth
 
 

@@ -44,11 +44,13 @@ def all_of(filters: Mapping[str, str]) -> Sequence[models.Service]:
 def is_up(service: models.Service) -> bool:
     """Whether it has reported lately."""
     return timeutils.utcnow() - service.reported_at <= datetime.timedelta(
-        seconds=cfg.CONF.service_down_time)
+        seconds=cfg.CONF.service_down_time
+    )
 
 
-def set_enabled(context: karbor_context.RequestContext, service_id: int, is_enabled: bool,
-                reason: str | None) -> models.Service:
+def set_enabled(
+    context: karbor_context.RequestContext, service_id: int, is_enabled: bool, reason: str | None
+) -> models.Service:
     """Let a process take new work, or keep it from that. What it works on, it finishes.
 
     :param reason: why it is disabled.
@@ -63,11 +65,16 @@ def set_enabled(context: karbor_context.RequestContext, service_id: int, is_enab
         service = rows.get(session, service_id)
         if service.binary not in _SWITCHABLE:
             raise exception.InvalidInput(
-                reason=f'{service.binary} takes no work that it could be kept from.')
+                reason=f'{service.binary} takes no work that it could be kept from.'
+            )
         service.disabled = not is_enabled
         service.disabled_reason = reason
-        operation_logs.record(session, context, 'service_update', extra_info={
-            'service_id': service.id, 'is_enabled': is_enabled, 'reason': reason})
+        operation_logs.record(
+            session,
+            context,
+            'service_update',
+            extra_info={'service_id': service.id, 'is_enabled': is_enabled, 'reason': reason},
+        )
         return service
 
     return write()

@@ -66,8 +66,10 @@ def usage(project_id: str) -> dict[str, dict[str, int]]:
     """
     with db.reader() as session:
         in_use = rows.in_use(session, project_id)
-        return {resource: {'limit': limit, 'in_use': in_use.get(resource, 0), 'reserved': 0}
-                for resource, limit in _limits(session, project_id).items()}
+        return {
+            resource: {'limit': limit, 'in_use': in_use.get(resource, 0), 'reserved': 0}
+            for resource, limit in _limits(session, project_id).items()
+        }
 
 
 def defaults() -> dict[str, int]:
@@ -81,14 +83,17 @@ def class_limits(class_name: str) -> dict[str, int]:
         return {**_configured(), **rows.class_limits(session, class_name)}
 
 
-def set_limits(context: karbor_context.RequestContext, project_id: str,
-               wanted: Mapping[str, int]) -> dict[str, int]:
+def set_limits(
+    context: karbor_context.RequestContext, project_id: str, wanted: Mapping[str, int]
+) -> dict[str, int]:
     """Give a project limits of its own; returns all of its limits."""
+
     @db.transaction
     def write(session: orm.Session) -> dict[str, int]:
         rows.set_limits(session, project_id, wanted)
-        operation_logs.record(session, context, 'quota_update',
-                              extra_info={'project_id': project_id, **wanted})
+        operation_logs.record(
+            session, context, 'quota_update', extra_info={'project_id': project_id, **wanted}
+        )
         session.flush()
         return _limits(session, project_id)
 
@@ -97,23 +102,28 @@ def set_limits(context: karbor_context.RequestContext, project_id: str,
 
 def unset_limits(context: karbor_context.RequestContext, project_id: str) -> None:
     """Put a project back on the default limits. What it has, it keeps."""
+
     @db.transaction
     def write(session: orm.Session) -> None:
         rows.unset_limits(session, project_id)
-        operation_logs.record(session, context, 'quota_delete',
-                              extra_info={'project_id': project_id})
+        operation_logs.record(
+            session, context, 'quota_delete', extra_info={'project_id': project_id}
+        )
 
     write()
 
 
-def set_class_limits(context: karbor_context.RequestContext, class_name: str,
-                     wanted: Mapping[str, int]) -> dict[str, int]:
+def set_class_limits(
+    context: karbor_context.RequestContext, class_name: str, wanted: Mapping[str, int]
+) -> dict[str, int]:
     """Change the limits of a class; returns all of them."""
+
     @db.transaction
     def write(session: orm.Session) -> None:
         rows.set_class_limits(session, class_name, wanted)
-        operation_logs.record(session, context, 'quota_class_update',
-                              extra_info={'class_name': class_name, **wanted})
+        operation_logs.record(
+            session, context, 'quota_class_update', extra_info={'class_name': class_name, **wanted}
+        )
 
     write()
     return class_limits(class_name)
@@ -124,5 +134,8 @@ def _configured() -> dict[str, int]:
 
 
 def _limits(session: orm.Session, project_id: str) -> dict[str, int]:
-    return {**_configured(), **rows.class_limits(session, rows.DEFAULT_CLASS),
-            **rows.limits(session, project_id)}
+    return {
+        **_configured(),
+        **rows.class_limits(session, rows.DEFAULT_CLASS),
+        **rows.limits(session, project_id),
+    }

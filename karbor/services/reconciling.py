@@ -34,9 +34,15 @@ from karbor.services.protection.cinder_inventory import Inventory
 Part = tuple[list[str], bool]
 
 
-def reconcile(registry: providers.ProviderRegistry, board: jobboard.DatabaseBoard,
-              inventory: Callable[[], Inventory], made: trusts.Trusts | trusts.NoTrusts, *,
-              is_dry_run: bool, is_removing: bool) -> Iterator[Part]:
+def reconcile(
+    registry: providers.ProviderRegistry,
+    board: jobboard.DatabaseBoard,
+    inventory: Callable[[], Inventory],
+    made: trusts.Trusts | trusts.NoTrusts,
+    *,
+    is_dry_run: bool,
+    is_removing: bool,
+) -> Iterator[Part]:
     """Do one thing after the other; one that fails does not keep the others.
 
     :param inventory: Cinder, as who may see everything of Karbor's sees it.
@@ -45,10 +51,14 @@ def reconcile(registry: providers.ProviderRegistry, board: jobboard.DatabaseBoar
     :returns: lines of a report, and whether all went well, of each.
     """
     yield _told('jobs are not looked at', lambda: _jobs(is_dry_run))
-    yield _told('the job board is not looked at', lambda: _post_again(
-        board, [found.id for found in registry], is_dry_run))
-    yield _told('orphans are not looked for', lambda: _orphans(
-        orphans.OrphanCheck(registry, inventory), is_removing and not is_dry_run))
+    yield _told(
+        'the job board is not looked at',
+        lambda: _post_again(board, [found.id for found in registry], is_dry_run),
+    )
+    yield _told(
+        'orphans are not looked for',
+        lambda: _orphans(orphans.OrphanCheck(registry, inventory), is_removing and not is_dry_run),
+    )
     yield _told('trusts are not looked at', lambda: _trusts(made, is_dry_run))
 
 
@@ -68,21 +78,27 @@ def _jobs(is_dry_run: bool) -> Part:
         counts, expired = job_counts.by_state(session), job_counts.expired(session, now)
     if not is_dry_run:
         expired = db.transaction(job_rows.hand_back_expired)(now)
-    states = ', '.join(f'{counts.get(state, 0)} {state}'
-                       for state in (*job_rows.UNFINISHED, job_rows.PARKED))
-    return [f'jobs: {states}; {expired} whose workers are gone '
-            f'{"would be" if is_dry_run else "were"} handed back'], True
+    states = ', '.join(
+        f'{counts.get(state, 0)} {state}' for state in (*job_rows.UNFINISHED, job_rows.PARKED)
+    )
+    return [
+        f'jobs: {states}; {expired} whose workers are gone '
+        f'{"would be" if is_dry_run else "were"} handed back'
+    ], True
 
 
-def _post_again(board: jobboard.DatabaseBoard, provider_ids: Collection[str],
-                is_dry_run: bool) -> Part:
+def _post_again(
+    board: jobboard.DatabaseBoard, provider_ids: Collection[str], is_dry_run: bool
+) -> Part:
     lost = board.lost(provider_ids)
     if not is_dry_run:
         board.tidy()
         for job_id in lost:
             board.post_now(job_id)
-    return [f'job board: {len(lost)} jobs that it lost '
-            f'{"would be" if is_dry_run else "were"} posted again'], True
+    return [
+        f'job board: {len(lost)} jobs that it lost '
+        f'{"would be" if is_dry_run else "were"} posted again'
+    ], True
 
 
 def _orphans(check: orphans.OrphanCheck, is_removing: bool) -> Part:
@@ -97,10 +113,12 @@ def _trusts(made: trusts.Trusts | trusts.NoTrusts, is_dry_run: bool) -> Part:
     if isinstance(made, trusts.NoTrusts):
         return [], True
     before = made.survey()
-    lines = [f'trusts: {len(before.idle)} that nothing needs'
-             + (' would be deleted' if is_dry_run else '')
-             + f', {len(before.dead)} that Keystone has no more, '
-             f'{len(before.unknown)} that no job knows, which karbor-protection deletes in time']
+    lines = [
+        f'trusts: {len(before.idle)} that nothing needs'
+        + (' would be deleted' if is_dry_run else '')
+        + f', {len(before.dead)} that Keystone has no more, '
+        f'{len(before.unknown)} that no job knows, which karbor-protection deletes in time'
+    ]
     if not is_dry_run:
         made.retire(before.dead)
         made.sweep()

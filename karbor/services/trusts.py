@@ -108,18 +108,24 @@ class Trusts:
         if context.is_trust_scoped:
             raise exception.TrustNotPossible(
                 reason='your token came from a trust itself. Ask with a token of a login of your '
-                       'own.')
+                'own.'
+            )
         trust_id = self._keystone.create(context, roles)
-        add = functools.partial(db.transaction(rows.add), trust_id, context.user_id,
-                                context.project_id, roles)
+        add = functools.partial(
+            db.transaction(rows.add), trust_id, context.user_id, context.project_id, roles
+        )
         try:
             add()
         except db_exc.DBDuplicateEntry:  # another request was quicker
             add(is_live=False)
             self.release(trust_id)
             return self.of(context)
-        LOG.info('Trust %s: made for user %s in project %s', trust_id, context.user_id,
-                 context.project_id)
+        LOG.info(
+            'Trust %s: made for user %s in project %s',
+            trust_id,
+            context.user_id,
+            context.project_id,
+        )
         return trust_id
 
     def _delegable(self, context: karbor_context.RequestContext) -> list[str]:
@@ -127,7 +133,8 @@ class Trusts:
         if not roles:
             raise exception.TrustNotPossible(
                 reason=f'jobs need one of the roles {_listed(self._roles)} ([trustee] '
-                       f'trust_roles), and your roles are: {_listed(context.roles) or "none"}.')
+                f'trust_roles), and your roles are: {_listed(context.roles) or "none"}.'
+            )
         return roles
 
     def session(self, context: karbor_context.RequestContext) -> ks_session.Session:
@@ -140,7 +147,8 @@ class Trusts:
         if context.auth_token is None or context.auth_token_info is None:
             raise exception.KarborException(
                 'There is neither a trust nor a token to act by. A scheduled operation that '
-                'was made before there were trusts for it gets one when a user enables it.')
+                'was made before there were trusts for it gets one when a user enables it.'
+            )
         return self._keystone.session_of_token(context.auth_token, context.auth_token_info)
 
     def check(self, trust_id: str) -> None:
@@ -182,12 +190,14 @@ class Trusts:
             known = rows.ids(session)
         made = self._keystone.made()
         # Those that were made with another trust_mark are not in that list.
-        dead = frozenset(trust_id for trust_id in known - made
-                         if not self._keystone.knows(trust_id))
+        dead = frozenset(
+            trust_id for trust_id in known - made if not self._keystone.knows(trust_id)
+        )
         with db.reader() as session:
             # What is made during the look is in the second of the two, or in neither.
-            return Survey(frozenset(rows.idle(session, before)), dead,
-                          frozenset(made - rows.ids(session)))
+            return Survey(
+                frozenset(rows.idle(session, before)), dead, frozenset(made - rows.ids(session))
+            )
 
     def retire(self, trust_ids: Collection[str]) -> None:
         """Let no other job begin with trusts that died."""
@@ -210,8 +220,9 @@ class Trusts:
         with db.reader() as session:
             unknown = made - rows.ids(session)
         now = time.monotonic()
-        self._unknown_since = {trust_id: self._unknown_since.get(trust_id, now)
-                               for trust_id in unknown}
+        self._unknown_since = {
+            trust_id: self._unknown_since.get(trust_id, now) for trust_id in unknown
+        }
         for trust_id, since in self._unknown_since.items():
             if now - since >= _YOUNG:
                 with _logged(f'Trust {trust_id}, which no job knows: cannot be deleted now'):
@@ -219,13 +230,17 @@ class Trusts:
                     LOG.warning('Trust %s, which no job knows: deleted', trust_id)
 
 
-def with_trust(made: Trusts | NoTrusts, context: karbor_context.RequestContext,
-               write: Callable[[orm.Session, str | None], Result]) -> Result:
+def with_trust(
+    made: Trusts | NoTrusts,
+    context: karbor_context.RequestContext,
+    write: Callable[[orm.Session, str | None], Result],
+) -> Result:
     """Write, in one transaction, something that acts by the caller's trust later.
 
     :param write: given the session of the transaction and the trust, which is kept from being
         deleted meanwhile.
     """
+
     @db.transaction
     def write_with_trust(session: orm.Session, trust_id: str | None) -> Result:
         # The trust of a job is kept by that job, even one that is not to be given to others.
@@ -254,11 +269,15 @@ def _why(trust_id: str, row: models.Trust | None, refusal: str, is_there: bool) 
         whose = f', by which Karbor acts for user {row.user_id} in project {row.project_id},'
         roles = f' {_listed(row.roles)}'
     if is_there:
-        advice = (f'The user or the project is disabled, or the user has lost the role{roles}. '
-                  f'Mend that, or ask again with a token of your own: a new trust is made then.')
+        advice = (
+            f'The user or the project is disabled, or the user has lost the role{roles}. '
+            f'Mend that, or ask again with a token of your own: a new trust is made then.'
+        )
     else:
-        advice = ('It has been deleted there, perhaps with the user or the project. Ask again '
-                  'with a token of your own: a new trust is made then.')
+        advice = (
+            'It has been deleted there, perhaps with the user or the project. Ask again '
+            'with a token of your own: a new trust is made then.'
+        )
     return f'Keystone does not honour trust {trust_id}{whose} any more: {refusal}. {advice}'
 
 

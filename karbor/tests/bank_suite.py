@@ -34,24 +34,74 @@ from karbor.services.protection import bank_plugin, checkpoint
 from karbor.services.protection.bank_plugins import s3_bank_plugin, swift_bank_plugin
 
 SETTINGS = hypothesis.settings(
-    max_examples=40, deadline=None, database=None, derandomize=True,
-    suppress_health_check=[hypothesis.HealthCheck.differing_executors,  # one suite, many banks
-                           hypothesis.HealthCheck.too_slow])
+    max_examples=40,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[
+        hypothesis.HealthCheck.differing_executors,  # one suite, many banks
+        hypothesis.HealthCheck.too_slow,
+    ],
+)
 
-TEXTS = ('', 'available', '12', '-1.5e3', 'null', 'true', '"x"', '{}', '[1]', '{"a": 1}', 'NaN',
-         ' 12 ', 'two\nlines\r\n', '\x00', 'Zürich ☃ \U0001f40d', '\ufeff12', '[' * 100_000,
-         '1' * 5_000)
+TEXTS = (
+    '',
+    'available',
+    '12',
+    '-1.5e3',
+    'null',
+    'true',
+    '"x"',
+    '{}',
+    '[1]',
+    '{"a": 1}',
+    'NaN',
+    ' 12 ',
+    'two\nlines\r\n',
+    '\x00',
+    'Zürich ☃ \U0001f40d',
+    '\ufeff12',
+    '[' * 100_000,
+    '1' * 5_000,
+)
 JSON_VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 12, -1.5, [], {}, [1, 'two', None], {'a': {'b': ['c', 1.5, None]}},
-    {'name': 'Zürich ☃', '': ''}, [''], ['null'])
-BYTES = (b'', b'12', b'null', b'plain ascii', 'Zürich'.encode(), b'\xff', b'\xff\xff\xfe', b'\x00',
-         bytes(range(256)), b'{"a": 1}', os.urandom(100_000))
+    None,
+    True,
+    False,
+    0,
+    12,
+    -1.5,
+    [],
+    {},
+    [1, 'two', None],
+    {'a': {'b': ['c', 1.5, None]}},
+    {'name': 'Zürich ☃', '': ''},
+    [''],
+    ['null'],
+)
+BYTES = (
+    b'',
+    b'12',
+    b'null',
+    b'plain ascii',
+    'Zürich'.encode(),
+    b'\xff',
+    b'\xff\xff\xfe',
+    b'\x00',
+    bytes(range(256)),
+    b'{"a": 1}',
+    os.urandom(100_000),
+)
 
 JSON_STRATEGY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text()
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
     | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=8)
+    max_leaves=8,
+)
 
 _PROVIDER_ID = '3f9d2a10-8b41-4c52-9a11-6f1f0f3b7c20'
 _PROJECT_ID = '1f3c9a7be2d84c5f9b0d6e4a3c2b1a09'
@@ -64,8 +114,11 @@ Sections = Mapping[str, Mapping[str, Any]]
 
 def ini_text(sections: Sections) -> str:
     """The sections as they are in a provider file."""
-    return '\n'.join(line for name, options in sections.items() for line in (
-        f'[{name}]', *(f'{key} = {value}' for key, value in options.items()), ''))
+    return '\n'.join(
+        line
+        for name, options in sections.items()
+        for line in (f'[{name}]', *(f'{key} = {value}' for key, value in options.items()), '')
+    )
 
 
 def provider_options(sections: Sections) -> cfg.ConfigOpts:
@@ -74,8 +127,13 @@ def provider_options(sections: Sections) -> cfg.ConfigOpts:
     with tempfile.NamedTemporaryFile('w', suffix='.conf') as file:
         file.write(ini_text(sections))
         file.flush()
-        config(args=[], project='karbor', prog='provider', default_config_files=[file.name],
-               default_config_dirs=[])
+        config(
+            args=[],
+            project='karbor',
+            prog='provider',
+            default_config_files=[file.name],
+            default_config_dirs=[],
+        )
     return config
 
 
@@ -85,10 +143,17 @@ def swift_sections(server: Any, **options: Any) -> Sections:
     :param server: a Swift that gives out tokens: its ``auth_url``, ``user`` and ``key``.
     :param options: of ``[swift_client]``.
     """
-    return {swift_bank_plugin.GROUP: {'bank_swift_object_container': f'bank-{uuid.uuid4()}'},
-            swift_bank_plugin.CLIENT_GROUP: {
-                'auth_type': 'v1password', 'auth_url': server.auth_url, 'username': server.user,
-                'password': server.key, 'swift_retry_backoff': 0.1, **options}}
+    return {
+        swift_bank_plugin.GROUP: {'bank_swift_object_container': f'bank-{uuid.uuid4()}'},
+        swift_bank_plugin.CLIENT_GROUP: {
+            'auth_type': 'v1password',
+            'auth_url': server.auth_url,
+            'username': server.user,
+            'password': server.key,
+            'swift_retry_backoff': 0.1,
+            **options,
+        },
+    }
 
 
 def s3_sections(server: Any, **options: Any) -> Sections:
@@ -97,21 +162,32 @@ def s3_sections(server: Any, **options: Any) -> Sections:
     :param server: a server of S3: its ``url``, ``user`` and ``key``.
     :param options: of ``[s3_client]``.
     """
-    return {s3_bank_plugin.GROUP: {'bank_s3_object_bucket': f'bank-{uuid.uuid4()}'},
-            s3_bank_plugin.CLIENT_GROUP: {
-                's3_endpoint': server.url, 's3_access_key': server.user,
-                's3_secret_key': server.key, 's3_retry_backoff': 0.1, **options}}
+    return {
+        s3_bank_plugin.GROUP: {'bank_s3_object_bucket': f'bank-{uuid.uuid4()}'},
+        s3_bank_plugin.CLIENT_GROUP: {
+            's3_endpoint': server.url,
+            's3_access_key': server.user,
+            's3_secret_key': server.key,
+            's3_retry_backoff': 0.1,
+            **options,
+        },
+    }
 
 
-def swift_bank(server: Any, plugin_class: type[swift_bank_plugin.SwiftBankPlugin]
-               = swift_bank_plugin.SwiftBankPlugin,
-               **options: Any) -> swift_bank_plugin.SwiftBankPlugin:
+def swift_bank(
+    server: Any,
+    plugin_class: type[swift_bank_plugin.SwiftBankPlugin] = swift_bank_plugin.SwiftBankPlugin,
+    **options: Any,
+) -> swift_bank_plugin.SwiftBankPlugin:
     """A bank of :func:`swift_sections`."""
     return plugin_class(provider_options(swift_sections(server, **options)))
 
 
-def s3_bank(server: Any, plugin_class: type[s3_bank_plugin.S3BankPlugin]
-            = s3_bank_plugin.S3BankPlugin, **options: Any) -> s3_bank_plugin.S3BankPlugin:
+def s3_bank(
+    server: Any,
+    plugin_class: type[s3_bank_plugin.S3BankPlugin] = s3_bank_plugin.S3BankPlugin,
+    **options: Any,
+) -> s3_bank_plugin.S3BankPlugin:
     """A bank of :func:`s3_sections`."""
     return plugin_class(provider_options(s3_sections(server, **options)))
 
@@ -157,8 +233,9 @@ class BankPluginSuite:
         self.plugin.update_object('/a', 'old')
 
         for value in (object(), {1, 2}, {'a': b'bytes'}, '\ud800'):
-            self.assertRaises(exception.BankUpdateObjectFailed,
-                              self.plugin.update_object, '/a', value)
+            self.assertRaises(
+                exception.BankUpdateObjectFailed, self.plugin.update_object, '/a', value
+            )
         self.assertEqual('old', self.plugin.get_object('/a'))
         self.assertEqual(['/a'], self.plugin.list_objects())
 
@@ -173,8 +250,7 @@ class BankPluginSuite:
         self.plugin.update_object('/a/b', 'x')
 
         for key in ('/b', '/a/c', '/a/b/c', '/a/b/c/d', '/a', '/x/y/z'):
-            error = self.assertRaises(
-                exception.BankObjectNotFound, self.plugin.get_object, key)
+            error = self.assertRaises(exception.BankObjectNotFound, self.plugin.get_object, key)
             self.assertIn(key, error.msg)
 
     def test_delete_can_be_repeated(self) -> None:
@@ -203,10 +279,21 @@ class BankPluginSuite:
             self.plugin.update_object(key, 'x')
 
         for prefix, expected in (
-                (None, keys), ('', keys), ('/', keys), ('/a', keys[:5]), ('/a/', keys[:4]),
-                ('/a/1', keys[:2]), ('/a/2', keys[2:4]), ('/a/2/', keys[2:4]),
-                ('/a/2/y', ['/a/2/y']), ('/ab/', []), ('/a/1/', []), ('/none/', []),
-                ('/z', []), ('a/2', keys[2:4])):
+            (None, keys),
+            ('', keys),
+            ('/', keys),
+            ('/a', keys[:5]),
+            ('/a/', keys[:4]),
+            ('/a/1', keys[:2]),
+            ('/a/2', keys[2:4]),
+            ('/a/2/', keys[2:4]),
+            ('/a/2/y', ['/a/2/y']),
+            ('/ab/', []),
+            ('/a/1/', []),
+            ('/none/', []),
+            ('/z', []),
+            ('a/2', keys[2:4]),
+        ):
             self.assertEqual(expected, self.plugin.list_objects(prefix), prefix)
 
     def test_list_limit_marker_and_direction(self) -> None:
@@ -215,18 +302,19 @@ class BankPluginSuite:
             self.plugin.update_object(key, 'x')
 
         for arguments, expected in (
-                ({'limit': 2}, keys[:2]),
-                ({'limit': 99}, keys),
-                ({'sort_dir': 'asc'}, keys),
-                ({'sort_dir': 'desc'}, keys[::-1]),
-                ({'limit': 2, 'sort_dir': 'desc'}, keys[:3:-1]),
-                ({'marker': '/k/2'}, keys[3:]),
-                ({'marker': '/k/2', 'limit': 1}, keys[3:4]),
-                ({'marker': '/k/2', 'sort_dir': 'desc'}, keys[1::-1]),
-                ({'marker': '/k/2', 'sort_dir': 'desc', 'limit': 1}, keys[1:2]),
-                ({'marker': '/k/25'}, keys[3:]),
-                ({'marker': '/k/5'}, []),
-                ({'marker': '/k/0', 'sort_dir': 'desc'}, [])):
+            ({'limit': 2}, keys[:2]),
+            ({'limit': 99}, keys),
+            ({'sort_dir': 'asc'}, keys),
+            ({'sort_dir': 'desc'}, keys[::-1]),
+            ({'limit': 2, 'sort_dir': 'desc'}, keys[:3:-1]),
+            ({'marker': '/k/2'}, keys[3:]),
+            ({'marker': '/k/2', 'limit': 1}, keys[3:4]),
+            ({'marker': '/k/2', 'sort_dir': 'desc'}, keys[1::-1]),
+            ({'marker': '/k/2', 'sort_dir': 'desc', 'limit': 1}, keys[1:2]),
+            ({'marker': '/k/25'}, keys[3:]),
+            ({'marker': '/k/5'}, []),
+            ({'marker': '/k/0', 'sort_dir': 'desc'}, []),
+        ):
             self.assertEqual(expected, self.plugin.list_objects('/k/', **arguments), arguments)
 
     def test_pages_together_are_the_whole(self) -> None:
@@ -237,7 +325,8 @@ class BankPluginSuite:
         for direction, expected in (('asc', keys), ('desc', keys[::-1])):
             found: list[str] = []
             while page := self.plugin.list_objects(
-                    '/k/', limit=5, marker=found[-1] if found else None, sort_dir=direction):
+                '/k/', limit=5, marker=found[-1] if found else None, sort_dir=direction
+            ):
                 found += page
             self.assertEqual(expected, found)
 
@@ -264,8 +353,11 @@ class BankPluginSuite:
 
     def test_keys_are_checked(self) -> None:
         for key in ('', '/', '/../x', '/a/../b', '/a b', '/a/'):
-            for call in (self.plugin.get_object, self.plugin.delete_object,
-                         lambda key: self.plugin.update_object(key, 'x')):
+            for call in (
+                self.plugin.get_object,
+                self.plugin.delete_object,
+                lambda key: self.plugin.update_object(key, 'x'),
+            ):
                 self.assertRaises(exception.InvalidParameterValue, call, key)
 
     def test_many_threads(self) -> None:
@@ -274,14 +366,14 @@ class BankPluginSuite:
                 self.plugin.update_object(f'/t/{name}/{number}', [name, number])
                 self.plugin.update_object(f'/t/{name}/{number}', [number, name])
             self.plugin.delete_object(f'/t/{name}/0')
-            return [self.plugin.get_object(key)
-                    for key in self.plugin.list_objects(f'/t/{name}/')]
+            return [self.plugin.get_object(key) for key in self.plugin.list_objects(f'/t/{name}/')]
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             results = dict(zip('abcdefgh', pool.map(work, 'abcdefgh'), strict=True))
 
-        self.assertEqual({name: [[number, name] for number in range(1, 5)]
-                          for name in 'abcdefgh'}, results)
+        self.assertEqual(
+            {name: [[number, name] for number in range(1, 5)] for name in 'abcdefgh'}, results
+        )
         self.assertEqual(32, len(self.plugin.list_objects('/t')))
 
     def test_a_large_object(self) -> None:
@@ -307,8 +399,9 @@ class BankPluginSuite:
         again.purge()
 
         self.assertEqual([], self.plugin.list_objects())
-        self.assertRaises(exception.CheckpointNotFound,
-                          checkpoint.CheckpointCollection(bank).get, made.id)
+        self.assertRaises(
+            exception.CheckpointNotFound, checkpoint.CheckpointCollection(bank).get, made.id
+        )
 
     def test_many_checkpoints_in_pages(self) -> None:
         count = int(os.environ.get('KARBOR_TEST_CHECKPOINTS', '0'))
@@ -323,22 +416,31 @@ class BankPluginSuite:
             self.assertEqual(len(expected), len(listed))
         newest = self._timed('newest', self.plugin.list_objects, prefix, 1, None, 'desc')
         self.assertEqual([max(expected)], newest)
-        ids = {key.rpartition('@')[2] for key in expected[:self.CHECKPOINTS]}
-        self._timed('read', lambda: [checkpoint.CheckpointCollection(
-            bank_plugin.Bank(self.plugin)).get(checkpoint_id) for checkpoint_id in ids])
+        ids = {key.rpartition('@')[2] for key in expected[: self.CHECKPOINTS]}
+        self._timed(
+            'read',
+            lambda: [
+                checkpoint.CheckpointCollection(bank_plugin.Bank(self.plugin)).get(checkpoint_id)
+                for checkpoint_id in ids
+            ],
+        )
 
     def _make_checkpoints(self, count: int) -> list[str]:
         """So many checkpoints; returns their keys in the index by provider."""
         bank = bank_plugin.Bank(self.plugin)
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             made = pool.map(lambda number: _make_checkpoint(bank, number), range(count))
-            return [f'/indices/by-provider/{_PROVIDER_ID}/{_PROJECT_ID}/'
-                    f'{_FIRST_MOMENT + number}@{each.id}' for number, each in enumerate(made)]
+            return [
+                f'/indices/by-provider/{_PROVIDER_ID}/{_PROJECT_ID}/'
+                f'{_FIRST_MOMENT + number}@{each.id}'
+                for number, each in enumerate(made)
+            ]
 
     def _all_pages(self, prefix: str, limit: int, direction: str) -> list[str]:
         found: list[str] = []
-        while page := self.plugin.list_objects(prefix, limit, found[-1] if found else None,
-                                               direction):
+        while page := self.plugin.list_objects(
+            prefix, limit, found[-1] if found else None, direction
+        ):
             self.assertLessEqual(len(page), limit)
             found += page
         return found
@@ -352,10 +454,20 @@ class BankPluginSuite:
 
 
 def _make_checkpoint(bank: bank_plugin.Bank, number: int) -> checkpoint.Checkpoint:
-    plan = {'id': _PLAN_ID, 'name': 'nightly', 'provider_id': _PROVIDER_ID, 'parameters': {},
-            'resources': [{'id': 'volume', 'type': 'OS::Cinder::Volume', 'name': 'data',
-                           'extra_info': None}]}
+    plan = {
+        'id': _PLAN_ID,
+        'name': 'nightly',
+        'provider_id': _PROVIDER_ID,
+        'parameters': {},
+        'resources': [
+            {'id': 'volume', 'type': 'OS::Cinder::Volume', 'name': 'data', 'extra_info': None}
+        ],
+    }
     return checkpoint.CheckpointCollection(bank).create(
-        str(uuid.uuid4()), plan, _PROJECT_ID, '[[], []]', None,
-        datetime.datetime.fromtimestamp(
-            _FIRST_MOMENT + number, datetime.UTC).replace(tzinfo=None))
+        str(uuid.uuid4()),
+        plan,
+        _PROJECT_ID,
+        '[[], []]',
+        None,
+        datetime.datetime.fromtimestamp(_FIRST_MOMENT + number, datetime.UTC).replace(tzinfo=None),
+    )

@@ -69,8 +69,11 @@ class TestCase(base.BaseTestCase):
 
     def open_new_database(self) -> None:
         """Go on with a database of which no other test knows, and that has no tables."""
-        _open_database(f'sqlite:///{self.temp_dir}/new-{new_id()}.db' if DATABASE == 'sqlite'
-                       else database_servers.running(DATABASE).create_database())
+        _open_database(
+            f'sqlite:///{self.temp_dir}/new-{new_id()}.db'
+            if DATABASE == 'sqlite'
+            else database_servers.running(DATABASE).create_database()
+        )
 
     def _open_file(self, path: pathlib.Path) -> None:
         global _template
@@ -79,10 +82,17 @@ class TestCase(base.BaseTestCase):
         path.write_bytes(_template)
         _open_database(f'sqlite:///{path}')
 
-    def provider_dir(self, *, name: str = 'provider', provider_id: str = PROVIDER_ID,
-                     plugins: tuple[str, ...] = ('karbor-project-protection-plugin',
-                                                 'karbor-volume-snapshot-plugin'),
-                     **options: Any) -> pathlib.Path:
+    def provider_dir(
+        self,
+        *,
+        name: str = 'provider',
+        provider_id: str = PROVIDER_ID,
+        plugins: tuple[str, ...] = (
+            'karbor-project-protection-plugin',
+            'karbor-volume-snapshot-plugin',
+        ),
+        **options: Any,
+    ) -> pathlib.Path:
         """A folder of provider files; every call adds one to it.
 
         :param name: of the provider, of its file and of its bank's folder.
@@ -91,16 +101,28 @@ class TestCase(base.BaseTestCase):
         """
         folder = self.temp_dir / 'providers.d'
         folder.mkdir(exist_ok=True)
-        quick = {'poll_interval': 0.05, 'retry_timeout': 1, 'settle_timeout': 1,
-                 'delete_timeout': 1, 'in_flight_timeout': 0, 'snapshot_timeout': 10,
-                 'restore_timeout': 10}
-        lines = ['[provider]', f'id = {provider_id}', f'name = {name}',
-                 f'description = {name} of a test', 'enabled = True',
-                 'bank = karbor-fs-bank-plugin', *(f'plugin = {plugin}' for plugin in plugins),
-                 '[file_system_bank_plugin]',
-                 f'file_system_bank_path = {self.temp_dir / f"bank-{name}"}',
-                 '[volume_snapshot_plugin]',
-                 *(f'{key} = {value}' for key, value in {**quick, **options}.items())]
+        quick = {
+            'poll_interval': 0.05,
+            'retry_timeout': 1,
+            'settle_timeout': 1,
+            'delete_timeout': 1,
+            'in_flight_timeout': 0,
+            'snapshot_timeout': 10,
+            'restore_timeout': 10,
+        }
+        lines = [
+            '[provider]',
+            f'id = {provider_id}',
+            f'name = {name}',
+            f'description = {name} of a test',
+            'enabled = True',
+            'bank = karbor-fs-bank-plugin',
+            *(f'plugin = {plugin}' for plugin in plugins),
+            '[file_system_bank_plugin]',
+            f'file_system_bank_path = {self.temp_dir / f"bank-{name}"}',
+            '[volume_snapshot_plugin]',
+            *(f'{key} = {value}' for key, value in {**quick, **options}.items()),
+        ]
         (folder / f'{name}.conf').write_text('\n'.join(lines) + '\n')
         return folder
 

@@ -78,10 +78,16 @@ class Server(abc.ABC):
         command = self._command()
         with (self.folder / 'log').open('ab') as log:
             self._process = subprocess.Popen(
-                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,  # Ctrl-C is for the tests only
                 preexec_fn=functools.partial(  # noqa: PLW1509 - tests begin without threads
-                    processes.die_with_parent, self._pid))
+                    processes.die_with_parent, self._pid
+                ),
+            )
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -106,13 +112,11 @@ class Server(abc.ABC):
     def _program(self, name: str) -> str:
         found = shutil.which(name)
         if found is None:
-            raise ServerError(
-                f'{name} is not installed. On Debian: apt-get install {self.package}')
+            raise ServerError(f'{name} is not installed. On Debian: apt-get install {self.package}')
         return found
 
 
 class Redis(Server):
-
     package = 'redis-server'
 
     @property
@@ -123,8 +127,19 @@ class Redis(Server):
         self._client().flushall()
 
     def _command(self) -> list[str]:
-        return [self._program('redis-server'), '--bind', '127.0.0.1', '--port', str(self.port),
-                '--dir', str(self.folder), '--save', '', '--appendonly', 'yes']
+        return [
+            self._program('redis-server'),
+            '--bind',
+            '127.0.0.1',
+            '--port',
+            str(self.port),
+            '--dir',
+            str(self.folder),
+            '--save',
+            '',
+            '--appendonly',
+            'yes',
+        ]
 
     def _answers(self) -> bool:
         try:
@@ -137,7 +152,6 @@ class Redis(Server):
 
 
 class Etcd(Server):
-
     package = 'etcd-server'
 
     @property
@@ -145,15 +159,30 @@ class Etcd(Server):
         return f'etcd://127.0.0.1:{self.port}'
 
     def flush(self) -> None:
-        requests.post(f'http://127.0.0.1:{self.port}/v3/kv/deleterange', timeout=5, json={
-            'key': 'AA==', 'range_end': 'AA=='}).raise_for_status()  # from 0 to the end: all
+        requests.post(
+            f'http://127.0.0.1:{self.port}/v3/kv/deleterange',
+            timeout=5,
+            json={'key': 'AA==', 'range_end': 'AA=='},
+        ).raise_for_status()  # from 0 to the end: all
 
     def _command(self) -> list[str]:
         address, peer = (f'http://127.0.0.1:{port}' for port in (self.port, self._second_port))
-        return [self._program('etcd'), '--data-dir', f'{self.folder}/data', '--unsafe-no-fsync',
-                '--listen-client-urls', address, '--advertise-client-urls', address,
-                '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer,
-                '--initial-cluster', f'default={peer}']
+        return [
+            self._program('etcd'),
+            '--data-dir',
+            f'{self.folder}/data',
+            '--unsafe-no-fsync',
+            '--listen-client-urls',
+            address,
+            '--advertise-client-urls',
+            address,
+            '--listen-peer-urls',
+            peer,
+            '--initial-advertise-peer-urls',
+            peer,
+            '--initial-cluster',
+            f'default={peer}',
+        ]
 
     def _answers(self) -> bool:
         try:
@@ -163,7 +192,6 @@ class Etcd(Server):
 
 
 class ZooKeeper(Server):
-
     package = 'zookeeper'
 
     @property
@@ -184,10 +212,16 @@ class ZooKeeper(Server):
         config.write_text(
             f'tickTime=500\ndataDir={self.folder}/data\nclientPort={self.port}\n'
             'clientPortAddress=127.0.0.1\nadmin.enableServer=false\n'
-            '4lw.commands.whitelist=ruok\nforceSync=no\n')
-        return [self._program('java'), '-Xmx128m', '-cp',
-                '/etc/zookeeper/conf:/usr/share/java/*',
-                'org.apache.zookeeper.server.quorum.QuorumPeerMain', str(config)]
+            '4lw.commands.whitelist=ruok\nforceSync=no\n'
+        )
+        return [
+            self._program('java'),
+            '-Xmx128m',
+            '-cp',
+            '/etc/zookeeper/conf:/usr/share/java/*',
+            'org.apache.zookeeper.server.quorum.QuorumPeerMain',
+            str(config),
+        ]
 
     def _answers(self) -> bool:
         try:

@@ -80,10 +80,13 @@ class Server(abc.ABC):
         """Start it, with the databases that it had when it was shut down."""
         with self._log.open('ab') as output:
             self._process = subprocess.Popen(
-                self._command(), start_new_session=True,  # Ctrl-C is for the tests only
+                self._command(),
+                start_new_session=True,  # Ctrl-C is for the tests only
                 preexec_fn=functools.partial(  # noqa: PLW1509 - nothing else takes locks there
-                    processes.die_with_parent, self._pid, self.end_signal),
-                **self._surroundings(output))
+                    processes.die_with_parent, self._pid, self.end_signal
+                ),
+                **self._surroundings(output),
+            )
         self._wait_for(self._process)
 
     def shut_down(self) -> None:
@@ -133,24 +136,34 @@ class Server(abc.ABC):
                 self._connect().close()
             except sa.exc.OperationalError as exc:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise ServerError(f'{process.args[0]} does not start: {exc}\n'
-                                      f'{self._log_text()}') from None
+                    raise ServerError(
+                        f'{process.args[0]} does not start: {exc}\n{self._log_text()}'
+                    ) from None
                 time.sleep(0.02)
             else:
                 return
 
     def _connect(self) -> sa.Connection:
-        return sa.create_engine(self.url(self.first_database), poolclass=sa.NullPool,
-                                isolation_level='AUTOCOMMIT').connect()
+        return sa.create_engine(
+            self.url(self.first_database), poolclass=sa.NullPool, isolation_level='AUTOCOMMIT'
+        ).connect()
 
     def _surroundings(self, output: IO[bytes]) -> dict[str, Any]:
         """As whom and where a program runs, and where to it writes."""
-        surroundings = {'cwd': self.folder, 'stdin': subprocess.DEVNULL, 'stdout': output,
-                        'stderr': output}
+        surroundings = {
+            'cwd': self.folder,
+            'stdin': subprocess.DEVNULL,
+            'stdout': output,
+            'stderr': output,
+        }
         if self._account is None:
             return surroundings
-        return {**surroundings, 'user': self._account.pw_uid, 'group': self._account.pw_gid,
-                'extra_groups': []}
+        return {
+            **surroundings,
+            'user': self._account.pw_uid,
+            'group': self._account.pw_gid,
+            'extra_groups': [],
+        }
 
     def _log_text(self) -> str:
         return self._log.read_text(errors='replace')[-4000:]
@@ -159,54 +172,90 @@ class Server(abc.ABC):
         path = os.pathsep.join((os.environ.get('PATH', os.defpath), *self.places))
         found = shutil.which(name, path=path)
         if found is None:
-            raise ServerError(
-                f'{name} is not installed. On Debian: apt-get install {self.package}')
+            raise ServerError(f'{name} is not installed. On Debian: apt-get install {self.package}')
         return found
 
 
 class MariaDB(Server):
-
     package = 'mariadb-server'
     places = ('/usr/sbin', '/usr/local/sbin')
     first_database = 'mysql'
 
     def _creation(self) -> list[str]:
-        return [self._program('mariadb-install-db'), *self._options(), '--skip-test-db',
-                '--auth-root-authentication-method=normal']
+        return [
+            self._program('mariadb-install-db'),
+            *self._options(),
+            '--skip-test-db',
+            '--auth-root-authentication-method=normal',
+        ]
 
     def _command(self) -> list[str]:
-        return [self._program('mariadbd'), *self._options(), '--skip-networking',
-                f'--socket={self.folder}/socket', '--max-connections=500',
-                '--performance-schema=OFF']
+        return [
+            self._program('mariadbd'),
+            *self._options(),
+            '--skip-networking',
+            f'--socket={self.folder}/socket',
+            '--max-connections=500',
+            '--performance-schema=OFF',
+        ]
 
     def _options(self) -> list[str]:
-        return ['--no-defaults', f'--datadir={self.folder}/data', f'--tmpdir={self.folder}',
-                '--innodb-log-file-size=16M', '--innodb-buffer-pool-size=64M',
-                '--innodb-flush-log-at-trx-commit=0', '--innodb-doublewrite=0']
+        return [
+            '--no-defaults',
+            f'--datadir={self.folder}/data',
+            f'--tmpdir={self.folder}',
+            '--innodb-log-file-size=16M',
+            '--innodb-buffer-pool-size=64M',
+            '--innodb-flush-log-at-trx-commit=0',
+            '--innodb-doublewrite=0',
+        ]
 
     def url(self, database: str) -> str:
         return f'mysql+pymysql://root@localhost/{database}?unix_socket={self.folder}/socket'
 
 
 class PostgreSQL(Server):
-
     package = 'postgresql'
-    places = tuple(sorted(glob.glob('/usr/lib/postgresql/*/bin'), reverse=True,
-                          key=lambda path: int(path.split('/')[4])))
+    places = tuple(
+        sorted(
+            glob.glob('/usr/lib/postgresql/*/bin'),
+            reverse=True,
+            key=lambda path: int(path.split('/')[4]),
+        )
+    )
     end_signal = signal.SIGQUIT  # killed, it would leave its children and shared memory
     calm_signal = signal.SIGINT  # SIGTERM would wait for the clients to go
     first_database = 'postgres'
 
     def _creation(self) -> list[str]:
-        return [self._program('initdb'), '-D', f'{self.folder}/data', '-U', 'karbor',
-                '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync']
+        return [
+            self._program('initdb'),
+            '-D',
+            f'{self.folder}/data',
+            '-U',
+            'karbor',
+            '--auth=trust',
+            '--encoding=UTF8',
+            '--locale=C.UTF-8',
+            '--no-sync',
+        ]
 
     def _command(self) -> list[str]:
-        options = {'listen_addresses': '', 'unix_socket_directories': self.folder,
-                   'max_connections': 200, 'fsync': 'off', 'synchronous_commit': 'off',
-                   'full_page_writes': 'off', 'deadlock_timeout': '50ms'}
-        return [self._program('postgres'), '-D', f'{self.folder}/data',
-                *(f'--{name}={value}' for name, value in options.items())]
+        options = {
+            'listen_addresses': '',
+            'unix_socket_directories': self.folder,
+            'max_connections': 200,
+            'fsync': 'off',
+            'synchronous_commit': 'off',
+            'full_page_writes': 'off',
+            'deadlock_timeout': '50ms',
+        }
+        return [
+            self._program('postgres'),
+            '-D',
+            f'{self.folder}/data',
+            *(f'--{name}={value}' for name, value in options.items()),
+        ]
 
     def url(self, database: str) -> str:
         return f'postgresql+psycopg2://karbor@/{database}?host={self.folder}'

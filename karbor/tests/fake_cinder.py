@@ -49,11 +49,20 @@ from karbor.tests import cut_server
 
 _COLLECTIONS = ('volumes', 'snapshots', 'messages', 'limits', 'os-services')
 _VERSION = re.compile(r'^/v3(?=/|$)')
-_PROJECT = {'volumes': 'os-vol-tenant-attr:tenant_id',
-            'snapshots': 'os-extended-snapshot-attributes:project_id'}
-_ERROR_NAMES = {400: 'badRequest', 403: 'forbidden', 404: 'itemNotFound', 405: 'badMethod',
-                413: 'overLimit', 429: 'overLimit', 500: 'computeFault',
-                503: 'serviceUnavailable'}
+_PROJECT = {
+    'volumes': 'os-vol-tenant-attr:tenant_id',
+    'snapshots': 'os-extended-snapshot-attributes:project_id',
+}
+_ERROR_NAMES = {
+    400: 'badRequest',
+    403: 'forbidden',
+    404: 'itemNotFound',
+    405: 'badMethod',
+    413: 'overLimit',
+    429: 'overLimit',
+    500: 'computeFault',
+    503: 'serviceUnavailable',
+}
 
 Item = dict[str, Any]
 Answer = tuple[int, dict[str, str], bytes]
@@ -88,9 +97,11 @@ class Fault:
 
     def matches(self, method: str, path: str) -> bool:
         """Whether it speaks of such a request and is not used up."""
-        return ((self.times is None or self.applied < self.times)
-                and re.fullmatch(self.method, method) is not None
-                and re.search(self.path, path) is not None)
+        return (
+            (self.times is None or self.applied < self.times)
+            and re.fullmatch(self.method, method) is not None
+            and re.search(self.path, path) is not None
+        )
 
 
 class _Refused(Exception):
@@ -129,7 +140,10 @@ class FakeCinder:
         #: What becomes of what is made: 'available', 'error', or None for never; and of
         #: what is deleted: 'gone', 'error_deleting', or None. Asked when it settles.
         self.settle_to: dict[str, str | None] = {
-            'snapshot': 'available', 'volume': 'available', 'deletion': 'gone'}
+            'snapshot': 'available',
+            'volume': 'available',
+            'deletion': 'gone',
+        }
         self.error_message = ''  # what the user is told when something settles to an error
         self.quota_snapshots: int | None = None
         self.quota_volumes: int | None = None
@@ -150,8 +164,9 @@ class FakeCinder:
 
     # What tests set up
 
-    def add_volume(self, name: str = 'v', size: int = 1, status: str = 'available',
-                   **fields: Any) -> Item:
+    def add_volume(
+        self, name: str = 'v', size: int = 1, status: str = 'available', **fields: Any
+    ) -> Item:
         """A volume that is there already; ``fields`` replace what the API would show."""
         with self._lock:
             volume = self._new_volume({'name': name, 'size': size})
@@ -170,9 +185,13 @@ class FakeCinder:
     def add_message(self, resource_id: str, text: str) -> Item:
         """A message for the user about a volume or snapshot."""
         with self._lock:
-            message = {'id': str(uuid.uuid4()), 'resource_uuid': resource_id,
-                       'user_message': text, 'message_level': 'ERROR',
-                       'created_at': self._now()}
+            message = {
+                'id': str(uuid.uuid4()),
+                'resource_uuid': resource_id,
+                'user_message': text,
+                'message_level': 'ERROR',
+                'created_at': self._now(),
+            }
             self.messages.append(message)
             return message
 
@@ -211,16 +230,17 @@ class FakeCinder:
         transport = requests.Session()
         transport.mount('http://', _Adapter(self))
         return ks_session.Session(
-            auth=token_endpoint.Token(f'{self.url}/{self.project_id}', 'token'),
-            session=transport)
+            auth=token_endpoint.Token(f'{self.url}/{self.project_id}', 'token'), session=transport
+        )
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:
         """Serve over HTTP on a port of 127.0.0.1; gives the URL up to ``/v3``."""
         server = _Server(self)
         before, self.url = self.url, f'http://127.0.0.1:{server.server_address[1]}/v3'
-        threading.Thread(target=server.serve_forever, args=(0.02,), name='fake-cinder',
-                         daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, args=(0.02,), name='fake-cinder', daemon=True
+        ).start()
         try:
             yield self.url
         finally:
@@ -251,16 +271,16 @@ class FakeCinder:
                     return fault
         return Fault()
 
-    def _answer(self, method: str, parts: list[str], project_id: str | None, query: str,
-                body: bytes | None) -> Answer:
+    def _answer(
+        self, method: str, parts: list[str], project_id: str | None, query: str, body: bytes | None
+    ) -> Answer:
         try:
             if project_id not in (None, self.project_id):
                 raise _Refused(400, 'Malformed request url')  # noqa: TRY301
             status, content = self._route(method, parts)(query, body)
         except _Refused as exc:
             headers = {'Retry-After': '0'} if exc.status == 413 else {}
-            return exc.status, _headers(headers), _encoded(
-                {_ERROR_NAMES[exc.status]: exc.body})
+            return exc.status, _headers(headers), _encoded({_ERROR_NAMES[exc.status]: exc.body})
         return status, _headers({}), b'' if content is None else _encoded(content)
 
     def _route(self, method: str, parts: list[str]) -> Callable[..., tuple[int, Any]]:
@@ -283,11 +303,13 @@ class FakeCinder:
             raise _Refused(405, 'The method is not allowed for this resource.')
         return route
 
-    def _item_routes(self, collection: str, item_id: str | None) -> dict[
-            tuple[str, bool], Callable[..., tuple[int, Any]]]:
+    def _item_routes(
+        self, collection: str, item_id: str | None
+    ) -> dict[tuple[str, bool], Callable[..., tuple[int, Any]]]:
         create, delete = {
             'volumes': (self._create_volume, self._delete_volume),
-            'snapshots': (self._create_snapshot, self._delete_snapshot)}[collection]
+            'snapshots': (self._create_snapshot, self._delete_snapshot),
+        }[collection]
         return {
             ('GET', False): lambda query, body: self._list(collection, query),
             ('GET', True): lambda query, body: self._show(collection, item_id),
@@ -296,25 +318,47 @@ class FakeCinder:
         }
 
     def _versions(self) -> Item:
-        return {'versions': [{
-            'id': 'v3.0', 'status': 'CURRENT', 'version': '3.71', 'min_version': '3.0',
-            'updated': '2023-08-31T00:00:00Z',
-            'links': [{'rel': 'self', 'href': f'{self.url}/'}]}]}
+        return {
+            'versions': [
+                {
+                    'id': 'v3.0',
+                    'status': 'CURRENT',
+                    'version': '3.71',
+                    'min_version': '3.0',
+                    'updated': '2023-08-31T00:00:00Z',
+                    'links': [{'rel': 'self', 'href': f'{self.url}/'}],
+                }
+            ]
+        }
 
     def _list_services(self) -> tuple[int, Item]:
         if not self.is_admin:
-            raise _Refused(403, "Policy doesn't allow volume_extension:services:index to be "
-                                'performed.')
-        return 200, {'services': [{'binary': 'cinder-scheduler', 'host': 'fake',
-                                   'status': 'enabled', 'state': 'up'}]}
+            raise _Refused(
+                403, "Policy doesn't allow volume_extension:services:index to be performed."
+            )
+        return 200, {
+            'services': [
+                {'binary': 'cinder-scheduler', 'host': 'fake', 'status': 'enabled', 'state': 'up'}
+            ]
+        }
 
     def _limits(self) -> Item:
         def most(quota: int | None) -> int:
             return -1 if quota is None else quota
-        return {'limits': {'rate': [], 'absolute': {
-            'totalSnapshotsUsed': len(self.snapshots), 'totalGigabytesUsed': sum(
-                item['size'] for item in (*self.volumes.values(), *self.snapshots.values())),
-            'maxTotalSnapshots': most(self.quota_snapshots), 'maxTotalVolumeGigabytes': -1}}}
+
+        return {
+            'limits': {
+                'rate': [],
+                'absolute': {
+                    'totalSnapshotsUsed': len(self.snapshots),
+                    'totalGigabytesUsed': sum(
+                        item['size'] for item in (*self.volumes.values(), *self.snapshots.values())
+                    ),
+                    'maxTotalSnapshots': most(self.quota_snapshots),
+                    'maxTotalVolumeGigabytes': -1,
+                },
+            }
+        }
 
     # Reading
 
@@ -345,16 +389,22 @@ class FakeCinder:
         content: Item = {collection: shown}
         if shown and len(shown) == limit:
             following = parse.urlencode({**options, 'marker': shown[-1]['id']})
-            content[f'{collection}_links'] = [{
-                'rel': 'next',
-                'href': f'{self.url}/{self.project_id}/{collection}/detail?{following}'}]
+            content[f'{collection}_links'] = [
+                {
+                    'rel': 'next',
+                    'href': f'{self.url}/{self.project_id}/{collection}/detail?{following}',
+                }
+            ]
         return 200, content
 
     def _page(self, collection: str, options: Mapping[str, str], limit: int) -> list[Item]:
         """The next items, looked at: what is gone by this look is not shown any more."""
         items = self._items(collection)
-        passes = _filter(options if self.knows_metadata_filter else {
-            name: value for name, value in options.items() if name != 'metadata'})
+        passes = _filter(
+            options
+            if self.knows_metadata_filter
+            else {name: value for name, value in options.items() if name != 'metadata'}
+        )
         # Who is no administrator is told nothing of the filter that is left out.
         sees_all = self.is_admin and options.get('all_tenants') in ('1', 'True', 'true')
 
@@ -364,8 +414,11 @@ class FakeCinder:
         key, descending = self._order(options)
         if 'marker' in options:
             begin = key(self._find(collection, options['marker']))
-            found = [item for item in items.values() if wanted(item)
-                     and (key(item) < begin if descending else key(item) > begin)]
+            found = [
+                item
+                for item in items.values()
+                if wanted(item) and (key(item) < begin if descending else key(item) > begin)
+            ]
         else:
             found = [item for item in items.values() if wanted(item)]
         found.sort(key=key, reverse=descending)
@@ -423,8 +476,13 @@ class FakeCinder:
     def _list_messages(self, query: str) -> tuple[int, Item]:
         wanted = dict(parse.parse_qsl(query)).get('resource_uuid')
         with self._lock:
-            return 200, {'messages': [message for message in reversed(self.messages)
-                                      if wanted in (None, message['resource_uuid'])]}
+            return 200, {
+                'messages': [
+                    message
+                    for message in reversed(self.messages)
+                    if wanted in (None, message['resource_uuid'])
+                ]
+            }
 
     # Changing
 
@@ -436,12 +494,18 @@ class FakeCinder:
         with self._lock:
             volume = self._find('volumes', wanted.get('volume_id'))
             if volume['status'] != 'available' and not (force and volume['status'] == 'in-use'):
-                raise _Refused(400, 'Invalid volume: Volume {} status must be {}available, but '
-                                    'current status is: {}.'.format(
-                                        volume['id'], 'in-use or ' if force else '',
-                                        volume['status']))
-            _check_quota('SnapshotLimitExceeded: Maximum number of snapshots',
-                         self.quota_snapshots, len(self.snapshots))
+                raise _Refused(
+                    400,
+                    'Invalid volume: Volume {} status must be {}available, but '
+                    'current status is: {}.'.format(
+                        volume['id'], 'in-use or ' if force else '', volume['status']
+                    ),
+                )
+            _check_quota(
+                'SnapshotLimitExceeded: Maximum number of snapshots',
+                self.quota_snapshots,
+                len(self.snapshots),
+            )
             snapshot = self._new_snapshot(volume, wanted)
             self.snapshots[snapshot['id']] = snapshot
             self._begin(snapshot, 'snapshot', 'snapshots')
@@ -456,8 +520,11 @@ class FakeCinder:
                 _check_source(snapshot, wanted['size'])
             if not isinstance(wanted.get('size'), int):
                 raise _Refused(400, 'Invalid input received: Volume size is required.')
-            _check_quota('VolumeLimitExceeded: Maximum number of volumes', self.quota_volumes,
-                         len(self.volumes))
+            _check_quota(
+                'VolumeLimitExceeded: Maximum number of volumes',
+                self.quota_volumes,
+                len(self.volumes),
+            )
             volume = self._new_volume(wanted)
             self.volumes[volume['id']] = volume
             self._begin(volume, 'volume', 'volumes')
@@ -467,20 +534,31 @@ class FakeCinder:
         with self._lock:
             snapshot = self._find('snapshots', snapshot_id)
             if snapshot['status'] not in ('available', 'error'):
-                raise _Refused(400, 'Invalid snapshot: Snapshot status must be available or '
-                                    'error and must not be part of a group.')
+                raise _Refused(
+                    400,
+                    'Invalid snapshot: Snapshot status must be available or '
+                    'error and must not be part of a group.',
+                )
             return self._begin_deletion(snapshot, 'snapshots')
 
     def _delete_volume(self, volume_id: str) -> tuple[int, None]:
         with self._lock:
             volume = self._find('volumes', volume_id)
-            if volume['status'] not in ('available', 'error', 'error_restoring',
-                                        'error_extending', 'error_managing', 'maintenance') or any(
-                    item['volume_id'] == volume_id for item in self.snapshots.values()):
-                raise _Refused(400, 'Invalid volume: Volume status must be available or error '
-                                    '... and must not be migrating, attached, belong to a '
-                                    'group, have snapshots or be disassociated from '
-                                    'snapshots after volume transfer.')
+            if volume['status'] not in (
+                'available',
+                'error',
+                'error_restoring',
+                'error_extending',
+                'error_managing',
+                'maintenance',
+            ) or any(item['volume_id'] == volume_id for item in self.snapshots.values()):
+                raise _Refused(
+                    400,
+                    'Invalid volume: Volume status must be available or error '
+                    '... and must not be migrating, attached, belong to a '
+                    'group, have snapshots or be disassociated from '
+                    'snapshots after volume transfer.',
+                )
             return self._begin_deletion(volume, 'volumes')
 
     def _begin_deletion(self, item: Item, collection: str) -> tuple[int, None]:
@@ -495,25 +573,45 @@ class FakeCinder:
 
     def _new_snapshot(self, volume: Item, wanted: Item) -> Item:
         return {
-            'id': str(uuid.uuid4()), 'created_at': self._now(), 'updated_at': None,
-            'name': wanted.get('name'), 'description': wanted.get('description'),
-            'volume_id': volume['id'], 'status': 'creating', 'size': volume['size'],
-            'metadata': dict(wanted.get('metadata') or {}), 'group_snapshot_id': None,
-            'user_id': 'u', _PROJECT['snapshots']: self.project_id}
+            'id': str(uuid.uuid4()),
+            'created_at': self._now(),
+            'updated_at': None,
+            'name': wanted.get('name'),
+            'description': wanted.get('description'),
+            'volume_id': volume['id'],
+            'status': 'creating',
+            'size': volume['size'],
+            'metadata': dict(wanted.get('metadata') or {}),
+            'group_snapshot_id': None,
+            'user_id': 'u',
+            _PROJECT['snapshots']: self.project_id,
+        }
 
     def _new_volume(self, wanted: Item) -> Item:
         return {
-            'id': str(uuid.uuid4()), 'created_at': self._now(), 'updated_at': None,
-            'name': wanted.get('name'), 'description': wanted.get('description'),
-            'status': 'creating', 'size': wanted['size'],
+            'id': str(uuid.uuid4()),
+            'created_at': self._now(),
+            'updated_at': None,
+            'name': wanted.get('name'),
+            'description': wanted.get('description'),
+            'status': 'creating',
+            'size': wanted['size'],
             'metadata': dict(wanted.get('metadata') or {}),
-            'snapshot_id': wanted.get('snapshot_id'), 'source_volid': None,
+            'snapshot_id': wanted.get('snapshot_id'),
+            'source_volid': None,
             'volume_type': wanted.get('volume_type') or '__DEFAULT__',
-            'availability_zone': wanted.get('availability_zone') or 'nova', 'attachments': [],
-            'bootable': 'false', 'encrypted': False, 'multiattach': False, 'group_id': None,
-            'consistencygroup_id': None, 'migration_status': None,
-            'replication_status': None, 'user_id': 'u',
-            _PROJECT['volumes']: self.project_id}
+            'availability_zone': wanted.get('availability_zone') or 'nova',
+            'attachments': [],
+            'bootable': 'false',
+            'encrypted': False,
+            'multiattach': False,
+            'group_id': None,
+            'consistencygroup_id': None,
+            'migration_status': None,
+            'replication_status': None,
+            'user_id': 'u',
+            _PROJECT['volumes']: self.project_id,
+        }
 
     def _now(self) -> str:
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
@@ -526,12 +624,12 @@ class FakeCinder:
 def _filter(options: Mapping[str, str]) -> Callable[[Item], bool]:
     """What a list's options let through."""
     metadata = _parsed(options['metadata']) if 'metadata' in options else {}
-    fields = {name: options[name] for name in ('status', 'volume_id', 'name')
-              if name in options}
+    fields = {name: options[name] for name in ('status', 'volume_id', 'name') if name in options}
 
     def wanted(item: Item) -> bool:
-        return (metadata.items() <= item['metadata'].items()
-                and all(item.get(name) == value for name, value in fields.items()))
+        return metadata.items() <= item['metadata'].items() and all(
+            item.get(name) == value for name, value in fields.items()
+        )
 
     return wanted
 
@@ -546,11 +644,15 @@ def _parsed(text: str) -> Item:
 
 def _check_source(snapshot: Item, size: int) -> None:
     if snapshot['status'] != 'available':
-        raise _Refused(400, 'Invalid snapshot: Originating snapshot status must be one of '
-                            "'available' values")
+        raise _Refused(
+            400, "Invalid snapshot: Originating snapshot status must be one of 'available' values"
+        )
     if size < snapshot['size']:
-        raise _Refused(400, f'Invalid input received: Volume size {size}GB cannot be smaller '
-                            f'than the snapshot size {snapshot["size"]}GB.')
+        raise _Refused(
+            400,
+            f'Invalid input received: Volume size {size}GB cannot be smaller '
+            f'than the snapshot size {snapshot["size"]}GB.',
+        )
 
 
 def _check_quota(what: str, quota: int | None, used: int) -> None:
@@ -564,8 +666,9 @@ def _missing(collection: str, item_id: str | None) -> _Refused:
 
 def _member(body: Item, name: str) -> Item:
     if not isinstance(body, dict) or not isinstance(body.get(name), dict):
-        raise _Refused(400, f"Invalid input for field/attribute {name}. '{name}' is a "
-                            'required property')
+        raise _Refused(
+            400, f"Invalid input for field/attribute {name}. '{name}' is a required property"
+        )
     return body[name]
 
 
@@ -581,8 +684,12 @@ def _encoded(content: Any) -> bytes:
 
 
 def _headers(more: Mapping[str, str]) -> dict[str, str]:
-    return {'Content-Type': 'application/json', 'OpenStack-API-Version': 'volume 3.43',
-            'x-openstack-request-id': f'req-{uuid.uuid4()}', **more}
+    return {
+        'Content-Type': 'application/json',
+        'OpenStack-API-Version': 'volume 3.43',
+        'x-openstack-request-id': f'req-{uuid.uuid4()}',
+        **more,
+    }
 
 
 def _error(status: int, message: str, headers: Mapping[str, str]) -> Answer:
@@ -597,12 +704,12 @@ class _Adapter(requests.adapters.BaseAdapter):
         super().__init__()
         self._cinder = cinder
 
-    def send(self, request: requests.PreparedRequest, *args: Any,
-             **kwargs: Any) -> requests.Response:
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
         body = request.body.encode() if isinstance(request.body, str) else request.body
         try:
-            status, headers, content = self._cinder.handle(
-                request.method, request.path_url, body)
+            status, headers, content = self._cinder.handle(request.method, request.path_url, body)
         except ConnectionResetError as exc:
             raise requests.exceptions.ConnectionError(exc, request=request) from exc
         response = requests.Response()
@@ -618,7 +725,6 @@ class _Adapter(requests.adapters.BaseAdapter):
 
 
 class _Server(cut_server.CutServer):
-
     def __init__(self, cinder: FakeCinder) -> None:
         self.cinder = cinder
         super().__init__(('127.0.0.1', 0), _Handler)
@@ -646,4 +752,3 @@ class _Handler(cut_server.CuttingHandler):
         self.wfile.write(content)
 
     do_GET = do_POST = do_PUT = do_DELETE = serve_request  # noqa: N815
-

@@ -54,7 +54,8 @@ class FakeKeystone:
     def serve(self) -> Iterator[str]:
         """Serve on a port of 127.0.0.1; gives the auth_url."""
         server = cut_server.CutServer(
-            ('127.0.0.1', 0), type('Handler', (_Handler,), {'keystone': self}))
+            ('127.0.0.1', 0), type('Handler', (_Handler,), {'keystone': self})
+        )
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
@@ -85,19 +86,24 @@ class _Handler(cut_server.CuttingHandler):
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition('?')
-        version = {'id': 'v3.14', 'status': 'stable', 'links': [
-            {'rel': 'self', 'href': f'http://{self.headers["Host"]}/v3/'}]}
+        version = {
+            'id': 'v3.14',
+            'status': 'stable',
+            'links': [{'rel': 'self', 'href': f'http://{self.headers["Host"]}/v3/'}],
+        }
         if path == '/':
             self._answer(300, {'versions': {'values': [version]}})
         elif path.rstrip('/') == '/v3':
             self._answer(200, {'version': version})
         elif path.endswith('/OS-TRUST/trusts'):
             assert query == f'trustee_user_id={ME}'
-            self._unless_refused('list', lambda: self._answer(
-                200, {'trusts': list(self.keystone.trusts.values())}))
+            self._unless_refused(
+                'list', lambda: self._answer(200, {'trusts': list(self.keystone.trusts.values())})
+            )
         else:
-            self._unless_refused('get', lambda: self._with_trust(
-                lambda trust: self._answer(200, {'trust': trust})))
+            self._unless_refused(
+                'get', lambda: self._with_trust(lambda trust: self._answer(200, {'trust': trust}))
+            )
 
     def do_DELETE(self) -> None:
         def delete(trust: dict[str, Any]) -> None:
@@ -105,8 +111,9 @@ class _Handler(cut_server.CuttingHandler):
             self._answer(204, None)
 
         by_trust = self.keystone.tokens[self.headers['X-Auth-Token']]
-        self._unless_refused('delete by trust' if by_trust else 'delete',
-                             lambda: self._with_trust(delete))
+        self._unless_refused(
+            'delete by trust' if by_trust else 'delete', lambda: self._with_trust(delete)
+        )
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
@@ -120,8 +127,9 @@ class _Handler(cut_server.CuttingHandler):
             self._refuse(401)
             return
         trust = body['auth'].get('scope', {}).get('OS-TRUST:trust')
-        self._unless_refused('trust token' if trust else 'password',
-                             lambda: self._token(trust and trust['id']))
+        self._unless_refused(
+            'trust token' if trust else 'password', lambda: self._token(trust and trust['id'])
+        )
 
     def _create(self, trust: dict[str, Any]) -> None:
         trust_id = self.keystone.add(**trust)
@@ -132,8 +140,11 @@ class _Handler(cut_server.CuttingHandler):
             self._refuse(401)
             return
         trust = self.keystone.trusts.get(trust_id or '', {})
-        token = ks_fixture.V3Token(user_id=trust.get('trustor_user_id', ME),
-                                   project_id=trust.get('project_id'), trust_id=trust_id)
+        token = ks_fixture.V3Token(
+            user_id=trust.get('trustor_user_id', ME),
+            project_id=trust.get('project_id'),
+            trust_id=trust_id,
+        )
         self._answer(201, token, {'X-Subject-Token': self.keystone.token(trust_id)})
 
     def _unless_refused(self, request: str, answer: Callable[[], None]) -> None:
@@ -153,14 +164,19 @@ class _Handler(cut_server.CuttingHandler):
             answer(trust)
 
     def _refuse(self, status: int) -> None:
-        self._answer(status, {'error': {
-            'code': status, 'message': http.HTTPStatus(status).description or 'No.'}})
+        self._answer(
+            status,
+            {'error': {'code': status, 'message': http.HTTPStatus(status).description or 'No.'}},
+        )
 
     def _answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
         data = b'' if content is None else json.dumps(content).encode()
         self.send_response(status)
-        for name, value in {'Content-Type': 'application/json', 'Content-Length': str(len(data)),
-                            **(headers or {})}.items():
+        for name, value in {
+            'Content-Type': 'application/json',
+            'Content-Length': str(len(data)),
+            **(headers or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)

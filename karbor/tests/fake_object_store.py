@@ -58,8 +58,7 @@ class FakeStore:
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:
         """Serve on a port of 127.0.0.1; gives the URL."""
-        server = cut_server.CutServer((_HOST, 0), type('Handler', (self.handler,),
-                                                       {'store': self}))
+        server = cut_server.CutServer((_HOST, 0), type('Handler', (self.handler,), {'store': self}))
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         self.url = f'http://{_HOST}:{server.server_address[1]}'
@@ -73,9 +72,12 @@ class FakeStore:
 
     def names(self, container: str, prefix: str, marker: str, reverse: bool) -> list[str]:
         """What a listing has, whole."""
-        return [name for name in sorted(self.containers[container], reverse=reverse)
-                if name.startswith(prefix) and (
-                    not marker or (name < marker if reverse else name > marker))]
+        return [
+            name
+            for name in sorted(self.containers[container], reverse=reverse)
+            if name.startswith(prefix)
+            and (not marker or (name < marker if reverse else name > marker))
+        ]
 
 
 class _Handler(cut_server.CuttingHandler):
@@ -99,11 +101,14 @@ class _Handler(cut_server.CuttingHandler):
         self.query = dict(parse.parse_qsl(address.query, keep_blank_values=True))
         with self.store.lock:
             self.find(address.path)
-            kind = ('object' if self.name else 'container' if self.container else 'service')
+            kind = 'object' if self.name else 'container' if self.container else 'service'
             self.store.requests[(self.command, kind)] += 1
             if self.store.answers.get((self.command, kind)):
-                self.answer(self.store.answers[(self.command, kind)].pop(0), b'made up',
-                            **self.store.answer_headers)
+                self.answer(
+                    self.store.answers[(self.command, kind)].pop(0),
+                    b'made up',
+                    **self.store.answer_headers,
+                )
             else:
                 self.act(kind)
 
@@ -138,7 +143,6 @@ class _Handler(cut_server.CuttingHandler):
 
 
 class _SwiftHandler(_Handler):
-
     def find(self, path: str) -> None:
         parts = parse.unquote(path).split('/', 4)
         is_account = parts[1] == 'v1'
@@ -152,21 +156,23 @@ class _SwiftHandler(_Handler):
             self.answer(401)
         elif kind == 'container':
             self._act_on_container()
-        elif self.objects is None or (
-                self.command != 'PUT' and self.name not in self.objects):
+        elif self.objects is None or (self.command != 'PUT' and self.name not in self.objects):
             self.answer(404)
         else:
             self._act_on_object()
 
     def _log_in(self) -> None:
         if (self.headers.get('X-Auth-User'), self.headers.get('X-Auth-Key')) != (
-                self.store.user, self.store.key):
+            self.store.user,
+            self.store.key,
+        ):
             self.answer(401)
             return
         token = f'token-{uuid.uuid4()}'
         self.store.tokens.add(token)
-        self.answer(200, X_Auth_Token=token,
-                    X_Storage_Url=f'http://{self.headers["Host"]}/v1/AUTH_test')
+        self.answer(
+            200, X_Auth_Token=token, X_Storage_Url=f'http://{self.headers["Host"]}/v1/AUTH_test'
+        )
 
     def _act_on_container(self) -> None:
         if self.command == 'PUT':
@@ -182,17 +188,29 @@ class _SwiftHandler(_Handler):
             self._list()
 
     def _list(self) -> None:
-        names = self.store.names(self.container, self.query.get('prefix', ''),
-                                 self.query.get('marker', ''), 'reverse' in self.query)
+        names = self.store.names(
+            self.container,
+            self.query.get('prefix', ''),
+            self.query.get('marker', ''),
+            'reverse' in self.query,
+        )
         limit = int(self.query.get('limit', self.store.page))
-        self.answer(200, json.dumps([{'name': name} for name in names[:limit]]).encode(),
-                    Content_Type='application/json')
+        self.answer(
+            200,
+            json.dumps([{'name': name} for name in names[:limit]]).encode(),
+            Content_Type='application/json',
+        )
 
     def _act_on_object(self) -> None:
         if self.command == 'PUT':
-            self.objects[self.name] = (self.body, {
-                name.lower(): value for name, value in self.headers.items()
-                if name.lower() == _MARK})
+            self.objects[self.name] = (
+                self.body,
+                {
+                    name.lower(): value
+                    for name, value in self.headers.items()
+                    if name.lower() == _MARK
+                },
+            )
             self.answer(201)
         elif self.command == 'DELETE':
             del self.objects[self.name]
@@ -217,7 +235,6 @@ class FakeSwift(FakeStore):
 
 
 class _S3Handler(_Handler):
-
     def find(self, path: str) -> None:
         _, self.container, *rest = parse.unquote(path).split('/', 2)
         self.name = rest[0] if rest else ''
@@ -248,19 +265,29 @@ class _S3Handler(_Handler):
             self._list()
 
     def _list(self) -> None:
-        names = self.store.names(self.container, self.query.get('prefix', ''),
-                                 self.query.get('start-after', ''), False)
+        names = self.store.names(
+            self.container, self.query.get('prefix', ''), self.query.get('start-after', ''), False
+        )
         limit = min(int(self.query.get('max-keys', self.store.page)), self.store.page)
-        entries = ''.join(f'<Contents><Key>{saxutils.escape(name)}</Key></Contents>'
-                          for name in names[:limit])
-        self._answer_xml(200, f'<ListBucketResult><IsTruncated>{str(len(names) > limit).lower()}'
-                              f'</IsTruncated>{entries}</ListBucketResult>')
+        entries = ''.join(
+            f'<Contents><Key>{saxutils.escape(name)}</Key></Contents>' for name in names[:limit]
+        )
+        self._answer_xml(
+            200,
+            f'<ListBucketResult><IsTruncated>{str(len(names) > limit).lower()}'
+            f'</IsTruncated>{entries}</ListBucketResult>',
+        )
 
     def _act_on_object(self) -> None:
         if self.command == 'PUT':
-            self.objects[self.name] = (self.body, {
-                name.lower(): value for name, value in self.headers.items()
-                if name.lower().startswith('x-amz-meta-')})
+            self.objects[self.name] = (
+                self.body,
+                {
+                    name.lower(): value
+                    for name, value in self.headers.items()
+                    if name.lower().startswith('x-amz-meta-')
+                },
+            )
             self.answer(200, ETag='"x"')
         elif self.command == 'DELETE':
             self.objects.pop(self.name, None)
@@ -268,15 +295,23 @@ class _S3Handler(_Handler):
         else:
             data, marks = self.objects[self.name]
             moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-            self.answer(200, self.read(), ETag=f'"{_md5(data)}"', **marks,
-                        Last_Modified=f'{moment:%a, %d %b %Y %H:%M:%S GMT}')
+            self.answer(
+                200,
+                self.read(),
+                ETag=f'"{_md5(data)}"',
+                **marks,
+                Last_Modified=f'{moment:%a, %d %b %Y %H:%M:%S GMT}',
+            )
 
     def _refuse(self, status: int, code: str) -> None:
         self._answer_xml(status, f'<Error><Code>{code}</Code><Message>No.</Message></Error>')
 
     def _answer_xml(self, status: int, text: str) -> None:
-        self.answer(status, f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode(),
-                    Content_Type='application/xml')
+        self.answer(
+            status,
+            f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode(),
+            Content_Type='application/xml',
+        )
 
 
 class FakeS3(FakeStore):

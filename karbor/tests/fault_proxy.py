@@ -78,8 +78,17 @@ _UUID = '[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}'
 _PREFIX = re.compile(rf'^/v\d+(\.\d+)?(/{_UUID}(?=/|$))?', re.IGNORECASE)
 _ID = re.compile(rf'(?<=/){_UUID}(?=/|$)', re.IGNORECASE)
 # Headers that speak of one connection, not of the message.
-_HOP_BY_HOP = frozenset({'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer',
-                         'transfer-encoding', 'upgrade'})
+_HOP_BY_HOP = frozenset(
+    {
+        'connection',
+        'keep-alive',
+        'proxy-connection',
+        'te',
+        'trailer',
+        'transfer-encoding',
+        'upgrade',
+    }
+)
 
 
 class Fault(enum.Enum):
@@ -115,9 +124,11 @@ class Rule:
 
     def matches(self, method: str, path: str) -> bool:
         """Whether the rule speaks of such a request and is not used up."""
-        return ((self.times is None or self.applied < self.times)
-                and re.fullmatch(self.method, method) is not None
-                and re.search(self.path, path) is not None)
+        return (
+            (self.times is None or self.applied < self.times)
+            and re.fullmatch(self.method, method) is not None
+            and re.search(self.path, path) is not None
+        )
 
     def headers(self) -> dict[str, str]:
         """The headers of an answer that the proxy makes up."""
@@ -131,14 +142,19 @@ def parse_rule(text: str) -> Rule:
     """Read a rule of the command line."""
     method, path, fault, *options = text.split()
     types: dict[str, Callable[[str], Any]] = {
-        'times': int, 'probability': float, 'latency': float, 'retry_after': int}
+        'times': int,
+        'probability': float,
+        'latency': float,
+        'retry_after': int,
+    }
     values = dict(option.split('=', 1) for option in options)
     if values.keys() - types.keys():
         raise ValueError(f'unknown options: {", ".join(values.keys() - types.keys())}')
     re.compile(method)
     re.compile(path)
-    return Rule(method, path, Fault(fault),
-                **{name: types[name](value) for name, value in values.items()})
+    return Rule(
+        method, path, Fault(fault), **{name: types[name](value) for name, value in values.items()}
+    )
 
 
 def short_path(target: str) -> str:
@@ -203,8 +219,9 @@ class FaultProxy:
         """Listen; each connection is served by a thread of its own."""
         self.stopping.clear()
         self._server = _Server((_HOST, self._port), self)
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), name='fault-proxy',
-                         daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name='fault-proxy', daemon=True
+        ).start()
 
     def stop(self) -> None:
         """Stop listening and cut every connection."""
@@ -228,7 +245,6 @@ class FaultProxy:
 
 
 class _Server(cut_server.CutServer):
-
     def __init__(self, address: tuple[str, int], proxy: FaultProxy) -> None:
         self.proxy = proxy
         super().__init__(address, _Handler)
@@ -242,7 +258,8 @@ class _Handler(cut_server.CuttingHandler):
     def setup(self) -> None:
         super().setup()
         self._upstream = http.client.HTTPConnection(
-            *self.server.proxy.upstream_address, timeout=_UPSTREAM_TIMEOUT)
+            *self.server.proxy.upstream_address, timeout=_UPSTREAM_TIMEOUT
+        )
 
     def handle(self) -> None:
         with self.server.connection(self.connection):
@@ -309,15 +326,28 @@ class _Handler(cut_server.CuttingHandler):
 
     def _answer_with_error(self, status: http.HTTPStatus, headers: dict[str, str]) -> None:
         """Answer as an OpenStack service does."""
-        error = {'error': {'code': status.value, 'title': status.phrase,
-                           'message': 'This answer was made up by the fault proxy.'}}
+        error = {
+            'error': {
+                'code': status.value,
+                'title': status.phrase,
+                'message': 'This answer was made up by the fault proxy.',
+            }
+        }
         content = json.dumps(error).encode()
-        self._answer(status.value, status.phrase,
-                     [*headers.items(), ('Content-Type', 'application/json'),
-                      ('Content-Length', str(len(content)))], content)
+        self._answer(
+            status.value,
+            status.phrase,
+            [
+                *headers.items(),
+                ('Content-Type', 'application/json'),
+                ('Content-Length', str(len(content))),
+            ],
+            content,
+        )
 
-    def _answer(self, status: int, reason: str, headers: Iterable[tuple[str, str]],
-                content: bytes) -> None:
+    def _answer(
+        self, status: int, reason: str, headers: Iterable[tuple[str, str]], content: bytes
+    ) -> None:
         self.send_response_only(status, reason)
         has_length = self.command == 'HEAD' or status in (204, 304)
         for name, value in headers:
@@ -332,16 +362,21 @@ class _Handler(cut_server.CuttingHandler):
             self.wfile.write(content)
 
 
-
 def main() -> None:
     """Serve until Ctrl-C, then print what arrived."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--upstream', required=True, help='the address of the service')
     parser.add_argument('--port', type=int, default=0, help='default: a free one')
     parser.add_argument('--seed', type=int, default=0, help='for the throws of the dice')
-    parser.add_argument('--rule', type=parse_rule, action='append', default=[],
-                        help='METHOD PATH FAULT [OPTION=VALUE]...; can be repeated')
+    parser.add_argument(
+        '--rule',
+        type=parse_rule,
+        action='append',
+        default=[],
+        help='METHOD PATH FAULT [OPTION=VALUE]...; can be repeated',
+    )
     options = parser.parse_args()
     proxy = FaultProxy(options.upstream, options.port, options.seed)
     proxy.rules = options.rule

@@ -38,7 +38,8 @@ class _Login(token_endpoint.Token):
 def inventory(url: str, is_whole_cloud: bool = True) -> cinder_inventory.Inventory:
     """An inventory of what is served at a URL; see :meth:`fake_cinder.FakeCinder.serve`."""
     return cinder_inventory.Inventory(
-        ks_session.Session(auth=_Login(f'{url}/{PROJECT_ID}', 'token')), is_whole_cloud)
+        ks_session.Session(auth=_Login(f'{url}/{PROJECT_ID}', 'token')), is_whole_cloud
+    )
 
 
 def marks(**changes: str | None) -> dict[str, str]:

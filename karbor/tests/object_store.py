@@ -53,8 +53,12 @@ _PORTS = range(20_000, 32_000)
 _START_SECONDS = 120
 _STOP_SECONDS = 20
 _RINGS = ('account', 'container', 'object')
-_MODULES = {'account': 'swift.account.server', 'container': 'swift.container.server',
-            'object': 'swift.obj.server', 'proxy': 'swift.proxy.server'}
+_MODULES = {
+    'account': 'swift.account.server',
+    'container': 'swift.container.server',
+    'object': 'swift.obj.server',
+    'proxy': 'swift.proxy.server',
+}
 
 _COMMON = """[DEFAULT]
 swift_dir = {folder}/etc
@@ -150,8 +154,13 @@ class Swift:
     :raises ServerError:
     """
 
-    def __init__(self, page: int = 1000, is_behind: bool = False, token_life: int = 86400,
-                 keystone: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        page: int = 1000,
+        is_behind: bool = False,
+        token_life: int = 86400,
+        keystone: dict[str, str] | None = None,
+    ) -> None:
         _install()
         self._pid = os.getpid()
         self._page = page
@@ -196,11 +205,22 @@ class Swift:
 
     def catch_up(self) -> None:
         """Bring the listings up to date."""
-        self._write('updater.conf', self._common('object')
-                    + '[object-updater]\nconn_timeout = 20\nnode_timeout = 60\n')
-        subprocess.run([VIRTUALENV / 'bin/python', _PROGRAM, self.folder / 'etc',
-                        'swift.obj.updater', self.folder / 'etc/updater.conf', 'once'],
-                       check=True, capture_output=True)
+        self._write(
+            'updater.conf',
+            self._common('object') + '[object-updater]\nconn_timeout = 20\nnode_timeout = 60\n',
+        )
+        subprocess.run(
+            [
+                VIRTUALENV / 'bin/python',
+                _PROGRAM,
+                self.folder / 'etc',
+                'swift.obj.updater',
+                self.folder / 'etc/updater.conf',
+                'once',
+            ],
+            check=True,
+            capture_output=True,
+        )
 
     def pause(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Have one of the servers answer nothing, while in the context.
@@ -221,26 +241,38 @@ class Swift:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _configure(self) -> None:
-        self._write('swift.conf', '[swift-hash]\nswift_hash_path_suffix = test\n'
-                    f'[swift-constraints]\ncontainer_listing_limit = {self._page}\n'
-                    '[storage-policy:0]\nname = only\ndefault = yes\n')
+        self._write(
+            'swift.conf',
+            '[swift-hash]\nswift_hash_path_suffix = test\n'
+            f'[swift-constraints]\ncontainer_listing_limit = {self._page}\n'
+            '[storage-policy:0]\nname = only\ndefault = yes\n',
+        )
         for name in _RINGS:
             self._build_ring(name)
             self._write(f'{name}.conf', self._common(name) + _STORAGE.format(name=name))
         auth = 's3api tempauth' if self._keystone is None else 'authtoken keystoneauth'
-        self._write('proxy.conf', self._common('proxy') + self._auth_filters()
-                    + _PROXY.format(auth=auth, s3_page=self._page - 1))
+        self._write(
+            'proxy.conf',
+            self._common('proxy')
+            + self._auth_filters()
+            + _PROXY.format(auth=auth, s3_page=self._page - 1),
+        )
 
     def _auth_filters(self) -> str:
         if self._keystone is not None:
             return _KEYSTONE.format(**self._keystone)
         return _TEMPAUTH.format(
-            account=ACCOUNT, user=USER, key=KEY, token_life=self._token_life,
-            fernet_key=base64.urlsafe_b64encode(os.urandom(32)).decode())
+            account=ACCOUNT,
+            user=USER,
+            key=KEY,
+            token_life=self._token_life,
+            fernet_key=base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        )
 
     def _common(self, name: str) -> str:
-        return _COMMON.format(folder=self.folder, host=_HOST, port=self._ports[name],
-                              user=getpass.getuser())
+        return _COMMON.format(
+            folder=self.folder, host=_HOST, port=self._ports[name], user=getpass.getuser()
+        )
 
     def _write(self, name: str, text: str) -> None:
         (self.folder / 'etc' / name).write_text(text)
@@ -251,20 +283,37 @@ class Swift:
         for arguments in (('create', '1', '1', '0'), ('add', device, '1'), ('rebalance',)):
             done = subprocess.run(
                 [VIRTUALENV / 'bin/swift-ring-builder', f'etc/{name}.builder', *arguments],
-                cwd=self.folder, capture_output=True, text=True, check=False)
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if done.returncode != 0:
                 raise ServerError(f'swift-ring-builder failed: {done.stdout}{done.stderr}')
 
     def _start(self, name: str, module: str) -> None:
         with self._log(name).open('ab') as log:
-            self._processes.append(subprocess.Popen(
-                [VIRTUALENV / 'bin/python', _PROGRAM, self.folder / 'etc', module,
-                 self.folder / 'etc' / f'{name}.conf', '--verbose'],
-                cwd=self.folder, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the tests only
-                preexec_fn=functools.partial(  # noqa: PLW1509 - tests begin without threads
-                    processes.die_with_parent, self._pid)))
+            self._processes.append(
+                subprocess.Popen(
+                    [
+                        VIRTUALENV / 'bin/python',
+                        _PROGRAM,
+                        self.folder / 'etc',
+                        module,
+                        self.folder / 'etc' / f'{name}.conf',
+                        '--verbose',
+                    ],
+                    cwd=self.folder,
+                    env=self._environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C is for the tests only
+                    preexec_fn=functools.partial(  # noqa: PLW1509 - tests begin without threads
+                        processes.die_with_parent, self._pid
+                    ),
+                )
+            )
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, 'SWIFT_IS_BEHIND': '1'} if self._is_behind else {**os.environ}
@@ -294,8 +343,9 @@ def running(page: int = 1000, is_behind: bool = False) -> Swift:
 
 
 def _install() -> None:
-    done = subprocess.run([ROOT / 'tools/swift-virtualenv'], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        [ROOT / 'tools/swift-virtualenv'], capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise ServerError(f'Swift cannot be installed: {done.stdout}{done.stderr}')
 
@@ -307,7 +357,8 @@ def _check_attributes(folder: pathlib.Path) -> None:
     except OSError as exc:
         raise ServerError(
             f'The file system of {folder} has no extended attributes ({exc}); let TMPDIR name '
-            f'a folder of one that has.') from exc
+            f'a folder of one that has.'
+        ) from exc
 
 
 def _free_ports(count: int) -> list[int]:

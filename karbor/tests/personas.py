@@ -43,5 +43,9 @@ class Authentication:
         if persona not in ROLES:
             raise falcon.HTTPUnauthorized(description='There is no such persona.')
         req.context.karbor = karbor_context.RequestContext(
-            f'{persona}-of-the-test', project_id, request_id=req.context.request_id,
-            roles=ROLES[persona], overwrite=False)
+            f'{persona}-of-the-test',
+            project_id,
+            request_id=req.context.request_id,
+            roles=ROLES[persona],
+            overwrite=False,
+        )

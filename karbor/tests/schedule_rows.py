@@ -51,16 +51,21 @@ class Schedule:
     operation_id: str = dataclasses.field(default_factory=base.new_id)
 
 
-def calendar(rule: str, start_time: datetime.datetime, **properties: Any
-             ) -> time_triggers.TimeTrigger:
+def calendar(
+    rule: str, start_time: datetime.datetime, **properties: Any
+) -> time_triggers.TimeTrigger:
     """A trigger with a recurrence rule, and a window of 15 minutes."""
     return time_triggers.TimeTrigger(
-        format=time_triggers.CALENDAR, pattern=f'BEGIN:VEVENT\nRRULE:{rule}\nEND:VEVENT',
-        start_time=start_time, **{'end_time': None, 'window': 900, **properties})
+        format=time_triggers.CALENDAR,
+        pattern=f'BEGIN:VEVENT\nRRULE:{rule}\nEND:VEVENT',
+        start_time=start_time,
+        **{'end_time': None, 'window': 900, **properties},
+    )
 
 
-def armed(timer: time_triggers.TimeTrigger, now: datetime.datetime,
-          overlap: str = runs.SKIP) -> Schedule:
+def armed(
+    timer: time_triggers.TimeTrigger, now: datetime.datetime, overlap: str = runs.SKIP
+) -> Schedule:
     """A schedule that begins with the first fire after a moment."""
     trigger_id, fire = base.new_id(), next(time_triggers.fires(timer, now))
     return Schedule(timer, trigger_id, fire, firing.due_at(timer, trigger_id, fire), overlap)
@@ -70,37 +75,66 @@ def insert(schedules: Iterable[Schedule]) -> None:
     """Write schedules, all for one plan."""
     plan_id = base.new_id()
     with db.writer() as session:
-        session.execute(sa.insert(models.Plan), [{
-            'id': plan_id, 'project_id': base.PROJECT_ID, 'name': 'plan', 'resources': [],
-            'provider_id': base.PROVIDER_ID, 'status': 'suspended', 'parameters': {}}])
+        session.execute(
+            sa.insert(models.Plan),
+            [
+                {
+                    'id': plan_id,
+                    'project_id': base.PROJECT_ID,
+                    'name': 'plan',
+                    'resources': [],
+                    'provider_id': base.PROVIDER_ID,
+                    'status': 'suspended',
+                    'parameters': {},
+                }
+            ],
+        )
     left = iter(schedules)
     while some := list(itertools.islice(left, _AT_ONCE)):
         with db.writer() as session:
             session.execute(sa.insert(models.Trigger), [_trigger(item) for item in some])
-            session.execute(sa.insert(models.ScheduledOperation),
-                            [_operation(item, plan_id) for item in some])
+            session.execute(
+                sa.insert(models.ScheduledOperation), [_operation(item, plan_id) for item in some]
+            )
 
 
 def _trigger(schedule: Schedule) -> dict[str, Any]:
-    return {'id': schedule.trigger_id, 'project_id': base.PROJECT_ID, 'name': 'trigger',
-            'type': 'time', 'properties': time_triggers.as_properties(schedule.timer),
-            'next_fire_at': schedule.fire_at, 'due_at': schedule.due_at}
+    return {
+        'id': schedule.trigger_id,
+        'project_id': base.PROJECT_ID,
+        'name': 'trigger',
+        'type': 'time',
+        'properties': time_triggers.as_properties(schedule.timer),
+        'next_fire_at': schedule.fire_at,
+        'due_at': schedule.due_at,
+    }
 
 
 def _operation(schedule: Schedule, plan_id: str) -> dict[str, Any]:
-    return {'id': schedule.operation_id, 'project_id': base.PROJECT_ID, 'user_id': USER_ID,
-            'name': 'operation', 'operation_type': constants.OPERATION_PROTECT,
-            'trigger_id': schedule.trigger_id, 'plan_id': plan_id, 'enabled': True,
-            'operation_definition': {'provider_id': base.PROVIDER_ID, 'plan_id': plan_id,
-                                     'overlap': schedule.overlap}}
+    return {
+        'id': schedule.operation_id,
+        'project_id': base.PROJECT_ID,
+        'user_id': USER_ID,
+        'name': 'operation',
+        'operation_type': constants.OPERATION_PROTECT,
+        'trigger_id': schedule.trigger_id,
+        'plan_id': plan_id,
+        'enabled': True,
+        'operation_definition': {
+            'provider_id': base.PROVIDER_ID,
+            'plan_id': plan_id,
+            'overlap': schedule.overlap,
+        },
+    }
 
 
 def explained(look: Callable[[orm.Session], Any]) -> str:
     """How the database comes to what a look asks for; it is asked to count its rows before."""
     asked: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any,
-             _context: Any, _many: bool) -> None:
+    def note(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+    ) -> None:
         if statement.startswith('SELECT'):
             asked.append((statement, parameters))
 
@@ -112,6 +146,8 @@ def explained(look: Callable[[orm.Session], Any]) -> str:
     explain = 'EXPLAIN QUERY PLAN' if kind == 'sqlite' else 'EXPLAIN'
     with db.engine().connect() as connection:
         connection.exec_driver_sql('ANALYZE TABLE triggers' if kind == 'mysql' else 'ANALYZE')
-        return '\n'.join(str(row) for statement in asked
-                         for row in connection.exec_driver_sql(f'{explain} {statement[0]}',
-                                                               statement[1]))
+        return '\n'.join(
+            str(row)
+            for statement in asked
+            for row in connection.exec_driver_sql(f'{explain} {statement[0]}', statement[1])
+        )

@@ -44,8 +44,9 @@ def main() -> None:
 def _put_off_updates(server: ModuleType) -> None:
     update = server.ObjectController.container_update
 
-    def put_off(self: Any, op: str, account: str, container: str, obj: str, request: Any,
-                *rest: Any) -> None:
+    def put_off(
+        self: Any, op: str, account: str, container: str, obj: str, request: Any, *rest: Any
+    ) -> None:
         request.headers['X-Container-Host'] = _NOBODY
         update(self, op, account, container, obj, request, *rest)
 

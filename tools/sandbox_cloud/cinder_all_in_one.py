@@ -26,6 +26,7 @@ def main() -> None:
     """Choose native threads, which must come before most of Cinder is imported; then serve."""
     monkey_patch.patch()
     from sandbox_cloud import cinder_services
+
     config_file, address, port = sys.argv[1:]
     sys.argv[1:] = []
     cinder_services.serve(config_file, address, int(port))

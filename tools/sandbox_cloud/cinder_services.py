@@ -55,8 +55,9 @@ class SandboxService(service.Service):
         if self.paused or not self.manager.is_working():
             return
         try:
-            reference = objects.Service.get_by_id(context.get_admin_context(),
-                                                  self.origin_service_id)
+            reference = objects.Service.get_by_id(
+                context.get_admin_context(), self.origin_service_id
+            )
             reference.report_count += 1
             reference.save(retry=False)
         except Exception:
@@ -95,13 +96,14 @@ class VolumeServiceSwitch:
         self._service = volume_service
         self._lock = threading.Lock()
 
-    def __call__(self, environ: dict[str, Any],
-                 start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         path = environ.get('PATH_INFO', '')
         if not path.startswith(CONTROL + '/'):
             return self._application(environ, start_response)
         actions = {'stop': self._service.pause, 'start': self._service.resume}
-        action = actions.get(path[len(CONTROL) + 1:])
+        action = actions.get(path[len(CONTROL) + 1 :])
         if environ['REQUEST_METHOD'] != 'POST' or action is None:
             start_response('404 Not Found', [('Content-Length', '0')])
             return []
@@ -119,13 +121,21 @@ def serve(config_file: str, address: str, port: int) -> None:
     scheduler = SandboxService.create(binary=constants.SCHEDULER_BINARY)
     scheduler.start()
     (backend,) = CONF.enabled_backends
-    volume_service = SandboxService.create(host=f'{CONF.host}@{backend}', service_name=backend,
-                                           binary=constants.VOLUME_BINARY, coordination=True)
+    volume_service = SandboxService.create(
+        host=f'{CONF.host}@{backend}',
+        service_name=backend,
+        binary=constants.VOLUME_BINARY,
+        coordination=True,
+    )
     volume_service.start()
     application = oslo_wsgi.Loader(CONF).load_app(name='osapi_volume')
     _wait_for_report(scheduler)
-    server = wsgi.Server((address, port), VolumeServiceSwitch(application, volume_service),
-                         numthreads=_API_THREADS, request_queue_size=_BACKLOG)
+    server = wsgi.Server(
+        (address, port),
+        VolumeServiceSwitch(application, volume_service),
+        numthreads=_API_THREADS,
+        request_queue_size=_BACKLOG,
+    )
     keystone_server.stop_on_signals(server)
     server.start()
     # The threads of the services do not end by themselves, and nothing of theirs needs to be

@@ -37,8 +37,10 @@ class Cloud:
         self.settings = settings
         self.keystone = processes.ManagedProcess('keystone', settings.directory)
         self.cinder = processes.ManagedProcess('cinder', settings.directory)
-        self._servers = {self.keystone: settings.keystone_url,
-                         self.cinder: f'{settings.cinder_root}/healthcheck'}
+        self._servers = {
+            self.keystone: settings.keystone_url,
+            self.cinder: f'{settings.cinder_root}/healthcheck',
+        }
         self._giving_up = threading.Event()
 
     def is_up(self) -> bool:
@@ -72,20 +74,29 @@ class Cloud:
 
     def _bring_up_keystone(self) -> None:
         databases.ensure_keystone(self.settings)
-        self._start(self.keystone, 'sandbox_cloud.keystone_server', sandbox_settings.HOST,
-                    str(self.settings.keystone_port))
+        self._start(
+            self.keystone,
+            'sandbox_cloud.keystone_server',
+            sandbox_settings.HOST,
+            str(self.settings.keystone_port),
+        )
         seeded = self.settings.path('db', 'keystone.seeded')
         if not seeded.exists():
-            self.run_inside('sandbox_cloud.seed', self.settings.keystone_url,
-                            self.settings.cinder_url)
+            self.run_inside(
+                'sandbox_cloud.seed', self.settings.keystone_url, self.settings.cinder_url
+            )
             seeded.touch()
             console.say('projects, users and catalog are there')
 
     def _bring_up_cinder(self) -> None:
         databases.ensure_cinder(self.settings)
-        self._start(self.cinder, 'sandbox_cloud.cinder_all_in_one',
-                    str(self.settings.path('etc', configuration.CINDER_CONF)),
-                    sandbox_settings.HOST, str(self.settings.cinder_port))
+        self._start(
+            self.cinder,
+            'sandbox_cloud.cinder_all_in_one',
+            str(self.settings.path('etc', configuration.CINDER_CONF)),
+            sandbox_settings.HOST,
+            str(self.settings.cinder_port),
+        )
 
     def _start(self, server: processes.ManagedProcess, module: str, *arguments: str) -> None:
         if self._giving_up.is_set():
@@ -94,7 +105,8 @@ class Cloud:
         url = self._servers[server]
         processes.wait_until(
             lambda: self._giving_up.is_set() or server.pid() is None or _answers(url),
-            _START_SECONDS)
+            _START_SECONDS,
+        )
         if self._giving_up.is_set():
             return
         if server.pid() is None or not _answers(url):
@@ -102,13 +114,13 @@ class Cloud:
         console.say(f'{server.name} answers')
 
     def _check_ports(self, servers: list[processes.ManagedProcess]) -> None:
-        ports = {self.keystone: self.settings.keystone_port,
-                 self.cinder: self.settings.cinder_port}
+        ports = {self.keystone: self.settings.keystone_port, self.cinder: self.settings.cinder_port}
         for server in servers:
             if not sandbox_settings.is_free(ports[server]):
                 raise console.SandboxError(
                     f'port {ports[server]}, which belongs to {server.name}, is taken by another '
-                    f'program; "up --fresh" with other ports begins anew')
+                    f'program; "up --fresh" with other ports begins anew'
+                )
 
     def down(self) -> None:
         """Stop both servers, Cinder first: it asks Keystone."""
@@ -153,8 +165,9 @@ class Cloud:
 
     def hand_over(self, module: str, *arguments: str) -> int:
         """Run a module in the virtualenv with our own standard streams; its exit code."""
-        return subprocess.run(self._module_command(module, *arguments),
-                              env=self._environment(), check=False).returncode
+        return subprocess.run(
+            self._module_command(module, *arguments), env=self._environment(), check=False
+        ).returncode
 
     def _module_command(self, module: str, *arguments: str) -> list[str]:
         # -P: the working directory is not a place for modules.
@@ -165,8 +178,7 @@ class Cloud:
         return {
             **os.environ,
             'PYTHONPATH': str(sandbox_settings.TOOLS),
-            'OS_KEYSTONE_CONFIG_FILES': str(
-                self.settings.path('etc', configuration.KEYSTONE_CONF)),
+            'OS_KEYSTONE_CONFIG_FILES': str(self.settings.path('etc', configuration.KEYSTONE_CONF)),
             'OS_CINDER_DISABLE_EVENTLET_PATCHING': 'true',
             'NO_PROXY': sandbox_settings.HOST,
             'no_proxy': sandbox_settings.HOST,
@@ -174,13 +186,16 @@ class Cloud:
 
     def explain(self) -> None:
         """Print how to use the sandbox."""
-        print(f'keystone  {self.settings.keystone_url}\n'
-              f'cinder    {self.settings.cinder_url}\n'
-              f'clouds    {", ".join(accounts.CLOUDS)}\n'
-              f'use it:   export OS_CLIENT_CONFIG_FILE='
-              f'{self.settings.path(configuration.CLOUDS_FILE)}\n'
-              f'          {self.settings.executable("openstack")} '
-              f'--os-cloud sandbox volume list', flush=True)
+        print(
+            f'keystone  {self.settings.keystone_url}\n'
+            f'cinder    {self.settings.cinder_url}\n'
+            f'clouds    {", ".join(accounts.CLOUDS)}\n'
+            f'use it:   export OS_CLIENT_CONFIG_FILE='
+            f'{self.settings.path(configuration.CLOUDS_FILE)}\n'
+            f'          {self.settings.executable("openstack")} '
+            f'--os-cloud sandbox volume list',
+            flush=True,
+        )
 
 
 def _answers(url: str) -> bool:

@@ -56,16 +56,22 @@ def status(options: argparse.Namespace) -> int:
 def write(options: argparse.Namespace) -> int:
     """Copy standard input to the start of a volume."""
     cloud = _load_running(options)
-    return cloud.hand_over('sandbox_cloud.volume_bytes', cloud.settings.keystone_url,
-                           'write', options.volume_id)
+    return cloud.hand_over(
+        'sandbox_cloud.volume_bytes', cloud.settings.keystone_url, 'write', options.volume_id
+    )
 
 
 def sha256(options: argparse.Namespace) -> int:
     """Print the hash of a volume's bytes."""
     cloud = _load_running(options)
     size = [] if options.bytes is None else [str(options.bytes)]
-    return cloud.hand_over('sandbox_cloud.volume_bytes', cloud.settings.keystone_url,
-                           'sha256', options.volume_id, *size)
+    return cloud.hand_over(
+        'sandbox_cloud.volume_bytes',
+        cloud.settings.keystone_url,
+        'sha256',
+        options.volume_id,
+        *size,
+    )
 
 
 def volume_service(options: argparse.Namespace) -> int:
@@ -95,8 +101,7 @@ def _load_running(options: argparse.Namespace) -> sandbox_cloud.Cloud:
 def _settle(options: argparse.Namespace) -> sandbox_cloud.Cloud:
     """Bring the kept settings and those of the command line together, and keep them."""
     if not sandbox_settings.is_sandbox(options.dir):
-        settings = sandbox_settings.create(options.dir, options.keystone_port,
-                                           options.cinder_port)
+        settings = sandbox_settings.create(options.dir, options.keystone_port, options.cinder_port)
     else:
         settings = sandbox_settings.load(options.dir)
         if options.fresh:
@@ -117,11 +122,14 @@ def _settle(options: argparse.Namespace) -> sandbox_cloud.Cloud:
 
 
 def _check_ports(options: argparse.Namespace, settings: sandbox_settings.Settings) -> None:
-    asked = (options.keystone_port or settings.keystone_port,
-             options.cinder_port or settings.cinder_port)
+    asked = (
+        options.keystone_port or settings.keystone_port,
+        options.cinder_port or settings.cinder_port,
+    )
     if asked != (settings.keystone_port, settings.cinder_port):
         raise console.SandboxError(
-            'the ports of this sandbox are in its catalog; only "up --fresh" can change them')
+            'the ports of this sandbox are in its catalog; only "up --fresh" can change them'
+        )
 
 
 def _begin_anew(cloud: sandbox_cloud.Cloud) -> None:
@@ -133,6 +141,7 @@ def _begin_anew(cloud: sandbox_cloud.Cloud) -> None:
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     """Let SIGTERM unwind as Ctrl-C does, so that a half started sandbox is stopped."""
+
     def interrupt(*_arguments: Any) -> None:
         raise KeyboardInterrupt
 

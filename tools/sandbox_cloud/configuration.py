@@ -62,7 +62,7 @@ def _clouds_yaml(settings: Settings) -> str:
 
 def _keystone_conf(settings: Settings) -> str:
     home = settings.directory
-    return textwrap.dedent(f'''\
+    return textwrap.dedent(f"""\
         [DEFAULT]
         use_stderr = true
         [database]
@@ -83,13 +83,13 @@ def _keystone_conf(settings: Settings) -> str:
         [identity]
         # The least that bcrypt knows: nothing here is worth the 0.3 s of the default.
         password_hash_rounds = 4
-        ''')
+        """)
 
 
 def _cinder_conf(settings: Settings) -> str:
     home = settings.directory
     etc = settings.venv / 'etc' / 'cinder'
-    return textwrap.dedent(f'''\
+    return textwrap.dedent(f"""\
         [DEFAULT]
         use_stderr = true
         state_path = {home}/state
@@ -121,7 +121,7 @@ def _cinder_conf(settings: Settings) -> str:
         lock_path = {home}/lock
         [oslo_messaging_notifications]
         driver = noop
-        ''') + _cinder_authentication(settings)
+        """) + _cinder_authentication(settings)
 
 
 def _cinder_authentication(settings: Settings) -> str:

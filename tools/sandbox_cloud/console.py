@@ -34,12 +34,21 @@ def tail(text: str, lines: int = _TAIL_LINES) -> str:
     return '\n'.join(text.splitlines()[-lines:])
 
 
-def run(command: Sequence[str | Path], env: dict[str, str] | None = None,
-        pass_fds: Sequence[int] = ()) -> str:
+def run(
+    command: Sequence[str | Path], env: dict[str, str] | None = None, pass_fds: Sequence[int] = ()
+) -> str:
     """Run a command to its end; its output is shown only when it fails."""
-    done = subprocess.run([str(part) for part in command], env=env, text=True,
-                          pass_fds=pass_fds, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, errors='replace', check=False)
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=env,
+        text=True,
+        pass_fds=pass_fds,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        errors='replace',
+        check=False,
+    )
     if done.returncode:
         raise SandboxError(f'{command[0]} ended with {done.returncode}:\n{tail(done.stdout)}')
     return done.stdout

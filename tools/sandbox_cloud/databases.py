@@ -26,13 +26,26 @@ def ensure_keystone(settings: Settings) -> None:
     _start_over(settings.path('db', 'keystone.db'))
     manage: list[str | Path] = [
         settings.executable('keystone-manage'),
-        '--config-file', settings.path('etc', configuration.KEYSTONE_CONF)]
+        '--config-file',
+        settings.path('etc', configuration.KEYSTONE_CONF),
+    ]
     console.run([*manage, 'db_sync'])
-    console.run([*manage, 'bootstrap', '--bootstrap-password', accounts.ADMIN.user,
-                 '--bootstrap-region-id', accounts.REGION,
-                 '--bootstrap-public-url', settings.keystone_url,
-                 '--bootstrap-internal-url', settings.keystone_url,
-                 '--bootstrap-admin-url', settings.keystone_url])
+    console.run(
+        [
+            *manage,
+            'bootstrap',
+            '--bootstrap-password',
+            accounts.ADMIN.user,
+            '--bootstrap-region-id',
+            accounts.REGION,
+            '--bootstrap-public-url',
+            settings.keystone_url,
+            '--bootstrap-internal-url',
+            settings.keystone_url,
+            '--bootstrap-admin-url',
+            settings.keystone_url,
+        ]
+    )
     _use_write_ahead_log(settings.path('db', 'keystone.db'))
     ready.touch()
 
@@ -43,8 +56,15 @@ def ensure_cinder(settings: Settings) -> None:
     if ready.exists():
         return
     _start_over(settings.path('db', 'cinder.db'))
-    console.run([settings.executable('cinder-manage'),
-                 '--config-file', settings.path('etc', configuration.CINDER_CONF), 'db', 'sync'])
+    console.run(
+        [
+            settings.executable('cinder-manage'),
+            '--config-file',
+            settings.path('etc', configuration.CINDER_CONF),
+            'db',
+            'sync',
+        ]
+    )
     _use_write_ahead_log(settings.path('db', 'cinder.db'))
     ready.touch()
 

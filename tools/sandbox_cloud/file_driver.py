@@ -43,10 +43,12 @@ from sandbox_cloud import sparse_files
 
 FAULT_KEY = 'sandbox.fault'
 OPTIONS = [
-    cfg.StrOpt('sandbox_dir', default='$state_path/sandbox',
-               help='The folder with the volumes and snapshots.'),
-    cfg.IntOpt('sandbox_capacity_gb', default=100000,
-               help='The capacity told to the scheduler.'),
+    cfg.StrOpt(
+        'sandbox_dir',
+        default='$state_path/sandbox',
+        help='The folder with the volumes and snapshots.',
+    ),
+    cfg.IntOpt('sandbox_capacity_gb', default=100000, help='The capacity told to the scheduler.'),
 ]
 cfg.CONF.register_opts(OPTIONS, group=configuration.SHARED_CONF_GROUP)
 
@@ -148,8 +150,9 @@ class SandboxFileDriver(driver.VolumeDriver):
         inject_fault('create_snapshot', snapshot.volume)
         self._copy(self._volume_path(snapshot.volume), self._snapshot_path(snapshot))
 
-    def create_volume_from_snapshot(self, volume: objects.Volume,
-                                    snapshot: objects.Snapshot) -> None:
+    def create_volume_from_snapshot(
+        self, volume: objects.Volume, snapshot: objects.Snapshot
+    ) -> None:
         """Copy a snapshot into a new volume."""
         inject_fault('create_volume_from_snapshot', volume)
         self._copy(self._snapshot_path(snapshot), self._volume_path(volume), volume)
@@ -159,8 +162,9 @@ class SandboxFileDriver(driver.VolumeDriver):
         inject_fault('delete_snapshot', snapshot.volume)
         self._snapshot_path(snapshot).unlink(missing_ok=True)
 
-    def revert_to_snapshot(self, context: Any, volume: objects.Volume,
-                           snapshot: objects.Snapshot) -> None:
+    def revert_to_snapshot(
+        self, context: Any, volume: objects.Volume, snapshot: objects.Snapshot
+    ) -> None:
         """Put a volume back to what a snapshot holds."""
         inject_fault('revert_to_snapshot', volume)
         self._copy(self._snapshot_path(snapshot), self._volume_path(volume), volume)
@@ -176,13 +180,13 @@ class SandboxFileDriver(driver.VolumeDriver):
     def remove_export(self, context: Any, volume: objects.Volume) -> None:
         """Nothing to do."""
 
-    def initialize_connection(self, volume: objects.Volume, connector: Any,
-                              **kwargs: Any) -> dict[str, Any]:
+    def initialize_connection(
+        self, volume: objects.Volume, connector: Any, **kwargs: Any
+    ) -> dict[str, Any]:
         """Tell where the file is."""
         return {'driver_volume_type': 'local', 'data': {'device_path': self.local_path(volume)}}
 
-    def terminate_connection(self, volume: objects.Volume, connector: Any,
-                             **kwargs: Any) -> None:
+    def terminate_connection(self, volume: objects.Volume, connector: Any, **kwargs: Any) -> None:
         """Nothing to do."""
 
     def _update_volume_stats(self) -> None:
@@ -193,16 +197,18 @@ class SandboxFileDriver(driver.VolumeDriver):
             'vendor_name': 'sandbox',
             'driver_version': self.VERSION,
             'storage_protocol': 'local',
-            'pools': [{
-                'pool_name': name,
-                'total_capacity_gb': capacity,
-                'free_capacity_gb': capacity,
-                'provisioned_capacity_gb': 0,
-                'reserved_percentage': 0,
-                'thin_provisioning_support': True,
-                'thick_provisioning_support': False,
-                'max_over_subscription_ratio': '20.0',
-                'QoS_support': False,
-                'multiattach': True,
-            }],
+            'pools': [
+                {
+                    'pool_name': name,
+                    'total_capacity_gb': capacity,
+                    'free_capacity_gb': capacity,
+                    'provisioned_capacity_gb': 0,
+                    'reserved_percentage': 0,
+                    'thin_provisioning_support': True,
+                    'thick_provisioning_support': False,
+                    'max_over_subscription_ratio': '20.0',
+                    'QoS_support': False,
+                    'multiattach': True,
+                }
+            ],
         }

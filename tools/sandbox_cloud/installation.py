@@ -57,9 +57,20 @@ def _install(venv: Path, lock: int) -> None:
     venv.mkdir(parents=True)
     (venv / MARK).touch()
     console.run([sys.executable, '-m', 'venv', venv], pass_fds=[lock])
-    console.run([venv / 'bin' / 'python', '-m', 'pip', 'install', '--quiet',
-                 '--disable-pip-version-check', '--constraint', CONSTRAINTS, *PACKAGES],
-                pass_fds=[lock])
+    console.run(
+        [
+            venv / 'bin' / 'python',
+            '-m',
+            'pip',
+            'install',
+            '--quiet',
+            '--disable-pip-version-check',
+            '--constraint',
+            CONSTRAINTS,
+            *PACKAGES,
+        ],
+        pass_fds=[lock],
+    )
     unfinished = venv / MARK
     unfinished.write_text(_wanted())
     unfinished.rename(venv / STAMP)
@@ -72,6 +83,7 @@ def _clear(venv: Path) -> None:
         shutil.rmtree(venv)
     elif venv.exists() and any(venv.iterdir()):
         raise console.SandboxError(
-            f'{venv} was not made by this command: move it away or choose another --venv')
+            f'{venv} was not made by this command: move it away or choose another --venv'
+        )
     elif venv.exists():
         venv.rmdir()

@@ -31,6 +31,7 @@ _BACKLOG = 256
 
 def stop_on_signals(server: wsgi.Server) -> None:
     """Let SIGTERM and SIGINT end a server; from a thread, for stop() waits for the loop."""
+
     def stop(*_arguments: Any) -> None:
         threading.Thread(target=server.stop, daemon=True).start()
 
@@ -45,8 +46,10 @@ def main() -> None:
     sys.argv[1:] = []
     sqlite_transactions.begin_immediate()
     from keystone.wsgi import api
-    server = wsgi.Server((address, int(port)), api.application, numthreads=_THREADS,
-                         request_queue_size=_BACKLOG)
+
+    server = wsgi.Server(
+        (address, int(port)), api.application, numthreads=_THREADS, request_queue_size=_BACKLOG
+    )
     stop_on_signals(server)
     server.start()
 

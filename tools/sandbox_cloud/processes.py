@@ -67,9 +67,15 @@ class ManagedProcess:
         for folder in (self.log.parent, self._pid_file.parent):
             folder.mkdir(exist_ok=True)
         with self.log.open('ab') as log:
-            process = subprocess.Popen([str(part) for part in command], env=env,
-                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       cwd=self._directory, start_new_session=True)
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._directory,
+                start_new_session=True,
+            )
         self._pid_file.write_text(f'{process.pid} {start_time(process.pid)}')
         # It is not for us to wait for; told so, Popen does not warn about it.
         process.returncode = 0

@@ -37,15 +37,17 @@ def main() -> None:
     _ensure_endpoints(keystone, cinder_url)
 
 
-def _ensure_account(keystone: client.Client, account: accounts.Account,
-                    roles: dict[str, Any]) -> None:
+def _ensure_account(
+    keystone: client.Client, account: accounts.Account, roles: dict[str, Any]
+) -> None:
     project = _first(keystone.projects.list(name=account.project))
     if project is None:
         project = keystone.projects.create(account.project, 'default')
     user = _first(keystone.users.list(name=account.user))
     if user is None:
-        user = keystone.users.create(account.user, domain='default', password=account.user,
-                                     default_project=project)
+        user = keystone.users.create(
+            account.user, domain='default', password=account.user, default_project=project
+        )
     for role in account.roles:
         keystone.roles.grant(roles[role], user=user, project=project)
 
@@ -56,8 +58,7 @@ def _ensure_endpoints(keystone: client.Client, cinder_url: str) -> None:
         service = keystone.services.create('cinder', 'block-storage')
     present = {endpoint.interface for endpoint in keystone.endpoints.list(service=service)}
     for interface in {'public', 'internal', 'admin'} - present:
-        keystone.endpoints.create(service, cinder_url, interface=interface,
-                                  region=accounts.REGION)
+        keystone.endpoints.create(service, cinder_url, interface=interface, region=accounts.REGION)
 
 
 def _first(found: list[Any]) -> Any | None:

@@ -95,8 +95,13 @@ def load(directory: Path) -> Settings:
     try:
         kept = json.loads((directory / STATE_FILE).read_text())
         venv = kept['venv']
-        return Settings(directory, kept['keystone_port'], kept['cinder_port'],
-                        kept['service_down_time'], Path(venv) if venv else None)
+        return Settings(
+            directory,
+            kept['keystone_port'],
+            kept['cinder_port'],
+            kept['service_down_time'],
+            Path(venv) if venv else None,
+        )
     except FileNotFoundError:
         raise console.SandboxError(f'{directory} is not a sandbox (no {STATE_FILE})') from None
     except (KeyError, ValueError) as exc:
@@ -107,7 +112,8 @@ def create(directory: Path, keystone_port: int | None, cinder_port: int | None) 
     """Make a new sandbox of an empty folder; ports not given are chosen among the free ones."""
     if any(directory.iterdir()):
         raise console.SandboxError(
-            f'{directory} is neither empty nor a sandbox: choose another --dir')
+            f'{directory} is neither empty nor a sandbox: choose another --dir'
+        )
     taken = {keystone_port, cinder_port}
     keystone_port = keystone_port or _choose_port(taken)
     cinder_port = cinder_port or _choose_port(taken | {keystone_port})

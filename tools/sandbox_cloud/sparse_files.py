@@ -20,8 +20,9 @@ from pathlib import Path
 
 # From linux/fs.h; Python's fcntl module names it from 3.12 on.
 _FICLONE = 0x40049409
-_NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY,
-                            errno.ENOSYS, errno.EPERM})
+_NOT_SUPPORTED = frozenset(
+    {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM}
+)
 _CHUNK = 1 << 20
 
 

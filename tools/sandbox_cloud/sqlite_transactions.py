@@ -26,8 +26,14 @@ def begin_immediate() -> None:
     event.listen(sqlalchemy.engine.Engine, 'before_cursor_execute', _rewrite, retval=True)
 
 
-def _rewrite(connection: sqlalchemy.engine.Connection, cursor: Any, statement: str,
-             parameters: Any, context: Any, executemany: bool) -> tuple[str, Any]:
+def _rewrite(
+    connection: sqlalchemy.engine.Connection,
+    cursor: Any,
+    statement: str,
+    parameters: Any,
+    context: Any,
+    executemany: bool,
+) -> tuple[str, Any]:
     if statement == 'BEGIN' and connection.dialect.name == 'sqlite':
         statement = 'BEGIN IMMEDIATE'
     return statement, parameters

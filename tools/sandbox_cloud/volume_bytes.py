@@ -11,8 +11,8 @@
 # under the License.
 """The bytes of a volume, reached as a host would (runs inside the sandbox's virtualenv).
 
-    python -m sandbox_cloud.volume_bytes KEYSTONE_URL write VOLUME_ID < DATA
-    python -m sandbox_cloud.volume_bytes KEYSTONE_URL sha256 VOLUME_ID [BYTES]
+python -m sandbox_cloud.volume_bytes KEYSTONE_URL write VOLUME_ID < DATA
+python -m sandbox_cloud.volume_bytes KEYSTONE_URL sha256 VOLUME_ID [BYTES]
 """
 
 import contextlib

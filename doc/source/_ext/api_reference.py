@@ -51,8 +51,10 @@ class Api:
         nothing: Any = None  # the document does not depend on what stands behind the API
         resources = karbor_app.routes(karbor_app.Services(*[nothing] * 6))
         self.document = openapi.document(resources)
-        self.rules = {f'{method.upper()} {path.removeprefix(_PREFIX)}': operation.rule
-                      for path, method, operation in openapi.operations(resources)}
+        self.rules = {
+            f'{method.upper()} {path.removeprefix(_PREFIX)}': operation.rule
+            for path, method, operation in openapi.operations(resources)
+        }
         self.defaults = {rule.name: rule for rule in policies.list_rules()}
         self.reader = schema_fields.Reader(self.document['components']['schemas'])
 
@@ -63,23 +65,30 @@ class Api:
         """
         method, _, path = name.partition(' ')
         found = self.document['paths'][_PREFIX + path]
-        return {**found[method.lower()], 'parameters': [
-            *found['parameters'], *found[method.lower()].get('parameters', ())]}
+        return {
+            **found[method.lower()],
+            'parameters': [*found['parameters'], *found[method.lower()].get('parameters', ())],
+        }
 
     def name_of(self, request: str) -> str | None:
         """The operation of a request, as ``GET /plans?limit=1``; None when there is none."""
         plain = request.partition('?')[0]
-        fits = [name for name in self.rules if re.fullmatch(
-            re.sub(r'\\{\w+\\}', '[^/]+', re.escape(name)), plain)]
+        fits = [
+            name
+            for name in self.rules
+            if re.fullmatch(re.sub(r'\\{\w+\\}', '[^/]+', re.escape(name)), plain)
+        ]
         return min(fits, key=lambda name: name.count('{'), default=None)
 
     def misfit(self, schema: dict[str, Any] | None, value: Any) -> str | None:
         """What is wrong with a body of a request or an answer."""
         if schema is None:
             return None
-        error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(
-            {**schema, 'components': self.document['components']},
-            format_checker=media.FORMATS).iter_errors(value))
+        error = jsonschema.exceptions.best_match(
+            jsonschema.Draft202012Validator(
+                {**schema, 'components': self.document['components']}, format_checker=media.FORMATS
+            ).iter_errors(value)
+        )
         return None if error is None else f'{error.json_path}: {error.message}'
 
 
@@ -101,11 +110,13 @@ def _table(columns: Sequence[str], widths: str, rows: Iterable[Sequence[str]]) -
 
 
 def _fields(whose: str, certain: str, described: dict[str, Any]) -> Iterator[str]:
-    fields = [(f'``{field.place}``', *field[1:])
-              for field in api().reader.fields(_body(described) or {})]
+    fields = [
+        (f'``{field.place}``', *field[1:]) for field in api().reader.fields(_body(described) or {})
+    ]
     if fields:
-        yield from _table((f'Field of the {whose}', 'Type', certain, 'Limits'), '30 15 10 45',
-                          fields)
+        yield from _table(
+            (f'Field of the {whose}', 'Type', certain, 'Limits'), '30 15 10 45', fields
+        )
     elif whose == 'answer':
         yield 'The answer has no fields.'
 
@@ -124,8 +135,11 @@ class Operation(SphinxDirective):
         except KeyError:
             raise self.error(f'there is no operation {name}') from None
         _shown(self.env).setdefault(self.env.docname, []).append(name)
-        section = nodes.section('', nodes.title('', operation['summary']), ids=[
-            operation['operationId'].replace('_', '-')])
+        section = nodes.section(
+            '',
+            nodes.title('', operation['summary']),
+            ids=[operation['operationId'].replace('_', '-')],
+        )
         self.state.document.note_explicit_target(section)
         section += self._parsed(self._head(name))
         section += self.parse_content_to_nodes()
@@ -144,8 +158,9 @@ class Operation(SphinxDirective):
     def _tables(self, operation: dict[str, Any]) -> Iterator[str]:
         parameters = [
             (f'``{found["name"]}``', found['in'], *api().reader.type_and_limits(found['schema']))
-            for found in operation['parameters'] if found['name'] != 'project_id'
-            or found['in'] == 'query']
+            for found in operation['parameters']
+            if found['name'] != 'project_id' or found['in'] == 'query'
+        ]
         if parameters:
             yield from _table(('Parameter', 'In', 'Type', 'Limits'), '25 10 20 45', parameters)
         yield from _fields('request', 'Required', operation.get('requestBody', {}))
@@ -177,19 +192,39 @@ class Example(SphinxDirective):
                 raise self.error(f'the example does not fit {name}: {fault}')
         method, _, path = request.partition(' ')
         shown = [f'{method} /v1/{{project_id}}{path}', *texts[:-1]]
-        return self.parse_text_to_nodes('\n'.join((
-            '.. code-block:: text', '', textwrap.indent('\n\n'.join(shown), '   '), '',
-            'Answer:', '', '.. code-block:: json', '', textwrap.indent(texts[-1], '   '))))
+        return self.parse_text_to_nodes(
+            '\n'.join(
+                (
+                    '.. code-block:: text',
+                    '',
+                    textwrap.indent('\n\n'.join(shown), '   '),
+                    '',
+                    'Answer:',
+                    '',
+                    '.. code-block:: json',
+                    '',
+                    textwrap.indent(texts[-1], '   '),
+                )
+            )
+        )
 
 
 class Rules(SphinxDirective):
     """``api-rules::``, a table of who may do what by default."""
 
     def run(self) -> list[nodes.Node]:
-        return self.parse_text_to_nodes('\n'.join(_table(
-            ('Rule', 'By default', 'What for'), '30 25 45',
-            ((f'``{name}``', f'``{rule.check_str}``', str(rule.description))
-             for name, rule in api().defaults.items()))))
+        return self.parse_text_to_nodes(
+            '\n'.join(
+                _table(
+                    ('Rule', 'By default', 'What for'),
+                    '30 25 45',
+                    (
+                        (f'``{name}``', f'``{rule.check_str}``', str(rule.description))
+                        for name, rule in api().defaults.items()
+                    ),
+                )
+            )
+        )
 
 
 def _shown(env: BuildEnvironment) -> dict[str, list[str]]:
@@ -213,14 +248,21 @@ def _check_all_shown(_app: Sphinx, env: BuildEnvironment) -> None:
 def _write_document(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == 'html':
         pathlib.Path(app.outdir, 'openapi.json').write_text(
-            json.dumps(api().document, indent=2) + '\n')
+            json.dumps(api().document, indent=2) + '\n'
+        )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     # Without it, pages would stay as they are when only the code has changed.
-    app.add_config_value('api_digest', hashlib.sha256(repr(
-        (api().document, api().rules, [str(rule) for rule in policies.list_rules()])
-    ).encode()).hexdigest(), 'env')
+    app.add_config_value(
+        'api_digest',
+        hashlib.sha256(
+            repr(
+                (api().document, api().rules, [str(rule) for rule in policies.list_rules()])
+            ).encode()
+        ).hexdigest(),
+        'env',
+    )
     app.add_directive('api-operation', Operation)
     app.add_directive('api-example', Example)
     app.add_directive('api-rules', Rules)

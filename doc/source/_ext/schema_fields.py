@@ -18,10 +18,15 @@ from typing import Any, NamedTuple
 Schema = Mapping[str, Any]
 
 _LIMITS = {
-    'format': 'format {}', 'minLength': 'at least {} characters',
-    'maxLength': 'at most {} characters', 'minimum': 'at least {}', 'maximum': 'at most {}',
-    'minItems': 'at least {} items', 'minProperties': 'at least {} of its fields',
-    'maxProperties': 'at most {} fields', 'pattern': 'like ``{}``',
+    'format': 'format {}',
+    'minLength': 'at least {} characters',
+    'maxLength': 'at most {} characters',
+    'minimum': 'at least {}',
+    'maximum': 'at most {}',
+    'minItems': 'at least {} items',
+    'minProperties': 'at least {} of its fields',
+    'maxProperties': 'at most {} fields',
+    'pattern': 'like ``{}``',
 }
 
 
@@ -66,11 +71,16 @@ class Reader:
             limits.append('no other fields')
         return types if isinstance(types, str) else ' or '.join(types), '; '.join(limits)
 
-    def _field(self, schema: Schema | bool, place: str, is_required: bool,
-               note: str = '') -> Iterator[Field]:
+    def _field(
+        self, schema: Schema | bool, place: str, is_required: bool, note: str = ''
+    ) -> Iterator[Field]:
         kind, limits = self.type_and_limits(schema)
-        yield Field(place, kind, 'yes' if is_required else '',
-                    '; '.join(text for text in (note, limits) if text))
+        yield Field(
+            place,
+            kind,
+            'yes' if is_required else '',
+            '; '.join(text for text in (note, limits) if text),
+        )
         if isinstance(schema, bool):
             return
         schema = self._resolved(schema)

@@ -16,39 +16,68 @@ from karbor.api.schemas import types
 from karbor.common import constants
 
 # Karbor's schema had `extra-info`, its code read `extra_info`: both are taken.
-CREATE = types.wrapped('checkpoint', types.strict({
-    'plan_id': types.UUID,
-    'extra-info': types.METADATA,
-    'extra_info': types.METADATA,
-}, ['plan_id']))
+CREATE = types.wrapped(
+    'checkpoint',
+    types.strict(
+        {
+            'plan_id': types.UUID,
+            'extra-info': types.METADATA,
+            'extra_info': types.METADATA,
+        },
+        ['plan_id'],
+    ),
+)
 
-RESET_STATE = types.wrapped('os-resetState', types.strict({
-    'state': {'enum': [constants.CHECKPOINT_STATUS_AVAILABLE,
-                       constants.CHECKPOINT_STATUS_ERROR]},
-}, ['state']))
+RESET_STATE = types.wrapped(
+    'os-resetState',
+    types.strict(
+        {
+            'state': {
+                'enum': [constants.CHECKPOINT_STATUS_AVAILABLE, constants.CHECKPOINT_STATUS_ERROR]
+            },
+        },
+        ['state'],
+    ),
+)
 
 FILTERS = {'plan_id': types.FILTER, 'status': types.FILTER}
 
-CHECKPOINT = types.shown('Checkpoint', {
-    'id': types.UUID,
-    'project_id': types.TEXT,
-    'status': types.TEXT,
-    'status_reason': types.TEXT_OR_NULL,
-    'protection_plan': types.shown('ProtectedPlan', {
-        'id': types.UUID, 'name': types.TEXT, 'provider_id': types.UUID,
-        'resources': {'type': 'array', 'items': types.OBJECT}, 'parameters': types.OBJECT,
-    }),
-    'resource_graph': types.TEXT,
-    'resources_total': types.INTEGER,
-    'resources_done': types.INTEGER,
-    'resources_failed': types.INTEGER,
-    'resources_reason': types.OBJECT,
-    'pinned': {'type': 'boolean'},
-    'created_at': {'type': 'string', 'format': 'date'},
-    'extra_info': types.TEXT_OR_NULL,
-}, ['resources_reason'])
+CHECKPOINT = types.shown(
+    'Checkpoint',
+    {
+        'id': types.UUID,
+        'project_id': types.TEXT,
+        'status': types.TEXT,
+        'status_reason': types.TEXT_OR_NULL,
+        'protection_plan': types.shown(
+            'ProtectedPlan',
+            {
+                'id': types.UUID,
+                'name': types.TEXT,
+                'provider_id': types.UUID,
+                'resources': {'type': 'array', 'items': types.OBJECT},
+                'parameters': types.OBJECT,
+            },
+        ),
+        'resource_graph': types.TEXT,
+        'resources_total': types.INTEGER,
+        'resources_done': types.INTEGER,
+        'resources_failed': types.INTEGER,
+        'resources_reason': types.OBJECT,
+        'pinned': {'type': 'boolean'},
+        'created_at': {'type': 'string', 'format': 'date'},
+        'extra_info': types.TEXT_OR_NULL,
+    },
+    ['resources_reason'],
+)
 
-COPY = types.wrapped('copy', types.strict({
-    'plan_id': types.UUID,
-    'parameters': types.PARAMETERS,
-}, ['plan_id']))
+COPY = types.wrapped(
+    'copy',
+    types.strict(
+        {
+            'plan_id': types.UUID,
+            'parameters': types.PARAMETERS,
+        },
+        ['plan_id'],
+    ),
+)

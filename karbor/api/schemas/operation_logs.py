@@ -14,23 +14,35 @@
 
 from karbor.api.schemas import types
 
-FILTERS = dict.fromkeys(('checkpoint_id', 'plan_id', 'restore_id', 'scheduled_operation_id',
-                         'operation_type', 'status'), types.FILTER)
+FILTERS = dict.fromkeys(
+    (
+        'checkpoint_id',
+        'plan_id',
+        'restore_id',
+        'scheduled_operation_id',
+        'operation_type',
+        'status',
+    ),
+    types.FILTER,
+)
 
-OPERATION_LOG = types.shown('OperationLog', {
-    'id': types.UUID,
-    'operation_type': types.TEXT,
-    'checkpoint_id': types.TEXT_OR_NULL,
-    'plan_id': types.TEXT_OR_NULL,
-    'provider_id': types.TEXT_OR_NULL,
-    'restore_id': types.TEXT_OR_NULL,
-    'scheduled_operation_id': types.TEXT_OR_NULL,
-    'status': types.TEXT,
-    'started_at': types.TEXT,
-    'ended_at': types.TEXT_OR_NULL,
-    'error_info': types.TEXT_OR_NULL,
-    'extra_info': {'type': ['object', 'null']},
-    'project_id': types.TEXT,
-    'user_id': types.TEXT_OR_NULL,
-    'request_id': types.TEXT_OR_NULL,
-})
+OPERATION_LOG = types.shown(
+    'OperationLog',
+    {
+        'id': types.UUID,
+        'operation_type': types.TEXT,
+        'checkpoint_id': types.TEXT_OR_NULL,
+        'plan_id': types.TEXT_OR_NULL,
+        'provider_id': types.TEXT_OR_NULL,
+        'restore_id': types.TEXT_OR_NULL,
+        'scheduled_operation_id': types.TEXT_OR_NULL,
+        'status': types.TEXT,
+        'started_at': types.TEXT,
+        'ended_at': types.TEXT_OR_NULL,
+        'error_info': types.TEXT_OR_NULL,
+        'extra_info': {'type': ['object', 'null']},
+        'project_id': types.TEXT,
+        'user_id': types.TEXT_OR_NULL,
+        'request_id': types.TEXT_OR_NULL,
+    },
+)

@@ -30,32 +30,62 @@ _RESOURCES: types.Schema = {
     },
 }
 
-CREATE = types.wrapped('plan', types.strict({
-    'name': types.NAME,
-    'description': types.DESCRIPTION,
-    'provider_id': types.UUID,
-    'resources': _RESOURCES,
-    'parameters': types.PARAMETERS,
-}, ['name', 'provider_id', 'resources', 'parameters']))
+CREATE = types.wrapped(
+    'plan',
+    types.strict(
+        {
+            'name': types.NAME,
+            'description': types.DESCRIPTION,
+            'provider_id': types.UUID,
+            'resources': _RESOURCES,
+            'parameters': types.PARAMETERS,
+        },
+        ['name', 'provider_id', 'resources', 'parameters'],
+    ),
+)
 
-UPDATE = types.wrapped('plan', {**types.strict({
-    'name': types.NAME,
-    'description': types.DESCRIPTION,
-    'status': {'enum': [constants.PLAN_STATUS_SUSPENDED, constants.PLAN_STATUS_STARTED]},
-    'resources': _RESOURCES,
-}, []), 'minProperties': 1})
+UPDATE = types.wrapped(
+    'plan',
+    {
+        **types.strict(
+            {
+                'name': types.NAME,
+                'description': types.DESCRIPTION,
+                'status': {
+                    'enum': [constants.PLAN_STATUS_SUSPENDED, constants.PLAN_STATUS_STARTED]
+                },
+                'resources': _RESOURCES,
+            },
+            [],
+        ),
+        'minProperties': 1,
+    },
+)
 
 FILTERS = {'name': types.FILTER, 'status': types.FILTER, 'description': types.FILTER}
 
-PLAN = types.shown('Plan', {
-    'id': types.UUID,
-    'project_id': types.TEXT,
-    'name': types.TEXT,
-    'description': types.TEXT_OR_NULL,
-    'provider_id': types.UUID,
-    'status': types.TEXT,
-    'resources': {'type': 'array', 'items': types.shown('PlanResource', {
-        'id': types.TEXT, 'type': types.TEXT, 'name': types.TEXT, 'extra_info': True,
-    }, ['extra_info'])},
-    'parameters': types.OBJECT,
-})
+PLAN = types.shown(
+    'Plan',
+    {
+        'id': types.UUID,
+        'project_id': types.TEXT,
+        'name': types.TEXT,
+        'description': types.TEXT_OR_NULL,
+        'provider_id': types.UUID,
+        'status': types.TEXT,
+        'resources': {
+            'type': 'array',
+            'items': types.shown(
+                'PlanResource',
+                {
+                    'id': types.TEXT,
+                    'type': types.TEXT,
+                    'name': types.TEXT,
+                    'extra_info': True,
+                },
+                ['extra_info'],
+            ),
+        },
+        'parameters': types.OBJECT,
+    },
+)

@@ -20,7 +20,10 @@ TYPE = types.shown('ProtectableType', {'name': types.TEXT, 'dependent_types': TY
 
 _RESOURCE = {'id': types.TEXT, 'type': types.TEXT, 'name': types.TEXT, 'extra_info': True}
 
-INSTANCE = types.shown('Instance', {
-    **_RESOURCE,
-    'dependent_resources': {'type': 'array', 'items': types.shown('Dependent', _RESOURCE)},
-})
+INSTANCE = types.shown(
+    'Instance',
+    {
+        **_RESOURCE,
+        'dependent_resources': {'type': 'array', 'items': types.shown('Dependent', _RESOURCE)},
+    },
+)

@@ -16,9 +16,12 @@ from karbor.api.schemas import types
 
 FILTERS = {'name': types.FILTER, 'description': types.FILTER}
 
-PROVIDER = types.shown('Provider', {
-    'id': types.UUID,
-    'name': types.TEXT,
-    'description': types.TEXT,
-    'extended_info_schema': types.OBJECT,
-})
+PROVIDER = types.shown(
+    'Provider',
+    {
+        'id': types.UUID,
+        'name': types.TEXT,
+        'description': types.TEXT,
+        'extended_info_schema': types.OBJECT,
+    },
+)

@@ -17,11 +17,16 @@ from karbor.services import quotas
 
 LARGEST = 2147483647
 
-_LIMIT: types.Schema = {'type': ['integer', 'string'], 'minimum': -1, 'maximum': LARGEST,
-                        'pattern': r'^(-1|[0-9]{1,10})\Z'}
+_LIMIT: types.Schema = {
+    'type': ['integer', 'string'],
+    'minimum': -1,
+    'maximum': LARGEST,
+    'pattern': r'^(-1|[0-9]{1,10})\Z',
+}
 _LIMITS: types.Schema = {
     **types.strict(dict.fromkeys(quotas.RESOURCES, _LIMIT), []),
-    'minProperties': 1}
+    'minProperties': 1,
+}
 
 UPDATE = types.wrapped('quota', _LIMITS)
 UPDATE_CLASS = types.wrapped('quota_class', _LIMITS)
@@ -32,8 +37,16 @@ _SHOWN: types.Schema = dict.fromkeys(quotas.RESOURCES, _SHOWN_LIMIT)
 QUOTA = types.shown('Quota', {**_SHOWN, 'id': types.TEXT})
 QUOTA_CLASS = types.shown('QuotaClass', {**_SHOWN, 'id': types.TEXT})
 
-DETAIL = types.shown('QuotaDetail', {
-    **{resource: types.shown('QuotaUsage', {
-        'limit': _SHOWN_LIMIT, 'in_use': types.INTEGER, 'reserved': types.INTEGER})
-       for resource in quotas.RESOURCES},
-    'id': types.TEXT})
+DETAIL = types.shown(
+    'QuotaDetail',
+    {
+        **{
+            resource: types.shown(
+                'QuotaUsage',
+                {'limit': _SHOWN_LIMIT, 'in_use': types.INTEGER, 'reserved': types.INTEGER},
+            )
+            for resource in quotas.RESOURCES
+        },
+        'id': types.TEXT,
+    },
+)

@@ -16,14 +16,28 @@ from karbor.api.schemas import types
 from karbor.services.operationengine import retention
 
 # What stands in them is checked in karbor.services.operationengine.
-PREVIEW = types.wrapped('retention', types.strict({
-    **{name: {'type': ['integer', 'string']} for name in retention.RULES},
-    'timezone': types.TEXT,
-}, []))
+PREVIEW = types.wrapped(
+    'retention',
+    types.strict(
+        {
+            **{name: {'type': ['integer', 'string']} for name in retention.RULES},
+            'timezone': types.TEXT,
+        },
+        [],
+    ),
+)
 
-_VERDICTS: types.Schema = {'type': 'array', 'items': types.shown('RetentionVerdict', {
-    'checkpoint_id': types.UUID, 'created_at': types.TEXT, 'pinned': {'type': 'boolean'},
-    'reasons': {'type': 'array', 'items': types.TEXT},
-})}
+_VERDICTS: types.Schema = {
+    'type': 'array',
+    'items': types.shown(
+        'RetentionVerdict',
+        {
+            'checkpoint_id': types.UUID,
+            'created_at': types.TEXT,
+            'pinned': {'type': 'boolean'},
+            'reasons': {'type': 'array', 'items': types.TEXT},
+        },
+    ),
+}
 
 RETENTION = types.shown('Retention', {'kept': _VERDICTS, 'removed': _VERDICTS})

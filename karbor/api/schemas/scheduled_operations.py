@@ -23,12 +23,21 @@ _FIELDS: types.Schema = {
     'operation_definition': {'type': ['object', 'string'], 'maxLength': 4096},
 }
 
-CREATE = types.wrapped('scheduled_operation', types.strict({
-    **_FIELDS, 'operation_type': {'enum': list(constants.SCHEDULED_OPERATION_TYPES)},
-}, ['name', 'operation_type', 'trigger_id', 'operation_definition']))
+CREATE = types.wrapped(
+    'scheduled_operation',
+    types.strict(
+        {
+            **_FIELDS,
+            'operation_type': {'enum': list(constants.SCHEDULED_OPERATION_TYPES)},
+        },
+        ['name', 'operation_type', 'trigger_id', 'operation_definition'],
+    ),
+)
 
-UPDATE = types.wrapped('scheduled_operation', {
-    **types.strict({**_FIELDS, 'enabled': {'type': 'boolean'}}, []), 'minProperties': 1})
+UPDATE = types.wrapped(
+    'scheduled_operation',
+    {**types.strict({**_FIELDS, 'enabled': {'type': 'boolean'}}, []), 'minProperties': 1},
+)
 
 RUN = types.wrapped('run', {'type': ['object', 'null'], 'maxProperties': 0})
 
@@ -42,13 +51,16 @@ DEFINITION: types.Schema = {
 
 FILTERS = {'name': types.FILTER, 'operation_type': types.FILTER, 'trigger_id': types.FILTER}
 
-SCHEDULED_OPERATION = types.shown('ScheduledOperation', {
-    'id': types.UUID,
-    'project_id': types.TEXT,
-    'name': types.TEXT,
-    'description': types.TEXT_OR_NULL,
-    'operation_type': types.TEXT,
-    'trigger_id': types.UUID,
-    'operation_definition': types.OBJECT,
-    'enabled': {'type': 'boolean'},
-})
+SCHEDULED_OPERATION = types.shown(
+    'ScheduledOperation',
+    {
+        'id': types.UUID,
+        'project_id': types.TEXT,
+        'name': types.TEXT,
+        'description': types.TEXT_OR_NULL,
+        'operation_type': types.TEXT,
+        'trigger_id': types.UUID,
+        'operation_definition': types.OBJECT,
+        'enabled': {'type': 'boolean'},
+    },
+)

@@ -14,17 +14,23 @@
 
 from karbor.api.schemas import types
 
-UPDATE = types.strict({
-    'status': {'enum': ['enabled', 'disabled']},
-    'disabled_reason': types.DESCRIPTION,
-}, ['status'])
+UPDATE = types.strict(
+    {
+        'status': {'enum': ['enabled', 'disabled']},
+        'disabled_reason': types.DESCRIPTION,
+    },
+    ['status'],
+)
 
-SERVICE = types.shown('Service', {
-    'id': types.INTEGER,
-    'binary': types.TEXT,
-    'host': types.TEXT,
-    'status': types.TEXT,
-    'state': types.TEXT,
-    'updated_at': types.TEXT_OR_NULL,
-    'disabled_reason': types.TEXT_OR_NULL,
-})
+SERVICE = types.shown(
+    'Service',
+    {
+        'id': types.INTEGER,
+        'binary': types.TEXT,
+        'host': types.TEXT,
+        'status': types.TEXT,
+        'state': types.TEXT,
+        'updated_at': types.TEXT_OR_NULL,
+        'disabled_reason': types.TEXT_OR_NULL,
+    },
+)

@@ -21,10 +21,17 @@ Schema = dict[str, Any]
 # matched in two ways, since trying all would take quadratic time.
 
 UUID: Schema = {'type': 'string', 'format': 'uuid'}
-NAME: Schema = {'type': 'string', 'minLength': 1, 'maxLength': 255,
-                'pattern': r'^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*\Z'}
-DESCRIPTION: Schema = {'type': ['string', 'null'], 'maxLength': 255,
-                       'pattern': r'^[^\x00-\x1f\x7f]*\Z'}
+NAME: Schema = {
+    'type': 'string',
+    'minLength': 1,
+    'maxLength': 255,
+    'pattern': r'^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*\Z',
+}
+DESCRIPTION: Schema = {
+    'type': ['string', 'null'],
+    'maxLength': 255,
+    'pattern': r'^[^\x00-\x1f\x7f]*\Z',
+}
 _KEY = r'^[a-zA-Z0-9-_:.# ]{1,255}\Z'
 METADATA: Schema = {
     'type': ['object', 'null'],
@@ -40,14 +47,22 @@ PARAMETERS: Schema = {
 
 def wrapped(key: str, body: Schema) -> Schema:
     """The schema of a request that has its object under one key."""
-    return {'type': 'object', 'properties': {key: body}, 'required': [key],
-            'additionalProperties': False}
+    return {
+        'type': 'object',
+        'properties': {key: body},
+        'required': [key],
+        'additionalProperties': False,
+    }
 
 
 def strict(properties: Schema, required: list[str]) -> Schema:
     """The schema of an object that has these properties and no other."""
-    return {'type': 'object', 'properties': properties, 'required': required,
-            'additionalProperties': False}
+    return {
+        'type': 'object',
+        'properties': properties,
+        'required': required,
+        'additionalProperties': False,
+    }
 
 
 TEXT: Schema = {'type': 'string'}
@@ -63,13 +78,20 @@ def shown(title: str, properties: Schema, optional: Collection[str] = ()) -> Sch
     :param title: its name in the OpenAPI document.
     :param optional: properties that are not always there.
     """
-    return {'title': title, 'type': 'object', 'properties': properties,
-            'required': [name for name in properties if name not in optional]}
+    return {
+        'title': title,
+        'type': 'object',
+        'properties': properties,
+        'required': [name for name in properties if name not in optional],
+    }
 
 
 def listed(collection: str, item: Schema) -> Schema:
     """The schema of an answer with a page of a list."""
     links = {'type': 'array', 'items': shown('Link', {'rel': TEXT, 'href': TEXT})}
-    return {'type': 'object', 'required': [collection], 'additionalProperties': False,
-            'properties': {collection: {'type': 'array', 'items': item},
-                           f'{collection}_links': links}}
+    return {
+        'type': 'object',
+        'required': [collection],
+        'additionalProperties': False,
+        'properties': {collection: {'type': 'array', 'items': item}, f'{collection}_links': links},
+    }

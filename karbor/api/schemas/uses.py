@@ -14,19 +14,31 @@
 
 from karbor.api.schemas import types
 
-RESTORE = types.wrapped('restore', types.strict({
-    'provider_id': types.UUID,
-    'checkpoint_id': types.UUID,
-    'parameters': types.PARAMETERS,
-    'restore_target': types.DESCRIPTION,
-    'restore_auth': types.METADATA,
-}, ['provider_id', 'checkpoint_id', 'parameters']))
+RESTORE = types.wrapped(
+    'restore',
+    types.strict(
+        {
+            'provider_id': types.UUID,
+            'checkpoint_id': types.UUID,
+            'parameters': types.PARAMETERS,
+            'restore_target': types.DESCRIPTION,
+            'restore_auth': types.METADATA,
+        },
+        ['provider_id', 'checkpoint_id', 'parameters'],
+    ),
+)
 
-VERIFICATION = types.wrapped('verification', types.strict({
-    'provider_id': types.UUID,
-    'checkpoint_id': types.UUID,
-    'parameters': types.PARAMETERS,
-}, ['provider_id', 'checkpoint_id']))
+VERIFICATION = types.wrapped(
+    'verification',
+    types.strict(
+        {
+            'provider_id': types.UUID,
+            'checkpoint_id': types.UUID,
+            'parameters': types.PARAMETERS,
+        },
+        ['provider_id', 'checkpoint_id'],
+    ),
+)
 
 FILTERS = {'status': types.FILTER, 'checkpoint_id': types.FILTER, 'provider_id': types.FILTER}
 
@@ -44,8 +56,14 @@ _USE = {
     'resources_reason': types.OBJECT,
 }
 
-SHOWN_RESTORE = types.shown('Restore', {
-    **_USE, 'restore_target': types.TEXT_OR_NULL, 'new_resources': types.OBJECT,
-}, ['new_resources'])
+SHOWN_RESTORE = types.shown(
+    'Restore',
+    {
+        **_USE,
+        'restore_target': types.TEXT_OR_NULL,
+        'new_resources': types.OBJECT,
+    },
+    ['new_resources'],
+)
 
 SHOWN_VERIFICATION = types.shown('Verification', _USE)

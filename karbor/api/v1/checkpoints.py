@@ -48,56 +48,78 @@ def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str,
 
 
 class Checkpoints:
-
     def __init__(self, service: manager.ProtectionManager) -> None:
         self._manager = service
 
-    @operation('provider:checkpoint_get_all', types.listed('checkpoints', schemas.CHECKPOINT),
-               listing=LISTING, parameters=(query.START_DATE, query.END_DATE))
-    def on_get(self, _context: karbor_context.RequestContext, provider_id: str,
-               wanted: paging.Wanted, start_date: datetime.datetime | None,
-               end_date: datetime.datetime | None) -> query.Items:
+    @operation(
+        'provider:checkpoint_get_all',
+        types.listed('checkpoints', schemas.CHECKPOINT),
+        listing=LISTING,
+        parameters=(query.START_DATE, query.END_DATE),
+    )
+    def on_get(
+        self,
+        _context: karbor_context.RequestContext,
+        provider_id: str,
+        wanted: paging.Wanted,
+        start_date: datetime.datetime | None,
+        end_date: datetime.datetime | None,
+    ) -> query.Items:
         if end_date is not None:  # the day itself is included; the last of time has no next
             end_date = min(end_date, _LAST_DAY) + datetime.timedelta(days=1)
         items, has_more = self._manager.page_of_checkpoints(
-            provider_id, wanted, start_date, end_date)
+            provider_id, wanted, start_date, end_date
+        )
         progress = self._manager.progress([item.id for item in items])
         return [view(item, progress[item.id]) for item in items], has_more
 
     @operation('provider:checkpoint_create', ONE, body=schemas.CREATE)
-    def on_post(self, context: karbor_context.RequestContext, provider_id: str,
-                body: Any) -> Any:
+    def on_post(self, context: karbor_context.RequestContext, provider_id: str, body: Any) -> Any:
         wanted = body['checkpoint']
         checkpoint = self._manager.create_checkpoint(
-            context, provider_id, wanted['plan_id'],
-            {**(wanted.get('extra_info') or {}), **(wanted.get('extra-info') or {})})
+            context,
+            provider_id,
+            wanted['plan_id'],
+            {**(wanted.get('extra_info') or {}), **(wanted.get('extra-info') or {})},
+        )
         return {'checkpoint': view(checkpoint, manager.Progress(0, 0))}
 
 
 class Checkpoint:
-
     def __init__(self, service: manager.ProtectionManager) -> None:
         self._manager = service
 
     @operation('provider:checkpoint_get', ONE)
-    def on_get(self, context: karbor_context.RequestContext, provider_id: str,
-               checkpoint_id: str) -> Any:
+    def on_get(
+        self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
+    ) -> Any:
         checkpoint = self._manager.get_checkpoint(context, provider_id, checkpoint_id)
         progress = self._manager.progress([checkpoint.id])[checkpoint.id]
-        return {'checkpoint': {**view(checkpoint, progress),
-                               'resources_reason': self._manager.failures(checkpoint.id)}}
+        return {
+            'checkpoint': {
+                **view(checkpoint, progress),
+                'resources_reason': self._manager.failures(checkpoint.id),
+            }
+        }
 
     @operation('provider:checkpoint_delete', types.OBJECT)
-    def on_delete(self, context: karbor_context.RequestContext, provider_id: str,
-                  checkpoint_id: str) -> Any:
+    def on_delete(
+        self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
+    ) -> Any:
         self._manager.delete_checkpoint(context, provider_id, checkpoint_id)
         return {}
 
     @operation('provider:checkpoint_update', types.OBJECT, body=schemas.RESET_STATE)
-    def on_put(self, context: karbor_context.RequestContext, provider_id: str,
-               checkpoint_id: str, body: Any) -> Any:
+    def on_put(
+        self,
+        context: karbor_context.RequestContext,
+        provider_id: str,
+        checkpoint_id: str,
+        body: Any,
+    ) -> Any:
         self._manager.reset_checkpoint(
-            context, provider_id, checkpoint_id, body['os-resetState']['state'])
+            context, provider_id, checkpoint_id, body['os-resetState']['state']
+        )
         return {}
 
 
@@ -108,13 +130,15 @@ class Pin:
         self._manager = service
 
     @operation('provider:checkpoint_pin')
-    def on_put(self, context: karbor_context.RequestContext, provider_id: str,
-               checkpoint_id: str) -> None:
+    def on_put(
+        self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
+    ) -> None:
         self._manager.pin_checkpoint(context, provider_id, checkpoint_id, True)
 
     @operation('provider:checkpoint_pin')
-    def on_delete(self, context: karbor_context.RequestContext, provider_id: str,
-                  checkpoint_id: str) -> None:
+    def on_delete(
+        self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
+    ) -> None:
         self._manager.pin_checkpoint(context, provider_id, checkpoint_id, False)
 
 
@@ -125,8 +149,8 @@ class Copies:
         self._manager = service
 
     @operation('copy:create', body=schemas.COPY)
-    def on_post(self, context: karbor_context.RequestContext, provider_id: str,
-                body: Any) -> Any:
+    def on_post(self, context: karbor_context.RequestContext, provider_id: str, body: Any) -> Any:
         self._manager.check_copy(context, provider_id, body['copy']['plan_id'])
         raise exception.InvalidInput(
-            reason=f'No plugin of the provider {provider_id} can copy checkpoints.')
+            reason=f'No plugin of the provider {provider_id} can copy checkpoints.'
+        )

@@ -23,8 +23,11 @@ from karbor.api.schemas import operation_logs as schemas
 from karbor.api.schemas import types
 from karbor.db import models, operation_logs, paging
 
-LISTING = query.Listing('operation_logs', schemas.FILTERS,
-                        ('id', 'status', 'operation_type', 'started_at', 'created_at'))
+LISTING = query.Listing(
+    'operation_logs',
+    schemas.FILTERS,
+    ('id', 'status', 'operation_type', 'started_at', 'created_at'),
+)
 
 ONE = types.wrapped('operation_log', schemas.OPERATION_LOG)
 
@@ -45,18 +48,16 @@ def shown(context: karbor_context.RequestContext, log_id: str) -> dict[str, Any]
 
 
 class OperationLogs:
-
-    @operation('operation_log:list',
-               types.listed('operation_logs', schemas.OPERATION_LOG), listing=LISTING)
-    def on_get(self, _context: karbor_context.RequestContext,
-               wanted: paging.Wanted) -> query.Items:
+    @operation(
+        'operation_log:list', types.listed('operation_logs', schemas.OPERATION_LOG), listing=LISTING
+    )
+    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         with db.reader() as session:
             items, has_more = operation_logs.page(session, wanted)
         return [view(item) for item in items], has_more
 
 
 class OperationLog:
-
     @operation('operation_log:get', ONE)
     def on_get(self, context: karbor_context.RequestContext, operation_log_id: str) -> Any:
         return shown(context, operation_log_id)

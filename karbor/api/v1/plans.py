@@ -27,19 +27,27 @@ ONE = types.wrapped('plan', schemas.PLAN)
 
 
 def view(plan: models.Plan) -> dict[str, Any]:
-    return {name: getattr(plan, name) for name in (
-        'id', 'project_id', 'name', 'description', 'resources', 'provider_id', 'status',
-        'parameters')}
+    return {
+        name: getattr(plan, name)
+        for name in (
+            'id',
+            'project_id',
+            'name',
+            'description',
+            'resources',
+            'provider_id',
+            'status',
+            'parameters',
+        )
+    }
 
 
 class Plans:
-
     def __init__(self, service: plans.Plans) -> None:
         self._plans = service
 
     @operation('plan:get_all', types.listed('plans', schemas.PLAN), listing=LISTING)
-    def on_get(self, _context: karbor_context.RequestContext,
-               wanted: paging.Wanted) -> query.Items:
+    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         items, has_more = self._plans.page(wanted)
         return [view(item) for item in items], has_more
 
@@ -49,7 +57,6 @@ class Plans:
 
 
 class Plan:
-
     def __init__(self, service: plans.Plans) -> None:
         self._plans = service
 

@@ -28,7 +28,6 @@ LISTING = query.Listing('instances', {}, has_tenants=False)
 
 
 class _Base:
-
     def __init__(self, plugins: protectables.Protectables) -> None:
         self._plugins = plugins
 
@@ -38,49 +37,70 @@ class _Base:
         except exception.ProtectableTypeNotFound as exc:
             raise exception.InvalidInput(reason=exc.msg) from exc
 
-    def _view(self, context: karbor_context.RequestContext,
-              resource: Resource) -> dict[str, Any]:
-        return {**resource.to_dict(), 'dependent_resources': [
-            child.to_dict() for child in self._plugins.dependents(context, resource)]}
+    def _view(self, context: karbor_context.RequestContext, resource: Resource) -> dict[str, Any]:
+        return {
+            **resource.to_dict(),
+            'dependent_resources': [
+                child.to_dict() for child in self._plugins.dependents(context, resource)
+            ],
+        }
 
 
 class Types(_Base):
-
     @operation('protectable:get_all', types.wrapped('protectable_type', schemas.TYPES))
     def on_get(self, _context: karbor_context.RequestContext) -> Any:
         return {'protectable_type': self._plugins.types()}
 
 
 class Type(_Base):
-
     @operation('protectable:get', types.wrapped('protectable_type', schemas.TYPE))
     def on_get(self, _context: karbor_context.RequestContext, resource_type: str) -> Any:
         self._plugin(resource_type)
-        return {'protectable_type': {
-            'name': resource_type,
-            'dependent_types': self._plugins.dependent_types(resource_type)}}
+        return {
+            'protectable_type': {
+                'name': resource_type,
+                'dependent_types': self._plugins.dependent_types(resource_type),
+            }
+        }
 
 
 class Instances(_Base):
-
-    @operation('protectable:instance_get_all', types.listed('instances', schemas.INSTANCE),
-               listing=LISTING, parameters=(query.PARAMETERS,))
-    def on_get(self, context: karbor_context.RequestContext, resource_type: str,
-               wanted: paging.Wanted, parameters: dict[str, Any] | None) -> query.Items:
+    @operation(
+        'protectable:instance_get_all',
+        types.listed('instances', schemas.INSTANCE),
+        listing=LISTING,
+        parameters=(query.PARAMETERS,),
+    )
+    def on_get(
+        self,
+        context: karbor_context.RequestContext,
+        resource_type: str,
+        wanted: paging.Wanted,
+        parameters: dict[str, Any] | None,
+    ) -> query.Items:
         items, has_more = self._plugin(resource_type).page_of_resources(
-            context, parameters, wanted.page.marker, wanted.page.limit)
+            context, parameters, wanted.page.marker, wanted.page.limit
+        )
         return [self._view(context, item) for item in items], has_more
 
 
 class Instance(_Base):
-
-    @operation('protectable:instance_get', types.wrapped('instance', schemas.INSTANCE),
-               parameters=(query.PARAMETERS,))
-    def on_get(self, context: karbor_context.RequestContext, resource_type: str,
-               resource_id: str, parameters: dict[str, Any] | None) -> Any:
+    @operation(
+        'protectable:instance_get',
+        types.wrapped('instance', schemas.INSTANCE),
+        parameters=(query.PARAMETERS,),
+    )
+    def on_get(
+        self,
+        context: karbor_context.RequestContext,
+        resource_type: str,
+        resource_id: str,
+        parameters: dict[str, Any] | None,
+    ) -> Any:
         checkpoint.check_resource_id(resource_id)
         found = self._plugin(resource_type).show_resource(context, resource_id, parameters)
         if found is None:
             raise exception.ProtectableResourceNotFound(
-                type=resource_type, id=resource_id, reason='there is none')
+                type=resource_type, id=resource_id, reason='there is none'
+            )
         return {'instance': self._view(context, found)}

@@ -24,35 +24,41 @@ from karbor.services.protection import provider
 
 LISTING = query.Listing('providers', schemas.FILTERS, has_tenants=False)
 
-_SHOWN_SCHEMAS = {'options': 'options_schema', 'restore': 'restore_schema',
-                  'saved_info': 'saved_info_schema', 'verify': 'verify_schema'}
+_SHOWN_SCHEMAS = {
+    'options': 'options_schema',
+    'restore': 'restore_schema',
+    'saved_info': 'saved_info_schema',
+    'verify': 'verify_schema',
+}
 
 
 def view(found: provider.Provider) -> dict[str, Any]:
     return {
-        'id': found.id, 'name': found.name, 'description': found.description,
-        'extended_info_schema': {shown: dict(found.schemas[kind])
-                                 for kind, shown in _SHOWN_SCHEMAS.items()},
+        'id': found.id,
+        'name': found.name,
+        'description': found.description,
+        'extended_info_schema': {
+            shown: dict(found.schemas[kind]) for kind, shown in _SHOWN_SCHEMAS.items()
+        },
     }
 
 
 class Providers:
-
     def __init__(self, registry: provider.ProviderRegistry) -> None:
         self._registry = registry
 
-    @operation('provider:get_all', types.listed('providers', schemas.PROVIDER),
-               listing=LISTING)
-    def on_get(self, _context: karbor_context.RequestContext,
-               wanted: paging.Wanted) -> query.Items:
-        found = [item for item in self._registry
-                 if all(getattr(item, name) == value for name, value in wanted.filters.items())]
+    @operation('provider:get_all', types.listed('providers', schemas.PROVIDER), listing=LISTING)
+    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
+        found = [
+            item
+            for item in self._registry
+            if all(getattr(item, name) == value for name, value in wanted.filters.items())
+        ]
         items, has_more = query.slice_of(found, wanted.page)
         return [view(item) for item in items], has_more
 
 
 class Provider:
-
     def __init__(self, registry: provider.ProviderRegistry) -> None:
         self._registry = registry
 

@@ -27,17 +27,18 @@ QUOTA_CLASS = types.wrapped('quota_class', schemas.QUOTA_CLASS)
 
 
 class Quota:
-
     @operation('quota:get', QUOTA)
     def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
         project_id = _own_or_any(context, quota_project_id)
         return {'quota': {**quotas.limits(project_id), 'id': quota_project_id}}
 
     @operation('quota:update', QUOTA, body=schemas.UPDATE)
-    def on_put(self, context: karbor_context.RequestContext, quota_project_id: str,
-               body: Any) -> Any:
-        limits = quotas.set_limits(context, _as_keystone_has_it(quota_project_id),
-                                   _numbers(body['quota']))
+    def on_put(
+        self, context: karbor_context.RequestContext, quota_project_id: str, body: Any
+    ) -> Any:
+        limits = quotas.set_limits(
+            context, _as_keystone_has_it(quota_project_id), _numbers(body['quota'])
+        )
         return {'quota': {**limits, 'id': quota_project_id}}
 
     @operation('quota:delete')
@@ -46,7 +47,6 @@ class Quota:
 
 
 class QuotaDetail:
-
     @operation('quota:get', types.wrapped('quota', schemas.DETAIL))
     def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
         project_id = _own_or_any(context, quota_project_id)
@@ -54,7 +54,6 @@ class QuotaDetail:
 
 
 class QuotaDefaults:
-
     @operation('quota:get_default', QUOTA)
     def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
         _own_or_any(context, quota_project_id)
@@ -62,14 +61,12 @@ class QuotaDefaults:
 
 
 class QuotaClass:
-
     @operation('quota_class:get', QUOTA_CLASS)
     def on_get(self, _context: karbor_context.RequestContext, class_name: str) -> Any:
         return {'quota_class': {**quotas.class_limits(class_name), 'id': class_name}}
 
     @operation('quota_class:update', QUOTA_CLASS, body=schemas.UPDATE_CLASS)
-    def on_put(self, context: karbor_context.RequestContext, class_name: str,
-               body: Any) -> Any:
+    def on_put(self, context: karbor_context.RequestContext, class_name: str, body: Any) -> Any:
         limits = quotas.set_class_limits(context, class_name, _numbers(body['quota_class']))
         return {'quota_class': {**limits, 'id': class_name}}
 
@@ -96,5 +93,6 @@ def _numbers(limits: dict[str, int | str]) -> dict[str, int]:
     for resource, number in numbers.items():
         if number > schemas.LARGEST:
             raise exception.InvalidInput(
-                reason=f'{resource}: {number} is greater than {schemas.LARGEST}.')
+                reason=f'{resource}: {number} is greater than {schemas.LARGEST}.'
+            )
     return numbers

@@ -26,20 +26,28 @@ from karbor.services.protection import retention_jobs
 
 def view(verdict: retention.Verdict) -> dict[str, Any]:
     candidate = verdict.candidate
-    return {'checkpoint_id': candidate.id,
-            'created_at': candidate.created_at.isoformat(timespec='microseconds'),
-            'pinned': candidate.pinned, 'reasons': list(verdict.reasons)}
+    return {
+        'checkpoint_id': candidate.id,
+        'created_at': candidate.created_at.isoformat(timespec='microseconds'),
+        'pinned': candidate.pinned,
+        'reasons': list(verdict.reasons),
+    }
 
 
 class Preview:
-
-    @operation('plan:preview_retention', types.wrapped('retention', schemas.RETENTION),
-               body=schemas.PREVIEW)
+    @operation(
+        'plan:preview_retention',
+        types.wrapped('retention', schemas.RETENTION),
+        body=schemas.PREVIEW,
+    )
     def on_post(self, context: karbor_context.RequestContext, plan_id: str, body: Any) -> Any:
         zone = zoneinfo.ZoneInfo(time_triggers.timezone(body['retention']))
         policy = retention.parse(body['retention'])
         with db.reader() as session:
             verdicts = retention_jobs.preview(session, context.project_id, plan_id, policy, zone)
-        return {'retention': {
-            'kept': [view(verdict) for verdict in verdicts if verdict.keep],
-            'removed': [view(verdict) for verdict in verdicts if not verdict.keep]}}
+        return {
+            'retention': {
+                'kept': [view(verdict) for verdict in verdicts if verdict.keep],
+                'removed': [view(verdict) for verdict in verdicts if not verdict.keep],
+            }
+        }

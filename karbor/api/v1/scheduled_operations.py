@@ -24,59 +24,80 @@ from karbor.api.v1 import operation_logs
 from karbor.db import models, paging
 from karbor.services.operationengine import scheduled_operations
 
-LISTING = query.Listing('operations', schemas.FILTERS,
-                        ('id', 'name', 'operation_type', 'created_at'))
+LISTING = query.Listing(
+    'operations', schemas.FILTERS, ('id', 'name', 'operation_type', 'created_at')
+)
 ONE = types.wrapped('scheduled_operation', schemas.SCHEDULED_OPERATION)
 
 
 def view(found: models.ScheduledOperation) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in (
-        'id', 'project_id', 'name', 'description', 'operation_type', 'trigger_id',
-        'operation_definition', 'enabled')}
+    return {
+        name: getattr(found, name)
+        for name in (
+            'id',
+            'project_id',
+            'name',
+            'description',
+            'operation_type',
+            'trigger_id',
+            'operation_definition',
+            'enabled',
+        )
+    }
 
 
 class ScheduledOperations:
-
     def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
         self._service = service
 
-    @operation('scheduled_operation:list',
-               types.listed('operations', schemas.SCHEDULED_OPERATION), listing=LISTING)
-    def on_get(self, _context: karbor_context.RequestContext,
-               wanted: paging.Wanted) -> query.Items:
+    @operation(
+        'scheduled_operation:list',
+        types.listed('operations', schemas.SCHEDULED_OPERATION),
+        listing=LISTING,
+    )
+    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         items, has_more = self._service.page(wanted)
         return [view(item) for item in items], has_more
 
     @operation('scheduled_operation:create', ONE, body=schemas.CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
         wanted = body['scheduled_operation']
-        return {'scheduled_operation': view(self._service.create(
-            context, wanted, _definition(wanted['operation_definition'])))}
+        return {
+            'scheduled_operation': view(
+                self._service.create(context, wanted, _definition(wanted['operation_definition']))
+            )
+        }
 
 
 class ScheduledOperation:
-
     def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
         self._service = service
 
     @operation('scheduled_operation:get', ONE)
-    def on_get(self, context: karbor_context.RequestContext,
-               scheduled_operation_id: str) -> Any:
-        return {'scheduled_operation': view(
-            self._service.get(context, scheduled_operation_id))}
+    def on_get(self, context: karbor_context.RequestContext, scheduled_operation_id: str) -> Any:
+        return {'scheduled_operation': view(self._service.get(context, scheduled_operation_id))}
 
     @operation('scheduled_operation:update', ONE, body=schemas.UPDATE)
-    def on_put(self, context: karbor_context.RequestContext, scheduled_operation_id: str,
-               body: Any) -> Any:
+    def on_put(
+        self, context: karbor_context.RequestContext, scheduled_operation_id: str, body: Any
+    ) -> Any:
         changes = dict(body['scheduled_operation'])
         given = changes.pop('operation_definition', None)
-        return {'scheduled_operation': view(self._service.update(
-            context, scheduled_operation_id, changes,
-            None if given is None else _definition(given)))}
+        return {
+            'scheduled_operation': view(
+                self._service.update(
+                    context,
+                    scheduled_operation_id,
+                    changes,
+                    None if given is None else _definition(given),
+                )
+            )
+        }
 
     @operation('scheduled_operation:delete')
-    def on_delete(self, context: karbor_context.RequestContext,
-                  scheduled_operation_id: str) -> None:
+    def on_delete(
+        self, context: karbor_context.RequestContext, scheduled_operation_id: str
+    ) -> None:
         self._service.delete(context, scheduled_operation_id)
 
 
@@ -87,8 +108,9 @@ class Runs:
         self._service = service
 
     @operation('scheduled_operation:run', operation_logs.ONE, body=schemas.RUN)
-    def on_post(self, context: karbor_context.RequestContext, scheduled_operation_id: str,
-                body: Any) -> Any:
+    def on_post(
+        self, context: karbor_context.RequestContext, scheduled_operation_id: str, body: Any
+    ) -> Any:
         return operation_logs.shown(context, self._service.run(context, scheduled_operation_id))
 
 
@@ -98,12 +120,15 @@ def _definition(given: dict[str, Any] | str) -> dict[str, Any]:
     :raises InvalidInput: names the place and the fault.
     """
     if isinstance(given, str):
-        pairs = [(key.strip(), equals, value.strip()) for key, equals, value in (
-            item.partition('=') for item in given.split(','))]
+        pairs = [
+            (key.strip(), equals, value.strip())
+            for key, equals, value in (item.partition('=') for item in given.split(','))
+        ]
         given = {key: value for key, equals, value in pairs if key and equals}
         if len(given) < len(pairs):
             raise exception.InvalidInput(
                 reason='operation_definition: the text is not like key=value,key=value, with '
-                       'each key once.')
+                'each key once.'
+            )
     media.check(given, schemas.DEFINITION, 'operation_definition')
     return given

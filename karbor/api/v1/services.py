@@ -25,7 +25,9 @@ from karbor.services import processes
 
 def view(service: models.Service) -> dict[str, Any]:
     return {
-        'id': service.id, 'binary': service.binary, 'host': service.host,
+        'id': service.id,
+        'binary': service.binary,
+        'host': service.host,
         'status': 'disabled' if service.disabled else 'enabled',
         'state': 'up' if processes.is_up(service) else 'down',
         'updated_at': service.reported_at.isoformat(timespec='microseconds'),
@@ -34,22 +36,29 @@ def view(service: models.Service) -> dict[str, Any]:
 
 
 class Services:
-
-    @operation('service:get_all', types.wrapped('services', {
-        'type': 'array', 'items': schemas.SERVICE}), parameters=(query.HOST, query.BINARY))
-    def on_get(self, _context: karbor_context.RequestContext, host: str | None,
-               binary: str | None) -> Any:
+    @operation(
+        'service:get_all',
+        types.wrapped('services', {'type': 'array', 'items': schemas.SERVICE}),
+        parameters=(query.HOST, query.BINARY),
+    )
+    def on_get(
+        self, _context: karbor_context.RequestContext, host: str | None, binary: str | None
+    ) -> Any:
         wanted = {'host': host, 'binary': binary}
-        return {'services': [view(service) for service in processes.all_of(
-            {name: value for name, value in wanted.items() if value is not None})]}
+        return {
+            'services': [
+                view(service)
+                for service in processes.all_of(
+                    {name: value for name, value in wanted.items() if value is not None}
+                )
+            ]
+        }
 
 
 class Service:
-
-    @operation('service:update', types.wrapped('service', schemas.SERVICE),
-               body=schemas.UPDATE)
-    def on_put(self, context: karbor_context.RequestContext, service_id: str,
-               body: Any) -> Any:
+    @operation('service:update', types.wrapped('service', schemas.SERVICE), body=schemas.UPDATE)
+    def on_put(self, context: karbor_context.RequestContext, service_id: str, body: Any) -> Any:
         service = processes.set_enabled(
-            context, int(service_id), body['status'] == 'enabled', body.get('disabled_reason'))
+            context, int(service_id), body['status'] == 'enabled', body.get('disabled_reason')
+        )
         return {'service': view(service)}

@@ -27,21 +27,26 @@ ONE = types.wrapped('trigger_info', schemas.DETAILED_TRIGGER)
 
 
 def view(trigger: models.Trigger) -> dict[str, Any]:
-    return {name: getattr(trigger, name) for name in (
-        'id', 'project_id', 'name', 'type', 'properties')}
+    return {
+        name: getattr(trigger, name) for name in ('id', 'project_id', 'name', 'type', 'properties')
+    }
 
 
 def detailed(trigger: models.Trigger) -> dict[str, Any]:
     """One with its next fires, which a list does not look for."""
-    return {'trigger_info': {**view(trigger), 'next_fires': [
-        moment.isoformat(' ', 'seconds') for moment in triggers.next_fires(trigger)]}}
+    return {
+        'trigger_info': {
+            **view(trigger),
+            'next_fires': [
+                moment.isoformat(' ', 'seconds') for moment in triggers.next_fires(trigger)
+            ],
+        }
+    }
 
 
 class Triggers:
-
     @operation('trigger:list', types.listed('triggers', schemas.TRIGGER), listing=LISTING)
-    def on_get(self, _context: karbor_context.RequestContext,
-               wanted: paging.Wanted) -> query.Items:
+    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         items, has_more = triggers.page(wanted)
         return [view(item) for item in items], has_more
 
@@ -51,14 +56,12 @@ class Triggers:
 
 
 class Trigger:
-
     @operation('trigger:get', ONE)
     def on_get(self, context: karbor_context.RequestContext, trigger_id: str) -> Any:
         return detailed(triggers.get(context, trigger_id))
 
     @operation('trigger:update', ONE, body=schemas.UPDATE)
-    def on_put(self, context: karbor_context.RequestContext, trigger_id: str,
-               body: Any) -> Any:
+    def on_put(self, context: karbor_context.RequestContext, trigger_id: str, body: Any) -> Any:
         return detailed(triggers.update(context, trigger_id, body['trigger_info']))
 
     @operation('trigger:delete')

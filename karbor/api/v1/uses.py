@@ -28,12 +28,22 @@ ONE_RESTORE = types.wrapped('restore', schemas.SHOWN_RESTORE)
 ONE_VERIFICATION = types.wrapped('verification', schemas.SHOWN_VERIFICATION)
 
 
-def view(use: Any, results: Iterable[models.ResourceResult],
-         progress: manager.Progress) -> dict[str, Any]:
+def view(
+    use: Any, results: Iterable[models.ResourceResult], progress: manager.Progress
+) -> dict[str, Any]:
     told = {f'{item.resource_type}#{item.resource_id}': item for item in results}
-    shown = {name: getattr(use, name) for name in (
-        'id', 'project_id', 'provider_id', 'checkpoint_id', 'parameters', 'status',
-        'status_reason')}
+    shown = {
+        name: getattr(use, name)
+        for name in (
+            'id',
+            'project_id',
+            'provider_id',
+            'checkpoint_id',
+            'parameters',
+            'status',
+            'status_reason',
+        )
+    }
     if isinstance(use, models.Restore):
         shown['restore_target'] = use.restore_target
     return {
@@ -46,7 +56,6 @@ def view(use: Any, results: Iterable[models.ResourceResult],
 
 
 class _Uses:
-
     def __init__(self, service: manager.ProtectionManager) -> None:
         self._manager = service
 
@@ -54,22 +63,26 @@ class _Uses:
         items, has_more = self._manager.page_of_uses(model, wanted)
         ids = [item.id for item in items]
         results, progress = self._manager.results(ids), self._manager.progress(ids)
-        return [view(item, results.get(item.id, ()), progress[item.id])
-                for item in items], has_more
+        return [view(item, results.get(item.id, ()), progress[item.id]) for item in items], has_more
 
-    def _one(self, context: karbor_context.RequestContext, model: Any,
-             use_id: str) -> dict[str, Any]:
+    def _one(
+        self, context: karbor_context.RequestContext, model: Any, use_id: str
+    ) -> dict[str, Any]:
         use = self._manager.get_use(context, model, use_id)
-        return view(use, self._manager.results([use.id]).get(use.id, ()),
-                    self._manager.progress([use.id])[use.id])
+        return view(
+            use,
+            self._manager.results([use.id]).get(use.id, ()),
+            self._manager.progress([use.id])[use.id],
+        )
 
 
 class Restores(_Uses):
-
-    @operation('restore:get_all', types.listed('restores', schemas.SHOWN_RESTORE),
-               listing=query.Listing('restores', schemas.FILTERS, _SORT_KEYS))
-    def on_get(self, _context: karbor_context.RequestContext,
-               wanted: paging.Wanted) -> query.Items:
+    @operation(
+        'restore:get_all',
+        types.listed('restores', schemas.SHOWN_RESTORE),
+        listing=query.Listing('restores', schemas.FILTERS, _SORT_KEYS),
+    )
+    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         return self._page(models.Restore, wanted)
 
     @operation('restore:create', ONE_RESTORE, body=schemas.RESTORE)
@@ -79,31 +92,34 @@ class Restores(_Uses):
 
 
 class Restore(_Uses):
-
     @operation('restore:get', ONE_RESTORE)
     def on_get(self, context: karbor_context.RequestContext, restore_id: str) -> Any:
-        return {'restore': {**self._one(context, models.Restore, restore_id),
-                            'new_resources': self._manager.new_resources(restore_id)}}
+        return {
+            'restore': {
+                **self._one(context, models.Restore, restore_id),
+                'new_resources': self._manager.new_resources(restore_id),
+            }
+        }
 
 
 class Verifications(_Uses):
-
-    @operation('verification:get_all',
-               types.listed('verifications', schemas.SHOWN_VERIFICATION),
-               listing=query.Listing('verifications', schemas.FILTERS, _SORT_KEYS))
-    def on_get(self, _context: karbor_context.RequestContext,
-               wanted: paging.Wanted) -> query.Items:
+    @operation(
+        'verification:get_all',
+        types.listed('verifications', schemas.SHOWN_VERIFICATION),
+        listing=query.Listing('verifications', schemas.FILTERS, _SORT_KEYS),
+    )
+    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         return self._page(models.Verification, wanted)
 
     @operation('verification:create', ONE_VERIFICATION, body=schemas.VERIFICATION)
     def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
         verification = self._manager.create_verification(
-            context, {'parameters': {}, **body['verification']})
+            context, {'parameters': {}, **body['verification']}
+        )
         return {'verification': view(verification, (), manager.Progress(0, 0))}
 
 
 class Verification(_Uses):
-
     @operation('verification:get', ONE_VERIFICATION)
     def on_get(self, context: karbor_context.RequestContext, verification_id: str) -> Any:
         return {'verification': self._one(context, models.Verification, verification_id)}

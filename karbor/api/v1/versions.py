@@ -18,8 +18,11 @@ import falcon
 
 
 def _version(req: falcon.Request) -> dict[str, Any]:
-    return {'id': 'v1.0', 'status': 'CURRENT',
-            'links': [{'rel': 'self', 'href': f'{req.prefix}/v1/'}]}
+    return {
+        'id': 'v1.0',
+        'status': 'CURRENT',
+        'links': [{'rel': 'self', 'href': f'{req.prefix}/v1/'}],
+    }
 
 
 class Versions:

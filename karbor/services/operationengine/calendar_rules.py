@@ -61,25 +61,32 @@ def read(pattern: str) -> recurrence.Rule:
     by_hours = freq in recurrence.BY_HOURS
     if by_hours:
         _check_by_hours(parts)
-    sets = {name: _numbers(parts, part, 0 if part in _FROM_ZERO else 1, most, from_end)
-            for part, (name, most, from_end) in _SETS.items()}
+    sets = {
+        name: _numbers(parts, part, 0 if part in _FROM_ZERO else 1, most, from_end)
+        for part, (name, most, from_end) in _SETS.items()
+    }
     return recurrence.Rule(
         freq=freq,
-        interval=_number(parts, 'INTERVAL', 1, _LONGEST_INTERVAL_BY_HOURS if by_hours
-                         else _LONGEST_INTERVAL) or 1,
+        interval=_number(
+            parts, 'INTERVAL', 1, _LONGEST_INTERVAL_BY_HOURS if by_hours else _LONGEST_INTERVAL
+        )
+        or 1,
         count=_number(parts, 'COUNT', 1, _MOST_FIRES),
         until=_until(parts),
         week_start=_week_start(parts),
         weekdays=_weekdays(parts, freq),
         second=_number(parts, 'BYSECOND', 0, 59),
-        **sets)
+        **sets,
+    )
 
 
 def _check_by_hours(parts: Parts) -> None:
     """Refuse what would take much work to find, all of which FREQ=DAILY has as well."""
     if 'BYSETPOS' in parts or ('COUNT' in parts and {'BYHOUR', 'BYMINUTE'} & set(parts)):
-        raise ValueError('FREQ=HOURLY and MINUTELY go neither with BYSETPOS nor with COUNT '
-                         'beside BYHOUR or BYMINUTE; FREQ=DAILY does')
+        raise ValueError(
+            'FREQ=HOURLY and MINUTELY go neither with BYSETPOS nor with COUNT '
+            'beside BYHOUR or BYMINUTE; FREQ=DAILY does'
+        )
 
 
 def _rule_text(text: str) -> str:
@@ -157,9 +164,12 @@ def _weekdays(parts: Parts, freq: str) -> frozenset[tuple[int, int]]:
     given = parts.get('BYDAY', ())
     days = frozenset((day.relative or 0, _WEEKDAYS.index(day.weekday)) for day in given)
     if any(which for which, _ in days) and (
-            freq not in ('YEARLY', 'MONTHLY') or 'BYWEEKNO' in parts):
-        raise ValueError('BYDAY of the RRULE has a number, which goes with FREQ=YEARLY or '
-                         'MONTHLY only, and not with BYWEEKNO')
+        freq not in ('YEARLY', 'MONTHLY') or 'BYWEEKNO' in parts
+    ):
+        raise ValueError(
+            'BYDAY of the RRULE has a number, which goes with FREQ=YEARLY or '
+            'MONTHLY only, and not with BYWEEKNO'
+        )
     if not all(abs(which) <= 53 for which, _ in days):
         raise ValueError('BYDAY of the RRULE is to have numbers from 1 to 53')
     return days
@@ -170,7 +180,8 @@ def _until(parts: Parts) -> datetime.date | None:
     if until is None:
         return None
     if not isinstance(until, datetime.date) or until.year < _FIRST_YEAR:
-        raise ValueError(f'UNTIL of the RRULE is to be a date, or a date with a time, from '
-                         f'{_FIRST_YEAR} on')
+        raise ValueError(
+            f'UNTIL of the RRULE is to be a date, or a date with a time, from {_FIRST_YEAR} on'
+        )
     # Later than any fire; a zone's clocks cannot be asked for the last days of the calendar.
     return until if until.year < datetime.MAXYEAR else None

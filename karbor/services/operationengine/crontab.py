@@ -35,8 +35,9 @@ def check(pattern: str) -> None:
         raise ValueError(f'it is not a crontab line: {exc}') from exc
 
 
-def fires(pattern: str, zone: zoneinfo.ZoneInfo,
-          after: datetime.datetime) -> Iterator[datetime.datetime]:
+def fires(
+    pattern: str, zone: zoneinfo.ZoneInfo, after: datetime.datetime
+) -> Iterator[datetime.datetime]:
     """The moments at which a line fires, as UTC without a zone.
 
     A line that fires in every hour goes on in real time when the clocks change. Any other

@@ -51,14 +51,17 @@ class Engine:
     :param clock: tells the time, in UTC without a zone.
     """
 
-    def __init__(self, post: Callable[[str], None], poll_interval: float,
-                 clock: Callable[[], datetime.datetime] = timeutils.utcnow) -> None:
+    def __init__(
+        self,
+        post: Callable[[str], None],
+        poll_interval: float,
+        clock: Callable[[], datetime.datetime] = timeutils.utcnow,
+    ) -> None:
         self._post = post
         self._poll_interval = poll_interval
         self._clock = clock
 
-    def run(self, stopping: threading.Event,
-            may_fire: Callable[[], bool] = lambda: True) -> None:
+    def run(self, stopping: threading.Event, may_fire: Callable[[], bool] = lambda: True) -> None:
         """Fire until the event is set.
 
         :param may_fire: asked before each look; one that may not leaves it to others.
@@ -97,8 +100,12 @@ class Engine:
         except _TriggerFaultError as exc:
             # The engine's edge: one trigger that cannot be read must not keep the others
             # from firing.
-            LOG.error('Trigger %s cannot be fired; it is tried again in %s', exc.trigger_id,
-                      _PAUSE, exc_info=exc.__cause__)
+            LOG.error(
+                'Trigger %s cannot be fired; it is tried again in %s',
+                exc.trigger_id,
+                _PAUSE,
+                exc_info=exc.__cause__,
+            )
             db.transaction(schedules.put_off)(exc.trigger_id, now + _PAUSE)
             db.transaction(_tell_fault)(exc.trigger_id)
             return True
@@ -117,9 +124,13 @@ class _TriggerFaultError(Exception):
 
 def _tell_fault(session: orm.Session, trigger_id: str) -> None:
     for operation in schedules.awaiting(session, trigger_id):
-        runs.skip(session, _context_of(operation), operation,
-                  f'The trigger {trigger_id} cannot be fired, because of an error that the log '
-                  f'of Karbor tells of. It is tried again every {_PAUSE}.')
+        runs.skip(
+            session,
+            _context_of(operation),
+            operation,
+            f'The trigger {trigger_id} cannot be fired, because of an error that the log '
+            f'of Karbor tells of. It is tried again every {_PAUSE}.',
+        )
 
 
 def _fire_due(session: orm.Session, now: datetime.datetime) -> list[models.Job] | None:
@@ -157,8 +168,7 @@ def arm_if_idle(session: orm.Session, trigger: models.Trigger, now: datetime.dat
         arm(session, trigger, now)
 
 
-def settle(session: orm.Session, trigger: models.Trigger,
-           now: datetime.datetime) -> None:
+def settle(session: orm.Session, trigger: models.Trigger, now: datetime.datetime) -> None:
     """Decide on every fire up to now, before a trigger or what waits for it is changed.
 
     The jobs are found by who looks for them in the rows.
@@ -176,22 +186,29 @@ def _set_next(trigger: models.Trigger, after: datetime.datetime, is_awaited: boo
     trigger.due_at = following and firing.due_at(timer, trigger.id, following)
 
 
-def _fire(session: orm.Session, trigger: models.Trigger,
-          now: datetime.datetime) -> list[models.Job]:
+def _fire(
+    session: orm.Session, trigger: models.Trigger, now: datetime.datetime
+) -> list[models.Job]:
     """Decide on a trigger that is due; returns the jobs that may begin."""
     operations = schedules.awaiting(session, trigger.id)
     if trigger.next_fire_at is None or not operations:
         arm(session, trigger, now)
         return []
-    decision = firing.decide(time_triggers.load(trigger.properties), trigger.id,
-                             trigger.next_fire_at, now)
+    decision = firing.decide(
+        time_triggers.load(trigger.properties), trigger.id, trigger.next_fire_at, now
+    )
     begun: list[models.Job] = []
     if decision.missed is not None:
         LOG.warning('Trigger %s: %s', trigger.id, decision.missed)
         for operation in operations:
-            runs.skip(session, _context_of(operation), operation,
-                      f'{decision.missed}: {_why_missed(trigger)}.',
-                      fire_time=_text(decision.missed.first), missed=decision.missed.count)
+            runs.skip(
+                session,
+                _context_of(operation),
+                operation,
+                f'{decision.missed}: {_why_missed(trigger)}.',
+                fire_time=_text(decision.missed.first),
+                missed=decision.missed.count,
+            )
     if decision.run is not None and schedules.record_fire(session, trigger.id, decision.run, now):
         LOG.info('Trigger %s: the fire of %s runs', trigger.id, decision.run)
         for operation in operations:
@@ -201,8 +218,9 @@ def _fire(session: orm.Session, trigger: models.Trigger,
     return begun
 
 
-def _run(session: orm.Session, operation: models.ScheduledOperation,
-         fire: datetime.datetime) -> list[models.Job]:
+def _run(
+    session: orm.Session, operation: models.ScheduledOperation, fire: datetime.datetime
+) -> list[models.Job]:
     context, told = _context_of(operation), {constants.CHECKPOINT_FIRE_TIME: _text(fire)}
     try:
         job = runs.start(session, context, operation, **told)
@@ -215,8 +233,10 @@ def _run(session: orm.Session, operation: models.ScheduledOperation,
 
 
 def _why_missed(trigger: models.Trigger) -> str:
-    return (f'no engine was there within {trigger.properties["window"]} seconds, or the clock '
-            f'was set forwards')
+    return (
+        f'no engine was there within {trigger.properties["window"]} seconds, or the clock '
+        f'was set forwards'
+    )
 
 
 def _context_of(operation: models.ScheduledOperation) -> karbor_context.RequestContext:

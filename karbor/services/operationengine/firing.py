@@ -72,12 +72,12 @@ def due_at(trigger: time_triggers.TimeTrigger, trigger_id: str, fire: _Moment) -
     if not trigger.jitter:
         return fire
     digest = hashlib.sha256(f'{trigger_id} {fire}'.encode()).digest()
-    return fire + datetime.timedelta(
-        seconds=int.from_bytes(digest[:8]) % (trigger.jitter + 1))
+    return fire + datetime.timedelta(seconds=int.from_bytes(digest[:8]) % (trigger.jitter + 1))
 
 
-def decide(trigger: time_triggers.TimeTrigger, trigger_id: str, fire: _Moment,
-           now: _Moment) -> Decision:
+def decide(
+    trigger: time_triggers.TimeTrigger, trigger_id: str, fire: _Moment, now: _Moment
+) -> Decision:
     """What becomes of a trigger one of whose fires is due.
 
     :param fire: the first one that nothing is decided on yet.
@@ -96,10 +96,15 @@ def decide(trigger: time_triggers.TimeTrigger, trigger_id: str, fire: _Moment,
     return Decision(missed.last, earlier, missed.last)
 
 
-def _missed(trigger: time_triggers.TimeTrigger, first: _Moment, now: _Moment,
-            is_missed: Callable[[_Moment], bool]) -> Missed:
-    counted = list(itertools.islice(
-        itertools.takewhile(is_missed, _from(trigger, first)), _MOST_COUNTED))
+def _missed(
+    trigger: time_triggers.TimeTrigger,
+    first: _Moment,
+    now: _Moment,
+    is_missed: Callable[[_Moment], bool],
+) -> Missed:
+    counted = list(
+        itertools.islice(itertools.takewhile(is_missed, _from(trigger, first)), _MOST_COUNTED)
+    )
     if len(counted) < _MOST_COUNTED:
         return Missed(first, counted[-1], len(counted))
     # Instead of all of a year of minutes, those are looked at that may be the last.

@@ -82,8 +82,7 @@ def to_utc(local: Moment, zone: zoneinfo.ZoneInfo) -> Moment:
     they leave it out.
     """
     while True:
-        moment = (local.replace(tzinfo=zone, fold=0)
-                  .astimezone(datetime.UTC).replace(tzinfo=None))
+        moment = local.replace(tzinfo=zone, fold=0).astimezone(datetime.UTC).replace(tzinfo=None)
         if to_local(moment, zone) == local:
             return moment
         local = local.replace(second=0) + datetime.timedelta(minutes=1)
@@ -129,12 +128,14 @@ def _last_moment(rule: Rule, zone: zoneinfo.ZoneInfo) -> Moment | None:
     return rule.until.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
-def _by_days(rule: Rule, start: Moment, zone: zoneinfo.ZoneInfo,
-             since: Moment) -> Iterator[Moment]:
+def _by_days(rule: Rule, start: Moment, zone: zoneinfo.ZoneInfo, since: Moment) -> Iterator[Moment]:
     local = to_local(start, zone)
     rule = _completed(rule, local)
-    times = [datetime.time(hour, minute, rule.second or 0)
-             for hour in sorted(rule.hours) for minute in sorted(rule.minutes)]
+    times = [
+        datetime.time(hour, minute, rule.second or 0)
+        for hour in sorted(rule.hours)
+        for minute in sorted(rule.minutes)
+    ]
     positions = sorted(rule.positions, key=abs)
     first = to_local(since, zone).date()
     limit = first + _LONGEST_SEARCH
@@ -150,9 +151,11 @@ def _by_days(rule: Rule, start: Moment, zone: zoneinfo.ZoneInfo,
 def _completed(rule: Rule, local: Moment) -> Rule:
     """The rule with what it leaves open taken from the beginning of its series."""
     rule = dataclasses.replace(
-        rule, hours=rule.hours or frozenset({local.hour}),
+        rule,
+        hours=rule.hours or frozenset({local.hour}),
         minutes=rule.minutes or frozenset({local.minute}),
-        second=local.second if rule.second is None else rule.second)
+        second=local.second if rule.second is None else rule.second,
+    )
     if rule.weeks or rule.year_days or rule.month_days or rule.weekdays:
         return rule
     if rule.freq == 'WEEKLY':
@@ -160,13 +163,15 @@ def _completed(rule: Rule, local: Moment) -> Rule:
     if rule.freq == 'MONTHLY':
         return dataclasses.replace(rule, month_days=frozenset({local.day}))
     if rule.freq == 'YEARLY':
-        return dataclasses.replace(rule, months=rule.months or frozenset({local.month}),
-                                   month_days=frozenset({local.day}))
+        return dataclasses.replace(
+            rule, months=rule.months or frozenset({local.month}), month_days=frozenset({local.day})
+        )
     return rule
 
 
-def _periods(rule: Rule, start: datetime.date,
-             since: datetime.date) -> Iterator[Sequence[datetime.date]]:
+def _periods(
+    rule: Rule, start: datetime.date, since: datetime.date
+) -> Iterator[Sequence[datetime.date]]:
     """The days of every year, month, week or day that is the rule's turn.
 
     :param start: a day of the first period.
@@ -181,8 +186,10 @@ def _periods(rule: Rule, start: datetime.date,
         months = 12 if rule.freq == 'YEARLY' else 1
         origin = start.year * 12 + (start.month - 1) // months
         for index in _turns(origin, since.year * 12 + since.month - 1, months * rule.interval):
-            first, end = (datetime.date(month // 12, month % 12 + 1, 1).toordinal()
-                          for month in (index, index + months))
+            first, end = (
+                datetime.date(month // 12, month % 12 + 1, 1).toordinal()
+                for month in (index, index + months)
+            )
             yield list(_days(first, end - first))
 
 
@@ -194,9 +201,12 @@ def _days(first: int, length: int) -> Iterator[datetime.date]:
     return map(datetime.date.fromordinal, range(first, first + length))
 
 
-def _picked(positions: Sequence[int], days: Sequence[datetime.date],
-            times: Sequence[datetime.time],
-            first: datetime.date) -> Iterator[tuple[datetime.date, datetime.time]]:
+def _picked(
+    positions: Sequence[int],
+    days: Sequence[datetime.date],
+    times: Sequence[datetime.time],
+    first: datetime.date,
+) -> Iterator[tuple[datetime.date, datetime.time]]:
     """The fires of a period, from the day ``first`` on if nothing depends on earlier ones.
 
     :param positions: the next to either end first, so that the far ones cost nothing.
@@ -206,18 +216,21 @@ def _picked(positions: Sequence[int], days: Sequence[datetime.date],
         return
     total = len(days) * len(times)
     there = itertools.takewhile(lambda position: abs(position) <= total, positions)
-    for index in sorted({position - 1 if position > 0 else total + position
-                         for position in there}):
+    for index in sorted({position - 1 if position > 0 else total + position for position in there}):
         yield days[index // len(times)], times[index % len(times)]
 
 
 def _fits(rule: Rule, day: datetime.date) -> bool:
-    return ((not rule.months or day.month in rule.months)
-            and (not rule.month_days
-                 or _is_in(rule.month_days, day.day, calendar.monthrange(day.year, day.month)[1]))
-            and (not rule.weekdays or _is_weekday(rule, day))
-            and (not rule.year_days or _is_in(rule.year_days, *_in_year(day)))
-            and (not rule.weeks or _is_in_week(rule, day)))
+    return (
+        (not rule.months or day.month in rule.months)
+        and (
+            not rule.month_days
+            or _is_in(rule.month_days, day.day, calendar.monthrange(day.year, day.month)[1])
+        )
+        and (not rule.weekdays or _is_weekday(rule, day))
+        and (not rule.year_days or _is_in(rule.year_days, *_in_year(day)))
+        and (not rule.weeks or _is_in_week(rule, day))
+    )
 
 
 def _is_in(wanted: Numbers, position: int, length: int) -> bool:
@@ -250,10 +263,14 @@ def _is_in_week(rule: Rule, day: datetime.date) -> bool:
     return (position + 6) // 7 in rule.weeks or -((length - position) // 7 + 1) in rule.weeks
 
 
-def _by_hours(rule: Rule, start: Moment, zone: zoneinfo.ZoneInfo,
-              since: Moment) -> Iterator[Moment]:
-    step = (datetime.timedelta(hours=rule.interval) if rule.freq == 'HOURLY'
-            else datetime.timedelta(minutes=rule.interval))
+def _by_hours(
+    rule: Rule, start: Moment, zone: zoneinfo.ZoneInfo, since: Moment
+) -> Iterator[Moment]:
+    step = (
+        datetime.timedelta(hours=rule.interval)
+        if rule.freq == 'HOURLY'
+        else datetime.timedelta(minutes=rule.interval)
+    )
     moment = start + (since - start) // step * step
     limit = since + _LONGEST_SEARCH
     for _ in range(_MOST_STEPS):
@@ -274,8 +291,9 @@ def _next_wanted(rule: Rule, local: Moment) -> Moment:
     today = local.date()
     if not _fits(rule, today):
         days = _days(today.toordinal() + 1, _YEAR)
-        day = next((day for day in days if _fits(rule, day)),
-                   today + datetime.timedelta(days=_YEAR))
+        day = next(
+            (day for day in days if _fits(rule, day)), today + datetime.timedelta(days=_YEAR)
+        )
         return datetime.datetime.combine(day, datetime.time())
     if rule.hours and local.hour not in rule.hours:
         hours = min((hour - local.hour) % 24 for hour in rule.hours)
@@ -286,8 +304,9 @@ def _next_wanted(rule: Rule, local: Moment) -> Moment:
     return local
 
 
-def _in_turn(rule: Rule, moment: Moment, local: Moment,
-             zone: zoneinfo.ZoneInfo) -> Iterator[Moment]:
+def _in_turn(
+    rule: Rule, moment: Moment, local: Moment, zone: zoneinfo.ZoneInfo
+) -> Iterator[Moment]:
     """The fires of an hour or a minute whose turn it is."""
     if rule.second is not None:
         moment += datetime.timedelta(seconds=rule.second - local.second)

@@ -120,13 +120,19 @@ def parse(definition: Mapping[str, Any]) -> Policy:
     :param definition: numbers are integers or text; keep_within is text such as 36h, 14d or 8w.
     :raises InvalidInput: names the rule, what it is and what is expected.
     """
-    rules: dict[str, Any] = {name: _read(name, definition[name])
-                             for name in RULES if name in definition}
+    rules: dict[str, Any] = {
+        name: _read(name, definition[name]) for name in RULES if name in definition
+    }
     return Policy(**rules)
 
 
-def judge(candidates: Iterable[Candidate], policy: Policy, now: datetime.datetime,
-          zone: zoneinfo.ZoneInfo, just_made: str | None = None) -> list[Verdict]:
+def judge(
+    candidates: Iterable[Candidate],
+    policy: Policy,
+    now: datetime.datetime,
+    zone: zoneinfo.ZoneInfo,
+    just_made: str | None = None,
+) -> list[Verdict]:
     """Which checkpoints stay and which go, newest first, those of the same time by their ids.
 
     :param candidates: all available checkpoints of one plan, in any order.
@@ -135,31 +141,46 @@ def judge(candidates: Iterable[Candidate], policy: Policy, now: datetime.datetim
     :param just_made: id of the checkpoint after which this is asked; it stays, though others may
         be dated later.
     """
-    newest_first = sorted(sorted(candidates, key=lambda candidate: candidate.id),
-                          key=lambda candidate: candidate.created_at, reverse=True)
+    newest_first = sorted(
+        sorted(candidates, key=lambda candidate: candidate.id),
+        key=lambda candidate: candidate.created_at,
+        reverse=True,
+    )
     counted = [candidate for candidate in newest_first if not candidate.pinned]
-    exceeded = {candidate.id: list(_exceeded(candidate, number, policy, now))
-                for number, candidate in enumerate(counted, 1)}
+    exceeded = {
+        candidate.id: list(_exceeded(candidate, number, policy, now))
+        for number, candidate in enumerate(counted, 1)
+    }
     rules = (
         {candidate.id: 'it is the last good one' for candidate in newest_first[:1]},
-        {candidate.id: 'it was just made' for candidate in newest_first
-         if candidate.id == just_made},
+        {
+            candidate.id: 'it was just made'
+            for candidate in newest_first
+            if candidate.id == just_made
+        },
         {candidate.id: 'it is pinned' for candidate in newest_first if candidate.pinned},
         {candidate.id: 'there is no rule' for candidate in newest_first if policy.is_empty},
         _within_limits(exceeded, policy),
         _last(counted, policy),
         *(_newest_of_periods(name, counted, policy, zone) for name in _PERIODS),
-        _within(counted, policy, now))
+        _within(counted, policy, now),
+    )
     verdicts = []
     for candidate in newest_first:
         holding = tuple(held[candidate.id] for held in rules if candidate.id in held)
-        verdicts.append(Verdict(candidate, keep=bool(holding), reasons=holding or (
-            *exceeded[candidate.id], *_no_keep_rule(policy))))
+        verdicts.append(
+            Verdict(
+                candidate,
+                keep=bool(holding),
+                reasons=holding or (*exceeded[candidate.id], *_no_keep_rule(policy)),
+            )
+        )
     return verdicts
 
 
-def _exceeded(candidate: Candidate, number: int, policy: Policy,
-              now: datetime.datetime) -> Iterator[str]:
+def _exceeded(
+    candidate: Candidate, number: int, policy: Policy, now: datetime.datetime
+) -> Iterator[str]:
     if policy.max_backups and number > policy.max_backups:
         yield f'beyond max_backups {policy.max_backups}'
     if policy.retention_duration and (now - candidate.created_at).days > policy.retention_duration:
@@ -183,20 +204,25 @@ def _within_limits(exceeded: Mapping[str, Sequence[str]], policy: Policy) -> _He
 
 def _last(counted: Sequence[Candidate], policy: Policy) -> _Held:
     count = policy.keep_last or 0
-    return {candidate.id: f'keep_last {count}: number {number}'
-            for number, candidate in enumerate(counted[:count], 1)}
+    return {
+        candidate.id: f'keep_last {count}: number {number}'
+        for number, candidate in enumerate(counted[:count], 1)
+    }
 
 
-def _newest_of_periods(name: str, counted: Sequence[Candidate], policy: Policy,
-                       zone: zoneinfo.ZoneInfo) -> _Held:
+def _newest_of_periods(
+    name: str, counted: Sequence[Candidate], policy: Policy, zone: zoneinfo.ZoneInfo
+) -> _Held:
     count = getattr(policy, name) or 0
     newest: dict[str, Candidate] = {}
     for candidate in counted:
         if len(newest) == count:
             break
         newest.setdefault(_PERIODS[name](_local(candidate.created_at, zone)), candidate)
-    return {candidate.id: f'{name} {count}: the newest of {period}'
-            for period, candidate in newest.items()}
+    return {
+        candidate.id: f'{name} {count}: the newest of {period}'
+        for period, candidate in newest.items()
+    }
 
 
 def _within(counted: Iterable[Candidate], policy: Policy, now: datetime.datetime) -> _Held:
@@ -236,8 +262,12 @@ def _year(local: datetime.datetime) -> str:
 
 
 _PERIODS: dict[str, Callable[[datetime.datetime], str]] = {
-    'keep_hourly': _hour, 'keep_daily': _day, 'keep_weekly': _week, 'keep_monthly': _month,
-    'keep_yearly': _year}
+    'keep_hourly': _hour,
+    'keep_daily': _day,
+    'keep_weekly': _week,
+    'keep_monthly': _month,
+    'keep_yearly': _year,
+}
 
 
 def _days(number: int) -> str:
@@ -274,8 +304,9 @@ def _read_count(name: str, given: object) -> int | None:
 def _read_age(name: str, given: object) -> datetime.timedelta:
     parts = _AGE.fullmatch(given) if isinstance(given, str) else None
     if parts is None or not int(parts[1]):
-        raise _fault(name, given, 'a time of 1 to 99999 hours, days or weeks such as 36h, 14d '
-                                  'or 8w')
+        raise _fault(
+            name, given, 'a time of 1 to 99999 hours, days or weeks such as 36h, 14d or 8w'
+        )
     return datetime.timedelta(**{_UNITS[parts[2]]: int(parts[1])})
 
 

@@ -28,8 +28,12 @@ QUEUE = 'queue'
 OVERLAPS = (SKIP, QUEUE)
 
 
-def start(session: orm.Session, context: karbor_context.RequestContext,
-          operation: models.ScheduledOperation, **told: Any) -> models.Job:
+def start(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    operation: models.ScheduledOperation,
+    **told: Any,
+) -> models.Job:
     """Begin a run, or let it wait for the end of the one that goes on.
 
     :param context: of who begins it, for the log. It acts for the operation's user.
@@ -43,12 +47,25 @@ def start(session: orm.Session, context: karbor_context.RequestContext,
     # The checkpoint will have this id; it is made when the job begins.
     checkpoint_id = uuidutils.generate_uuid()
     job = jobs.create(
-        session, constants.OPERATION_PROTECT, checkpoint_id, checkpoint_id,
-        operation.operation_definition['provider_id'], operation.project_id, operation.user_id,
-        operation.trust_id, operation.id, jobs.QUEUED if going_on else jobs.PENDING)
-    _log(session, context, operation,
-         constants.OPERATION_STATUS_QUEUED if going_on
-         else constants.CHECKPOINT_STATUS_PROTECTING, told, id=job.id)
+        session,
+        constants.OPERATION_PROTECT,
+        checkpoint_id,
+        checkpoint_id,
+        operation.operation_definition['provider_id'],
+        operation.project_id,
+        operation.user_id,
+        operation.trust_id,
+        operation.id,
+        jobs.QUEUED if going_on else jobs.PENDING,
+    )
+    _log(
+        session,
+        context,
+        operation,
+        constants.OPERATION_STATUS_QUEUED if going_on else constants.CHECKPOINT_STATUS_PROTECTING,
+        told,
+        id=job.id,
+    )
     return job
 
 
@@ -64,8 +81,13 @@ def _check_overlap(operation: models.ScheduledOperation, going_on: Sequence[mode
     raise exception.OperationRunning(operation_id=operation.id, reason=reason)
 
 
-def skip(session: orm.Session, context: karbor_context.RequestContext,
-         operation: models.ScheduledOperation, reason: str, **told: Any) -> None:
+def skip(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    operation: models.ScheduledOperation,
+    reason: str,
+    **told: Any,
+) -> None:
     """Tell the user that a run is left out, and why."""
     log = _log(session, context, operation, constants.OPERATION_STATUS_SKIPPED, told)
     log.ended_at = timeutils.utcnow()
@@ -82,14 +104,12 @@ def let_next_begin(session: orm.Session, operation_id: str) -> models.Job | None
         return None
     for waiting in going_on:
         if jobs.change_state(session, waiting.id, jobs.QUEUED, jobs.PENDING):
-            operation_logs.set_status(session, waiting.id,
-                                      constants.CHECKPOINT_STATUS_PROTECTING)
+            operation_logs.set_status(session, waiting.id, constants.CHECKPOINT_STATUS_PROTECTING)
             return waiting
     return None
 
 
-def cancel_queued(session: orm.Session, operation: models.ScheduledOperation,
-                  reason: str) -> None:
+def cancel_queued(session: orm.Session, operation: models.ScheduledOperation, reason: str) -> None:
     """Leave out the runs that have not begun.
 
     :param operation: locked.
@@ -99,11 +119,22 @@ def cancel_queued(session: orm.Session, operation: models.ScheduledOperation,
             operation_logs.end(session, job.id, constants.OPERATION_STATUS_SKIPPED, reason)
 
 
-def _log(session: orm.Session, context: karbor_context.RequestContext,
-         operation: models.ScheduledOperation, status: str, told: dict[str, Any],
-         **more: Any) -> models.OperationLog:
+def _log(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    operation: models.ScheduledOperation,
+    status: str,
+    told: dict[str, Any],
+    **more: Any,
+) -> models.OperationLog:
     return operation_logs.begin(
-        session, context, constants.OPERATION_PROTECT, status, plan_id=operation.plan_id,
+        session,
+        context,
+        constants.OPERATION_PROTECT,
+        status,
+        plan_id=operation.plan_id,
         provider_id=operation.operation_definition['provider_id'],
         scheduled_operation_id=operation.id,
-        extra_info={constants.CHECKPOINT_TRIGGER_ID: operation.trigger_id, **told}, **more)
+        extra_info={constants.CHECKPOINT_TRIGGER_ID: operation.trigger_id, **told},
+        **more,
+    )

@@ -41,13 +41,16 @@ class ScheduledOperations:
     :param post: has a job done, given its id.
     """
 
-    def __init__(self, made: trusts.Trusts | trusts.NoTrusts,
-                 post: Callable[[str], None]) -> None:
+    def __init__(self, made: trusts.Trusts | trusts.NoTrusts, post: Callable[[str], None]) -> None:
         self._trusts = made
         self._post = post
 
-    def create(self, context: karbor_context.RequestContext, wanted: Mapping[str, Any],
-               definition: Mapping[str, Any]) -> models.ScheduledOperation:
+    def create(
+        self,
+        context: karbor_context.RequestContext,
+        wanted: Mapping[str, Any],
+        definition: Mapping[str, Any],
+    ) -> models.ScheduledOperation:
         """A new scheduled operation.
 
         :param wanted: name, description, operation_type and trigger_id.
@@ -62,25 +65,34 @@ class ScheduledOperations:
 
         def write(session: orm.Session, trust_id: str | None) -> models.ScheduledOperation:
             # Both are locked, so that neither is removed before this refers to it.
-            trigger = schedules.get_trigger(session, context.project_id, wanted['trigger_id'],
-                                            lock=True)
+            trigger = schedules.get_trigger(
+                session, context.project_id, wanted['trigger_id'], lock=True
+            )
             engine.settle(session, trigger, timeutils.utcnow())
             _check_plan(session, context.project_id, definition)
             quotas.take(session, context.project_id, quotas.SCHEDULES)
             operation = schedules.create_operation(
-                session, project_id=context.project_id, user_id=context.user_id,
-                name=wanted['name'], description=wanted.get('description'),
-                operation_type=wanted['operation_type'], trigger_id=trigger.id,
-                plan_id=definition['plan_id'], operation_definition=dict(definition),
-                enabled=True, trust_id=trust_id)
+                session,
+                project_id=context.project_id,
+                user_id=context.user_id,
+                name=wanted['name'],
+                description=wanted.get('description'),
+                operation_type=wanted['operation_type'],
+                trigger_id=trigger.id,
+                plan_id=definition['plan_id'],
+                operation_definition=dict(definition),
+                enabled=True,
+                trust_id=trust_id,
+            )
             engine.arm_if_idle(session, trigger, timeutils.utcnow())
             _record(session, context, 'scheduled_operation_create', operation)
             return operation
 
         return trusts.with_trust(self._trusts, context, write)
 
-    def get(self, context: karbor_context.RequestContext,
-            operation_id: str) -> models.ScheduledOperation:
+    def get(
+        self, context: karbor_context.RequestContext, operation_id: str
+    ) -> models.ScheduledOperation:
         with db.reader() as session:
             return schedules.get_operation(session, context.project_id, operation_id)
 
@@ -88,9 +100,13 @@ class ScheduledOperations:
         with db.reader() as session:
             return schedules.page_of_operations(session, wanted)
 
-    def update(self, context: karbor_context.RequestContext, operation_id: str,
-               changes: Mapping[str, Any],
-               definition: Mapping[str, Any] | None) -> models.ScheduledOperation:
+    def update(
+        self,
+        context: karbor_context.RequestContext,
+        operation_id: str,
+        changes: Mapping[str, Any],
+        definition: Mapping[str, Any] | None,
+    ) -> models.ScheduledOperation:
         """Change an operation.
 
         It acts for the caller from now on, unless no more is changed than its name and
@@ -108,8 +124,11 @@ class ScheduledOperations:
         def write(session: orm.Session) -> models.ScheduledOperation:
             now = timeutils.utcnow()
             operation, triggers = schedules.lock_with_triggers(
-                session, context.project_id, operation_id,
-                *([changes['trigger_id']] if 'trigger_id' in changes else []))
+                session,
+                context.project_id,
+                operation_id,
+                *([changes['trigger_id']] if 'trigger_id' in changes else []),
+            )
             for trigger in triggers:
                 engine.settle(session, trigger, now)
             if definition is not None:
@@ -141,11 +160,13 @@ class ScheduledOperations:
 
         :raises ScheduledOperationNotFound:
         """
+
         @db.transaction
         def write(session: orm.Session) -> str | None:
             now = timeutils.utcnow()
-            operation, triggers = schedules.lock_with_triggers(session, context.project_id,
-                                                               operation_id)
+            operation, triggers = schedules.lock_with_triggers(
+                session, context.project_id, operation_id
+            )
             for trigger in triggers:
                 engine.settle(session, trigger, now)
             runs.cancel_queued(session, operation, _DELETED)
@@ -165,10 +186,12 @@ class ScheduledOperations:
         :raises ScheduledOperationNotFound:
         :raises OperationRunning: a run goes on, and the operation does not queue another one.
         """
+
         @db.transaction
         def write(session: orm.Session) -> models.Job:
-            operation = schedules.get_operation(session, context.project_id, operation_id,
-                                                lock=True)
+            operation = schedules.get_operation(
+                session, context.project_id, operation_id, lock=True
+            )
             return runs.start(session, context, operation)
 
         job = write()
@@ -182,7 +205,8 @@ def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None
     overlap = definition.get('overlap', runs.SKIP)
     if overlap not in runs.OVERLAPS:
         raise exception.InvalidOperationDefinition(
-            reason=f'overlap: {overlap!r} is none of {", ".join(runs.OVERLAPS)}.')
+            reason=f'overlap: {overlap!r} is none of {", ".join(runs.OVERLAPS)}.'
+        )
     try:
         retention.parse(definition)
     except exception.InvalidInput as exc:
@@ -191,12 +215,14 @@ def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None
         near = difflib.get_close_matches(name, _KNOWN, 1, 0.8)
         if near and name not in _KNOWN:
             raise exception.InvalidOperationDefinition(
-                reason=f'{name}: there is no such property, but {near[0]}.')
+                reason=f'{name}: there is no such property, but {near[0]}.'
+            )
     kept = [name for name in retention.KEEP_RULES if name in definition]
     if kept and operation_type != constants.SCHEDULED_RETENTION_PROTECT:
         raise exception.InvalidOperationDefinition(
             reason=f'{", ".join(kept)} has no effect unless operation_type is '
-                   f'{constants.SCHEDULED_RETENTION_PROTECT}.')
+            f'{constants.SCHEDULED_RETENTION_PROTECT}.'
+        )
 
 
 def _check_plan(session: orm.Session, project_id: str, definition: Mapping[str, Any]) -> None:
@@ -204,11 +230,21 @@ def _check_plan(session: orm.Session, project_id: str, definition: Mapping[str, 
     if plan.provider_id != definition['provider_id']:
         raise exception.InvalidOperationDefinition(
             reason=f'the plan {plan.id} is for the provider {plan.provider_id}, not for '
-                   f'{definition["provider_id"]}.')
+            f'{definition["provider_id"]}.'
+        )
 
 
-def _record(session: orm.Session, context: karbor_context.RequestContext, what: str,
-            operation: models.ScheduledOperation) -> None:
+def _record(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    what: str,
+    operation: models.ScheduledOperation,
+) -> None:
     operation_logs.record(
-        session, context, what, scheduled_operation_id=operation.id, plan_id=operation.plan_id,
-        provider_id=operation.operation_definition['provider_id'])
+        session,
+        context,
+        what,
+        scheduled_operation_id=operation.id,
+        plan_id=operation.plan_id,
+        provider_id=operation.operation_definition['provider_id'],
+    )

@@ -34,8 +34,16 @@ SKIP = 'skip'
 LATEST = 'latest'
 
 _CHECKS = {CRONTAB: crontab.check, CALENDAR: calendar_rules.read}
-_PROPERTIES = ('format', 'pattern', 'start_time', 'end_time', 'window', 'timezone', 'catch_up',
-               'jitter')
+_PROPERTIES = (
+    'format',
+    'pattern',
+    'start_time',
+    'end_time',
+    'window',
+    'timezone',
+    'catch_up',
+    'jitter',
+)
 _LONGEST_PATTERN = 4096
 _DEFAULT_ZONE = 'UTC'
 
@@ -76,8 +84,14 @@ class TimeTrigger:
     jitter: int = 0
 
 
-def parse(properties: Mapping[str, Any], *, now: datetime.datetime, min_window: int,
-          max_window: int, min_interval: int) -> TimeTrigger:
+def parse(
+    properties: Mapping[str, Any],
+    *,
+    now: datetime.datetime,
+    min_window: int,
+    max_window: int,
+    min_interval: int,
+) -> TimeTrigger:
     """The trigger that a request asks for.
 
     :param properties: format and pattern, and perhaps the others, as the request has them.
@@ -93,13 +107,20 @@ def parse(properties: Mapping[str, Any], *, now: datetime.datetime, min_window: 
             raise _fault(name, f'there is no such property; there are {", ".join(_PROPERTIES)}')
     window = _seconds(properties, 'window', min_window, min_window, max_window)
     trigger = TimeTrigger(
-        format=_format(properties), pattern=_pattern(properties),
-        start_time=_start_time(properties, now), end_time=_time(properties, 'end_time'),
-        window=window, timezone=timezone(properties), catch_up=_catch_up(properties),
-        jitter=_seconds(properties, 'jitter', 0, 0, window))
+        format=_format(properties),
+        pattern=_pattern(properties),
+        start_time=_start_time(properties, now),
+        end_time=_time(properties, 'end_time'),
+        window=window,
+        timezone=timezone(properties),
+        catch_up=_catch_up(properties),
+        jitter=_seconds(properties, 'jitter', 0, 0, window),
+    )
     if trigger.end_time is not None and trigger.end_time <= trigger.start_time:
-        raise _fault('end_time', f'{_text(trigger.end_time)} is not after start_time '
-                                 f'{_text(trigger.start_time)}')
+        raise _fault(
+            'end_time',
+            f'{_text(trigger.end_time)} is not after start_time {_text(trigger.start_time)}',
+        )
     _check_fires(trigger, min_interval)
     return trigger
 
@@ -111,18 +132,25 @@ def load(properties: Mapping[str, Any]) -> TimeTrigger:
     """
     end_time = properties.get('end_time')
     return TimeTrigger(
-        format=properties['format'], pattern=properties['pattern'],
+        format=properties['format'],
+        pattern=properties['pattern'],
         start_time=datetime.datetime.fromisoformat(properties['start_time']),
         end_time=None if end_time is None else datetime.datetime.fromisoformat(end_time),
-        window=properties['window'], timezone=properties.get('timezone', _DEFAULT_ZONE),
-        catch_up=properties.get('catch_up', SKIP), jitter=properties.get('jitter', 0))
+        window=properties['window'],
+        timezone=properties.get('timezone', _DEFAULT_ZONE),
+        catch_up=properties.get('catch_up', SKIP),
+        jitter=properties.get('jitter', 0),
+    )
 
 
 def as_properties(trigger: TimeTrigger) -> dict[str, Any]:
     """The properties of a trigger for storing and showing; :func:`parse` takes them, too."""
     properties: dict[str, Any] = {
-        'format': trigger.format, 'pattern': trigger.pattern,
-        'start_time': _text(trigger.start_time), 'window': trigger.window}
+        'format': trigger.format,
+        'pattern': trigger.pattern,
+        'start_time': _text(trigger.start_time),
+        'window': trigger.window,
+    }
     if trigger.end_time is not None:
         properties['end_time'] = _text(trigger.end_time)
     if trigger.timezone != _DEFAULT_ZONE:
@@ -134,8 +162,9 @@ def as_properties(trigger: TimeTrigger) -> dict[str, Any]:
     return properties
 
 
-def next_times(trigger: TimeTrigger, after: datetime.datetime,
-               count: int) -> list[datetime.datetime]:
+def next_times(
+    trigger: TimeTrigger, after: datetime.datetime, count: int
+) -> list[datetime.datetime]:
     """The next fires, of which there are fewer if the series ends; see :func:`fires`.
 
     :param count: how many at most, up to some hundreds.
@@ -155,8 +184,9 @@ def fires(trigger: TimeTrigger, after: datetime.datetime) -> Iterator[datetime.d
     if trigger.format == CRONTAB:
         found = crontab.fires(trigger.pattern, zone, max(after, trigger.start_time))
     else:
-        found = recurrence.fires(calendar_rules.read(trigger.pattern), trigger.start_time, zone,
-                                 after)
+        found = recurrence.fires(
+            calendar_rules.read(trigger.pattern), trigger.start_time, zone, after
+        )
     end_time = trigger.end_time or datetime.datetime.max
     return itertools.takewhile(lambda fire: fire <= end_time, found)
 
@@ -167,19 +197,26 @@ def _check_fires(trigger: TimeTrigger, min_interval: int) -> None:
     if first is None:
         end = '' if trigger.end_time is None else f' to {_text(trigger.end_time)}'
         raise _fault('pattern', f'it never fires from {_text(trigger.start_time)}{end}')
-    looked_at = [first, *itertools.takewhile(lambda fire: fire - first <= _TIME_LOOKED_AT,
-                                             itertools.islice(found, _FIRES_LOOKED_AT - 1))]
+    looked_at = [
+        first,
+        *itertools.takewhile(
+            lambda fire: fire - first <= _TIME_LOOKED_AT,
+            itertools.islice(found, _FIRES_LOOKED_AT - 1),
+        ),
+    ]
     zone = zoneinfo.ZoneInfo(trigger.timezone)
     for earlier, later in itertools.pairwise(looked_at):
         distance = _distance(earlier, later, zone)
         if distance < min_interval:
-            raise _fault('pattern', f'it fires at {_text(earlier)} and at {_text(later)} UTC, '
-                                    f'{distance} seconds apart, where {min_interval} is the '
-                                    f'least')
+            raise _fault(
+                'pattern',
+                f'it fires at {_text(earlier)} and at {_text(later)} UTC, '
+                f'{distance} seconds apart, where {min_interval} is the '
+                f'least',
+            )
 
 
-def _distance(earlier: datetime.datetime, later: datetime.datetime,
-              zone: zoneinfo.ZoneInfo) -> int:
+def _distance(earlier: datetime.datetime, later: datetime.datetime, zone: zoneinfo.ZoneInfo) -> int:
     """Seconds between two fires as time passes or as the clocks show it, whichever is more."""
     shown = recurrence.to_local(later, zone) - recurrence.to_local(earlier, zone)
     return int(max(later - earlier, shown).total_seconds())
@@ -213,8 +250,9 @@ def _pattern(properties: Mapping[str, Any]) -> str:
     wanted = _format(properties)
     pattern = _required(properties, 'pattern')
     if len(pattern) > _LONGEST_PATTERN:
-        raise _fault('pattern', f'it has {len(pattern)} characters, where {_LONGEST_PATTERN} '
-                                f'is the most')
+        raise _fault(
+            'pattern', f'it has {len(pattern)} characters, where {_LONGEST_PATTERN} is the most'
+        )
     reason = _misfit(pattern, wanted)
     if reason is None:
         return pattern
@@ -235,8 +273,10 @@ def _misfit(pattern: str, wanted: str) -> str | None:
 def _start_time(properties: Mapping[str, Any], now: datetime.datetime) -> datetime.datetime:
     start_time = _time(properties, 'start_time') or now.replace(microsecond=0)
     if start_time.year not in _START_YEARS:
-        raise _fault('start_time', f'the year {start_time.year} is not from {_START_YEARS[0]} '
-                                   f'to {_START_YEARS[-1]}')
+        raise _fault(
+            'start_time',
+            f'the year {start_time.year} is not from {_START_YEARS[0]} to {_START_YEARS[-1]}',
+        )
     return start_time
 
 
@@ -252,12 +292,12 @@ def _time(properties: Mapping[str, Any], name: str) -> datetime.datetime | None:
             return moment.astimezone(datetime.UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         pass
-    raise _fault(name, f'{given!r} is not a time YYYY-MM-DD HH:MM:SS, in UTC or followed by an '
-                       f'offset')
+    raise _fault(
+        name, f'{given!r} is not a time YYYY-MM-DD HH:MM:SS, in UTC or followed by an offset'
+    )
 
 
-def _seconds(properties: Mapping[str, Any], name: str, default: int, least: int,
-             most: int) -> int:
+def _seconds(properties: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
     given = properties.get(name, default)
     value = int(given) if isinstance(given, str) and _SECONDS.fullmatch(given) else given
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:

@@ -28,8 +28,7 @@ from karbor.services.operationengine import engine, time_triggers
 _FIRES_SHOWN = 5
 
 
-def create(context: karbor_context.RequestContext,
-           wanted: Mapping[str, Any]) -> models.Trigger:
+def create(context: karbor_context.RequestContext, wanted: Mapping[str, Any]) -> models.Trigger:
     """A new trigger.
 
     :param wanted: name, type and properties.
@@ -40,8 +39,12 @@ def create(context: karbor_context.RequestContext,
     @db.transaction
     def write(session: orm.Session) -> models.Trigger:
         trigger = schedules.create_trigger(
-            session, project_id=context.project_id, name=wanted['name'], type=wanted['type'],
-            properties=properties)
+            session,
+            project_id=context.project_id,
+            name=wanted['name'],
+            type=wanted['type'],
+            properties=properties,
+        )
         _record(session, context, 'trigger_create', trigger)
         return trigger
 
@@ -58,8 +61,9 @@ def page(wanted: paging.Wanted) -> tuple[list[models.Trigger], bool]:
         return schedules.page_of_triggers(session, wanted)
 
 
-def update(context: karbor_context.RequestContext, trigger_id: str,
-           changes: Mapping[str, Any]) -> models.Trigger:
+def update(
+    context: karbor_context.RequestContext, trigger_id: str, changes: Mapping[str, Any]
+) -> models.Trigger:
     """Change the name or the properties.
 
     :param changes: an empty name or properties change nothing. Properties take the place of
@@ -92,6 +96,7 @@ def delete(context: karbor_context.RequestContext, trigger_id: str) -> None:
     :raises TriggerNotFound:
     :raises TriggerInUse: a scheduled operation waits for it.
     """
+
     @db.transaction
     def write(session: orm.Session) -> None:
         trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
@@ -106,17 +111,26 @@ def delete(context: karbor_context.RequestContext, trigger_id: str) -> None:
 
 def next_fires(trigger: models.Trigger) -> list[datetime.datetime]:
     """When it fires next, whether or not something waits for it; UTC without a zone."""
-    return time_triggers.next_times(time_triggers.load(trigger.properties),
-                                    timeutils.utcnow(), _FIRES_SHOWN)
+    return time_triggers.next_times(
+        time_triggers.load(trigger.properties), timeutils.utcnow(), _FIRES_SHOWN
+    )
 
 
 def _checked(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return time_triggers.as_properties(time_triggers.parse(
-        properties, now=timeutils.utcnow(), min_window=cfg.CONF.min_window_time,
-        max_window=cfg.CONF.max_window_time, min_interval=cfg.CONF.min_interval))
+    return time_triggers.as_properties(
+        time_triggers.parse(
+            properties,
+            now=timeutils.utcnow(),
+            min_window=cfg.CONF.min_window_time,
+            max_window=cfg.CONF.max_window_time,
+            min_interval=cfg.CONF.min_interval,
+        )
+    )
 
 
-def _record(session: orm.Session, context: karbor_context.RequestContext, what: str,
-            trigger: models.Trigger) -> None:
-    operation_logs.record(session, context, what,
-                          extra_info={'trigger_id': trigger.id, 'name': trigger.name})
+def _record(
+    session: orm.Session, context: karbor_context.RequestContext, what: str, trigger: models.Trigger
+) -> None:
+    operation_logs.record(
+        session, context, what, extra_info={'trigger_id': trigger.id, 'name': trigger.name}
+    )

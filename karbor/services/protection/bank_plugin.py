@@ -60,9 +60,14 @@ class BankPlugin(metaclass=abc.ABCMeta):
         """
 
     @abc.abstractmethod
-    def list_objects(self, prefix: str | None = None, limit: int | None = None,
-                     marker: str | None = None, sort_dir: str | None = None,
-                     context: Context = None) -> list[str]:
+    def list_objects(
+        self,
+        prefix: str | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        sort_dir: str | None = None,
+        context: Context = None,
+    ) -> list[str]:
         """Absolute keys that begin with a prefix, sorted, of objects after the marker.
 
         :raises BankListObjectsFailed:
@@ -160,9 +165,14 @@ class Bank:
     def get_object(self, key: str, context: Context = None) -> Any:
         return self._plugin.get_object(absolute_key(key), context)
 
-    def list_objects(self, prefix: str | None = None, limit: int | None = None,
-                     marker: str | None = None, sort_dir: str | None = None,
-                     context: Context = None) -> list[str]:
+    def list_objects(
+        self,
+        prefix: str | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        sort_dir: str | None = None,
+        context: Context = None,
+    ) -> list[str]:
         _check_prefix(prefix)
         return self._plugin.list_objects(prefix, limit, marker, sort_dir, context)
 
@@ -214,14 +224,20 @@ class BankSection:
     def get_object(self, key: str, context: Context = None) -> Any:
         return self._bank.get_object(self._absolute(key), context)
 
-    def list_objects(self, prefix: str | None = None, limit: int | None = None,
-                     marker: str | None = None, sort_dir: str | None = None,
-                     context: Context = None) -> list[str]:
+    def list_objects(
+        self,
+        prefix: str | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        sort_dir: str | None = None,
+        context: Context = None,
+    ) -> list[str]:
         """Keys relative to the section; ``marker`` is relative to the prefix."""
         _check_prefix(prefix)
         start = f'{self._prefix}/' + (prefix or '').lstrip('/')
         keys = self._bank.list_objects(
-            start, limit, f'{start}{marker}' if marker else None, sort_dir, context)
+            start, limit, f'{start}{marker}' if marker else None, sort_dir, context
+        )
         return [key.removeprefix(f'{self._prefix}/') for key in keys]
 
     def delete_object(self, key: str, context: Context = None) -> None:

@@ -42,7 +42,8 @@ class Driver:
             importlib.import_module(self.library)
         except ImportError as exc:
             raise exception.InvalidInput(
-                reason=f'[jobboard] connection needs the Python package {self.library}.') from exc
+                reason=f'[jobboard] connection needs the Python package {self.library}.'
+            ) from exc
 
     def client(self) -> Any:
         """What the board is to use: one that gives up soon, unlike those that boards make."""
@@ -96,9 +97,14 @@ class Redis(Driver):
     def client(self) -> Any:
         import redis
         from redis import backoff, retry
+
         return redis.Redis.from_url(
-            self._url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT, protocol=2,
-            retry=retry.Retry(backoff.NoBackoff(), 1))
+            self._url,
+            socket_timeout=_TIMEOUT,
+            socket_connect_timeout=_TIMEOUT,
+            protocol=2,
+            retry=retry.Retry(backoff.NoBackoff(), 1),
+        )
 
 
 class Etcd(Driver):
@@ -117,6 +123,7 @@ class Etcd(Driver):
         # A board that makes its own client watches by a thread, which spins while the
         # server is away.
         import etcd3gw
+
         return etcd3gw.client(timeout=_TIMEOUT, **self._server)
 
     def claim(self, board: base.JobBoard, posting: base.Job, owner: str, expiry: float) -> None:
@@ -143,6 +150,7 @@ class ZooKeeper(Driver):
 
     def client(self) -> Any:
         from kazoo import client
+
         return client.KazooClient(self._hosts)
 
     def connect(self, board: base.JobBoard) -> None:
@@ -189,8 +197,9 @@ def parse(connection: str) -> Driver:
     except (ValueError, KeyError, TypeError, OSError) as exc:
         raise exception.InvalidInput(
             reason='[jobboard] connection is not like redis://host:6379, etcd://host:2379 or '
-                   'zookeeper://host:2181,host:2181, or has an option that is unknown or '
-                   'wrong.') from exc
+            'zookeeper://host:2181,host:2181, or has an option that is unknown or '
+            'wrong.'
+        ) from exc
 
 
 def _redis(url: urllib.parse.SplitResult) -> Driver:
@@ -208,8 +217,10 @@ def _etcd(url: urllib.parse.SplitResult) -> Driver:
     for name in more.keys() - {'protocol'}:
         with open(more[name], 'rb'):
             pass
-    return Etcd({'host': url.hostname, 'port': url.port or 2379, **more},
-                {'board': 'etcd', 'path': url.path.strip('/') or 'karbor'})
+    return Etcd(
+        {'host': url.hostname, 'port': url.port or 2379, **more},
+        {'board': 'etcd', 'path': url.path.strip('/') or 'karbor'},
+    )
 
 
 def _zookeeper(url: urllib.parse.SplitResult) -> Driver:
@@ -217,9 +228,14 @@ def _zookeeper(url: urllib.parse.SplitResult) -> Driver:
         raise ValueError
     # TaskFlow's check asks by a command that servers since 3.5 refuse unless they are told
     # otherwise.
-    return ZooKeeper(url.netloc, {
-        'board': 'zookeeper', 'check_compatible': False,
-        'path': f'/{url.path.strip("/") or "karbor"}/jobs'})
+    return ZooKeeper(
+        url.netloc,
+        {
+            'board': 'zookeeper',
+            'check_compatible': False,
+            'path': f'/{url.path.strip("/") or "karbor"}/jobs',
+        },
+    )
 
 
 def _check(url: urllib.parse.SplitResult) -> None:

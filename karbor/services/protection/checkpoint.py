@@ -40,7 +40,8 @@ def check_resource_id(resource_id: str) -> None:
     if not isinstance(resource_id, str) or not _RESOURCE_ID.fullmatch(resource_id):
         raise exception.InvalidParameterValue(
             err=f'The resource id {resource_id!r} is not valid: 1 to 255 letters, digits and '
-                f'_.@- are, beginning with no dot.')
+            f'_.@- are, beginning with no dot.'
+        )
 
 
 class Checkpoint:
@@ -129,9 +130,18 @@ class Checkpoint:
         return self._section.get_sub_section(f'resource-data/{resource_id}')
 
     def to_dict(self) -> dict[str, Any]:
-        return {key: self._index.get(key) for key in (
-            'id', 'status', 'protection_plan', 'extra_info', 'project_id', 'resource_graph',
-            'created_at')}
+        return {
+            key: self._index.get(key)
+            for key in (
+                'id',
+                'status',
+                'protection_plan',
+                'extra_info',
+                'project_id',
+                'resource_graph',
+                'created_at',
+            )
+        }
 
     def commit(self, context: Context = None) -> None:
         """Write the index object.
@@ -161,8 +171,11 @@ class Checkpoint:
 
         :raises RuntimeError: resources still have other objects.
         """
-        keys = [key for key in self._section.list_objects(context=context)
-                if key != self.INDEX_FILE_NAME]
+        keys = [
+            key
+            for key in self._section.list_objects(context=context)
+            if key != self.INDEX_FILE_NAME
+        ]
         marks = [key for key in keys if key.endswith('/status')]
         if len(marks) < len(keys):
             raise RuntimeError(f'Checkpoint {self.id} still has objects of its resources.')
@@ -199,10 +212,17 @@ class CheckpointCollection:
     def __init__(self, bank: bank_plugin.Bank) -> None:
         self._bank = bank
 
-    def create(self, checkpoint_id: str, plan: dict[str, Any], project_id: str,
-               resource_graph: str, extra_info: str | None, created_at: datetime.datetime,
-               status: str = constants.CHECKPOINT_STATUS_PROTECTING,
-               context: Context = None) -> Checkpoint:
+    def create(
+        self,
+        checkpoint_id: str,
+        plan: dict[str, Any],
+        project_id: str,
+        resource_graph: str,
+        extra_info: str | None,
+        created_at: datetime.datetime,
+        status: str = constants.CHECKPOINT_STATUS_PROTECTING,
+        context: Context = None,
+    ) -> Checkpoint:
         """A new checkpoint, written to the bank; again with the same id it is the same one.
 
         :param plan: id, name, provider_id, resources and parameters of the plan.
@@ -210,29 +230,40 @@ class CheckpointCollection:
         :param created_at: moment of creation in UTC.
         :raises BankUpdateObjectFailed:
         """
-        checkpoint = self.draft(checkpoint_id, plan, project_id, resource_graph, extra_info,
-                                created_at, status)
+        checkpoint = self.draft(
+            checkpoint_id, plan, project_id, resource_graph, extra_info, created_at, status
+        )
         checkpoint.commit(context)
         checkpoint.add_indices(context)
         return checkpoint
 
-    def draft(self, checkpoint_id: str, plan: dict[str, Any], project_id: str,
-              resource_graph: str, extra_info: str | None, created_at: datetime.datetime,
-              status: str) -> Checkpoint:
+    def draft(
+        self,
+        checkpoint_id: str,
+        plan: dict[str, Any],
+        project_id: str,
+        resource_graph: str,
+        extra_info: str | None,
+        created_at: datetime.datetime,
+        status: str,
+    ) -> Checkpoint:
         """A new checkpoint of which nothing is written yet; see :meth:`create`."""
-        return Checkpoint(self._section(checkpoint_id), {
-            'version': Checkpoint.VERSION,
-            'id': checkpoint_id,
-            'status': status,
-            'owner_id': self._bank.get_owner_id(),
-            'provider_id': plan['provider_id'],
-            'project_id': project_id,
-            'protection_plan': plan,
-            'extra_info': extra_info,
-            'created_at': created_at.strftime('%Y-%m-%d'),
-            'timestamp': int(created_at.replace(tzinfo=datetime.UTC).timestamp()),
-            'resource_graph': resource_graph,
-        })
+        return Checkpoint(
+            self._section(checkpoint_id),
+            {
+                'version': Checkpoint.VERSION,
+                'id': checkpoint_id,
+                'status': status,
+                'owner_id': self._bank.get_owner_id(),
+                'provider_id': plan['provider_id'],
+                'project_id': project_id,
+                'protection_plan': plan,
+                'extra_info': extra_info,
+                'created_at': created_at.strftime('%Y-%m-%d'),
+                'timestamp': int(created_at.replace(tzinfo=datetime.UTC).timestamp()),
+                'resource_graph': resource_graph,
+            },
+        )
 
     def get(self, checkpoint_id: str, context: Context = None) -> Checkpoint:
         """The checkpoint of an id.
@@ -248,8 +279,9 @@ class CheckpointCollection:
         return self._bank.get_sub_section('/checkpoints').get_sub_section(checkpoint_id)
 
 
-def _read_index(section: bank_plugin.BankSection, checkpoint_id: str,
-                context: Context = None) -> dict[str, Any]:
+def _read_index(
+    section: bank_plugin.BankSection, checkpoint_id: str, context: Context = None
+) -> dict[str, Any]:
     try:
         index = section.get_object(Checkpoint.INDEX_FILE_NAME, context)
     except exception.BankObjectNotFound:
@@ -258,7 +290,6 @@ def _read_index(section: bank_plugin.BankSection, checkpoint_id: str,
     if version not in Checkpoint.SUPPORTED_VERSIONS:
         raise RuntimeError(
             f'Checkpoint {checkpoint_id} has version {version}, not one of '
-            f'{", ".join(Checkpoint.SUPPORTED_VERSIONS)}.')
+            f'{", ".join(Checkpoint.SUPPORTED_VERSIONS)}.'
+        )
     return index
-
-

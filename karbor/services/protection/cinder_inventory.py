@@ -110,16 +110,19 @@ class Inventory:
             found = self._session.get_project_id()
         if found is None:
             raise exception.InventoryFailed(
-                reason='the credentials are for no project; [trustee] needs a project_name')
+                reason='the credentials are for no project; [trustee] needs a project_name'
+            )
         return found
 
     @functools.cached_property
     def _client(self) -> Any:
         with _available():
             context = karbor_context.RequestContext(
-                self._session.get_user_id(), self.project_id, overwrite=False)
+                self._session.get_user_id(), self.project_id, overwrite=False
+            )
             return client_factory.ClientFactory.create_client(
-                'cinder', context, session=self._session)
+                'cinder', context, session=self._session
+            )
 
     def check(self) -> None:
         """Find out whether all projects that are meant can be seen.
@@ -137,8 +140,9 @@ class Inventory:
                     raise
                 raise exception.InventoryFailed(
                     reason=f'the user {self._session.get_user_id()} of [trustee] is no '
-                           f'administrator of Cinder in the project {self.project_id}: it needs '
-                           f'the role admin there ({cinder_requests.describe(exc)})') from exc
+                    f'administrator of Cinder in the project {self.project_id}: it needs '
+                    f'the role admin there ({cinder_requests.describe(exc)})'
+                ) from exc
 
     def snapshots(self, provider_id: str) -> list[Item]:
         """Every snapshot of a provider, oldest first."""
@@ -146,8 +150,7 @@ class Inventory:
 
     def volumes(self, provider_id: str) -> list[Item]:
         """Every volume that restores with a provider have made, oldest first."""
-        return [item for item in self._listed(self._client.volumes, provider_id)
-                if item.restore_id]
+        return [item for item in self._listed(self._client.volumes, provider_id) if item.restore_id]
 
     def again(self, item: Item) -> Item | None:
         """An item as it is now; None when it is gone."""
@@ -166,9 +169,9 @@ class Inventory:
         """
         manager = self._manager(item)
         items = cinder_items.CinderItems(
-            manager, {}, lambda _: '', _POLL_INTERVAL, min(_PATIENCE, timeout))
-        entry = manager.resource_class(
-            manager, {'id': item.id, 'status': item.status}, loaded=True)
+            manager, {}, lambda _: '', _POLL_INTERVAL, min(_PATIENCE, timeout)
+        )
+        entry = manager.resource_class(manager, {'id': item.id, 'status': item.status}, loaded=True)
         try:
             items.remove(entry, timeout, listed=False)
         except cinder_items.FAULTS as exc:
@@ -184,9 +187,16 @@ class Inventory:
 
         def whole_list() -> list[Item]:
             found: dict[str, Item] = {}
-            for entry in _entries(functools.partial(
-                    cinder_requests.page, manager, marks, cinder_requests.PAGE_LIMIT,
-                    sort='created_at:asc', **self._filters)):
+            for entry in _entries(
+                functools.partial(
+                    cinder_requests.page,
+                    manager,
+                    marks,
+                    cinder_requests.PAGE_LIMIT,
+                    sort='created_at:asc',
+                    **self._filters,
+                )
+            ):
                 if entry.metadata.get(PROVIDER_ID) == provider_id:
                     found[entry.id] = _as_item(entry)
             return list(found.values())
@@ -209,8 +219,13 @@ def _as_item(entry: Any) -> Item:
     created_at = datetime.datetime.fromisoformat(entry.created_at)
     if created_at.tzinfo is not None:
         created_at = created_at.astimezone(datetime.UTC).replace(tzinfo=None)
-    return Item(entry.id, entry.name or '', entry.status, created_at, entry.size,
-                getattr(entry, 'volume_id', None),
-                next((getattr(entry, name) for name in _PROJECT_FIELDS if hasattr(entry, name)),
-                     None),
-                dict(entry.metadata))
+    return Item(
+        entry.id,
+        entry.name or '',
+        entry.status,
+        created_at,
+        entry.size,
+        getattr(entry, 'volume_id', None),
+        next((getattr(entry, name) for name in _PROJECT_FIELDS if hasattr(entry, name)), None),
+        dict(entry.metadata),
+    )

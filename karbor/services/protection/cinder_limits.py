@@ -17,8 +17,10 @@ from karbor import exception
 from karbor.services.protection import cinder_requests, client_factory
 
 # What the Block Storage API calls them, and what a snapshot counts against.
-_ABSOLUTE = {'snapshots': ('totalSnapshotsUsed', 'maxTotalSnapshots'),
-             'gigabytes': ('totalGigabytesUsed', 'maxTotalVolumeGigabytes')}
+_ABSOLUTE = {
+    'snapshots': ('totalSnapshotsUsed', 'maxTotalSnapshots'),
+    'gigabytes': ('totalGigabytesUsed', 'maxTotalVolumeGigabytes'),
+}
 
 
 def in_use(context: karbor_context.RequestContext) -> str:
@@ -31,5 +33,7 @@ def in_use(context: karbor_context.RequestContext) -> str:
         limits = {limit.name: limit.value for limit in client.limits.get().absolute}
     except (*cinder_requests.CLIENT_ERRORS, exception.KarborException) as exc:
         return f'unknown ({cinder_requests.describe(exc)})'
-    return ', '.join(f'{name}: {limits.get(used, "?")} of {limits.get(most, "?")}'
-                     for name, (used, most) in _ABSOLUTE.items())
+    return ', '.join(
+        f'{name}: {limits.get(used, "?")} of {limits.get(most, "?")}'
+        for name, (used, most) in _ABSOLUTE.items()
+    )

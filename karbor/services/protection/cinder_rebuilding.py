@@ -41,8 +41,10 @@ LOG = logging.getLogger(__name__)
 
 _PLAN_NAME = 'rebuilt from Cinder'
 _EXTRA_INFO = {'rebuilt_from': 'cinder'}
-_OF_SNAPSHOTS = ('made of its snapshots only, since the database has no row of it; it may have '
-                 'been deleted before')
+_OF_SNAPSHOTS = (
+    'made of its snapshots only, since the database has no row of it; it may have '
+    'been deleted before'
+)
 
 
 class NotRebuilt(exception.KarborException):
@@ -70,8 +72,9 @@ class _Draft:
     snapshots: dict[Resource, Item | None]
 
 
-def from_cinder(found: providers.Provider, inventory: Inventory,
-                is_dry_run: bool = False) -> rebuilding.Report:
+def from_cinder(
+    found: providers.Provider, inventory: Inventory, is_dry_run: bool = False
+) -> rebuilding.Report:
     """Write what the bank, and then the database, lack of the checkpoints of a provider.
 
     No job of the provider should run meanwhile.
@@ -91,8 +94,7 @@ def from_cinder(found: providers.Provider, inventory: Inventory,
     for checkpoint_id in dict.fromkeys((*by_checkpoint, *live)):
         try:
             is_new = rebuilder.rebuild(checkpoint_id, by_checkpoint.get(checkpoint_id, ()))
-        except (exception.KarborException, RuntimeError, ValueError, KeyError,
-                TypeError) as exc:
+        except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
             LOG.warning('Checkpoint %s cannot be rebuilt', checkpoint_id, exc_info=exc)
             report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
             continue
@@ -110,8 +112,14 @@ class _Rebuilder:
     :param remarks: where to put what to know of a checkpoint, by its id.
     """
 
-    def __init__(self, found: providers.Provider, own_project_id: str,
-                 indexed: frozenset[str], is_dry_run: bool, remarks: dict[str, str]) -> None:
+    def __init__(
+        self,
+        found: providers.Provider,
+        own_project_id: str,
+        indexed: frozenset[str],
+        is_dry_run: bool,
+        remarks: dict[str, str],
+    ) -> None:
         self._provider = found
         self._own_project_id = own_project_id
         self._indexed = indexed
@@ -131,8 +139,9 @@ class _Rebuilder:
         known = self._in_bank(checkpoint_id, items)
         if known is not None:
             return self._complete(known)
-        draft = (self._draft_of_row(row, items) if row is not None
-                 else self._draft_of_snapshots(items))
+        draft = (
+            self._draft_of_row(row, items) if row is not None else self._draft_of_snapshots(items)
+        )
         if not self._is_dry_run:
             checkpoint = self._write(checkpoint_id, draft)
             db.transaction(_write_row)(checkpoint, draft)
@@ -140,8 +149,9 @@ class _Rebuilder:
             self._remarks[checkpoint_id] = _OF_SNAPSHOTS
         return True
 
-    def _in_bank(self, checkpoint_id: str,
-                 items: Sequence[Item]) -> bank_checkpoint.Checkpoint | None:
+    def _in_bank(
+        self, checkpoint_id: str, items: Sequence[Item]
+    ) -> bank_checkpoint.Checkpoint | None:
         try:
             checkpoint = self._provider.checkpoints.get(checkpoint_id)
         except exception.CheckpointNotFound:
@@ -162,8 +172,11 @@ class _Rebuilder:
         """All is as it was, but for what is missing in Cinder."""
         own = [item for item in items if self._project_of(item) == row.project_id]
         roots = graph.deserialize(row.resource_graph)
-        snapshots = {node.value: _best(node.value.id, own) for node in graph.walk_nodes(roots)
-                     if node.value.type == constants.VOLUME_RESOURCE_TYPE}
+        snapshots = {
+            node.value: _best(node.value.id, own)
+            for node in graph.walk_nodes(roots)
+            if node.value.type == constants.VOLUME_RESOURCE_TYPE
+        }
         status = rebuilding.BROKEN_OFF.get(row.status, row.status)
         reason = row.status_reason
         lost = _lost(roots, snapshots)
@@ -171,8 +184,17 @@ class _Rebuilder:
             status, reason = constants.CHECKPOINT_STATUS_ERROR, lost
         elif status != row.status:
             reason = f'The bank was lost while a job worked on it. {lost}'.strip()
-        return _Draft(row.protection_plan, row.project_id, roots, row.extra_info,
-                      row.created_at, status, row.status, reason, snapshots)
+        return _Draft(
+            row.protection_plan,
+            row.project_id,
+            roots,
+            row.extra_info,
+            row.created_at,
+            status,
+            row.status,
+            reason,
+            snapshots,
+        )
 
     def _draft_of_snapshots(self, items: Sequence[Item]) -> _Draft:
         """What the snapshots tell of a checkpoint that has no row."""
@@ -186,19 +208,37 @@ class _Rebuilder:
         snapshots: dict[Resource, Item | None] = {}
         for resource_id in dict.fromkeys(str(item.resource_id) for item in items):
             best = _best(resource_id, items)
-            snapshots[Resource(constants.VOLUME_RESOURCE_TYPE, resource_id,
-                               best.name if best else '')] = best
+            snapshots[
+                Resource(constants.VOLUME_RESOURCE_TYPE, resource_id, best.name if best else '')
+            ] = best
         plan: dict[str, Any] = {
-            'id': plan_id, 'name': _PLAN_NAME, 'provider_id': self._provider.id,
-            'parameters': {}, 'resources': [
-                {'id': resource.id, 'type': resource.type, 'name': resource.name,
-                 'extra_info': None} for resource in snapshots]}
+            'id': plan_id,
+            'name': _PLAN_NAME,
+            'provider_id': self._provider.id,
+            'parameters': {},
+            'resources': [
+                {
+                    'id': resource.id,
+                    'type': resource.type,
+                    'name': resource.name,
+                    'extra_info': None,
+                }
+                for resource in snapshots
+            ],
+        }
         roots = [graph.GraphNode(resource) for resource in snapshots]
         lost = _lost(roots, snapshots)
-        return _Draft(plan, project_id, roots, dict(_EXTRA_INFO),
-                      min(item.created_at for item in items),
-                      constants.CHECKPOINT_STATUS_ERROR if lost
-                      else constants.CHECKPOINT_STATUS_AVAILABLE, None, lost or None, snapshots)
+        return _Draft(
+            plan,
+            project_id,
+            roots,
+            dict(_EXTRA_INFO),
+            min(item.created_at for item in items),
+            constants.CHECKPOINT_STATUS_ERROR if lost else constants.CHECKPOINT_STATUS_AVAILABLE,
+            None,
+            lost or None,
+            snapshots,
+        )
 
     def _project_of(self, item: Item) -> str:
         return item.project_id or self._own_project_id
@@ -207,8 +247,14 @@ class _Rebuilder:
         for resource in draft.snapshots:
             bank_checkpoint.check_resource_id(resource.id)
         checkpoint = self._provider.checkpoints.draft(
-            checkpoint_id, draft.plan, draft.project_id, graph.serialize(draft.roots),
-            records.as_json_text(draft.extra_info), draft.created_at, draft.status)
+            checkpoint_id,
+            draft.plan,
+            draft.project_id,
+            graph.serialize(draft.roots),
+            records.as_json_text(draft.extra_info),
+            draft.created_at,
+            draft.status,
+        )
         for resource, item in draft.snapshots.items():
             _write_resource(checkpoint.get_resource_bank_section(resource.id), item)
         checkpoint.commit()
@@ -233,18 +279,25 @@ def _row(checkpoint_id: str) -> models.Checkpoint | None:
 
 def _best(resource_id: str, items: Iterable[Item]) -> Item | None:
     """The first good snapshot of a volume; one that is in error is none."""
-    return next((item for item in items
-                 if item.resource_id == resource_id == item.volume_id
-                 and item.status == 'available'), None)
+    return next(
+        (
+            item
+            for item in items
+            if item.resource_id == resource_id == item.volume_id and item.status == 'available'
+        ),
+        None,
+    )
 
 
 def _lost(roots: Iterable[graph.GraphNode], snapshots: Mapping[Resource, Item | None]) -> str:
     """What a restore would miss, in words; '' for nothing."""
     lost = [resource.key for resource, item in snapshots.items() if item is None]
     # What other plugins had in the bank, nobody knows; that of projects has nothing there.
-    lost += [node.value.key for node in graph.walk_nodes(roots)
-             if node.value.type not in (constants.VOLUME_RESOURCE_TYPE,
-                                        constants.PROJECT_RESOURCE_TYPE)]
+    lost += [
+        node.value.key
+        for node in graph.walk_nodes(roots)
+        if node.value.type not in (constants.VOLUME_RESOURCE_TYPE, constants.PROJECT_RESOURCE_TYPE)
+    ]
     if not lost:
         return ''
     more = f' and {len(lost) - 10} more' if len(lost) > 10 else ''
@@ -254,10 +307,16 @@ def _lost(roots: Iterable[graph.GraphNode], snapshots: Mapping[Resource, Item | 
 def _write_resource(section: bank_plugin.BankSection, item: Item | None) -> None:
     """Write the objects of a volume as its plugin would have."""
     if item is not None:
-        _write_absent(section, 'metadata', {
-            'volume_id': item.volume_id, 'size': item.size, 'snapshot_id': item.id})
-    _write_absent(section, 'status', constants.RESOURCE_STATUS_ERROR if item is None
-                  else constants.RESOURCE_STATUS_AVAILABLE)
+        _write_absent(
+            section,
+            'metadata',
+            {'volume_id': item.volume_id, 'size': item.size, 'snapshot_id': item.id},
+        )
+    _write_absent(
+        section,
+        'status',
+        constants.RESOURCE_STATUS_ERROR if item is None else constants.RESOURCE_STATUS_AVAILABLE,
+    )
 
 
 def _write_absent(section: bank_plugin.BankSection, key: str, value: Any) -> None:
@@ -267,15 +326,18 @@ def _write_absent(section: bank_plugin.BankSection, key: str, value: Any) -> Non
         section.update_object(key, value)
 
 
-def _write_row(session: orm.Session, checkpoint: bank_checkpoint.Checkpoint,
-               draft: _Draft) -> None:
+def _write_row(session: orm.Session, checkpoint: bank_checkpoint.Checkpoint, draft: _Draft) -> None:
     """Write the row, or only what has become of a checkpoint that has one."""
-    if rebuilding.write_row(session, {
-            **rebuilding.row_values(checkpoint), 'status_reason': draft.reason}):
+    if rebuilding.write_row(
+        session, {**rebuilding.row_values(checkpoint), 'status_reason': draft.reason}
+    ):
         return
     row = session.get(models.Checkpoint, checkpoint.id, with_for_update=True)
-    if (row is not None and row.status == draft.status_before != draft.status
-            and not jobs.unfinished_of_checkpoint(session, row.id)):
+    if (
+        row is not None
+        and row.status == draft.status_before != draft.status
+        and not jobs.unfinished_of_checkpoint(session, row.id)
+    ):
         row.status, row.status_reason = draft.status, draft.reason
 
 

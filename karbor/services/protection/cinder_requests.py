@@ -38,8 +38,12 @@ QUOTA_EXCEEDED = 'a quota would be exceeded'
 CLIENT_ERRORS = (cinder_exc.ClientException, ks_exc.ClientException)
 
 _PASSING_CODES = {408, 429, 500, 502, 503, 504}
-_PASSING_ERRORS = (ks_exc.ConnectFailure, ks_exc.ConnectTimeout, ks_exc.UnknownConnectionError,
-                   ks_exc.DiscoveryFailure)
+_PASSING_ERRORS = (
+    ks_exc.ConnectFailure,
+    ks_exc.ConnectTimeout,
+    ks_exc.UnknownConnectionError,
+    ks_exc.DiscoveryFailure,
+)
 
 Result = TypeVar('Result')
 
@@ -57,8 +61,7 @@ def status_code(error: BaseException) -> int | None:
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
-    return (isinstance(error, (*_PASSING_ERRORS, MarkerGone))
-            or status_code(error) in _PASSING_CODES)
+    return isinstance(error, (*_PASSING_ERRORS, MarkerGone)) or status_code(error) in _PASSING_CODES
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -104,8 +107,12 @@ def retry(call: Callable[[], Result], patience: float) -> Result:
     return _retry(lambda _: call(), patience)
 
 
-def create(make: Callable[[], Result], find: Callable[[], Result | None],
-           patience: float, look_first: bool = False) -> tuple[Result, bool]:
+def create(
+    make: Callable[[], Result],
+    find: Callable[[], Result | None],
+    patience: float,
+    look_first: bool = False,
+) -> tuple[Result, bool]:
     """Make something once, though the answer may get lost.
 
     :param make: sends the request that makes it.
@@ -114,10 +121,12 @@ def create(make: Callable[[], Result], find: Callable[[], Result | None],
     :param look_first: whether an earlier run may have made it already.
     :returns: the thing, and whether it is open how many requests made one.
     """
+
     def attempt(number: int) -> tuple[Result, bool]:
         doubtful = look_first or number > 0
         made = find() if doubtful else None
         return (make() if made is None else made), doubtful
+
     return _retry(attempt, patience)
 
 
@@ -151,6 +160,7 @@ def listed(manager: Any, metadata: dict[str, str], patience: float) -> list[Any]
         compared here, too: a cloud that does not know the filter lists everything.
     :param patience: for how long a passing fault is tried again, in seconds.
     """
+
     def whole_list() -> list[Any]:
         items: list[Any] = []
         while True:
@@ -158,21 +168,38 @@ def listed(manager: Any, metadata: dict[str, str], patience: float) -> list[Any]
             found = page(manager, metadata, PAGE_LIMIT, marker, 'created_at:asc')
             items += found
             if len(found) < PAGE_LIMIT:
-                return [item for item in items if all(
-                    item.metadata.get(key) == value for key, value in metadata.items())]
+                return [
+                    item
+                    for item in items
+                    if all(item.metadata.get(key) == value for key, value in metadata.items())
+                ]
+
     return retry(whole_list, patience)
 
 
-def page(manager: Any, metadata: dict[str, str], limit: int, marker: str | None,
-         sort: str, **filters: Any) -> list[Any]:
+def page(
+    manager: Any,
+    metadata: dict[str, str],
+    limit: int,
+    marker: str | None,
+    sort: str,
+    **filters: Any,
+) -> list[Any]:
     """One page of what carries some metadata.
 
     :param filters: others of Cinder's, such as ``all_tenants``.
     :raises MarkerGone: the list has to be read from its start again.
     """
     try:
-        return list(manager.list(detailed=True, search_opts={'metadata': metadata, **filters},
-                                 limit=limit, marker=marker, sort=sort))
+        return list(
+            manager.list(
+                detailed=True,
+                search_opts={'metadata': metadata, **filters},
+                limit=limit,
+                marker=marker,
+                sort=sort,
+            )
+        )
     except cinder_exc.NotFound as exc:
         # cinderclient itself follows markers where the cloud's pages are smaller.
         if marker is None and 'marker=' not in getattr(exc, 'url', ''):

@@ -49,9 +49,13 @@ class ClientFactory:
     """Makes the client of a service, by the name its module gives it."""
 
     @staticmethod
-    def create_client(service: str, context: karbor_context.RequestContext,
-                      conf: cfg.ConfigOpts = cfg.CONF, privileged_user: bool = False,
-                      **kwargs: Any) -> Any:
+    def create_client(
+        service: str,
+        context: karbor_context.RequestContext,
+        conf: cfg.ConfigOpts = cfg.CONF,
+        privileged_user: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """A client that acts as the context's user.
 
         :param service: for example 'cinder'.

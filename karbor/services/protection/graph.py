@@ -27,8 +27,9 @@ class GraphNode(NamedTuple):
     child_nodes: tuple['GraphNode', ...] = ()
 
 
-def build_graph(resources: Iterable[Resource],
-                children_of: Callable[[Resource], Iterable[Resource]]) -> list[GraphNode]:
+def build_graph(
+    resources: Iterable[Resource], children_of: Callable[[Resource], Iterable[Resource]]
+) -> list[GraphNode]:
     """The roots of the graph that some resources span.
 
     :param resources: where to begin, in order; one that is a child of another is no root.
@@ -80,10 +81,13 @@ def serialize(roots: Iterable[GraphNode]) -> str:
     for node in walk_nodes(roots):
         numbers[node.value] = hex(len(numbers))
         if node.child_nodes:
-            adjacency.append([numbers[node.value],
-                              [numbers[child.value] for child in node.child_nodes]])
-    nodes = {number: [resource.type, resource.id, resource.name, resource.extra_info]
-             for resource, number in numbers.items()}
+            adjacency.append(
+                [numbers[node.value], [numbers[child.value] for child in node.child_nodes]]
+            )
+    nodes = {
+        number: [resource.type, resource.id, resource.name, resource.extra_info]
+        for resource, number in numbers.items()
+    }
     return json.dumps([nodes, adjacency], ensure_ascii=False)
 
 
@@ -94,6 +98,7 @@ def deserialize(text: str) -> list[GraphNode]:
     nodes: dict[str, GraphNode] = {}
     for number, fields in resources.items():  # children come before their parents
         nodes[number] = GraphNode(
-            Resource(*fields), tuple(nodes[child] for child in below.get(number, ())))
+            Resource(*fields), tuple(nodes[child] for child in below.get(number, ()))
+        )
     children = {child for numbers in below.values() for child in numbers}
     return [node for number, node in nodes.items() if number not in children]

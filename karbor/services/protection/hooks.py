@@ -61,7 +61,8 @@ class JobHooks:
         resources = [node.value for node in graph.walk_nodes(roots)]
         self.provider.check_types(resource.type for resource in resources)
         self.keywords['operation_log'] = records.OperationLogRecord(
-            operation_type=self.job.kind, checkpoint_id=self.checkpoint.id)
+            operation_type=self.job.kind, checkpoint_id=self.checkpoint.id
+        )
         values = {resource: self._values(resource) for resource in resources}
         operations = self._operations(resources)
         failures: Failures = {}
@@ -72,8 +73,13 @@ class JobHooks:
                 return
             try:
                 # By name, as the contract has it: a plugin may order them as it likes.
-                method(checkpoint=self.checkpoint, resource=resource, context=self.context,
-                       parameters=values[resource], **_accepted(method, self.keywords))
+                method(
+                    checkpoint=self.checkpoint,
+                    resource=resource,
+                    context=self.context,
+                    parameters=values[resource],
+                    **_accepted(method, self.keywords),
+                )
             except SystemExit as exc:  # it would end the worker, not the plugin
                 raise RuntimeError('The hook called sys.exit.') from exc
 
@@ -87,18 +93,22 @@ class JobHooks:
         return failures
 
     def _values(self, resource: Resource) -> parameters.Values:
-        schema = (self.provider.schema_of(self.schema_kind)(resource.type)
-                  if self.schema_kind else None)
+        schema = (
+            self.provider.schema_of(self.schema_kind)(resource.type) if self.schema_kind else None
+        )
         return parameters.complete(
-            parameters.merged(self.request_parameters, resource), schema, resource.key)
+            parameters.merged(self.request_parameters, resource), schema, resource.key
+        )
 
-    def _operations(self, resources: list[Resource]) -> dict[Resource,
-                                                             protection_plugin.Operation]:
+    def _operations(self, resources: list[Resource]) -> dict[Resource, protection_plugin.Operation]:
         """The operation of each resource that is not done yet."""
         done = self._done_before()
         plugins = self.provider.new_plugins()
-        return {resource: _operation(plugins[resource.type], self.job.kind, resource)
-                for resource in resources if resource.key not in done}
+        return {
+            resource: _operation(plugins[resource.type], self.job.kind, resource)
+            for resource in resources
+            if resource.key not in done
+        }
 
     def _done_before(self) -> set[str]:
         """Keys of the resources that earlier attempts have done.
@@ -110,32 +120,41 @@ class JobHooks:
         with db.reader() as session:
             rows = [row for row in job_rows.resources(session, self.job.id) if row.is_done]
         if 'new_resources' in self.keywords:
-            self.keywords['new_resources'].update({
-                row.resource_id: row.new_resource_id for row in rows if row.new_resource_id})
+            self.keywords['new_resources'].update(
+                {row.resource_id: row.new_resource_id for row in rows if row.new_resource_id}
+            )
         return {f'{row.resource_type}#{row.resource_id}' for row in rows}
 
     @db.until_it_works
     def _record(self, resource: Resource, reason: str | None) -> None:
         new_id = self.keywords.get('new_resources', {}).get(resource.id)
         with db.writer() as session:
-            job_rows.record_resource(session, self.job.id, resource.type, resource.id,
-                                     reason is None, reason, new_id)
+            job_rows.record_resource(
+                session, self.job.id, resource.type, resource.id, reason is None, reason, new_id
+            )
 
     def _logged_reason(self, resource: Resource, error: Exception) -> str:
         reason = reason_of(error)
         is_expected = isinstance(error, exception.ResourceFailed)
-        LOG.error('Job %s: %s: %s', self.job.id, resource.key, reason,
-                  exc_info=None if is_expected else error)
+        LOG.error(
+            'Job %s: %s: %s',
+            self.job.id,
+            resource.key,
+            reason,
+            exc_info=None if is_expected else error,
+        )
         return reason
 
 
-def _operation(plugin: protection_plugin.ProtectionPlugin, kind: str,
-               resource: Resource) -> protection_plugin.Operation:
+def _operation(
+    plugin: protection_plugin.ProtectionPlugin, kind: str, resource: Resource
+) -> protection_plugin.Operation:
     try:
         return getattr(plugin, f'get_{kind}_operation')(resource)
     except NotImplementedError:
         raise exception.InvalidInput(
-            reason=f'The plugin of {resource.type} has no {kind} operation.') from None
+            reason=f'The plugin of {resource.type} has no {kind} operation.'
+        ) from None
 
 
 def _accepted(method: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,14 @@ from karbor.db import checkpoints, models, operation_logs, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.services.protection import job_ends
 
-STATES = (job_rows.QUEUED, job_rows.PENDING, job_rows.RUNNING, job_rows.DONE,
-          job_rows.FAILED, job_rows.PARKED)
+STATES = (
+    job_rows.QUEUED,
+    job_rows.PENDING,
+    job_rows.RUNNING,
+    job_rows.DONE,
+    job_rows.FAILED,
+    job_rows.PARKED,
+)
 _CANCELLABLE = (job_rows.QUEUED, job_rows.PENDING, job_rows.PARKED)
 _CANCELLED = 'It was cancelled by an administrator.'
 
@@ -40,26 +46,36 @@ class _Kind:
 
 
 _KINDS = {
-    constants.OPERATION_PROTECT: _Kind(constants.CHECKPOINT_STATUS_PROTECTING,
-                                       constants.CHECKPOINT_STATUS_ERROR),
-    constants.OPERATION_DELETE: _Kind(constants.CHECKPOINT_STATUS_DELETING,
-                                      constants.CHECKPOINT_STATUS_ERROR_DELETING),
-    constants.OPERATION_RESTORE: _Kind(constants.OPERATION_STATUS_IN_PROGRESS,
-                                       constants.OPERATION_STATUS_FAIL),
-    constants.OPERATION_VERIFY: _Kind(constants.OPERATION_STATUS_IN_PROGRESS,
-                                      constants.OPERATION_STATUS_FAIL),
-    constants.OPERATION_RESET: _Kind(constants.OPERATION_STATUS_IN_PROGRESS,
-                                     constants.OPERATION_STATUS_FAIL),
-    constants.OPERATION_RETENTION: _Kind(constants.OPERATION_STATUS_IN_PROGRESS,
-                                         constants.OPERATION_STATUS_FAIL),
+    constants.OPERATION_PROTECT: _Kind(
+        constants.CHECKPOINT_STATUS_PROTECTING, constants.CHECKPOINT_STATUS_ERROR
+    ),
+    constants.OPERATION_DELETE: _Kind(
+        constants.CHECKPOINT_STATUS_DELETING, constants.CHECKPOINT_STATUS_ERROR_DELETING
+    ),
+    constants.OPERATION_RESTORE: _Kind(
+        constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_FAIL
+    ),
+    constants.OPERATION_VERIFY: _Kind(
+        constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_FAIL
+    ),
+    constants.OPERATION_RESET: _Kind(
+        constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_FAIL
+    ),
+    constants.OPERATION_RETENTION: _Kind(
+        constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_FAIL
+    ),
 }
 
 
 def newest(states: Sequence[str], limit: int) -> Sequence[models.Job]:
     """The newest jobs in some states, newest first."""
     with db.reader() as session:
-        return session.scalars(sa.select(models.Job).where(models.Job.state.in_(states))
-                               .order_by(models.Job.created_at.desc()).limit(limit)).all()
+        return session.scalars(
+            sa.select(models.Job)
+            .where(models.Job.state.in_(states))
+            .order_by(models.Job.created_at.desc())
+            .limit(limit)
+        ).all()
 
 
 def get(job_id: str) -> models.Job:
@@ -80,8 +96,7 @@ def retry(session: orm.Session, job_id: str) -> None:
         raise exception.JobNotPossible(job_id=job.id, reason=f'it is {job.state}')
     _check_no_other_run(session, job)
     if job_rows.unfinished_of_checkpoint(session, job.checkpoint_id):
-        raise exception.JobNotPossible(
-            job_id=job.id, reason='another job works on the checkpoint')
+        raise exception.JobNotPossible(job_id=job.id, reason='another job works on the checkpoint')
     _begin_again(session, job)
     job.state, job.tries, job.error = job_rows.PENDING, 0, None
     operation_logs.begin_again(session, job.id, _KINDS[job.kind].running)
@@ -109,12 +124,17 @@ def _check_no_other_run(session: orm.Session, job: models.Job) -> None:
         schedules.lock_operation(session, job.scheduled_operation_id)
         if job_rows.unfinished_runs(session, job.scheduled_operation_id):
             raise exception.JobNotPossible(
-                job_id=job.id, reason='another run of its scheduled operation goes on')
+                job_id=job.id, reason='another run of its scheduled operation goes on'
+            )
 
 
 def _get(session: orm.Session, job_id: str) -> models.Job:
-    job = session.scalar(sa.select(models.Job).where(models.Job.id == job_id)
-                         .with_for_update().execution_options(populate_existing=True))
+    job = session.scalar(
+        sa.select(models.Job)
+        .where(models.Job.id == job_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
     if job is None:
         raise exception.JobNotFound(job_id=job_id)
     return job
@@ -127,7 +147,8 @@ def _begin_again(session: orm.Session, job: models.Job) -> None:
         return
     if status != kind.failed:
         raise exception.JobNotPossible(
-            job_id=job.id, reason=f'what it is about is in status {status}, not {kind.failed}')
+            job_id=job.id, reason=f'what it is about is in status {status}, not {kind.failed}'
+        )
     model = _USES.get(job.kind)
     if model is None:
         checkpoints.set_status(session, job.subject_id, kind.running)
@@ -135,8 +156,10 @@ def _begin_again(session: orm.Session, job: models.Job) -> None:
         uses.set_status(session, model, job.subject_id, kind.running, None)
 
 
-_USES: dict[str, Any] = {constants.OPERATION_RESTORE: models.Restore,
-                         constants.OPERATION_VERIFY: models.Verification}
+_USES: dict[str, Any] = {
+    constants.OPERATION_RESTORE: models.Restore,
+    constants.OPERATION_VERIFY: models.Verification,
+}
 
 
 def _status(session: orm.Session, job: models.Job) -> str | None:

@@ -30,8 +30,9 @@ LOG = logging.getLogger(__name__)
 EndOfSubject = Callable[[orm.Session, models.Job, str | None, hooks.Failures], str]
 
 
-def finish(session: orm.Session, job: models.Job, state: str, reason: str | None,
-           failures: hooks.Failures) -> list[models.Job]:
+def finish(
+    session: orm.Session, job: models.Job, state: str, reason: str | None, failures: hooks.Failures
+) -> list[models.Job]:
     """Write the end of a job that runs.
 
     :param reason: why what it is about did not go well; None if it did.
@@ -46,8 +47,14 @@ def finish(session: orm.Session, job: models.Job, state: str, reason: str | None
         return []
     status = _END_OF_SUBJECT[job.kind](session, job, reason, failures)
     operation_logs.end(session, job.id, status, reason)
-    LOG.info('Job %s: %s of %s is %s%s', job.id, job.kind, job.subject_id, state,
-             f': {reason}' if reason else '')
+    LOG.info(
+        'Job %s: %s of %s is %s%s',
+        job.id,
+        job.kind,
+        job.subject_id,
+        state,
+        f': {reason}' if reason else '',
+    )
     if not is_run:
         return []
     following = [runs.let_next_begin(session, str(job.scheduled_operation_id))]
@@ -56,38 +63,43 @@ def finish(session: orm.Session, job: models.Job, state: str, reason: str | None
     return [found for found in following if found is not None]
 
 
-def _end_of_protect(session: orm.Session, job: models.Job, reason: str | None,
-                    _failures: hooks.Failures) -> str:
-    status = (constants.CHECKPOINT_STATUS_ERROR if reason
-              else constants.CHECKPOINT_STATUS_AVAILABLE)
+def _end_of_protect(
+    session: orm.Session, job: models.Job, reason: str | None, _failures: hooks.Failures
+) -> str:
+    status = constants.CHECKPOINT_STATUS_ERROR if reason else constants.CHECKPOINT_STATUS_AVAILABLE
     checkpoints.set_status(session, job.subject_id, status, reason)
     return status
 
 
-def _end_of_delete(session: orm.Session, job: models.Job, reason: str | None,
-                   _failures: hooks.Failures) -> str:
-    status = (constants.CHECKPOINT_STATUS_ERROR_DELETING if reason
-              else constants.CHECKPOINT_STATUS_DELETED)
+def _end_of_delete(
+    session: orm.Session, job: models.Job, reason: str | None, _failures: hooks.Failures
+) -> str:
+    status = (
+        constants.CHECKPOINT_STATUS_ERROR_DELETING
+        if reason
+        else constants.CHECKPOINT_STATUS_DELETED
+    )
     is_new = checkpoints.set_status(session, job.subject_id, status, reason)
     if is_new and not reason:
         quotas.give_back(session, job.project_id, quotas.CHECKPOINTS)
     return status
 
 
-def _end_without_subject(_session: orm.Session, _job: models.Job, reason: str | None,
-                         _failures: hooks.Failures) -> str:
-    return (constants.OPERATION_STATUS_FAIL if reason
-            else constants.OPERATION_STATUS_SUCCESS)
+def _end_without_subject(
+    _session: orm.Session, _job: models.Job, reason: str | None, _failures: hooks.Failures
+) -> str:
+    return constants.OPERATION_STATUS_FAIL if reason else constants.OPERATION_STATUS_SUCCESS
 
 
 def _end_of_use(model: Any) -> EndOfSubject:
-    def end(session: orm.Session, job: models.Job, reason: str | None,
-            failures: hooks.Failures) -> str:
-        status = (constants.OPERATION_STATUS_FAIL if reason
-                  else constants.OPERATION_STATUS_SUCCESS)
+    def end(
+        session: orm.Session, job: models.Job, reason: str | None, failures: hooks.Failures
+    ) -> str:
+        status = constants.OPERATION_STATUS_FAIL if reason else constants.OPERATION_STATUS_SUCCESS
         uses.record_failures(session, job.subject_id, failures)
         uses.set_status(session, model, job.subject_id, status, reason)
         return status
+
     return end
 
 

@@ -69,7 +69,8 @@ class InProcessBoard:
         """
         self._threads = [
             threading.Thread(target=self._work, args=(run,), name=f'jobs-{number}', daemon=True)
-            for number in range(self._workers)]
+            for number in range(self._workers)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -132,8 +133,9 @@ class DatabaseBoard:
     def post_now(self, job_id: str) -> None:
         """The same, and not a little later."""
 
-    def waiting(self, provider_ids: Collection[str],
-                full_projects: Collection[str] = ()) -> Sequence[Waiting]:
+    def waiting(
+        self, provider_ids: Collection[str], full_projects: Collection[str] = ()
+    ) -> Sequence[Waiting]:
         """The jobs with some providers that are next in line.
 
         :param full_projects: those that are to wait.
@@ -172,9 +174,10 @@ class DatabaseBoard:
         in_line((), ())
 
 
-def in_line(provider_ids: Collection[str],
-            full_projects: Collection[str]) -> Sequence[Waiting]:
+def in_line(provider_ids: Collection[str], full_projects: Collection[str]) -> Sequence[Waiting]:
     """The jobs that wait in the database, and are the next to begin."""
     with db.reader() as session:
-        return [Waiting(*found) for found in jobs.in_line(
-            session, provider_ids, full_projects, _IN_LINE)]
+        return [
+            Waiting(*found)
+            for found in jobs.in_line(session, provider_ids, full_projects, _IN_LINE)
+        ]

@@ -67,10 +67,16 @@ class JobRunner:
     :param max_tries: how often a job is begun that does not come to an end.
     """
 
-    def __init__(self, registry: providers.ProviderRegistry,
-                 manager: protection_manager.ProtectionManager, context_of: ContextOf,
-                 max_concurrent_resources: int, trusts: trusts.Trusts | trusts.NoTrusts,
-                 lease: float | None = None, max_tries: int = 10) -> None:
+    def __init__(
+        self,
+        registry: providers.ProviderRegistry,
+        manager: protection_manager.ProtectionManager,
+        context_of: ContextOf,
+        max_concurrent_resources: int,
+        trusts: trusts.Trusts | trusts.NoTrusts,
+        lease: float | None = None,
+        max_tries: int = 10,
+    ) -> None:
         self._registry = registry
         self._manager = manager
         self._context_of = context_of
@@ -97,8 +103,9 @@ class JobRunner:
         job = self._claim(job_id)
         if job is None:
             return
-        LOG.info('Job %s: %s of %s begins (attempt %d)', job.id, job.kind, job.subject_id,
-                 job.attempts)
+        LOG.info(
+            'Job %s: %s of %s begins (attempt %d)', job.id, job.kind, job.subject_id, job.attempts
+        )
         self._running[job.id] = job
         try:
             if job.tries > self._max_tries:
@@ -126,14 +133,20 @@ class JobRunner:
             LOG.error('Job %s waits: its provider %s is not loaded', job_id, provider_id)
             return None
         return db.transaction(job_rows.claim)(
-            job_id, None if self._lease is None else _moment_after(self._lease))
+            job_id, None if self._lease is None else _moment_after(self._lease)
+        )
 
     def _park(self, job: models.Job) -> None:
         """End what has been begun too often and never came to an end: it kills its workers."""
         LOG.error('Job %s: parked', job.id)
-        self._end(job, job_rows.PARKED, f'it was tried {job.tries - 1} times and its worker was '
-                  f'gone each time; an administrator can have it tried again: karbor-manage job '
-                  f'retry {job.id}', {})
+        self._end(
+            job,
+            job_rows.PARKED,
+            f'it was tried {job.tries - 1} times and its worker was '
+            f'gone each time; an administrator can have it tried again: karbor-manage job '
+            f'retry {job.id}',
+            {},
+        )
 
     def _run_to_end(self, job: models.Job) -> None:
         failures: hooks.Failures = {}
@@ -150,23 +163,37 @@ class JobRunner:
             return
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
-            LOG.error('Job %s: %s of %s failed', job.id, job.kind, job.subject_id,
-                      exc_info=not isinstance(exc, exception.TrustDied))
+            LOG.error(
+                'Job %s: %s of %s failed',
+                job.id,
+                job.kind,
+                job.subject_id,
+                exc_info=not isinstance(exc, exception.TrustDied),
+            )
             state = job_rows.FAILED
-            reason = hooks.reason_of(exc) if isinstance(exc, exception.KarborException) else (
-                f'an unexpected {type(exc).__name__} happened; see the log for job {job.id}')
+            reason = (
+                hooks.reason_of(exc)
+                if isinstance(exc, exception.KarborException)
+                else (f'an unexpected {type(exc).__name__} happened; see the log for job {job.id}')
+            )
         self._end(job, state, reason, failures)
 
-    def _end(self, job: models.Job, state: str, reason: str | None,
-             failures: hooks.Failures) -> None:
+    def _end(
+        self, job: models.Job, state: str, reason: str | None, failures: hooks.Failures
+    ) -> None:
         for next_job in self._finish(job, state, reason, failures):
             self._manager.post(next_job.id)
 
     @staticmethod
     @db.until_it_works
     @db.transaction
-    def _finish(session: orm.Session, job: models.Job, state: str, reason: str | None,
-                failures: hooks.Failures) -> list[models.Job]:
+    def _finish(
+        session: orm.Session,
+        job: models.Job,
+        state: str,
+        reason: str | None,
+        failures: hooks.Failures,
+    ) -> list[models.Job]:
         return job_ends.finish(session, job, state, reason, failures)
 
     def _check_trust(self, job: models.Job) -> None:
@@ -189,16 +216,28 @@ class JobRunner:
             row = self._begin_scheduled(job)
         provider = self._registry.get(row.provider_id)
         checkpoint = records.write_checkpoint(row, provider)
-        failures = self._run_hooks(row, hooks.JobHooks(
-            job, self._context_of(job), provider, checkpoint, 'options',
-            row.protection_plan['parameters'], {}))
-        checkpoint.status = (constants.CHECKPOINT_STATUS_ERROR if failures
-                             else constants.CHECKPOINT_STATUS_AVAILABLE)
+        failures = self._run_hooks(
+            row,
+            hooks.JobHooks(
+                job,
+                self._context_of(job),
+                provider,
+                checkpoint,
+                'options',
+                row.protection_plan['parameters'],
+                {},
+            ),
+        )
+        checkpoint.status = (
+            constants.CHECKPOINT_STATUS_ERROR if failures else constants.CHECKPOINT_STATUS_AVAILABLE
+        )
         checkpoint.commit()
         reason = _summary(failures, row.resources_total)
         if any(map(_is_of_quota, failures.values())):
-            reason = (f'{reason}; in use are {cinder_limits.in_use(self._context_of(job))}'
-                       f'{retention_jobs.relief(job)}')
+            reason = (
+                f'{reason}; in use are {cinder_limits.in_use(self._context_of(job))}'
+                f'{retention_jobs.relief(job)}'
+            )
         return failures, reason
 
     def _begin_scheduled(self, job: models.Job) -> models.Checkpoint:
@@ -206,15 +245,17 @@ class JobRunner:
             return self._manager.create_scheduled_checkpoint(self._context_of(job), job)
         except exception.CheckpointLimitExceeded as exc:
             raise exception.CheckpointLimitExceeded(
-                f'{exc.msg}{retention_jobs.relief(job)}') from exc
+                f'{exc.msg}{retention_jobs.relief(job)}'
+            ) from exc
 
     def _delete(self, job: models.Job) -> Outcome:
         row = self._checkpoint_row(job)
         provider = self._registry.get(row.provider_id)
         # Written again if need be: a break after the purge must not keep the rest undone.
         checkpoint = records.write_checkpoint(row, provider)
-        failures = self._run_hooks(row, hooks.JobHooks(
-            job, self._context_of(job), provider, checkpoint, None, {}, {}))
+        failures = self._run_hooks(
+            row, hooks.JobHooks(job, self._context_of(job), provider, checkpoint, None, {}, {})
+        )
         if failures:
             checkpoint.status = constants.CHECKPOINT_STATUS_ERROR_DELETING
             checkpoint.commit()
@@ -240,11 +281,21 @@ class JobRunner:
         provider = self._registry.get(row.provider_id)
         with db.reader() as session:
             use = uses.get(session, model, job.project_id, job.subject_id)
-        record = records.UseRecord({
-            column.key: getattr(use, column.key) for column in model.__table__.columns})
-        failures = self._run_hooks(row, hooks.JobHooks(
-            job, self._context_of(job), provider, provider.checkpoints.get(row.id), keyword,
-            use.parameters, {keyword: record, 'new_resources': {}}))
+        record = records.UseRecord(
+            {column.key: getattr(use, column.key) for column in model.__table__.columns}
+        )
+        failures = self._run_hooks(
+            row,
+            hooks.JobHooks(
+                job,
+                self._context_of(job),
+                provider,
+                provider.checkpoints.get(row.id),
+                keyword,
+                use.parameters,
+                {keyword: record, 'new_resources': {}},
+            ),
+        )
         return failures, _summary(failures, row.resources_total)
 
     def _retain(self, job: models.Job) -> Outcome:
@@ -265,7 +316,8 @@ def _summary(failures: hooks.Failures, total: int) -> str | None:
     if not failures:
         return None
     resource, reason = next(
-        (item for item in failures.items() if _is_of_quota(item[1])), next(iter(failures.items())))
+        (item for item in failures.items() if _is_of_quota(item[1])), next(iter(failures.items()))
+    )
     more = f'; and {len(failures) - 1} more' if len(failures) > 1 else ''
     return f'{len(failures)} of {total} resources failed: {resource.key}: {reason}{more}'
 

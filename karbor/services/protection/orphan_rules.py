@@ -36,11 +36,15 @@ from karbor.services.protection import provider as providers
 from karbor.services.protection import rebuilding
 from karbor.services.protection.cinder_inventory import Item
 
-_OLDER = ('it is older than anything else that the database remembers, or hardly younger; '
-          '"karbor-manage checkpoint rebuild --from cinder" makes a checkpoint of it, or delete it '
-          'by hand')
-_IN_BANK = ('the bank has the checkpoint, and the database does not: karbor-manage checkpoint '
-            'rebuild --from bank')
+_OLDER = (
+    'it is older than anything else that the database remembers, or hardly younger; '
+    '"karbor-manage checkpoint rebuild --from cinder" makes a checkpoint of it, or delete it '
+    'by hand'
+)
+_IN_BANK = (
+    'the bank has the checkpoint, and the database does not: karbor-manage checkpoint '
+    'rebuild --from bank'
+)
 
 # A volume that is being made or was not made; any other may be in use, and is its user's.
 _HALF_MADE = ('creating', 'error', 'error_deleting')
@@ -109,28 +113,37 @@ class Judge:
 
     def volumes(self, items: Iterable[Item]) -> list[Verdict]:
         """The volumes that are left of restores that came to nothing, or may be."""
-        half_made = [item for item in items
-                     if item.restore_id is not None and item.status in _HALF_MADE]
+        half_made = [
+            item for item in items if item.restore_id is not None and item.status in _HALF_MADE
+        ]
         by_checkpoint, verdicts = _grouped(half_made)
         known = _read(by_checkpoint, [str(item.restore_id) for item in half_made])
         for checkpoint_id, group in by_checkpoint.items():
             if checkpoint_id in known.busy:
                 continue
             for item in group:
-                verdicts += _unless_unreadable(
-                    functools.partial(self._of_restore, known), [item])
+                verdicts += _unless_unreadable(functools.partial(self._of_restore, known), [item])
         return verdicts
 
-    def _of_no_row(self, checkpoint_id: str, status: str | None,
-                   group: Sequence[Item]) -> list[Verdict]:
+    def _of_no_row(
+        self, checkpoint_id: str, status: str | None, group: Sequence[Item]
+    ) -> list[Verdict]:
         """Snapshots of a checkpoint that the database does not know, or knows as deleted."""
         if self._is_in_bank(checkpoint_id):
             return [Verdict(item, False, _IN_BANK) for item in group]
         if status is not None:
-            return [_unless_foreign(Verdict(
-                item, True, f'the checkpoint {checkpoint_id} is deleted')) for item in group]
-        return [_unless_foreign(self._unless_older(Verdict(
-            item, True, f'nothing knows the checkpoint {checkpoint_id}'))) for item in group]
+            return [
+                _unless_foreign(Verdict(item, True, f'the checkpoint {checkpoint_id} is deleted'))
+                for item in group
+            ]
+        return [
+            _unless_foreign(
+                self._unless_older(
+                    Verdict(item, True, f'nothing knows the checkpoint {checkpoint_id}')
+                )
+            )
+            for item in group
+        ]
 
     def _unless_older(self, verdict: Verdict) -> Verdict:
         since = self.remembers_since
@@ -160,17 +173,29 @@ class Judge:
                 verdicts += self._doubles_of_resource(checkpoint_id, resource_id, items)
         return verdicts
 
-    def _doubles_of_resource(self, checkpoint_id: str, resource_id: str,
-                             items: Sequence[Item]) -> list[Verdict]:
+    def _doubles_of_resource(
+        self, checkpoint_id: str, resource_id: str, items: Sequence[Item]
+    ) -> list[Verdict]:
         record = self._recorded(checkpoint_id, resource_id, 'metadata') or {}
         kept = record.get('snapshot_id')
         project_id = self._checkpoints.get(checkpoint_id).project_id if kept else None
-        verdicts = {item.id: _unless_foreign(Verdict(
-            item, True, f'it is a second one beside {kept}'), project_id) for item in items}
+        verdicts = {
+            item.id: _unless_foreign(
+                Verdict(item, True, f'it is a second one beside {kept}'), project_id
+            )
+            for item in items
+        }
         good = verdicts.pop(str(kept), None)
         if good is None or not good.is_orphan or good.item.status != 'available':
-            return [Verdict(item, False, f'the volume {resource_id} has several snapshots, and the '
-                            f'bank names none of them that is available') for item in items]
+            return [
+                Verdict(
+                    item,
+                    False,
+                    f'the volume {resource_id} has several snapshots, and the '
+                    f'bank names none of them that is available',
+                )
+                for item in items
+            ]
         return list(verdicts.values())
 
     def _of_restore(self, known: _Known, items: Sequence[Item]) -> list[Verdict]:
@@ -178,25 +203,33 @@ class Judge:
         (item,) = items
         restore_id = str(item.restore_id)
         status = known.restores.get(restore_id)
-        if status in (constants.OPERATION_STATUS_IN_PROGRESS,
-                      constants.OPERATION_STATUS_SUCCESS) or (
-                restore_id, item.id) in known.restored:
+        if (
+            status in (constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_SUCCESS)
+            or (restore_id, item.id) in known.restored
+        ):
             return []
         # A restore that failed may have made it whole and not come to tell the database. The bank
         # names it from the request on, and not any more when it has failed.
-        record = self._recorded(str(item.checkpoint_id), str(item.resource_id),
-                                f'restore-{restore_id}')
+        record = self._recorded(
+            str(item.checkpoint_id), str(item.resource_id), f'restore-{restore_id}'
+        )
         made = None if record is None else record.get('volume_id')
         if record is not None and made != item.id and (status is not None or not made):
             return [Verdict(item, True, f'its restore {restore_id} has failed')]
         if item.status == 'creating' and status is None and made != item.id:
-            return [self._unless_older(Verdict(
-                item, True, f'nothing knows its restore {restore_id}'))]
-        return [Verdict(item, False, f'it may have been good once: nothing tells that its restore '
-                        f'{restore_id} did not make it')]
+            return [
+                self._unless_older(Verdict(item, True, f'nothing knows its restore {restore_id}'))
+            ]
+        return [
+            Verdict(
+                item,
+                False,
+                f'it may have been good once: nothing tells that its restore '
+                f'{restore_id} did not make it',
+            )
+        ]
 
-    def _recorded(self, checkpoint_id: str, resource_id: str,
-                  key: str) -> Mapping[str, str] | None:
+    def _recorded(self, checkpoint_id: str, resource_id: str, key: str) -> Mapping[str, str] | None:
         try:
             section = self._checkpoints.get(checkpoint_id).get_resource_bank_section(resource_id)
             found: Mapping[str, str] = section.get_object(key)
@@ -238,19 +271,30 @@ def _unless_foreign(verdict: Verdict, project_id: str | None = None) -> Verdict:
     """
     item = verdict.item
     if item.volume_id != item.resource_id:
-        return Verdict(item, False, f'its metadata names the volume {item.resource_id}, and it is '
-                       f'of the volume {item.volume_id}')
+        return Verdict(
+            item,
+            False,
+            f'its metadata names the volume {item.resource_id}, and it is '
+            f'of the volume {item.volume_id}',
+        )
     if None not in (item.project_id, project_id) and item.project_id != project_id:
         return Verdict(item, False, f'its checkpoint is of the project {project_id}')
     return verdict
 
 
-def _unless_unreadable(judge: Callable[[Sequence[Item]], list[Verdict]],
-                       items: Sequence[Item]) -> list[Verdict]:
+def _unless_unreadable(
+    judge: Callable[[Sequence[Item]], list[Verdict]], items: Sequence[Item]
+) -> list[Verdict]:
     """What is thought of items; of what the bank cannot tell, that."""
     try:
         return judge(items)
-    except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError,
-            AttributeError) as exc:
+    except (
+        exception.KarborException,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as exc:
         reason = f'the bank cannot be read: {exc or type(exc).__name__}'
         return [Verdict(item, False, reason) for item in items]

@@ -71,18 +71,25 @@ class Report:
 
     def summary(self) -> str:
         """All of it in one line."""
-        text = (f'{self.snapshots} snapshots and {self.volumes} restored volumes: '
-                f'{len(self.orphans)} orphans, {len(self.young)} younger than the grace period, '
-                f'{len(self.unsure)} that nobody can be sure of; {len(self.removed)} removed')
+        text = (
+            f'{self.snapshots} snapshots and {self.volumes} restored volumes: '
+            f'{len(self.orphans)} orphans, {len(self.young)} younger than the grace period, '
+            f'{len(self.unsure)} that nobody can be sure of; {len(self.removed)} removed'
+        )
         return text if self.refusal is None else f'{text}; nothing is removed: {self.refusal}'
 
     def details(self) -> Iterator[str]:
         """A line for each of them."""
-        for verdicts, what in ((self.orphans, 'orphan'), (self.young, 'young orphan'),
-                               (self.unsure, 'not sure')):
+        for verdicts, what in (
+            (self.orphans, 'orphan'),
+            (self.young, 'young orphan'),
+            (self.unsure, 'not sure'),
+        ):
             for verdict in verdicts:
-                yield (f'{what}: {verdict.item.kind} {verdict.item.id} of project '
-                       f'{verdict.item.project_id}: {verdict.reason}{self._end(verdict.item)}')
+                yield (
+                    f'{what}: {verdict.item.kind} {verdict.item.id} of project '
+                    f'{verdict.item.project_id}: {verdict.reason}{self._end(verdict.item)}'
+                )
 
     def _end(self, item: Item) -> str:
         if item.id in self.left:
@@ -90,8 +97,9 @@ class Report:
         return '; removed' if item.id in self.removed else ''
 
 
-def look(found: providers.Provider, inventory: Inventory, grace: float,
-         is_removing: bool) -> Report:
+def look(
+    found: providers.Provider, inventory: Inventory, grace: float, is_removing: bool
+) -> Report:
     """Look for orphans of one provider.
 
     :param grace: age under which nothing is removed, in seconds.
@@ -133,12 +141,15 @@ def _check_share(report: Report) -> None:
     """Refuse to remove most of what there is: then it is more likely that rows are missing."""
     count = sum(verdict.item.kind == 'snapshot' for verdict in (*report.orphans, *report.young))
     if 2 * count > report.snapshots:
-        report.refusal = (f'{count} of {report.snapshots} snapshots would be orphans, which is '
-                          f'more than half; {_MAY_BE_LOST}, or delete them by hand')
+        report.refusal = (
+            f'{count} of {report.snapshots} snapshots would be orphans, which is '
+            f'more than half; {_MAY_BE_LOST}, or delete them by hand'
+        )
 
 
-def _remove_all(report: Report, found: providers.Provider, inventory: Inventory,
-                snapshots: Sequence[Item]) -> None:
+def _remove_all(
+    report: Report, found: providers.Provider, inventory: Inventory, snapshots: Sequence[Item]
+) -> None:
     deadline = cinder_requests.Deadline(_LONGEST)
     groups: dict[tuple[str | None, str | None], list[Item]] = {}
     for item in snapshots:
@@ -149,10 +160,14 @@ def _remove_all(report: Report, found: providers.Provider, inventory: Inventory,
             report.left[item.id] = 'there was no time for it; the next look goes on'
             continue
         try:
-            others = [other for other in groups.get((item.checkpoint_id, item.resource_id), ())
-                      if other.id != item.id]
-            reason = _remove(found, inventory, item, others,
-                             min(_LONGEST_OF_ONE, deadline.remaining()))
+            others = [
+                other
+                for other in groups.get((item.checkpoint_id, item.resource_id), ())
+                if other.id != item.id
+            ]
+            reason = _remove(
+                found, inventory, item, others, min(_LONGEST_OF_ONE, deadline.remaining())
+            )
         except exception.InventoryFailed as exc:
             reason = exc.msg
         if reason is None:
@@ -161,8 +176,13 @@ def _remove_all(report: Report, found: providers.Provider, inventory: Inventory,
             report.left[item.id] = reason
 
 
-def _remove(found: providers.Provider, inventory: Inventory, item: Item, others: Sequence[Item],
-            timeout: float) -> str | None:
+def _remove(
+    found: providers.Provider,
+    inventory: Inventory,
+    item: Item,
+    others: Sequence[Item],
+    timeout: float,
+) -> str | None:
     """Remove an orphan if it still is one; returns why it is left.
 
     :param others: all other snapshots of its volume in its checkpoint, as they were.
@@ -175,13 +195,18 @@ def _remove(found: providers.Provider, inventory: Inventory, item: Item, others:
     # What it is a second one beside may be gone since the list was made.
     there = [now for other in others if (now := inventory.again(other)) is not None]
     judge = Judge(found)  # which reads the rows and the bank anew
-    verdicts = (judge.snapshots([current, *there]) if item.kind == 'snapshot' else judge.volumes(
-        [item if current.status == 'deleting' else current]))
+    verdicts = (
+        judge.snapshots([current, *there])
+        if item.kind == 'snapshot'
+        else judge.volumes([item if current.status == 'deleting' else current])
+    )
     if not any(verdict.is_orphan and verdict.item.id == item.id for verdict in verdicts):
         return 'it is no orphan any more'
     if current.status not in _DELETABLE:
-        return (f'Cinder deletes nothing in status {current.status}; an administrator can reset '
-                f'it to error')
+        return (
+            f'Cinder deletes nothing in status {current.status}; an administrator can reset '
+            f'it to error'
+        )
     return inventory.remove(current, timeout)
 
 
@@ -192,8 +217,9 @@ class OrphanCheck:
     :param inventory: Cinder, as who may see everything of Karbor's sees it.
     """
 
-    def __init__(self, registry: providers.ProviderRegistry,
-                 inventory: Callable[[], Inventory]) -> None:
+    def __init__(
+        self, registry: providers.ProviderRegistry, inventory: Callable[[], Inventory]
+    ) -> None:
         self._registry = registry
         self._inventory = inventory
 
@@ -231,5 +257,9 @@ def _log(report: Report) -> None:
     lines = details[:_MOST_IN_LOG]
     if len(details) > len(lines):
         lines.append(f'and {len(details) - len(lines)} more')
-    LOG.warning('Provider %s: %s%s', report.provider_id, report.summary(),
-                ''.join(f'\n  {line}' for line in lines))
+    LOG.warning(
+        'Provider %s: %s%s',
+        report.provider_id,
+        report.summary(),
+        ''.join(f'\n  {line}' for line in lines),
+    )

@@ -40,8 +40,12 @@ def merged(parameters: Parameters, resource: Resource) -> Values:
     return {**parameters.get(resource.type, {}), **parameters.get(resource.key, {})}
 
 
-def check(parameters: Parameters, resources: Iterable[Resource], later_types: Iterable[str],
-          schema_of: SchemaOf) -> dict[str, Values]:
+def check(
+    parameters: Parameters,
+    resources: Iterable[Resource],
+    later_types: Iterable[str],
+    schema_of: SchemaOf,
+) -> dict[str, Values]:
     """Validate what a request carries, before anything is made of it.
 
     :param parameters: as the caller sent them.
@@ -80,8 +84,7 @@ def complete(values: Values, schema: Schema | None, where: str) -> Values:
     defaults = {name: rule['default'] for name, rule in properties.items() if 'default' in rule}
     coerced = _coerced(values, schema, where)
     # A default of null says that there is none; it is not held against the type.
-    _validate({**{k: v for k, v in defaults.items() if v is not None}, **coerced},
-              schema, where)
+    _validate({**{k: v for k, v in defaults.items() if v is not None}, **coerced}, schema, where)
     return {**defaults, **coerced}
 
 
@@ -115,9 +118,12 @@ def _coerced(values: Values, schema: Schema, where: str) -> Values:
     if unknown:
         known = ', '.join(sorted(properties)) or 'none'
         raise exception.InvalidInput(
-            reason=f'{where} has no property {", ".join(unknown)}; it has {known}.')
-    return {name: coerce(value, properties[name].get('type'), f'{where}: {name}')
-            for name, value in values.items()}
+            reason=f'{where} has no property {", ".join(unknown)}; it has {known}.'
+        )
+    return {
+        name: coerce(value, properties[name].get('type'), f'{where}: {name}')
+        for name, value in values.items()
+    }
 
 
 def coerce(value: Any, wanted: str | list[str] | None, where: str) -> Any:
@@ -137,7 +143,8 @@ def coerce(value: Any, wanted: str | list[str] | None, where: str) -> Any:
         return _FROM_TEXT[wanted](value.strip())
     except ValueError:
         raise exception.InvalidInput(
-            reason=f'{where}: {value!r} cannot be read as {wanted}.') from None
+            reason=f'{where}: {value!r} cannot be read as {wanted}.'
+        ) from None
 
 
 def _integer(text: str) -> int:
@@ -162,7 +169,8 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
 
 def _validate(values: Values, schema: Schema, where: str) -> None:
     error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema).iter_errors(values))
+        jsonschema.Draft202012Validator(schema).iter_errors(values)
+    )
     if error is not None:
         place = ''.join(f'{part}: ' for part in error.absolute_path)
         raise exception.InvalidInput(reason=f'{where}: {place}{error.message}')

@@ -43,13 +43,15 @@ class Plans:
     :param protectable_plugins: what finds resources.
     """
 
-    def __init__(self, registry: provider.ProviderRegistry,
-                 protectable_plugins: protectables.Protectables) -> None:
+    def __init__(
+        self, registry: provider.ProviderRegistry, protectable_plugins: protectables.Protectables
+    ) -> None:
         self._registry = registry
         self._protectables = protectable_plugins
 
-    def create(self, context: karbor_context.RequestContext,
-               wanted: Mapping[str, Any]) -> models.Plan:
+    def create(
+        self, context: karbor_context.RequestContext, wanted: Mapping[str, Any]
+    ) -> models.Plan:
         """A new plan.
 
         :param wanted: name, description, provider_id, resources and parameters, of the
@@ -58,17 +60,22 @@ class Plans:
         :raises PlanLimitExceeded:
         """
         checked = self._checked_parameters(
-            wanted['provider_id'], wanted['resources'], wanted['parameters'])
+            wanted['provider_id'], wanted['resources'], wanted['parameters']
+        )
 
         @db.transaction
         def write(session: orm.Session) -> models.Plan:
             quotas.take(session, context.project_id, quotas.PLANS)
             plan = plan_rows.create(
-                session, project_id=context.project_id, name=wanted['name'],
-                description=wanted.get('description'), provider_id=wanted['provider_id'],
+                session,
+                project_id=context.project_id,
+                name=wanted['name'],
+                description=wanted.get('description'),
+                provider_id=wanted['provider_id'],
                 status=constants.PLAN_STATUS_SUSPENDED,
                 resources=[_stored(resource) for resource in wanted['resources']],
-                parameters=checked)
+                parameters=checked,
+            )
             _record(session, context, 'plan_create', plan)
             return plan
 
@@ -82,8 +89,9 @@ class Plans:
         with db.reader() as session:
             return plan_rows.page(session, wanted)
 
-    def update(self, context: karbor_context.RequestContext, plan_id: str,
-               changes: Mapping[str, Any]) -> models.Plan:
+    def update(
+        self, context: karbor_context.RequestContext, plan_id: str, changes: Mapping[str, Any]
+    ) -> models.Plan:
         """Change the name, description, status or resources.
 
         :raises PlanNotFound:
@@ -111,6 +119,7 @@ class Plans:
         :raises PlanNotFound:
         :raises PlanInUse: a scheduled operation needs it.
         """
+
         @db.transaction
         def write(session: orm.Session) -> None:
             plan = plan_rows.get(session, context.project_id, plan_id, lock=True)
@@ -123,8 +132,9 @@ class Plans:
 
         write()
 
-    def _checked_parameters(self, provider_id: str, wanted: Iterable[Mapping[str, Any]],
-                            given: parameters.Parameters) -> dict[str, parameters.Values]:
+    def _checked_parameters(
+        self, provider_id: str, wanted: Iterable[Mapping[str, Any]], given: parameters.Parameters
+    ) -> dict[str, parameters.Values]:
         try:
             found = self._registry.get(provider_id)
         except exception.ProviderNotFound as exc:
@@ -135,28 +145,34 @@ class Plans:
         for resource in resources:
             checkpoint.check_resource_id(resource.id)
         found.check_types(types)
-        later = [name for name in self._protectables.all_dependent_types(types)
-                 if name in found.plugin_classes]
+        later = [
+            name
+            for name in self._protectables.all_dependent_types(types)
+            if name in found.plugin_classes
+        ]
         return parameters.check(given, resources, later, found.schema_of('options'))
 
 
-def _record(session: orm.Session, context: karbor_context.RequestContext, what: str,
-            plan: models.Plan) -> None:
-    operation_logs.record(session, context, what, plan_id=plan.id,
-                          provider_id=plan.provider_id)
+def _record(
+    session: orm.Session, context: karbor_context.RequestContext, what: str, plan: models.Plan
+) -> None:
+    operation_logs.record(session, context, what, plan_id=plan.id, provider_id=plan.provider_id)
 
 
 def as_resource(fields: Mapping[str, Any]) -> Resource:
     """A resource of a plan as plugins are given it (Karbor contract, section B.8)."""
-    return Resource(fields['type'], fields['id'], fields['name'],
-                    records.as_json_text(fields.get('extra_info')))
+    return Resource(
+        fields['type'], fields['id'], fields['name'], records.as_json_text(fields.get('extra_info'))
+    )
 
 
 def _check_extra_info(resources: Iterable[Resource]) -> None:
     size = sum(len(resource.extra_info or '') for resource in resources)
     if size > _MOST_EXTRA_INFO:
-        raise exception.InvalidPlan(reason=f'The extra_info of all resources is {size} '
-                                    f'characters of JSON; {_MOST_EXTRA_INFO} are the most.')
+        raise exception.InvalidPlan(
+            reason=f'The extra_info of all resources is {size} '
+            f'characters of JSON; {_MOST_EXTRA_INFO} are the most.'
+        )
 
 
 def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:

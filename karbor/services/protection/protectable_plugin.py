@@ -28,13 +28,19 @@ class ProtectablePlugin:
     the first caller had, so do not use it.
     """
 
-    def __init__(self, context: karbor_context.RequestContext | None = None,
-                 conf: cfg.ConfigOpts | None = None) -> None:
+    def __init__(
+        self,
+        context: karbor_context.RequestContext | None = None,
+        conf: cfg.ConfigOpts | None = None,
+    ) -> None:
         self._context = context
         self._conf = conf
 
-    def instance(self, context: karbor_context.RequestContext | None = None,
-                 conf: cfg.ConfigOpts | None = None) -> Self:
+    def instance(
+        self,
+        context: karbor_context.RequestContext | None = None,
+        conf: cfg.ConfigOpts | None = None,
+    ) -> Self:
         """A new object of the same class."""
         return self.__class__(context, conf)
 
@@ -45,17 +51,22 @@ class ProtectablePlugin:
         """The types that resources of this type can depend on."""
         raise NotImplementedError
 
-    def list_resources(self, context: karbor_context.RequestContext,
-                       parameters: dict[str, Any] | None = None) -> list[Resource]:
+    def list_resources(
+        self, context: karbor_context.RequestContext, parameters: dict[str, Any] | None = None
+    ) -> list[Resource]:
         """All resources of the type in the caller's project.
 
         :raises ListProtectableResourceFailed: when the service cannot tell.
         """
         raise NotImplementedError
 
-    def page_of_resources(self, context: karbor_context.RequestContext,
-                          parameters: dict[str, Any] | None, marker: str | None,
-                          limit: int) -> tuple[list[Resource], bool]:
+    def page_of_resources(
+        self,
+        context: karbor_context.RequestContext,
+        parameters: dict[str, Any] | None,
+        marker: str | None,
+        limit: int,
+    ) -> tuple[list[Resource], bool]:
         """Some resources of the type by their ids, and whether more follow.
 
         A plugin whose service has pages asks for no more than one; this lists all.
@@ -69,10 +80,14 @@ class ProtectablePlugin:
         if marker is not None and marker not in ids:
             raise exception.MarkerNotFound(marker=marker)
         begin = 0 if marker is None else ids.index(marker) + 1
-        return found[begin:begin + limit], len(found) > begin + limit
+        return found[begin : begin + limit], len(found) > begin + limit
 
-    def show_resource(self, context: karbor_context.RequestContext, resource_id: str,
-                      parameters: dict[str, Any] | None = None) -> Resource | None:
+    def show_resource(
+        self,
+        context: karbor_context.RequestContext,
+        resource_id: str,
+        parameters: dict[str, Any] | None = None,
+    ) -> Resource | None:
         """One resource.
 
         :raises ProtectableResourceNotFound: when there is none of that id.
@@ -80,8 +95,9 @@ class ProtectablePlugin:
         """
         raise NotImplementedError
 
-    def get_dependent_resources(self, context: karbor_context.RequestContext,
-                                parent_resource: Resource) -> list[Resource]:
+    def get_dependent_resources(
+        self, context: karbor_context.RequestContext, parent_resource: Resource
+    ) -> list[Resource]:
         """Resources of this type that depend on the parent.
 
         :raises ListProtectableResourceFailed: when the service cannot tell.

@@ -31,9 +31,12 @@ ENTRY_POINTS = 'karbor.protectables'
 def load() -> 'Protectables':
     """The plugins of the entry points; one that cannot be loaded is left out and logged."""
     manager: extension.ExtensionManager[ProtectablePlugin] = extension.ExtensionManager(
-        ENTRY_POINTS, invoke_on_load=True,
+        ENTRY_POINTS,
+        invoke_on_load=True,
         on_load_failure_callback=lambda _, entry_point, error: LOG.error(
-            'The protectable plugin %s is left out: %s', entry_point, error))
+            'The protectable plugin %s is left out: %s', entry_point, error
+        ),
+    )
     return Protectables(plugin.obj for plugin in manager if plugin.obj is not None)
 
 
@@ -58,8 +61,11 @@ class Protectables:
 
     def dependent_types(self, resource_type: str) -> list[str]:
         """The types whose resources can be children of one of this type."""
-        return [name for name in self.types()
-                if resource_type in self._plugins[name].get_parent_resource_types()]
+        return [
+            name
+            for name in self.types()
+            if resource_type in self._plugins[name].get_parent_resource_types()
+        ]
 
     def all_dependent_types(self, resource_types: Iterable[str]) -> list[str]:
         """The types of which children may be found, however deep."""
@@ -72,18 +78,22 @@ class Protectables:
                     waiting.append(name)
         return list(found)
 
-    def dependents(self, context: karbor_context.RequestContext,
-                   resource: Resource) -> list[Resource]:
+    def dependents(
+        self, context: karbor_context.RequestContext, resource: Resource
+    ) -> list[Resource]:
         """The children of a resource.
 
         :raises ListProtectableResourceFailed: a service cannot tell; a graph without them
             would silently leave resources unprotected.
         """
-        return [child for name in self.dependent_types(resource.type)
-                for child in
-                self._plugins[name].get_dependent_resources(context, resource) or ()]
+        return [
+            child
+            for name in self.dependent_types(resource.type)
+            for child in self._plugins[name].get_dependent_resources(context, resource) or ()
+        ]
 
-    def graph(self, context: karbor_context.RequestContext,
-              resources: Iterable[Resource]) -> list[graph.GraphNode]:
+    def graph(
+        self, context: karbor_context.RequestContext, resources: Iterable[Resource]
+    ) -> list[graph.GraphNode]:
         """The graph that some resources span."""
         return graph.build_graph(resources, lambda resource: self.dependents(context, resource))

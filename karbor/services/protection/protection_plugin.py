@@ -37,24 +37,44 @@ class Operation:
     resource's later hooks are left out.
     """
 
-    def on_prepare_begin(self, checkpoint: Any, resource: Resource,
-                         context: karbor_context.RequestContext,
-                         parameters: dict[str, Any], **kwargs: Any) -> None:
+    def on_prepare_begin(
+        self,
+        checkpoint: Any,
+        resource: Resource,
+        context: karbor_context.RequestContext,
+        parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
         """After the parent's ``on_prepare_begin``, before any hook of the children."""
 
-    def on_prepare_finish(self, checkpoint: Any, resource: Resource,
-                          context: karbor_context.RequestContext,
-                          parameters: dict[str, Any], **kwargs: Any) -> None:
+    def on_prepare_finish(
+        self,
+        checkpoint: Any,
+        resource: Resource,
+        context: karbor_context.RequestContext,
+        parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
         """After the own begin and all children's ``on_prepare_finish``."""
 
-    def on_main(self, checkpoint: Any, resource: Resource,
-                context: karbor_context.RequestContext,
-                parameters: dict[str, Any], **kwargs: Any) -> None:
+    def on_main(
+        self,
+        checkpoint: Any,
+        resource: Resource,
+        context: karbor_context.RequestContext,
+        parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
         """After the own finish; beside other resources' mains."""
 
-    def on_complete(self, checkpoint: Any, resource: Resource,
-                    context: karbor_context.RequestContext,
-                    parameters: dict[str, Any], **kwargs: Any) -> None:
+    def on_complete(
+        self,
+        checkpoint: Any,
+        resource: Resource,
+        context: karbor_context.RequestContext,
+        parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
         """After the own main and all children's ``on_complete``."""
 
 

@@ -37,10 +37,13 @@ OPTS = [
     cfg.StrOpt('id', help='Id of the provider, a UUID. Plans and checkpoints refer to it.'),
     cfg.StrOpt('name', default='', help='Name of the provider.'),
     cfg.StrOpt('description', default='', help='Description of the provider.'),
-    cfg.MultiStrOpt('plugin', default=[],
-                    help='A protection plugin: an entry point of karbor.protections or a '
-                         'dotted class path. May be repeated; of two plugins for one '
-                         'resource type, the later one serves it.'),
+    cfg.MultiStrOpt(
+        'plugin',
+        default=[],
+        help='A protection plugin: an entry point of karbor.protections or a '
+        'dotted class path. May be repeated; of two plugins for one '
+        'resource type, the later one serves it.',
+    ),
     cfg.StrOpt('bank', help='The bank plugin: an entry point or a dotted class path.'),
     cfg.BoolOpt('enabled', default=False, help='Whether the provider is loaded.'),
 ]
@@ -73,8 +76,10 @@ class Provider:
 
     def new_plugins(self) -> dict[str, protection_plugin.ProtectionPlugin]:
         """A plugin object for each resource type, as every job needs anew."""
-        return {resource_type: plugin_class(self.config)
-                for resource_type, plugin_class in self.plugin_classes.items()}
+        return {
+            resource_type: plugin_class(self.config)
+            for resource_type, plugin_class in self.plugin_classes.items()
+        }
 
     def schema_of(self, kind: str) -> SchemaOf:
         """Finds the schema of a type; kind is 'options', 'restore' or 'verify'."""
@@ -86,7 +91,8 @@ class Provider:
         if missing:
             raise exception.InvalidInput(
                 reason=f'The provider {self.name} ({self.id}) has no plugin for '
-                       f'{", ".join(missing)}.')
+                f'{", ".join(missing)}.'
+            )
 
 
 def load(path: pathlib.Path) -> Provider | None:
@@ -96,8 +102,13 @@ def load(path: pathlib.Path) -> Provider | None:
         oslo.config's errors.
     """
     config = cfg.ConfigOpts()
-    config(args=[], project='karbor', prog='provider', default_config_files=[str(path)],
-           default_config_dirs=[])
+    config(
+        args=[],
+        project='karbor',
+        prog='provider',
+        default_config_files=[str(path)],
+        default_config_dirs=[],
+    )
     config.register_opts(OPTS, 'provider')
     options = config.provider
     if not options.enabled:
@@ -113,13 +124,19 @@ def load(path: pathlib.Path) -> Provider | None:
         for resource_type in plugin_class.get_supported_resources_types():
             plugin_classes[resource_type] = plugin_class
     provider = Provider(
-        options.id, options.name, options.description, config,
-        bank_plugin.Bank(load_class(options.bank)(config)), plugin_classes, {
+        options.id,
+        options.name,
+        options.description,
+        config,
+        bank_plugin.Bank(load_class(options.bank)(config)),
+        plugin_classes,
+        {
             'options': _schemas(plugin_classes, 'get_options_schema'),
             'restore': _schemas(plugin_classes, 'get_restore_schema'),
             'saved_info': _schemas(plugin_classes, 'get_saved_info_schema'),
             'verify': _verify_schemas(plugin_classes),
-        })
+        },
+    )
     for schemas in provider.schemas.values():
         for schema in schemas.values():
             jsonschema.Draft202012Validator.check_schema(schema)
@@ -144,8 +161,7 @@ def load_class(name: str) -> Any:
     if not name:
         raise exception.InvalidInput(reason='A plugin has no name.')
     try:
-        return driver.DriverManager(
-            ENTRY_POINTS, name, warn_on_missing_entrypoint=False).driver
+        return driver.DriverManager(ENTRY_POINTS, name, warn_on_missing_entrypoint=False).driver
     except stevedore.exception.NoMatches:
         pass
     if '.' not in name:
@@ -156,14 +172,18 @@ def load_class(name: str) -> Any:
         raise exception.InvalidInput(reason=f'There is no plugin {name!r}: {exc}') from exc
 
 
-def _schemas(plugin_classes: Mapping[str, PluginClass],
-             getter: str) -> dict[str, protection_plugin.Schema]:
-    return {resource_type: getattr(plugin_class, getter)(resource_type)
-            for resource_type, plugin_class in plugin_classes.items()}
+def _schemas(
+    plugin_classes: Mapping[str, PluginClass], getter: str
+) -> dict[str, protection_plugin.Schema]:
+    return {
+        resource_type: getattr(plugin_class, getter)(resource_type)
+        for resource_type, plugin_class in plugin_classes.items()
+    }
 
 
 def _verify_schemas(
-        plugin_classes: Mapping[str, PluginClass]) -> dict[str, protection_plugin.Schema]:
+    plugin_classes: Mapping[str, PluginClass],
+) -> dict[str, protection_plugin.Schema]:
     """Unlike the others it is optional: Karbor never asked plugins for it."""
     found = {}
     for resource_type, plugin_class in plugin_classes.items():
@@ -205,11 +225,13 @@ class ProviderRegistry:
         if provider is None:
             return
         if provider.id in self._providers:
-            LOG.warning('The provider file %s takes the place of an earlier one with the id '
-                        '%s', path.name, provider.id)
+            LOG.warning(
+                'The provider file %s takes the place of an earlier one with the id %s',
+                path.name,
+                provider.id,
+            )
         if not provider.plugin_classes:
-            LOG.warning('The provider file %s names no plugin: it can protect nothing',
-                        path.name)
+            LOG.warning('The provider file %s names no plugin: it can protect nothing', path.name)
         self._providers[provider.id] = provider
 
     def __iter__(self) -> Iterator[Provider]:

@@ -33,15 +33,22 @@ class UseRecord(dict[str, Any]):
         except KeyError:
             raise AttributeError(name) from None
 
-    def update_resource_status(self, resource_type: str, resource_id: str, status: str,
-                               reason: str | None = None) -> None:
+    def update_resource_status(
+        self, resource_type: str, resource_id: str, status: str, reason: str | None = None
+    ) -> None:
         """Tell the status of a resource; it is stored at once.
 
         :param reason: why; anything but text is left out.
         """
         with db.writer() as session:
-            uses.record_result(session, self['id'], resource_type, resource_id, status,
-                               reason if isinstance(reason, str) and reason else None)
+            uses.record_result(
+                session,
+                self['id'],
+                resource_type,
+                resource_id,
+                status,
+                reason if isinstance(reason, str) and reason else None,
+            )
 
     def save(self) -> None:
         """Nothing is left to store; plugins call it by contract."""
@@ -54,12 +61,19 @@ class OperationLogRecord(dict[str, Any]):
         """The texts live as long as the job."""
 
 
-def write_checkpoint(row: models.Checkpoint,
-                     provider: providers.Provider) -> bank_checkpoint.Checkpoint:
+def write_checkpoint(
+    row: models.Checkpoint, provider: providers.Provider
+) -> bank_checkpoint.Checkpoint:
     """Write a checkpoint to its bank as its row has it, whatever the bank has."""
     return provider.checkpoints.create(
-        row.id, row.protection_plan, row.project_id, row.resource_graph,
-        as_json_text(row.extra_info), row.created_at, row.status)
+        row.id,
+        row.protection_plan,
+        row.project_id,
+        row.resource_graph,
+        as_json_text(row.extra_info),
+        row.created_at,
+        row.status,
+    )
 
 
 def from_json_text(text: str | None) -> dict[str, Any]:

@@ -37,8 +37,12 @@ _LONGEST = 900
 BROKEN_OFF = 'It was broken off before its end; the status is what it was.'
 
 
-def reset(context: karbor_context.RequestContext, found: provider.Provider, checkpoint_id: str,
-          status: str) -> None:
+def reset(
+    context: karbor_context.RequestContext,
+    found: provider.Provider,
+    checkpoint_id: str,
+    status: str,
+) -> None:
     """Set the status.
 
     :param status: 'available' or 'error'.
@@ -56,8 +60,13 @@ def reset(context: karbor_context.RequestContext, found: provider.Provider, chec
     db.transaction(_end)(row, job)
 
 
-def _begin(session: orm.Session, context: karbor_context.RequestContext, provider_id: str,
-           checkpoint_id: str, status: str) -> tuple[models.Checkpoint, models.Job]:
+def _begin(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    provider_id: str,
+    checkpoint_id: str,
+    status: str,
+) -> tuple[models.Checkpoint, models.Job]:
     row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id, lock=True)
     obstacle = why_busy(session, row)
     if row.status == constants.CHECKPOINT_STATUS_DELETED:
@@ -65,12 +74,27 @@ def _begin(session: orm.Session, context: karbor_context.RequestContext, provide
     if obstacle:
         raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=obstacle)
     # It is about nothing that is shown: what is, is told by the jobs about the checkpoint.
-    job = job_rows.create(session, constants.OPERATION_RESET, str(uuid.uuid4()), row.id,
-                          provider_id, context.project_id, context.user_id)
+    job = job_rows.create(
+        session,
+        constants.OPERATION_RESET,
+        str(uuid.uuid4()),
+        row.id,
+        provider_id,
+        context.project_id,
+        context.user_id,
+    )
     operation_logs.begin(
-        session, context, 'checkpoint_update', constants.OPERATION_STATUS_IN_PROGRESS, id=job.id,
-        checkpoint_id=row.id, plan_id=row.plan_id, provider_id=row.provider_id,
-        started_at=timeutils.utcnow(), extra_info={'status': status})
+        session,
+        context,
+        'checkpoint_update',
+        constants.OPERATION_STATUS_IN_PROGRESS,
+        id=job.id,
+        checkpoint_id=row.id,
+        plan_id=row.plan_id,
+        provider_id=row.provider_id,
+        started_at=timeutils.utcnow(),
+        extra_info={'status': status},
+    )
     until = timeutils.utcnow() + datetime.timedelta(seconds=_LONGEST)
     return row, job_rows.claim(session, job.id, until) or job
 

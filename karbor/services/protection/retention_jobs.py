@@ -48,27 +48,48 @@ def begin(session: orm.Session, job: models.Job) -> models.Job | None:
     if operation is None:
         return None
     made = job_rows.create(
-        session, constants.OPERATION_RETENTION, operation.id, job.checkpoint_id,
-        job.provider_id, job.project_id, job.user_id, job.trust_id, operation.id)
+        session,
+        constants.OPERATION_RETENTION,
+        operation.id,
+        job.checkpoint_id,
+        job.provider_id,
+        job.project_id,
+        job.user_id,
+        job.trust_id,
+        operation.id,
+    )
     operation_logs.begin(
-        session, karbor_context.RequestContext(job.user_id, job.project_id),
-        constants.OPERATION_RETENTION, constants.OPERATION_STATUS_IN_PROGRESS, id=made.id,
-        checkpoint_id=job.checkpoint_id, plan_id=operation.plan_id,
-        provider_id=job.provider_id, scheduled_operation_id=operation.id)
+        session,
+        karbor_context.RequestContext(job.user_id, job.project_id),
+        constants.OPERATION_RETENTION,
+        constants.OPERATION_STATUS_IN_PROGRESS,
+        id=made.id,
+        checkpoint_id=job.checkpoint_id,
+        plan_id=operation.plan_id,
+        provider_id=job.provider_id,
+        scheduled_operation_id=operation.id,
+    )
     return made
 
 
-def _with_retention(session: orm.Session,
-                    operation_id: str | None) -> models.ScheduledOperation | None:
+def _with_retention(
+    session: orm.Session, operation_id: str | None
+) -> models.ScheduledOperation | None:
     """A scheduled operation, if it is there and has a retention."""
     operation = session.get(models.ScheduledOperation, operation_id) if operation_id else None
-    has_one = (operation is not None
-               and operation.operation_type == constants.SCHEDULED_RETENTION_PROTECT)
+    has_one = (
+        operation is not None and operation.operation_type == constants.SCHEDULED_RETENTION_PROTECT
+    )
     return operation if has_one else None
 
 
-def preview(session: orm.Session, project_id: str, plan_id: str, policy: retention.Policy,
-            zone: zoneinfo.ZoneInfo) -> list[retention.Verdict]:
+def preview(
+    session: orm.Session,
+    project_id: str,
+    plan_id: str,
+    policy: retention.Policy,
+    zone: zoneinfo.ZoneInfo,
+) -> list[retention.Verdict]:
     """What a policy would keep and remove of a plan's checkpoints now.
 
     :raises PlanNotFound:
@@ -77,8 +98,11 @@ def preview(session: orm.Session, project_id: str, plan_id: str, policy: retenti
     return _judge(_available(session, project_id, plan_id), policy, zone)
 
 
-def apply(manager: protection_manager.ProtectionManager,
-          context: karbor_context.RequestContext, job: models.Job) -> str | None:
+def apply(
+    manager: protection_manager.ProtectionManager,
+    context: karbor_context.RequestContext,
+    job: models.Job,
+) -> str | None:
     """Delete what no rule holds, and again what could not be deleted before.
 
     :param manager: deletes checkpoints.
@@ -89,17 +113,26 @@ def apply(manager: protection_manager.ProtectionManager,
         operation = _with_retention(session, job.scheduled_operation_id)
         made = session.get(models.Checkpoint, job.checkpoint_id)
         if operation is None or made is None or made.plan_id != operation.plan_id:
-            return ('nothing is removed: the scheduled operation has no retention of this plan '
-                    'any more')
+            return (
+                'nothing is removed: the scheduled operation has no retention of this plan any more'
+            )
         verdicts = _judge_operation(session, operation, made.id)
-        again = checkpoints.of_plan(session, job.project_id, operation.plan_id,
-                                    status=constants.CHECKPOINT_STATUS_ERROR_DELETING)
-    going = {verdict.candidate.id: '; '.join(verdict.reasons)
-             for verdict in verdicts if not verdict.keep}
+        again = checkpoints.of_plan(
+            session,
+            job.project_id,
+            operation.plan_id,
+            status=constants.CHECKPOINT_STATUS_ERROR_DELETING,
+        )
+    going = {
+        verdict.candidate.id: '; '.join(verdict.reasons) for verdict in verdicts if not verdict.keep
+    }
     going |= {row.id: 'an earlier delete of it failed' for row in again if not row.pinned}
     db.transaction(_tell)(job.id, sum(verdict.keep for verdict in verdicts), going)
-    failures = [failure for checkpoint_id in going
-                if (failure := _delete(manager, context, job, checkpoint_id))]
+    failures = [
+        failure
+        for checkpoint_id in going
+        if (failure := _delete(manager, context, job, checkpoint_id))
+    ]
     return '; '.join(failures) or None
 
 
@@ -109,16 +142,22 @@ def _tell(session: orm.Session, log_id: str, kept: int, going: Mapping[str, str]
     before = log.extra_info or {'removed': 0, 'reasons': {}}
     new = {key: reason for key, reason in going.items() if key not in before['reasons']}
     log.extra_info = {
-        'kept': kept, 'removed': before['removed'] + len(new),
-        'reasons': dict(list({**before['reasons'], **new}.items())[:_MOST_TOLD])}
+        'kept': kept,
+        'removed': before['removed'] + len(new),
+        'reasons': dict(list({**before['reasons'], **new}.items())[:_MOST_TOLD]),
+    }
 
 
-def _delete(manager: protection_manager.ProtectionManager,
-            context: karbor_context.RequestContext, job: models.Job,
-            checkpoint_id: str) -> str | None:
+def _delete(
+    manager: protection_manager.ProtectionManager,
+    context: karbor_context.RequestContext,
+    job: models.Job,
+    checkpoint_id: str,
+) -> str | None:
     try:
-        manager.delete_checkpoint(context, job.provider_id, checkpoint_id,
-                                  by_retention_of=job.scheduled_operation_id)
+        manager.delete_checkpoint(
+            context, job.provider_id, checkpoint_id, by_retention_of=job.scheduled_operation_id
+        )
     except exception.CheckpointNotBeDeleted as exc:
         LOG.warning('Job %s: %s', job.id, exc.msg)
         return exc.msg
@@ -132,29 +171,47 @@ def relief(job: models.Job) -> str:
         if operation is None:
             return ''
         verdicts = _judge_operation(session, operation)
-        sizes = {row.id: row.resources_total
-                 for row in _available(session, operation.project_id, operation.plan_id)}
+        sizes = {
+            row.id: row.resources_total
+            for row in _available(session, operation.project_id, operation.plan_id)
+        }
     going = [verdict.candidate.id for verdict in verdicts if not verdict.keep]
-    return (f'; the retention of the scheduled operation would free {len(going)} checkpoints '
-            f'with {sum(sizes.get(found, 0) for found in going)} resources, but it removes '
-            f'nothing before a run ends well')
+    return (
+        f'; the retention of the scheduled operation would free {len(going)} checkpoints '
+        f'with {sum(sizes.get(found, 0) for found in going)} resources, but it removes '
+        f'nothing before a run ends well'
+    )
 
 
-def _judge_operation(session: orm.Session, operation: models.ScheduledOperation,
-                     just_made: str | None = None) -> list[retention.Verdict]:
+def _judge_operation(
+    session: orm.Session, operation: models.ScheduledOperation, just_made: str | None = None
+) -> list[retention.Verdict]:
     trigger = schedules.get_trigger(session, operation.project_id, operation.trigger_id)
     zone = zoneinfo.ZoneInfo(time_triggers.load(trigger.properties).timezone)
-    return _judge(_available(session, operation.project_id, operation.plan_id),
-                  retention.parse(operation.operation_definition), zone, just_made)
+    return _judge(
+        _available(session, operation.project_id, operation.plan_id),
+        retention.parse(operation.operation_definition),
+        zone,
+        just_made,
+    )
 
 
 def _available(session: orm.Session, project_id: str, plan_id: str) -> Sequence[Any]:
-    return checkpoints.of_plan(session, project_id, plan_id,
-                               status=constants.CHECKPOINT_STATUS_AVAILABLE)
+    return checkpoints.of_plan(
+        session, project_id, plan_id, status=constants.CHECKPOINT_STATUS_AVAILABLE
+    )
 
 
-def _judge(rows: Sequence[Any], policy: retention.Policy, zone: zoneinfo.ZoneInfo,
-           just_made: str | None = None) -> list[retention.Verdict]:
+def _judge(
+    rows: Sequence[Any],
+    policy: retention.Policy,
+    zone: zoneinfo.ZoneInfo,
+    just_made: str | None = None,
+) -> list[retention.Verdict]:
     return retention.judge(
-        (retention.Candidate(row.id, row.created_at, row.pinned) for row in rows), policy,
-        timeutils.utcnow(), zone, just_made)
+        (retention.Candidate(row.id, row.created_at, row.pinned) for row in rows),
+        policy,
+        timeutils.utcnow(),
+        zone,
+        just_made,
+    )

@@ -78,8 +78,9 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
         self._unposted.put(job_id)
         with self._beginning_to_post:
             if self._poster is None:  # not before: a process may have been forked until now
-                self._poster = threading.Thread(target=self._post_all, name='post jobs',
-                                                daemon=True)
+                self._poster = threading.Thread(
+                    target=self._post_all, name='post jobs', daemon=True
+                )
                 self._poster.start()
 
     def post_now(self, job_id: str) -> None:
@@ -101,8 +102,9 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
         with db.reader() as session:
             return jobs.are_crowded(session, _CROWD)
 
-    def waiting(self, provider_ids: Collection[str],
-                full_projects: Collection[str] = ()) -> Sequence[jobboard.Waiting]:
+    def waiting(
+        self, provider_ids: Collection[str], full_projects: Collection[str] = ()
+    ) -> Sequence[jobboard.Waiting]:
         """See :meth:`jobboard.DatabaseBoard.waiting`."""
         in_line = super().waiting(provider_ids, full_projects)
         self._seen = {}
@@ -133,8 +135,9 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
         for job_id, posting in list(self._claimed.items()):
             with contextlib.suppress(BoardAwayError), self._using():
                 if not self._driver.renew(posting, self._expiry):
-                    LOG.warning('The claim on job %s has gone from the board; its row keeps it',
-                                job_id)
+                    LOG.warning(
+                        'The claim on job %s has gone from the board; its row keeps it', job_id
+                    )
                     self._claimed.pop(job_id, None)
 
     def release(self, job_id: str) -> None:
@@ -181,8 +184,11 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
         in_line = super().waiting(provider_ids)
         with contextlib.suppress(BoardAwayError), self._using() as board:
             posted = {posting.name for posting in _postings(board)}
-            return [found.job_id for found in in_line
-                    if found.job_id not in posted and found.age > _TIME_TO_POST]
+            return [
+                found.job_id
+                for found in in_line
+                if found.job_id not in posted and found.age > _TIME_TO_POST
+            ]
         return []
 
     def answers(self) -> bool:
@@ -219,8 +225,11 @@ class TaskFlowBoard(jobboard.DatabaseBoard):
             # The board's edge: whatever TaskFlow and three libraries raise, jobs go on.
             if isinstance(exc, taskflow_exc.NotFound):
                 self._close()  # the place of the board itself has gone; a new one makes it
-            LOG.warning('The job board does not answer, jobs go by their rows: %s: %s',
-                        type(exc).__name__, str(exc).partition('\n')[0])
+            LOG.warning(
+                'The job board does not answer, jobs go by their rows: %s: %s',
+                type(exc).__name__,
+                str(exc).partition('\n')[0],
+            )
             self._away_until = time.monotonic() + _PAUSE
             raise BoardAwayError from exc
 
@@ -266,5 +275,6 @@ def _unless_lost(act: Callable[..., Any], posting: base.Job, owner: str) -> None
     except (taskflow_exc.NotFound, taskflow_exc.JobFailure) as exc:
         if isinstance(exc, taskflow_exc.JobFailure) and exc.__cause__ is not None:
             raise  # of the library: the server does not answer
-        LOG.info('Job %s was not on the board any more: %s', posting.name,
-                 str(exc).partition('\n')[0])
+        LOG.info(
+            'Job %s was not on the board any more: %s', posting.name, str(exc).partition('\n')[0]
+        )

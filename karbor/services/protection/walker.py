@@ -29,14 +29,22 @@ from karbor.services.protection import graph
 
 Task = tuple[Resource, str]
 
-HOOKS = (constants.HOOK_PRE_BEGIN, constants.HOOK_PRE_FINISH, constants.HOOK_MAIN,
-         constants.HOOK_COMPLETE)
+HOOKS = (
+    constants.HOOK_PRE_BEGIN,
+    constants.HOOK_PRE_FINISH,
+    constants.HOOK_MAIN,
+    constants.HOOK_COMPLETE,
+)
 _DOWNWARDS = (constants.HOOK_PRE_BEGIN,)
 _UPWARDS = (constants.HOOK_PRE_FINISH, constants.HOOK_COMPLETE)
 
 
-def walk(roots: Iterable[graph.GraphNode], run_hook: Callable[[Resource, str], None],
-         finished: Callable[[Resource, Exception | None], None], max_workers: int) -> None:
+def walk(
+    roots: Iterable[graph.GraphNode],
+    run_hook: Callable[[Resource, str], None],
+    finished: Callable[[Resource, Exception | None], None],
+    max_workers: int,
+) -> None:
     """Run all hooks; returns when each resource is finished or failed.
 
     An exception of one hook fails its resource: its later hooks are left out, every other

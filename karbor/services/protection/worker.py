@@ -47,9 +47,14 @@ class Worker:
     :param more_duties: what it does beside that.
     """
 
-    def __init__(self, registry: provider.ProviderRegistry, runner: jobs.JobRunner,
-                 used_trusts: trusts.Trusts, board: jobboard.DatabaseBoard,
-                 more_duties: Sequence[duties.Duty] = ()) -> None:
+    def __init__(
+        self,
+        registry: provider.ProviderRegistry,
+        runner: jobs.JobRunner,
+        used_trusts: trusts.Trusts,
+        board: jobboard.DatabaseBoard,
+        more_duties: Sequence[duties.Duty] = (),
+    ) -> None:
         options = cfg.CONF.protection
         self._provider_ids = [found.id for found in registry]
         self._poll_interval = options.job_poll_interval
@@ -60,8 +65,9 @@ class Worker:
         self._may_take_work = True
         self._closing = threading.Event()
         self._stopping = threading.Event()
-        self._looker = threading.Thread(target=self._look_for_jobs, daemon=True,
-                                        name='look for jobs')
+        self._looker = threading.Thread(
+            target=self._look_for_jobs, daemon=True, name='look for jobs'
+        )
         # Job id -> project, of those taken here that are not over.
         self._taken: dict[str, str] = {}
         self._duties = (
@@ -118,8 +124,7 @@ class Worker:
         places = self._crew.free() if self._may_take_work else 0
         if not places:
             return
-        full = [project_id for project_id in set(self._taken.values())
-                if self._is_full(project_id)]
+        full = [project_id for project_id in set(self._taken.values()) if self._is_full(project_id)]
         for waiting in self._board.waiting(self._provider_ids, full):
             if self._may_begin(waiting) and self._board.claim(waiting):
                 self._taken[waiting.job_id] = waiting.project_id

@@ -49,8 +49,13 @@ class HttpClient(testing.TestClient):
         leave its locks locked in the child.
     """
 
-    def __init__(self, app: falcon.App[Any, Any], workers: int, log: pathlib.Path,
-                 other_threads: contextlib.AbstractContextManager[Any]) -> None:
+    def __init__(
+        self,
+        app: falcon.App[Any, Any],
+        workers: int,
+        log: pathlib.Path,
+        other_threads: contextlib.AbstractContextManager[Any],
+    ) -> None:
         super().__init__(app)
         self._workers = workers
         self._log = log
@@ -60,10 +65,17 @@ class HttpClient(testing.TestClient):
         self._address = ('', 0)
 
     def simulate_request(
-            self, method: str = 'GET', path: str = '/', *,  # type: ignore[override]
-            params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None,
-            body: str | bytes = b'', json: Any = None, host: str = testing.DEFAULT_HOST,
-            port: int | None = None) -> testing.Result:
+        self,
+        method: str = 'GET',
+        path: str = '/',
+        *,  # type: ignore[override]
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: str | bytes = b'',
+        json: Any = None,
+        host: str = testing.DEFAULT_HOST,
+        port: int | None = None,
+    ) -> testing.Result:
         """The answer to one request on a connection of its own."""
         self._start()
         headers = dict(headers or {})
@@ -78,8 +90,9 @@ class HttpClient(testing.TestClient):
             path += falcon.to_query_str(params, comma_delimited_lists=False)
         return self._answer(method, _quoted(path), headers, body)
 
-    def _answer(self, method: str, path: str, headers: Mapping[str, str],
-                body: bytes) -> testing.Result:
+    def _answer(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> testing.Result:
         connection = http.client.HTTPConnection(*self._address, timeout=_TIMEOUT)
         with contextlib.closing(connection):
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -89,8 +102,9 @@ class HttpClient(testing.TestClient):
             with contextlib.suppress(ConnectionError):
                 connection.endheaders(body or None)
             answer = connection.getresponse()
-            return testing.Result([answer.read()], f'{answer.status} {answer.reason}',
-                                  answer.getheaders())
+            return testing.Result(
+                [answer.read()], f'{answer.status} {answer.reason}', answer.getheaders()
+            )
 
     def _start(self) -> None:
         with self._lock:
@@ -136,11 +150,17 @@ class _Application(base.BaseApplication):
     def __init__(self, app: falcon.App[Any, Any], workers: int, listener: int) -> None:
         self._app = app
         self._settings = {
-            'bind': f'fd://{listener}', 'workers': workers, 'worker_class': 'sync',
-            'control_socket_disable': True, 'post_fork': _after_fork, 'errorlog': '-',
+            'bind': f'fd://{listener}',
+            'workers': workers,
+            'worker_class': 'sync',
+            'control_socket_disable': True,
+            'post_fork': _after_fork,
+            'errorlog': '-',
             'loglevel': 'warning',
             # The tests are about the answers of Karbor, not about those of gunicorn.
-            'limit_request_line': 0, 'limit_request_field_size': 65536}
+            'limit_request_line': 0,
+            'limit_request_field_size': 65536,
+        }
         super().__init__()
 
     def load_config(self) -> None:
@@ -155,7 +175,6 @@ class _Application(base.BaseApplication):
 
 
 class _Arbiter(arbiter.Arbiter):
-
     def __init__(self, application: _Application) -> None:
         super().__init__(application)
         self._parent = os.getppid()

@@ -59,13 +59,25 @@ WORKERS = int(os.environ.get('KARBOR_TEST_WORKERS') or 0)
 TOKEN = personas.token('manager', PROJECT_ID)
 VOLUME = constants.VOLUME_RESOURCE_TYPE
 PROJECT = constants.PROJECT_RESOURCE_TYPE
-TRIGGER_PROPERTIES = {'format': 'crontab', 'pattern': '0 3 * * *',
-                      'start_time': '2020-11-05 00:00:00', 'window': 900}
+TRIGGER_PROPERTIES = {
+    'format': 'crontab',
+    'pattern': '0 3 * * *',
+    'start_time': '2020-11-05 00:00:00',
+    'window': 900,
+}
 OPTIONS = {'snapshot_name': 'nightly', 'description': 'of a test', 'force': False}
 
-_KEYS = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
-         405: 'badMethod', 409: 'conflictingRequest', 413: 'overLimit', 415: 'badMediaType',
-         503: 'serviceUnavailable'}
+_KEYS = {
+    400: 'badRequest',
+    401: 'unauthorized',
+    403: 'forbidden',
+    404: 'itemNotFound',
+    405: 'badMethod',
+    409: 'conflictingRequest',
+    413: 'overLimit',
+    415: 'badMediaType',
+    503: 'serviceUnavailable',
+}
 _UNFINISHED = ('protecting', 'deleting', 'in_progress')
 
 
@@ -76,9 +88,11 @@ def in_process_only(reason: str) -> Callable[[Test], Test]:
 
     :param reason: why it cannot be otherwise.
     """
+
     def mark(test: Test) -> Test:
         test.in_process_only = reason  # type: ignore[attr-defined]
         return test
+
     return mark
 
 
@@ -102,23 +116,34 @@ class ApiTestCase(base.TestCase):
         self.addCleanup(self.board.end)
         board = jobboard.DatabaseBoard() if workers else self.board
         found = protectables.load()
-        self.manager = manager.ProtectionManager(registry, found, board.post,
-                                                 trusts.NoTrusts())
-        self.runner = jobs.JobRunner(registry, self.manager, _context_of,
-                                     self.max_concurrent_resources, trusts.NoTrusts())
-        self._serve(workers, app.create_app(
-            app.Services(registry, found, plans.Plans(registry, found), self.manager,
-                         scheduled_operations.ScheduledOperations(trusts.NoTrusts(),
-                                                                  board.post), board.check),
-            self.authentication()))
+        self.manager = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
+        self.runner = jobs.JobRunner(
+            registry, self.manager, _context_of, self.max_concurrent_resources, trusts.NoTrusts()
+        )
+        self._serve(
+            workers,
+            app.create_app(
+                app.Services(
+                    registry,
+                    found,
+                    plans.Plans(registry, found),
+                    self.manager,
+                    scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post),
+                    board.check,
+                ),
+                self.authentication(),
+            ),
+        )
 
     def authentication(self) -> Any:
         """What finds out who asks."""
         return personas.Authentication()
 
     def _is_in_process(self) -> bool:
-        return any(hasattr(marked, 'in_process_only')
-                   for marked in (getattr(self, self._testMethodName), type(self)))
+        return any(
+            hasattr(marked, 'in_process_only')
+            for marked in (getattr(self, self._testMethodName), type(self))
+        )
 
     def _serve(self, workers: int, application: Any) -> None:
         self.end_api()
@@ -152,8 +177,15 @@ class ApiTestCase(base.TestCase):
         """Begin with the jobs that were posted, and go on with those to come."""
         self.board.start(self.runner.run)
 
-    def request(self, method: str, path: str, code: int = 200, project_id: str = PROJECT_ID,
-                persona: str = 'manager', **kwargs: Any) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        code: int = 200,
+        project_id: str = PROJECT_ID,
+        persona: str = 'manager',
+        **kwargs: Any,
+    ) -> Any:
         """The body of the answer to a request with the token, checked for its status.
 
         :param path: what follows the project in the URL.
@@ -192,8 +224,9 @@ class ApiTestCase(base.TestCase):
     def delete(self, path: str, code: int = 200, **kwargs: Any) -> Any:
         return self.request('DELETE', path, code, **kwargs)
 
-    def follow(self, path: str, collection: str,
-               persona: str = 'manager') -> list[list[dict[str, Any]]]:
+    def follow(
+        self, path: str, collection: str, persona: str = 'manager'
+    ) -> list[list[dict[str, Any]]]:
         """Every page of a list, found by nothing but the links."""
         pages = []
         document = self.get(path, persona=persona)
@@ -211,10 +244,15 @@ class ApiTestCase(base.TestCase):
     @staticmethod
     def plan_body(*resources: dict[str, Any], **fields: Any) -> dict[str, Any]:
         """A body that makes a plan; of a volume nobody looked for, when none is given."""
-        return {'plan': {
-            'name': 'nightly', 'provider_id': PROVIDER_ID,
-            'resources': list(resources) or [resource()],
-            'parameters': {VOLUME: dict(OPTIONS)}, **fields}}
+        return {
+            'plan': {
+                'name': 'nightly',
+                'provider_id': PROVIDER_ID,
+                'resources': list(resources) or [resource()],
+                'parameters': {VOLUME: dict(OPTIONS)},
+                **fields,
+            }
+        }
 
     def create_plan(self, *resources: dict[str, Any], **fields: Any) -> dict[str, Any]:
         return self.post('/plans', self.plan_body(*resources, **fields))['plan']
@@ -223,14 +261,17 @@ class ApiTestCase(base.TestCase):
         return f'/providers/{provider_id}/checkpoints' + (checkpoint_id and f'/{checkpoint_id}')
 
     def create_checkpoint(self, plan: dict[str, Any]) -> dict[str, Any]:
-        return self.post(self.checkpoints_path(),
-                         {'checkpoint': {'plan_id': plan['id']}})['checkpoint']
+        return self.post(self.checkpoints_path(), {'checkpoint': {'plan_id': plan['id']}})[
+            'checkpoint'
+        ]
 
     def ended(self, path: str, key: str) -> dict[str, Any]:
         """A checkpoint, restore or verification once no job works on it."""
+
         def look() -> dict[str, Any] | None:
             shown = self.get(path)[key]
             return None if shown['status'] in _UNFINISHED else shown
+
         return self.wait_until(look, f'the end of {path}')
 
     def ended_checkpoint(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -276,11 +317,14 @@ class CloudTestCase(ApiTestCase):
         self.assertEqual('available', checkpoint['status'], checkpoint)
         return checkpoint
 
-    def use(self, kind: str, checkpoint: dict[str, Any], code: int = 200,
-            **fields: Any) -> Any:
+    def use(self, kind: str, checkpoint: dict[str, Any], code: int = 200, **fields: Any) -> Any:
         """Ask for a restore or a verification; kind is 'restore' or 'verification'."""
-        body = {'provider_id': PROVIDER_ID, 'checkpoint_id': checkpoint['id'],
-                'parameters': {}, **fields}
+        body = {
+            'provider_id': PROVIDER_ID,
+            'checkpoint_id': checkpoint['id'],
+            'parameters': {},
+            **fields,
+        }
         made = self.post(f'/{kind}s', {kind: body}, code)
         return made[kind] if code == 200 else made
 
@@ -314,8 +358,9 @@ class _Board(jobboard.InProcessBoard):
         known: set[str] = set()
         while not self._stopping.wait(self._INTERVAL):
             with self.looking, db.reader() as session:
-                found = session.scalars(sa.select(models.Job.id).where(
-                    models.Job.state == job_rows.PENDING)).all()
+                found = session.scalars(
+                    sa.select(models.Job.id).where(models.Job.state == job_rows.PENDING)
+                ).all()
             for job_id in found:
                 if job_id not in known:
                     self.post(job_id)
@@ -334,6 +379,7 @@ class _Board(jobboard.InProcessBoard):
 
 def _sessions(url: str) -> client_factory.SessionLoader:
     """One keystoneauth session a process: a fork must not use its parent's connections."""
+
     @functools.cache
     def session_of_process(_process_id: int) -> ks_session.Session:
         return ks_session.Session(auth=token_endpoint.Token(url, 'token'))
@@ -341,8 +387,9 @@ def _sessions(url: str) -> client_factory.SessionLoader:
     return lambda _context: session_of_process(os.getpid())
 
 
-def resource(resource_id: str | None = None, resource_type: str = VOLUME,
-             name: str = 'data', **fields: Any) -> dict[str, Any]:
+def resource(
+    resource_id: str | None = None, resource_type: str = VOLUME, name: str = 'data', **fields: Any
+) -> dict[str, Any]:
     return {'id': resource_id or new_id(), 'type': resource_type, 'name': name, **fields}
 
 
@@ -369,21 +416,34 @@ def _context_of(job: models.Job) -> karbor_context.RequestContext:
 
 def fields_of(model: Any) -> dict[str, Any]:
     """Fields of a row that is like one the API would make."""
-    return {key: value for key, value in _row_fields()
-            if key in model.__table__.columns.keys()}  # noqa: SIM118 - no mapping
+    return {key: value for key, value in _row_fields() if key in model.__table__.columns.keys()}  # noqa: SIM118 - no mapping
 
 
 def _row_fields() -> Iterator[tuple[str, Any]]:
     plan_id, fields = new_id(), resource()
     node = graph.GraphNode(plans.as_resource(fields))
     yield from {
-        'project_id': PROJECT_ID, 'provider_id': PROVIDER_ID, 'plan_id': plan_id,
-        'checkpoint_id': new_id(), 'name': 'row', 'status': 'available',
-        'resources': [fields], 'parameters': {VOLUME: dict(OPTIONS)},
-        'protection_plan': {'id': plan_id, 'name': 'row', 'provider_id': PROVIDER_ID,
-                            'resources': [fields], 'parameters': {VOLUME: dict(OPTIONS)}},
-        'resource_graph': graph.serialize([node]), 'resources_total': 1, 'extra_info': {},
-        'type': 'time', 'properties': dict(TRIGGER_PROPERTIES), 'operation_type': 'protect',
+        'project_id': PROJECT_ID,
+        'provider_id': PROVIDER_ID,
+        'plan_id': plan_id,
+        'checkpoint_id': new_id(),
+        'name': 'row',
+        'status': 'available',
+        'resources': [fields],
+        'parameters': {VOLUME: dict(OPTIONS)},
+        'protection_plan': {
+            'id': plan_id,
+            'name': 'row',
+            'provider_id': PROVIDER_ID,
+            'resources': [fields],
+            'parameters': {VOLUME: dict(OPTIONS)},
+        },
+        'resource_graph': graph.serialize([node]),
+        'resources_total': 1,
+        'extra_info': {},
+        'type': 'time',
+        'properties': dict(TRIGGER_PROPERTIES),
+        'operation_type': 'protect',
         'operation_definition': {'provider_id': PROVIDER_ID, 'plan_id': plan_id},
         'trigger_id': new_id(),
     }.items()

@@ -59,8 +59,9 @@ def check(method: str, path: str, body: bytes | None, result: testing.Result) ->
     about = f'{method} {path} -> {code}'
     if code < 400 and not _takes(method, template, body):
         raise Misfit(f'{about}: the body does not fit the document: {body!r:.2000}')
-    key = next((key for key in (str(code), f'{code // 100}XX') if key in operation['responses']),
-               None)
+    key = next(
+        (key for key in (str(code), f'{code // 100}XX') if key in operation['responses']), None
+    )
     if key is None:
         raise Misfit(f'{about}: there is no such answer in the document')
     answer = operation['responses'][key]
@@ -70,8 +71,9 @@ def check(method: str, path: str, body: bytes | None, result: testing.Result) ->
     _check_content(about, method, template, key, result)
 
 
-def _check_content(about: str, method: str, template: str, key: str,
-                   result: testing.Result) -> None:
+def _check_content(
+    about: str, method: str, template: str, key: str, result: testing.Result
+) -> None:
     validator = _answer_validator(method, template, key)
     if validator is None:
         if result.content:
@@ -92,26 +94,37 @@ def _takes(method: str, template: str, body: bytes | None) -> bool:
 @functools.cache
 def _templates() -> Mapping[str, re.Pattern[str]]:
     """Patterns of all paths, those with fewer fields first."""
-    return {template: re.compile(re.sub(r'\\{\w+\\}', '[^/]+', re.escape(template)))
-            for template in sorted(document()['paths'], key=lambda path: path.count('{'))}
+    return {
+        template: re.compile(re.sub(r'\\{\w+\\}', '[^/]+', re.escape(template)))
+        for template in sorted(document()['paths'], key=lambda path: path.count('{'))
+    }
 
 
 def template_of(path: str) -> str | None:
     """The path in the document that a path is an example of; None when there is none."""
     plain = urllib.parse.unquote(path.partition('?')[0])
     shorter = plain.removesuffix('/').removesuffix('.json')
-    return next((template for form in (plain, shorter)
-                 for template, pattern in _templates().items() if pattern.fullmatch(form)), None)
+    return next(
+        (
+            template
+            for form in (plain, shorter)
+            for template, pattern in _templates().items()
+            if pattern.fullmatch(form)
+        ),
+        None,
+    )
 
 
 @functools.cache
-def _answer_validator(method: str, template: str,
-                      key: str) -> jsonschema.Draft202012Validator | None:
+def _answer_validator(
+    method: str, template: str, key: str
+) -> jsonschema.Draft202012Validator | None:
     answer = document()['paths'][template][method.lower()]['responses'][key]
     if 'content' not in answer:
         return None
-    return _validator(answer['content']['application/json']['schema'], _strict_components(),
-                      _FORMATS)
+    return _validator(
+        answer['content']['application/json']['schema'], _strict_components(), _FORMATS
+    )
 
 
 @functools.cache
@@ -119,14 +132,19 @@ def _request_validator(method: str, template: str) -> jsonschema.Draft202012Vali
     body = document()['paths'][template][method.lower()].get('requestBody')
     if body is None:
         return None
-    return _validator(body['content']['application/json']['schema'], document()['components'],
-                      _FORMATS_OF_REQUESTS)
+    return _validator(
+        body['content']['application/json']['schema'],
+        document()['components'],
+        _FORMATS_OF_REQUESTS,
+    )
 
 
-def _validator(schema: Schema, components: Schema,
-               formats: jsonschema.FormatChecker) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator({**schema, 'components': components},
-                                           format_checker=formats)
+def _validator(
+    schema: Schema, components: Schema, formats: jsonschema.FormatChecker
+) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(
+        {**schema, 'components': components}, format_checker=formats
+    )
 
 
 @functools.cache

@@ -63,21 +63,26 @@ class Firing(base.TestCase):
 
     def runTest(self) -> None:
         timer = schedule_rows.calendar('FREQ=HOURLY', _FAR)
-        schedule_rows.insert(schedule_rows.Schedule(timer, base.new_id(), _FAR, _FAR)
-                             for _ in range(self.count))
+        schedule_rows.insert(
+            schedule_rows.Schedule(timer, base.new_id(), _FAR, _FAR) for _ in range(self.count)
+        )
         with threads.running(self.engine.run):
             statements, seconds = self._idle()
             late = self._late()
-        self._show(statements, [seconds, self._look(), statistics.median(late),
-                                statistics.quantiles(late, n=100)[98]])
+        self._show(
+            statements,
+            [seconds, self._look(), statistics.median(late), statistics.quantiles(late, n=100)[98]],
+        )
 
     def _idle(self) -> tuple[float, float]:
         """Statements and processor seconds in a second, after the first look."""
         time.sleep(1)
         statements, seconds = self.statements, time.process_time()
         time.sleep(_IDLE_SECONDS)
-        return ((self.statements - statements) / _IDLE_SECONDS,
-                (time.process_time() - seconds) / _IDLE_SECONDS)
+        return (
+            (self.statements - statements) / _IDLE_SECONDS,
+            (time.process_time() - seconds) / _IDLE_SECONDS,
+        )
 
     def _look(self) -> float:
         """Seconds that a look takes."""
@@ -90,13 +95,15 @@ class Firing(base.TestCase):
 
     def _late(self) -> list[float]:
         begin = timeutils.utcnow() + datetime.timedelta(
-            seconds=cfg.CONF.operationengine.poll_interval + 1)
+            seconds=cfg.CONF.operationengine.poll_interval + 1
+        )
         due_at = {}
         for number in range(_DUE):
             due = begin + number * datetime.timedelta(seconds=_DUE_SECONDS) / _DUE
             fire = due.replace(microsecond=0)
             item = schedule_rows.Schedule(
-                schedule_rows.calendar('FREQ=HOURLY', fire), base.new_id(), fire, due)
+                schedule_rows.calendar('FREQ=HOURLY', fire), base.new_id(), fire, due
+            )
             due_at[item] = due
         schedule_rows.insert(due_at)
         time.sleep((max(due_at.values()) - timeutils.utcnow()).total_seconds())
@@ -106,8 +113,10 @@ class Firing(base.TestCase):
     def _made(self) -> dict[str, datetime.datetime] | None:
         """When the job of each operation was made, once all are."""
         with db.reader() as session:
-            made = {job.scheduled_operation_id: job.created_at
-                    for job in session.scalars(sa.select(models.Job))}
+            made = {
+                job.scheduled_operation_id: job.created_at
+                for job in session.scalars(sa.select(models.Job))
+            }
         return made if len(made) == _DUE else None
 
     def _show(self, statements: float, figures: list[float]) -> None:
@@ -115,14 +124,21 @@ class Firing(base.TestCase):
             type(self).first = figures
         cpu, *times = figures
         ratios = [figure / first for figure, first in zip(figures, self.first, strict=True)]
-        print(f'{self.count:8} {statements:12.2f} {cpu:9.5f}',  # noqa: T201
-              *(f'{1000 * seconds:9.2f}' for seconds in times), '   ',
-              *(f'{ratio:6.2f}' for ratio in ratios), flush=True)
+        print(  # noqa: T201
+            f'{self.count:8} {statements:12.2f} {cpu:9.5f}',
+            *(f'{1000 * seconds:9.2f}' for seconds in times),
+            '   ',
+            *(f'{ratio:6.2f}' for ratio in ratios),
+            flush=True,
+        )
 
 
 def main(counts: list[int]) -> bool:
-    print(f'{"triggers":>8} {"statements/s":>12} {"CPU s/s":>9} {"ms a look":>9} '  # noqa: T201
-          f'{"late ms":>9} {"late 99 %":>9}      ratios of CPU, look, late, late 99 %', flush=True)
+    print(  # noqa: T201
+        f'{"triggers":>8} {"statements/s":>12} {"CPU s/s":>9} {"ms a look":>9} '
+        f'{"late ms":>9} {"late 99 %":>9}      ratios of CPU, look, late, late 99 %',
+        flush=True,
+    )
     for count in counts:
         Firing.count = count
         if not unittest.TextTestRunner(verbosity=0).run(Firing()).wasSuccessful():

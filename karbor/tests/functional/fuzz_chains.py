@@ -31,9 +31,26 @@ Ask = Callable[..., Any]
 
 _CHARACTERS = st.characters(codec='utf-8', exclude_categories=('Cs', 'Cc'))
 NAMES = st.one_of(
-    st.text(_CHARACTERS, max_size=20), st.text(_CHARACTERS, min_size=200, max_size=254),
-    st.sampled_from(('%', '_%\\', "' OR ''='", '\U0001f600' * 127, '%(id)s', '\u202eabc', 'ß',
-                     '{0}', 'a,b', 'a&b=c', '<b>', '\\u0000', '\x85', '\u2028'))
+    st.text(_CHARACTERS, max_size=20),
+    st.text(_CHARACTERS, min_size=200, max_size=254),
+    st.sampled_from(
+        (
+            '%',
+            '_%\\',
+            "' OR ''='",
+            '\U0001f600' * 127,
+            '%(id)s',
+            '\u202eabc',
+            'ß',
+            '{0}',
+            'a,b',
+            'a&b=c',
+            '<b>',
+            '\\u0000',
+            '\x85',
+            '\u2028',
+        )
+    ),
 ).map(lambda text: f'n{text}')
 DESCRIPTIONS = st.one_of(st.none(), st.just(''), NAMES)
 
@@ -52,61 +69,199 @@ def _clean(value: Any) -> Any:
 VALUES = st.one_of(odd.VALUES.map(_clean), odd.VALUES.map(_clean), odd.DEEP_VALUES)
 METADATA = st.dictionaries(
     st.text('aZ09-_:.# ', min_size=1, max_size=30),
-    st.one_of(st.booleans(), odd.NUMBERS, odd.TEXTS.map(_clean)), max_size=4)
+    st.one_of(st.booleans(), odd.NUMBERS, odd.TEXTS.map(_clean)),
+    max_size=4,
+)
 
 _CRON_FIELDS = st.one_of(
-    st.sampled_from(('*', '0', '*/15', '1-5', '0,30', 'L', '1#2', '5L', 'SUN', 'JAN', '*/7', '?',
-                     '59', '23', '31', '29', '2', '6', 'W', '15W', '0-59/7', '7', 'MON-FRI')),
-    st.text('0123456789*/-,L#', max_size=6))
+    st.sampled_from(
+        (
+            '*',
+            '0',
+            '*/15',
+            '1-5',
+            '0,30',
+            'L',
+            '1#2',
+            '5L',
+            'SUN',
+            'JAN',
+            '*/7',
+            '?',
+            '59',
+            '23',
+            '31',
+            '29',
+            '2',
+            '6',
+            'W',
+            '15W',
+            '0-59/7',
+            '7',
+            'MON-FRI',
+        )
+    ),
+    st.text('0123456789*/-,L#', max_size=6),
+)
 _CRON = st.lists(_CRON_FIELDS, min_size=5, max_size=5).map(' '.join)
 _SIGNED = st.integers(-400, 400).map(str)
 _PARTS = st.one_of(
-    st.tuples(st.sampled_from((
-        'INTERVAL', 'COUNT', 'BYMONTH', 'BYMONTHDAY', 'BYYEARDAY', 'BYWEEKNO', 'BYHOUR',
-        'BYMINUTE', 'BYSECOND', 'BYSETPOS', 'WKST', 'UNTIL', 'X', 'RSCALE', 'SKIP')),
-        st.one_of(_SIGNED, st.integers(1, 12).map(str),
-                  st.lists(st.integers(-60, 60).map(str), min_size=1, max_size=5).map(','.join),
-                  st.sampled_from(('MO', '20300101', '20300101T000000Z', '99991231', '', '5L',
-                                   '1.5', '9' * 30, '٣', '00010101', 'SU,SU', '1_0', '+1')))),
-    st.tuples(st.just('BYDAY'), st.lists(st.sampled_from((
-        'MO', 'TU', 'WE', 'SU', '1MO', '-1FR', '5SA', '+2TH', '53MO', '54MO', '0MO', 'XX')),
-        min_size=1, max_size=4).map(','.join)))
+    st.tuples(
+        st.sampled_from(
+            (
+                'INTERVAL',
+                'COUNT',
+                'BYMONTH',
+                'BYMONTHDAY',
+                'BYYEARDAY',
+                'BYWEEKNO',
+                'BYHOUR',
+                'BYMINUTE',
+                'BYSECOND',
+                'BYSETPOS',
+                'WKST',
+                'UNTIL',
+                'X',
+                'RSCALE',
+                'SKIP',
+            )
+        ),
+        st.one_of(
+            _SIGNED,
+            st.integers(1, 12).map(str),
+            st.lists(st.integers(-60, 60).map(str), min_size=1, max_size=5).map(','.join),
+            st.sampled_from(
+                (
+                    'MO',
+                    '20300101',
+                    '20300101T000000Z',
+                    '99991231',
+                    '',
+                    '5L',
+                    '1.5',
+                    '9' * 30,
+                    '٣',
+                    '00010101',
+                    'SU,SU',
+                    '1_0',
+                    '+1',
+                )
+            ),
+        ),
+    ),
+    st.tuples(
+        st.just('BYDAY'),
+        st.lists(
+            st.sampled_from(
+                ('MO', 'TU', 'WE', 'SU', '1MO', '-1FR', '5SA', '+2TH', '53MO', '54MO', '0MO', 'XX')
+            ),
+            min_size=1,
+            max_size=4,
+        ).map(','.join),
+    ),
+)
 _RULES = st.tuples(
     st.sampled_from(('YEARLY', 'MONTHLY', 'WEEKLY', 'DAILY', 'HOURLY', 'MINUTELY', 'SECONDLY')),
-    st.lists(_PARTS, max_size=4)).map(lambda given: ';'.join(
-        [f'FREQ={given[0]}', *(f'{name}={value}' for name, value in given[1])]))
+    st.lists(_PARTS, max_size=4),
+).map(
+    lambda given: ';'.join([f'FREQ={given[0]}', *(f'{name}={value}' for name, value in given[1])])
+)
 _CALENDARS = st.tuples(
-    st.sampled_from(('BEGIN:VEVENT\nRRULE:{}\nEND:VEVENT',
-                     'BEGIN:VCALENDAR\\nBEGIN:VEVENT\\nRRULE:{}\\nEND:VEVENT\\nEND:VCALENDAR',
-                     'BEGIN:VEVENT\r\nDTSTART:20200101T000000Z\r\nRRULE:{}\r\nEND:VEVENT')),
-    _RULES).map(lambda given: given[0].format(given[1]))
+    st.sampled_from(
+        (
+            'BEGIN:VEVENT\nRRULE:{}\nEND:VEVENT',
+            'BEGIN:VCALENDAR\\nBEGIN:VEVENT\\nRRULE:{}\\nEND:VEVENT\\nEND:VCALENDAR',
+            'BEGIN:VEVENT\r\nDTSTART:20200101T000000Z\r\nRRULE:{}\r\nEND:VEVENT',
+        )
+    ),
+    _RULES,
+).map(lambda given: given[0].format(given[1]))
 _TIMES = st.one_of(
-    st.sampled_from(('2030-01-01 00:00:00', '2999-12-31T23:59:59Z', '1970-01-01 00:00:00',
-                     '2030-03-31T02:30:00+01:00', '2030-01-01 00:00:00.5+23:59',
-                     '9999-12-31 23:59:59', '0001-01-01T00:00:00+14:00', '2030-02-30 00:00:00')),
-    st.datetimes().map(str))
-_WINDOWS = st.sampled_from((900, '900', 1800, 60, -1, '9' * 400, 10 ** 300, 900.5, True))
-_ZONES = st.sampled_from(('UTC', 'Europe/Berlin', 'Australia/Lord_Howe', 'America', 'Factory',
-                          'posixrules', 'Etc/GMT+12', '../etc/passwd', 'Asia/Kathmandu', '',
-                          'localtime', 'right/UTC', 'A' * 40, 'Pacific/Apia', 'leapseconds'))
-_HOW = {'start_time': _TIMES, 'end_time': _TIMES, 'window': _WINDOWS, 'timezone': _ZONES,
-        'catch_up': st.sampled_from(('latest', 'skip', 'latest', 'all', '')),
-        'jitter': st.sampled_from((0, 1, '900', 900, 901, -1, '', 10 ** 300, 0.5, True, '٣'))}
+    st.sampled_from(
+        (
+            '2030-01-01 00:00:00',
+            '2999-12-31T23:59:59Z',
+            '1970-01-01 00:00:00',
+            '2030-03-31T02:30:00+01:00',
+            '2030-01-01 00:00:00.5+23:59',
+            '9999-12-31 23:59:59',
+            '0001-01-01T00:00:00+14:00',
+            '2030-02-30 00:00:00',
+        )
+    ),
+    st.datetimes().map(str),
+)
+_WINDOWS = st.sampled_from((900, '900', 1800, 60, -1, '9' * 400, 10**300, 900.5, True))
+_ZONES = st.sampled_from(
+    (
+        'UTC',
+        'Europe/Berlin',
+        'Australia/Lord_Howe',
+        'America',
+        'Factory',
+        'posixrules',
+        'Etc/GMT+12',
+        '../etc/passwd',
+        'Asia/Kathmandu',
+        '',
+        'localtime',
+        'right/UTC',
+        'A' * 40,
+        'Pacific/Apia',
+        'leapseconds',
+    )
+)
+_HOW = {
+    'start_time': _TIMES,
+    'end_time': _TIMES,
+    'window': _WINDOWS,
+    'timezone': _ZONES,
+    'catch_up': st.sampled_from(('latest', 'skip', 'latest', 'all', '')),
+    'jitter': st.sampled_from((0, 1, '900', 900, 901, -1, '', 10**300, 0.5, True, '٣')),
+}
 TRIGGERS = st.fixed_dictionaries(
-    {'format': st.just('crontab'), 'pattern': _CRON}, optional=_HOW,
+    {'format': st.just('crontab'), 'pattern': _CRON},
+    optional=_HOW,
 ) | st.fixed_dictionaries({'format': st.just('calendar'), 'pattern': _CALENDARS}, optional=_HOW)
 _GOOD_TRIGGER = {'format': 'crontab', 'pattern': '0 9 * * *'}
 
 _COUNTS = st.sampled_from((1, 2, '3', 999999, 0, '0'))
-_GOOD_RULES = st.fixed_dictionaries({}, optional={
-    **dict.fromkeys(('keep_last', 'keep_hourly', 'keep_daily', 'keep_weekly', 'keep_monthly',
-                     'keep_yearly'), _COUNTS),
-    'keep_within': st.sampled_from(('1h', '14d', '99999w')),
-    'max_backups': st.sampled_from((1, '2', 5, -1, '-999999999', 0, 999999999)),
-    'retention_duration': st.sampled_from((1, '14', -1, 0, 999999999))})
+_GOOD_RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            (
+                'keep_last',
+                'keep_hourly',
+                'keep_daily',
+                'keep_weekly',
+                'keep_monthly',
+                'keep_yearly',
+            ),
+            _COUNTS,
+        ),
+        'keep_within': st.sampled_from(('1h', '14d', '99999w')),
+        'max_backups': st.sampled_from((1, '2', 5, -1, '-999999999', 0, 999999999)),
+        'retention_duration': st.sampled_from((1, '14', -1, 0, 999999999)),
+    },
+)
 _ODD_RULES = st.dictionaries(
-    st.sampled_from(('keep_last', 'keep_daily', 'keep_yearly', 'keep_within', 'max_backups',
-                     'retention_duration', 'timezone', 'overlap')), VALUES, min_size=1, max_size=3)
+    st.sampled_from(
+        (
+            'keep_last',
+            'keep_daily',
+            'keep_yearly',
+            'keep_within',
+            'max_backups',
+            'retention_duration',
+            'timezone',
+            'overlap',
+        )
+    ),
+    VALUES,
+    min_size=1,
+    max_size=3,
+)
 
 _CHECKPOINTS = f'/providers/{PROVIDER_ID}/checkpoints'
 
@@ -125,14 +280,22 @@ class Chains:
     :param volumes: ids of volumes that there are.
     """
 
-    def __init__(self, ask: Ask, report: Callable[[str, str, str], None],
-                 ended: Callable[[], None], volumes: list[str]) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        report: Callable[[str, str, str], None],
+        ended: Callable[[], None],
+        volumes: list[str],
+    ) -> None:
         self._ask, self._report, self._ended = ask, report, ended
         self._volumes = volumes
 
     def run(self, draw: Draw) -> None:
-        draw(st.sampled_from((self._protect, self._schedule, self._schedule, self._look,
-                              self._administer)))(draw)
+        draw(
+            st.sampled_from(
+                (self._protect, self._schedule, self._schedule, self._look, self._administer)
+            )
+        )(draw)
 
     def _shown(self, path: str, key: str, wanted: dict[str, Any]) -> dict[str, Any] | None:
         """What a reader sees has to be what was asked for."""
@@ -142,8 +305,11 @@ class Chains:
         shown = answer[key]
         for name, value in wanted.items():
             if shown.get(name) != value:
-                self._report('not shown as it was asked for', f'{path.split("/")[1]} {name}',
-                             f'{value!r:.500} -> {shown.get(name)!r:.500}')
+                self._report(
+                    'not shown as it was asked for',
+                    f'{path.split("/")[1]} {name}',
+                    f'{value!r:.500} -> {shown.get(name)!r:.500}',
+                )
         return shown
 
     def _plan(self, draw: Draw) -> dict[str, Any] | None:
@@ -152,11 +318,19 @@ class Chains:
         extra_info = draw(st.one_of(st.none(), VALUES))
         if extra_info:
             resource['extra_info'] = extra_info
-        wanted = {'name': draw(NAMES), 'description': draw(DESCRIPTIONS),
-                  'provider_id': PROVIDER_ID, 'resources': [resource],
-                  'parameters': {odd.VOLUME: {
-                      'snapshot_name': draw(NAMES), 'description': draw(NAMES),
-                      'force': draw(st.sampled_from((True, 'false', 'yes', False)))}}}
+        wanted = {
+            'name': draw(NAMES),
+            'description': draw(DESCRIPTIONS),
+            'provider_id': PROVIDER_ID,
+            'resources': [resource],
+            'parameters': {
+                odd.VOLUME: {
+                    'snapshot_name': draw(NAMES),
+                    'description': draw(NAMES),
+                    'force': draw(st.sampled_from((True, 'false', 'yes', False))),
+                }
+            },
+        }
         answer = self._ask('POST', '/plans', {'plan': wanted}, caller='member')
         if answer is None:
             return None
@@ -168,22 +342,36 @@ class Chains:
         if plan is None:
             return
         path = f'/plans/{plan["id"]}'
-        changes = {'name': draw(NAMES), 'description': draw(DESCRIPTIONS),
-                   'status': draw(st.sampled_from(('started', 'suspended')))}
+        changes = {
+            'name': draw(NAMES),
+            'description': draw(DESCRIPTIONS),
+            'status': draw(st.sampled_from(('started', 'suspended'))),
+        }
         if self._ask('PUT', path, {'plan': changes}, caller='member'):
             self._shown(path, 'plan', changes)
         self._found('/plans', 'plans', plan['id'], name=changes['name'][:40])
         self._ask('POST', f'{_CHECKPOINTS}/action', {'copy': {'plan_id': plan['id']}})
-        made = self._ask('POST', _CHECKPOINTS, {'checkpoint': {
-            'plan_id': plan['id'], 'extra_info': draw(METADATA)}}, caller='member')
+        made = self._ask(
+            'POST',
+            _CHECKPOINTS,
+            {'checkpoint': {'plan_id': plan['id'], 'extra_info': draw(METADATA)}},
+            caller='member',
+        )
         if made is None:
             return
         checkpoint = f'{_CHECKPOINTS}/{made["checkpoint"]["id"]}'
         self._ask('DELETE', checkpoint)  # too early, as a rule
         self._ended()
         self._ask('GET', checkpoint, caller='reader')
-        self._ask('PUT', checkpoint, {'os-resetState': {'state': draw(st.sampled_from((
-            'available', 'available', 'available', 'error')))}})
+        self._ask(
+            'PUT',
+            checkpoint,
+            {
+                'os-resetState': {
+                    'state': draw(st.sampled_from(('available', 'available', 'available', 'error')))
+                }
+            },
+        )
         self._use(draw, made['checkpoint']['id'])
         self._pin(made['checkpoint']['id'])
         self._preview(draw, plan['id'])
@@ -207,24 +395,40 @@ class Chains:
         path = f'/plans/{plan_id}/retention'
         self._ask('POST', path, {'retention': draw(_ODD_RULES)}, caller='reader')
         told = self._ask('POST', path, {'retention': draw(_GOOD_RULES)}, caller='reader')
-        listed = self._ask('GET', _CHECKPOINTS + _query(plan_id=plan_id, status='available'),
-                           caller='reader')
+        listed = self._ask(
+            'GET', _CHECKPOINTS + _query(plan_id=plan_id, status='available'), caller='reader'
+        )
         if told and listed and 'checkpoints_links' not in listed:
             verdicts = told['retention']['kept'] + told['retention']['removed']
             if {item['id'] for item in listed['checkpoints']} != {
-                    item['checkpoint_id'] for item in verdicts}:
+                item['checkpoint_id'] for item in verdicts
+            }:
                 self._report('preview is not of what is available', path, f'{told} {listed}')
             if not all(item['reasons'] for item in verdicts):
                 self._report('preview without a reason', path, str(told))
 
     def _use(self, draw: Draw, checkpoint_id: str) -> None:
-        for kind, more in (('restore', {'restore_target': draw(DESCRIPTIONS),
-                                        'restore_auth': draw(st.none() | METADATA)}),
-                           ('verification', {})):
+        for kind, more in (
+            (
+                'restore',
+                {'restore_target': draw(DESCRIPTIONS), 'restore_auth': draw(st.none() | METADATA)},
+            ),
+            ('verification', {}),
+        ):
             parameters = {odd.VOLUME: {'restore_name': draw(NAMES)}} if more else {}
-            made = self._ask('POST', f'/{kind}s', {kind: {
-                'provider_id': PROVIDER_ID, 'checkpoint_id': checkpoint_id,
-                'parameters': parameters, **more}}, caller='member')
+            made = self._ask(
+                'POST',
+                f'/{kind}s',
+                {
+                    kind: {
+                        'provider_id': PROVIDER_ID,
+                        'checkpoint_id': checkpoint_id,
+                        'parameters': parameters,
+                        **more,
+                    }
+                },
+                caller='member',
+            )
             if made:
                 self._ended()
                 path = f'/{kind}s/{made[kind]["id"]}'
@@ -252,10 +456,18 @@ class Chains:
 
     def _schedule(self, draw: Draw) -> None:
         given = draw(TRIGGERS)
-        made = self._ask('POST', '/triggers', {'trigger_info': {
-            'name': draw(NAMES), 'type': 'time', 'properties': given}}, caller='member')
-        made = made or self._ask('POST', '/triggers', {'trigger_info': {
-            'name': draw(NAMES), 'type': 'time', 'properties': _GOOD_TRIGGER}}, caller='member')
+        made = self._ask(
+            'POST',
+            '/triggers',
+            {'trigger_info': {'name': draw(NAMES), 'type': 'time', 'properties': given}},
+            caller='member',
+        )
+        made = made or self._ask(
+            'POST',
+            '/triggers',
+            {'trigger_info': {'name': draw(NAMES), 'type': 'time', 'properties': _GOOD_TRIGGER}},
+            caller='member',
+        )
         if made is None:
             return
         path = f'/triggers/{made["trigger_info"]["id"]}'
@@ -274,18 +486,31 @@ class Chains:
         if plan is None:
             return
         kind = draw(st.sampled_from(('protect', 'retention_protect', 'retention_protect')))
-        made = self._ask('POST', '/scheduled_operations', {'scheduled_operation': {
-            'name': draw(NAMES), 'description': draw(DESCRIPTIONS), 'operation_type': kind,
-            'trigger_id': trigger.rpartition('/')[2],
-            'operation_definition': self._definition(draw, plan['id'], kind)}}, caller='member')
+        made = self._ask(
+            'POST',
+            '/scheduled_operations',
+            {
+                'scheduled_operation': {
+                    'name': draw(NAMES),
+                    'description': draw(DESCRIPTIONS),
+                    'operation_type': kind,
+                    'trigger_id': trigger.rpartition('/')[2],
+                    'operation_definition': self._definition(draw, plan['id'], kind),
+                }
+            },
+            caller='member',
+        )
         if made is None:
             return
         path = f'/scheduled_operations/{made["scheduled_operation"]["id"]}'
         self._shown(path, 'scheduled_operation', made['scheduled_operation'])
         self._ask('DELETE', f'/plans/{plan["id"]}', caller='member')  # it is needed
         self._ask('DELETE', trigger, caller='member')  # so is this
-        self._ask('GET', '/scheduled_operations' + _query(
-            trigger_id=trigger.rpartition('/')[2]), caller='reader')
+        self._ask(
+            'GET',
+            '/scheduled_operations' + _query(trigger_id=trigger.rpartition('/')[2]),
+            caller='reader',
+        )
         self._change(draw, made['scheduled_operation'])
         self._run(draw, path)
         if draw(st.booleans()):
@@ -294,8 +519,11 @@ class Chains:
 
     @staticmethod
     def _definition(draw: Draw, plan_id: str, kind: str) -> Any:
-        definition = {'provider_id': PROVIDER_ID, 'plan_id': plan_id,
-                      'overlap': draw(st.sampled_from(('skip', 'queue')))}
+        definition = {
+            'provider_id': PROVIDER_ID,
+            'plan_id': plan_id,
+            'overlap': draw(st.sampled_from(('skip', 'queue'))),
+        }
         if kind == 'retention_protect':
             definition |= draw(_GOOD_RULES)
         if draw(st.booleans()):
@@ -304,27 +532,54 @@ class Chains:
 
     def _change(self, draw: Draw, operation: dict[str, Any]) -> None:
         path = f'/scheduled_operations/{operation["id"]}'
-        self._ask('PUT', path, {'scheduled_operation': {
-            'operation_definition': {**operation['operation_definition'], **draw(_ODD_RULES)}}},
-            caller='member')
-        changes = draw(st.fixed_dictionaries({}, optional={
-            'name': NAMES, 'description': DESCRIPTIONS, 'enabled': st.booleans()}))
+        self._ask(
+            'PUT',
+            path,
+            {
+                'scheduled_operation': {
+                    'operation_definition': {
+                        **operation['operation_definition'],
+                        **draw(_ODD_RULES),
+                    }
+                }
+            },
+            caller='member',
+        )
+        changes = draw(
+            st.fixed_dictionaries(
+                {}, optional={'name': NAMES, 'description': DESCRIPTIONS, 'enabled': st.booleans()}
+            )
+        )
         if self._ask('PUT', path, {'scheduled_operation': changes}, caller='member'):
             self._shown(path, 'scheduled_operation', changes)
-        definition = self._definition(draw, operation['operation_definition']['plan_id'],
-                                      operation['operation_type'])
-        if self._ask('PUT', path, {'scheduled_operation': {
-                'operation_definition': definition}}, caller='member'):
-            self._shown(path, 'scheduled_operation', {
-                'operation_type': operation['operation_type'],
-                **({} if isinstance(definition, str) else {'operation_definition': definition})})
+        definition = self._definition(
+            draw, operation['operation_definition']['plan_id'], operation['operation_type']
+        )
+        if self._ask(
+            'PUT',
+            path,
+            {'scheduled_operation': {'operation_definition': definition}},
+            caller='member',
+        ):
+            self._shown(
+                path,
+                'scheduled_operation',
+                {
+                    'operation_type': operation['operation_type'],
+                    **({} if isinstance(definition, str) else {'operation_definition': definition}),
+                },
+            )
 
     def _run(self, draw: Draw, path: str) -> None:
         """Once or more; then a retention has left nothing that is to go."""
         logs = []
         for _ in range(draw(st.integers(1, 3))):
-            log = self._ask('POST', f'{path}/action', {'run': draw(st.sampled_from(({}, None)))},
-                            caller='member')
+            log = self._ask(
+                'POST',
+                f'{path}/action',
+                {'run': draw(st.sampled_from(({}, None)))},
+                caller='member',
+            )
             logs += [log] if log else []
             if draw(st.booleans()):
                 self._ended()
@@ -343,11 +598,22 @@ class Chains:
         definition = operation['operation_definition']
         if trigger is None or operation['operation_type'] != 'retention_protect':
             return
-        rules = {name: value for name, value in definition.items()
-                 if name.startswith('keep_') or name in ('max_backups', 'retention_duration')}
-        told = self._ask('POST', f'/plans/{definition["plan_id"]}/retention', {'retention': {
-            **rules, 'timezone': trigger['trigger_info']['properties'].get('timezone', 'UTC')}},
-            caller='reader')
+        rules = {
+            name: value
+            for name, value in definition.items()
+            if name.startswith('keep_') or name in ('max_backups', 'retention_duration')
+        }
+        told = self._ask(
+            'POST',
+            f'/plans/{definition["plan_id"]}/retention',
+            {
+                'retention': {
+                    **rules,
+                    'timezone': trigger['trigger_info']['properties'].get('timezone', 'UTC'),
+                }
+            },
+            caller='reader',
+        )
         if told and told['retention']['removed']:
             self._report('retention has left what is to go', 'plans', f'{rules} {told}')
 
@@ -355,24 +621,49 @@ class Chains:
         self._ask('GET', '/providers' + _query(name=draw(NAMES)))
         self._ask('GET', f'/providers/{PROVIDER_ID}', caller='reader')
         self._ask('GET', '/protectables', caller='reader')
-        for kind, row_id in ((odd.VOLUME, odd.pick(self._volumes, draw(odd.CHOICES))),
-                             (odd.PROJECT, PROJECT_ID)):
+        for kind, row_id in (
+            (odd.VOLUME, odd.pick(self._volumes, draw(odd.CHOICES))),
+            (odd.PROJECT, PROJECT_ID),
+        ):
             parameters = json.dumps(draw(st.dictionaries(NAMES, VALUES, max_size=2)))
             self._ask('GET', f'/protectables/{kind}', caller='reader')
-            self._ask('GET', f'/protectables/{kind}/instances' + _query(
-                limit=draw(st.integers(1, 3)), parameters=parameters), caller='reader')
-            self._ask('GET', f'/protectables/{kind}/instances/{row_id}' + _query(
-                parameters=parameters), caller='reader')
-        for kind in ('plans', 'restores', 'verifications', 'triggers', 'scheduled_operations',
-                     'operation_logs', _CHECKPOINTS[1:]):
-            self._ask('GET', f'/{kind}' + _query(
-                all_tenants=1, limit=draw(st.integers(1, 60)),
-                sort=draw(st.sampled_from(('id', 'created_at:asc', 'id:asc,created_at')))),
-                caller=draw(st.sampled_from(('admin', 'manager', 'reader'))))
+            self._ask(
+                'GET',
+                f'/protectables/{kind}/instances'
+                + _query(limit=draw(st.integers(1, 3)), parameters=parameters),
+                caller='reader',
+            )
+            self._ask(
+                'GET',
+                f'/protectables/{kind}/instances/{row_id}' + _query(parameters=parameters),
+                caller='reader',
+            )
+        for kind in (
+            'plans',
+            'restores',
+            'verifications',
+            'triggers',
+            'scheduled_operations',
+            'operation_logs',
+            _CHECKPOINTS[1:],
+        ):
+            self._ask(
+                'GET',
+                f'/{kind}'
+                + _query(
+                    all_tenants=1,
+                    limit=draw(st.integers(1, 60)),
+                    sort=draw(st.sampled_from(('id', 'created_at:asc', 'id:asc,created_at'))),
+                ),
+                caller=draw(st.sampled_from(('admin', 'manager', 'reader'))),
+            )
 
     def _administer(self, draw: Draw) -> None:
-        limits = {'plans': draw(st.integers(30, 2 ** 31 - 1)), 'checkpoints': '-1',
-                  'schedules': draw(st.integers(100, 999999999).map(str))}
+        limits = {
+            'plans': draw(st.integers(30, 2**31 - 1)),
+            'checkpoints': '-1',
+            'schedules': draw(st.integers(100, 999999999).map(str)),
+        }
         project_id = draw(st.sampled_from((PROJECT_ID, OTHER_PROJECT_ID, new_id())))
         quota = f'/quotas/{project_id}'
         self._ask('PUT', quota, {'quota': limits}, caller='admin')
@@ -383,9 +674,14 @@ class Chains:
         name = parse.quote(re.sub('[/.]', '', draw(NAMES)))
         self._ask('PUT', f'/quota_classes/{name}', {'quota_class': limits}, caller='admin')
         self._ask('GET', f'/quota_classes/{name}', caller='admin')
-        services = self._ask('GET', '/os-services', caller=draw(st.sampled_from((
-            'admin', 'service'))))
+        services = self._ask(
+            'GET', '/os-services', caller=draw(st.sampled_from(('admin', 'service')))
+        )
         if services:
             service = odd.pick(services['services'], draw(odd.CHOICES))
-            self._ask('PUT', f'/os-services/{service["id"]}', {
-                'status': 'disabled', 'disabled_reason': draw(DESCRIPTIONS)}, caller='admin')
+            self._ask(
+                'PUT',
+                f'/os-services/{service["id"]}',
+                {'status': 'disabled', 'disabled_reason': draw(DESCRIPTIONS)},
+                caller='admin',
+            )

@@ -35,31 +35,53 @@ from karbor.tests.functional.base import VOLUME
 
 Tables = dict[str, list[dict[str, Any]]]
 
-_COUNTED = (models.Plan, models.Checkpoint, models.Restore, models.Verification, models.Job,
-            models.Trigger, models.ScheduledOperation, models.OperationLog, models.Quota,
-            models.QuotaClass)
+_COUNTED = (
+    models.Plan,
+    models.Checkpoint,
+    models.Restore,
+    models.Verification,
+    models.Job,
+    models.Trigger,
+    models.ScheduledOperation,
+    models.OperationLog,
+    models.Quota,
+    models.QuotaClass,
+)
 _BUSY = ('protecting', 'deleting', 'in_progress')
 _ENDED = ('success', 'deleted', 'error_deleting')
-_KINDS = {models.Checkpoint: ('protect', 'delete'), models.Restore: ('restore',),
-          models.Verification: ('verify',)}
+_KINDS = {
+    models.Checkpoint: ('protect', 'delete'),
+    models.Restore: ('restore',),
+    models.Verification: ('verify',),
+}
 
 _BY_RETENTION = sa.or_(
     models.OperationLog.operation_type == 'retention',
-    sa.and_(models.OperationLog.operation_type == 'delete',
-            models.OperationLog.scheduled_operation_id.is_not(None)))
+    sa.and_(
+        models.OperationLog.operation_type == 'delete',
+        models.OperationLog.scheduled_operation_id.is_not(None),
+    ),
+)
 # What no request has made, but a job that it began.
 _MADE_BY_JOBS: dict[Any, sa.ColumnElement[bool]] = {
     models.OperationLog: _BY_RETENTION,
     models.Job: models.Job.id.in_(sa.select(models.OperationLog.id).where(_BY_RETENTION)),
-    models.Checkpoint: models.Checkpoint.id.in_(sa.select(models.Job.checkpoint_id).where(
-        models.Job.scheduled_operation_id.is_not(None)))}
+    models.Checkpoint: models.Checkpoint.id.in_(
+        sa.select(models.Job.checkpoint_id).where(models.Job.scheduled_operation_id.is_not(None))
+    ),
+}
 
 
 def counts() -> dict[str, int]:
     """How many rows there are of all that only requests make and remove."""
-    numbers = [sa.select(sa.func.count()).select_from(model).where(
-        sa.not_(_MADE_BY_JOBS.get(model, sa.false()))).scalar_subquery().label(
-            model.__tablename__) for model in _COUNTED]
+    numbers = [
+        sa.select(sa.func.count())
+        .select_from(model)
+        .where(sa.not_(_MADE_BY_JOBS.get(model, sa.false())))
+        .scalar_subquery()
+        .label(model.__tablename__)
+        for model in _COUNTED
+    ]
     with db.reader() as session:
         return dict(session.execute(sa.select(*numbers)).one()._mapping)
 
@@ -73,32 +95,92 @@ def add_other_project(add: Callable[..., Any], provider: providers.Provider) -> 
     secret, project_id = fuzzing.SECRET, OTHER_PROJECT_ID
     parameters = {VOLUME: {'snapshot_name': secret}}
     resources = [base.resource(name=secret)]
-    plan = add(models.Plan, project_id=project_id, name=secret, description=secret,
-               parameters=parameters, resources=resources)
-    row = add(models.Checkpoint, plan_id=plan.id, extra_info={'x': secret}, project_id=project_id,
-              status_reason=secret, protection_plan={
-                  'id': plan.id, 'name': secret, 'resources': resources,
-                  'provider_id': PROVIDER_ID, 'parameters': parameters})
+    plan = add(
+        models.Plan,
+        project_id=project_id,
+        name=secret,
+        description=secret,
+        parameters=parameters,
+        resources=resources,
+    )
+    row = add(
+        models.Checkpoint,
+        plan_id=plan.id,
+        extra_info={'x': secret},
+        project_id=project_id,
+        status_reason=secret,
+        protection_plan={
+            'id': plan.id,
+            'name': secret,
+            'resources': resources,
+            'provider_id': PROVIDER_ID,
+            'parameters': parameters,
+        },
+    )
     records.write_checkpoint(row, provider)
     fire = datetime.datetime(2040, 1, 1, 9)
-    trigger = add(models.Trigger, project_id=project_id, name=secret, type='time', properties={
-        'format': 'crontab', 'pattern': '0 9 * * *', 'window': 900,
-        'start_time': '2040-01-01 00:00:00'}, next_fire_at=fire, due_at=fire)
-    add(models.ScheduledOperation, project_id=project_id, name=secret, description=secret,
-        operation_type='protect', trigger_id=trigger.id, plan_id=plan.id, enabled=True,
-        operation_definition={
-            'provider_id': PROVIDER_ID, 'plan_id': plan.id, 'note': secret})
-    about = {'project_id': project_id, 'checkpoint_id': row.id, 'parameters': parameters,
-             'status': 'success', 'status_reason': secret}
-    for kind, use in (('verify', add(models.Verification, **about)),
-                      ('restore', add(models.Restore, restore_target=secret, **about))):
-        job = add(models.Job, id=new_id(), kind=kind, subject_id=use.id, checkpoint_id=row.id,
-                  provider_id=PROVIDER_ID, project_id=project_id, user_id=secret, state='done',
-                  error=secret)
-        add(models.OperationLog, id=job.id, project_id=project_id, user_id=secret,
-            operation_type=kind, checkpoint_id=row.id, plan_id=plan.id, restore_id=use.id,
-            status='success', error_info=secret, ended_at=timeutils.utcnow(),
-            extra_info={'x': secret})
+    trigger = add(
+        models.Trigger,
+        project_id=project_id,
+        name=secret,
+        type='time',
+        properties={
+            'format': 'crontab',
+            'pattern': '0 9 * * *',
+            'window': 900,
+            'start_time': '2040-01-01 00:00:00',
+        },
+        next_fire_at=fire,
+        due_at=fire,
+    )
+    add(
+        models.ScheduledOperation,
+        project_id=project_id,
+        name=secret,
+        description=secret,
+        operation_type='protect',
+        trigger_id=trigger.id,
+        plan_id=plan.id,
+        enabled=True,
+        operation_definition={'provider_id': PROVIDER_ID, 'plan_id': plan.id, 'note': secret},
+    )
+    about = {
+        'project_id': project_id,
+        'checkpoint_id': row.id,
+        'parameters': parameters,
+        'status': 'success',
+        'status_reason': secret,
+    }
+    for kind, use in (
+        ('verify', add(models.Verification, **about)),
+        ('restore', add(models.Restore, restore_target=secret, **about)),
+    ):
+        job = add(
+            models.Job,
+            id=new_id(),
+            kind=kind,
+            subject_id=use.id,
+            checkpoint_id=row.id,
+            provider_id=PROVIDER_ID,
+            project_id=project_id,
+            user_id=secret,
+            state='done',
+            error=secret,
+        )
+        add(
+            models.OperationLog,
+            id=job.id,
+            project_id=project_id,
+            user_id=secret,
+            operation_type=kind,
+            checkpoint_id=row.id,
+            plan_id=plan.id,
+            restore_id=use.id,
+            status='success',
+            error_info=secret,
+            ended_at=timeutils.utcnow(),
+            extra_info={'x': secret},
+        )
         resource = {'resource_type': VOLUME, 'resource_id': resources[0]['id'], 'reason': secret}
         add(models.JobResource, job_id=job.id, is_done=True, new_resource_id=new_id(), **resource)
         add(models.ResourceResult, subject_id=use.id, status='available', **resource)
@@ -123,9 +205,11 @@ def of_other_project(bank: pathlib.Path) -> Tables:
                 continue
             tables[model.__tablename__] = sorted(map(_as_dict, session.scalars(query)), key=str)
     for row in tables['checkpoints']:
-        tables['bank'] = [{'path': str(path), 'content': path.read_bytes()}
-                          for path in sorted(bank.rglob('*'))
-                          if row['id'] in str(path) and path.is_file()]
+        tables['bank'] = [
+            {'path': str(path), 'content': path.read_bytes()}
+            for path in sorted(bank.rglob('*'))
+            if row['id'] in str(path) and path.is_file()
+        ]
     return tables
 
 
@@ -149,13 +233,20 @@ def faults(provider: providers.Provider) -> Iterator[tuple[str, str]]:
 def _quota_faults(session: orm.Session) -> Iterator[tuple[str, str]]:
     counted: Counter[tuple[str, str]] = Counter()
     for resource, query in (
-            ('plans', sa.select(models.Plan.project_id)),
-            ('schedules', sa.select(models.ScheduledOperation.project_id)),
-            ('checkpoints', sa.select(models.Checkpoint.project_id).where(
-                models.Checkpoint.status != 'deleted'))):
+        ('plans', sa.select(models.Plan.project_id)),
+        ('schedules', sa.select(models.ScheduledOperation.project_id)),
+        (
+            'checkpoints',
+            sa.select(models.Checkpoint.project_id).where(models.Checkpoint.status != 'deleted'),
+        ),
+    ):
         counted.update((project_id, resource) for project_id in session.scalars(query))
-    kept = Counter({(row.project_id, row.resource): row.in_use
-                    for row in session.scalars(sa.select(models.QuotaUsage))})
+    kept = Counter(
+        {
+            (row.project_id, row.resource): row.in_use
+            for row in session.scalars(sa.select(models.QuotaUsage))
+        }
+    )
     if counted != kept:
         yield 'quota usage is not the rows', f'{dict(counted)} but {dict(kept)}'
 
@@ -177,8 +268,9 @@ def _job_faults(session: orm.Session) -> Iterator[tuple[str, str]]:
 
 
 def _status_faults(session: orm.Session) -> Iterator[tuple[str, str]]:
-    with_job = {tuple(row) for row in session.execute(sa.select(
-        models.Job.subject_id, models.Job.kind))}
+    with_job = {
+        tuple(row) for row in session.execute(sa.select(models.Job.subject_id, models.Job.kind))
+    }
     for model, kinds in _KINDS.items():
         for row in session.scalars(sa.select(model)):
             if row.status in _BUSY:
@@ -200,13 +292,19 @@ def _reference_faults(session: orm.Session) -> Iterator[tuple[str, str]]:
 
 
 def _trigger_faults(session: orm.Session) -> Iterator[tuple[str, str]]:
-    awaited = set(session.scalars(sa.select(models.ScheduledOperation.trigger_id).where(
-        models.ScheduledOperation.enabled.is_(True))))
+    awaited = set(
+        session.scalars(
+            sa.select(models.ScheduledOperation.trigger_id).where(
+                models.ScheduledOperation.enabled.is_(True)
+            )
+        )
+    )
     for row in session.scalars(sa.select(models.Trigger)):
         timer = time_triggers.load(row.properties)
         if row.next_fire_at is None or row.due_at is None:
             if row.next_fire_at != row.due_at or (
-                    row.id in awaited and time_triggers.next_times(timer, timeutils.utcnow(), 1)):
+                row.id in awaited and time_triggers.next_times(timer, timeutils.utcnow(), 1)
+            ):
                 yield 'trigger that is not due', _shown(row)
         elif row.id not in awaited:
             yield 'trigger that is due for nothing', _shown(row)
@@ -218,23 +316,31 @@ def _value_faults(session: orm.Session, model: Any) -> Iterator[tuple[str, str]]
     """Every JSON column loads, as JSON that everybody reads; texts can be sent; ids are UUIDs."""
     columns = model.__table__.columns
     texts = [column for column in columns if isinstance(column.type, sa.JSON | sa.String)]
-    for row in session.execute(sa.select(*(
-            sa.type_coerce(column, sa.Text) if session.bind.dialect.name == 'sqlite' else column
-            for column in texts))):
+    for row in session.execute(
+        sa.select(
+            *(
+                sa.type_coerce(column, sa.Text) if session.bind.dialect.name == 'sqlite' else column
+                for column in texts
+            )
+        )
+    ):
         for column, value in zip(texts, row, strict=True):
             try:
                 is_text = isinstance(column.type, sa.JSON) and isinstance(value, str)
-                json.dumps(json.loads(value, parse_constant=_refuse) if is_text else value,
-                           ensure_ascii=False, allow_nan=False).encode()
+                json.dumps(
+                    json.loads(value, parse_constant=_refuse) if is_text else value,
+                    ensure_ascii=False,
+                    allow_nan=False,
+                ).encode()
             except ValueError:
                 yield 'value that cannot be sent', f'{column}: {value!r}'
-            if column.key == 'id' and model is not models.Trust and str(
-                    uuid.UUID(value)) != value:
+            if column.key == 'id' and model is not models.Trust and str(uuid.UUID(value)) != value:
                 yield 'id that is no UUID', f'{column}: {value!r}'
 
 
-def _bank_faults(checkpoints: list[models.Checkpoint],
-                 provider: providers.Provider) -> Iterator[tuple[str, str]]:
+def _bank_faults(
+    checkpoints: list[models.Checkpoint], provider: providers.Provider
+) -> Iterator[tuple[str, str]]:
     for row in checkpoints:
         try:
             status = provider.checkpoints.get(row.id).status

@@ -48,13 +48,23 @@ OWN_SECRET = 'zq8-of-the-fuzzed-project'
 SLOW = 2.0
 HANGS = 20.0
 
-_FAULTS = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
-           405: 'badMethod', 409: 'conflictingRequest', 413: 'overLimit', 415: 'badMediaType',
-           503: 'serviceUnavailable'}
+_FAULTS = {
+    400: 'badRequest',
+    401: 'unauthorized',
+    403: 'forbidden',
+    404: 'itemNotFound',
+    405: 'badMethod',
+    409: 'conflictingRequest',
+    413: 'overLimit',
+    415: 'badMediaType',
+    503: 'serviceUnavailable',
+}
 # Sent with a body, and yet only a look.
 _LOOKS = ('POST /plans/{plan_id}/retention',)
-_INSIDES = re.compile(r'Traceback|File "|\.py\b|site-packages|sqlalchemy|sqlite3|'
-                      r'\bSELECT .* FROM\b|\bINSERT INTO\b|0x[0-9a-f]{8,}|<[a-z_.]+ object')
+_INSIDES = re.compile(
+    r'Traceback|File "|\.py\b|site-packages|sqlalchemy|sqlite3|'
+    r'\bSELECT .* FROM\b|\bINSERT INTO\b|0x[0-9a-f]{8,}|<[a-z_.]+ object'
+)
 _REQUEST_ID = re.compile(r'req-[0-9a-f-]{36}')
 _HOST = re.compile(r'[A-Za-z0-9.:-]*')  # of another, links are as odd
 _CONTROLS = re.compile(r'[\x00-\x1f\x7f]')
@@ -79,14 +89,23 @@ class Request:
     def environ(self) -> dict[str, Any]:
         path, _, query = self.target.partition('?')
         environ: dict[str, Any] = {
-            'REQUEST_METHOD': self.method, 'SCRIPT_NAME': '',
+            'REQUEST_METHOD': self.method,
+            'SCRIPT_NAME': '',
             'PATH_INFO': parse.unquote_to_bytes(path).decode('latin-1'),
-            'QUERY_STRING': query, 'SERVER_NAME': 'karbor.test', 'SERVER_PORT': '8799',
-            'SERVER_PROTOCOL': 'HTTP/1.1', 'REMOTE_ADDR': '192.0.2.1',
-            'wsgi.version': (1, 0), 'wsgi.url_scheme': 'http',
-            'wsgi.input': io.BytesIO(self.body), 'wsgi.errors': io.StringIO(),
-            'wsgi.multithread': True, 'wsgi.multiprocess': False, 'wsgi.run_once': False,
-            'CONTENT_LENGTH': str(len(self.body))}
+            'QUERY_STRING': query,
+            'SERVER_NAME': 'karbor.test',
+            'SERVER_PORT': '8799',
+            'SERVER_PROTOCOL': 'HTTP/1.1',
+            'REMOTE_ADDR': '192.0.2.1',
+            'wsgi.version': (1, 0),
+            'wsgi.url_scheme': 'http',
+            'wsgi.input': io.BytesIO(self.body),
+            'wsgi.errors': io.StringIO(),
+            'wsgi.multithread': True,
+            'wsgi.multiprocess': False,
+            'wsgi.run_once': False,
+            'CONTENT_LENGTH': str(len(self.body)),
+        }
         given: dict[str, str] = {}
         for name, value in self.headers:
             key = name.upper().replace('-', '_')
@@ -144,7 +163,8 @@ class _Seen:
     @property
     def is_public(self) -> bool:
         return self.environ['PATH_INFO'].removesuffix('.json') in middleware.PUBLIC_PATHS or (
-            self.environ['PATH_INFO'].rstrip('/') in middleware.PUBLIC_PATHS)
+            self.environ['PATH_INFO'].rstrip('/') in middleware.PUBLIC_PATHS
+        )
 
     @property
     def method(self) -> str:
@@ -166,12 +186,18 @@ class Watch:
     :param rows: how many rows there are of what; a refused request makes none.
     """
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], document: dict[str, Any],
-                 other_ids: Collection[str], paths: Collection[str],
-                 rows: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        application: Callable[..., Iterable[bytes]],
+        document: dict[str, Any],
+        other_ids: Collection[str],
+        paths: Collection[str],
+        rows: Callable[[], Any],
+    ) -> None:
         self.findings: dict[tuple[str, str], Finding] = {}
         self.statuses: dict[str, collections.Counter[int]] = collections.defaultdict(
-            collections.Counter)
+            collections.Counter
+        )
         self.slowest: list[tuple[float, float, str]] = []
         self.total = 0
         self.busy = 0.0
@@ -192,8 +218,9 @@ class Watch:
         content = b''.join(self(request.environ(), start_response))
         return Answer(*found['answer'], content)
 
-    def __call__(self, environ: dict[str, Any],
-                 start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         with self._lock:
             asked = dict(environ)  # what is called may change it
             began, busy_before = time.perf_counter(), time.thread_time()
@@ -219,34 +246,52 @@ class Watch:
             found.count += 1
 
     def _seen(self, environ: Mapping[str, Any], answer: Answer) -> _Seen:
-        token = (environ.get('HTTP_X_AUTH_TOKEN') or environ.get('HTTP_X_STORAGE_TOKEN')
-                 or '').strip()
+        token = (
+            environ.get('HTTP_X_AUTH_TOKEN') or environ.get('HTTP_X_STORAGE_TOKEN') or ''
+        ).strip()
         persona, _, project_id = token.partition('@')
         known = persona in personas.ROLES and project_id in PROJECTS
-        return _Seen(environ, self._operations.name_of(environ), _shown(environ), answer,
-                     answer.content.decode('utf-8', 'replace'), persona if known else None,
-                     project_id if known else None)
+        return _Seen(
+            environ,
+            self._operations.name_of(environ),
+            _shown(environ),
+            answer,
+            answer.content.decode('utf-8', 'replace'),
+            persona if known else None,
+            project_id if known else None,
+        )
 
     def _count(self, seen: _Seen, took: float, busy: float) -> None:
         self.total += 1
         self.busy += took
         self.statuses[seen.operation][seen.answer.status] += 1
-        heapq.heappush(self.slowest, (
-            took, busy, f'{seen.answer.status} {seen.request[:200]!r}'))
+        heapq.heappush(self.slowest, (took, busy, f'{seen.answer.status} {seen.request[:200]!r}'))
         if len(self.slowest) > 10:
             heapq.heappop(self.slowest)
 
     def _check(self, seen: _Seen, took: float, busy: float) -> None:
-        reasons = [reason for check in (
-            self._server_errors, _form, self._schema, self._leaks, _rights, self._rows_made)
-            for reason in check(seen)]
+        reasons = [
+            reason
+            for check in (
+                self._server_errors,
+                _form,
+                self._schema,
+                self._leaks,
+                _rights,
+                self._rows_made,
+            )
+            for reason in check(seen)
+        ]
         if min(took, busy) > SLOW or took > HANGS:
             reasons.append('slow')
         for reason in reasons:
-            self.add(reason, seen.operation,
-                     f'{seen.request}\n-> {seen.answer.status} after {took:.2f} s '
-                     f'({busy:.2f} s busy) {seen.answer.headers}\n{seen.text[:_SHOWN]}\n'
-                     f'{self.errors}')
+            self.add(
+                reason,
+                seen.operation,
+                f'{seen.request}\n-> {seen.answer.status} after {took:.2f} s '
+                f'({busy:.2f} s busy) {seen.answer.headers}\n{seen.text[:_SHOWN]}\n'
+                f'{self.errors}',
+            )
 
     def _server_errors(self, seen: _Seen) -> Iterator[str]:
         if seen.answer.status >= 500:
@@ -276,8 +321,13 @@ class Watch:
         if OWN_SECRET in seen.text and seen.project_id != PROJECT_ID and not sees_all:
             yield 'text of another project'
         # The log of an administrator has the projects whose limits were set.
-        if not sees_all and 'operation_logs' not in seen.operation and any(
-                row_id in seen.text and row_id not in seen.request for row_id in self._other_ids):
+        if (
+            not sees_all
+            and 'operation_logs' not in seen.operation
+            and any(
+                row_id in seen.text and row_id not in seen.request for row_id in self._other_ids
+            )
+        ):
             yield 'id of another project'
 
     def _rows_made(self, seen: _Seen) -> Iterator[str]:
@@ -333,7 +383,8 @@ class Errors(logging.Handler):
         self._watched = None
 
     def __str__(self) -> str:
-        return '\n'.join(self._texts)[-2 * _SHOWN:]
+        return '\n'.join(self._texts)[-2 * _SHOWN :]
+
 
 def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Path, method and description of every operation."""
@@ -349,11 +400,15 @@ class _Operations:
     def __init__(self, document: dict[str, Any]) -> None:
         self._paths = [
             (re.compile(re.sub(r'\\{[a-z_]+\\}', '[^/]+', re.escape(path))), path)
-            for path in sorted(document['paths'], key=lambda path: path.count('{'))]
+            for path in sorted(document['paths'], key=lambda path: path.count('{'))
+        ]
         self._validators: dict[str, jsonschema.Draft202012Validator | None] = {}
         for path, method, operation in operations(document):
-            done = [answer for status, answer in operation['responses'].items()
-                    if status in ('200', '300')]
+            done = [
+                answer
+                for status, answer in operation['responses'].items()
+                if status in ('200', '300')
+            ]
             self._validators[_name(method, path)] = _validator(done[0], document)
 
     def name_of(self, environ: Mapping[str, Any]) -> str:
@@ -378,17 +433,20 @@ def _name(method: str, path: str) -> str:
     return f'{method} {path.removeprefix("/v1/{project_id}")}'
 
 
-def _validator(described: Mapping[str, Any],
-               document: Mapping[str, Any]) -> jsonschema.Draft202012Validator | None:
+def _validator(
+    described: Mapping[str, Any], document: Mapping[str, Any]
+) -> jsonschema.Draft202012Validator | None:
     if 'content' not in described:
         return None
     schema = described['content']['application/json']['schema']
     return jsonschema.Draft202012Validator(
-        {**schema, 'components': document['components']}, format_checker=media.FORMATS)
+        {**schema, 'components': document['components']}, format_checker=media.FORMATS
+    )
 
 
-def _called(application: Callable[..., Iterable[bytes]],
-            environ: dict[str, Any]) -> tuple[str, Headers, bytes]:
+def _called(
+    application: Callable[..., Iterable[bytes]], environ: dict[str, Any]
+) -> tuple[str, Headers, bytes]:
     found: list[Any] = []
 
     def start_response(status: str, headers: Headers, *_: object) -> Callable[[bytes], None]:
@@ -405,14 +463,17 @@ def _called(application: Callable[..., Iterable[bytes]],
 
 def _shown(environ: Mapping[str, Any]) -> str:
     """The request as text, for a finding and to see what an answer only repeats."""
-    headers = {key: value for key, value in environ.items()
-               if key.startswith(('HTTP_', 'CONTENT_'))}
+    headers = {
+        key: value for key, value in environ.items() if key.startswith(('HTTP_', 'CONTENT_'))
+    }
     sent = environ.get('wsgi.input')
     body = sent.getvalue() if isinstance(sent, io.BytesIO) else b''
     target = f'{environ["PATH_INFO"]}?{environ.get("QUERY_STRING", "")}'
-    start = body[:3 * _SHOWN].decode('utf-8', 'replace')
-    return (f'{environ["REQUEST_METHOD"]} {target[:3 * _SHOWN]} {str(headers)[:3 * _SHOWN]} '
-            f'{start} ({len(body)} bytes)')
+    start = body[: 3 * _SHOWN].decode('utf-8', 'replace')
+    return (
+        f'{environ["REQUEST_METHOD"]} {target[: 3 * _SHOWN]} {str(headers)[: 3 * _SHOWN]} '
+        f'{start} ({len(body)} bytes)'
+    )
 
 
 def _form(seen: _Seen) -> Iterator[str]:
@@ -460,9 +521,13 @@ def _fault(answer: Answer, document: Any) -> Iterator[str]:
     key = _FAULTS.get(answer.status, 'computeFault')
     fault = document.get(key) if isinstance(document, dict) else None
     more = {'retryAfter'} if answer.status == 413 else set()
-    if (not isinstance(fault, dict) or set(fault) != {'code', 'message'} | more
-            or len(document) != 1 or fault['code'] != answer.status
-            or not str(fault['message']).strip()):
+    if (
+        not isinstance(fault, dict)
+        or set(fault) != {'code', 'message'} | more
+        or len(document) != 1
+        or fault['code'] != answer.status
+        or not str(fault['message']).strip()
+    ):
         yield f'error {answer.status} is not told as a fault'
     elif len(fault['message']) > 2000:
         yield 'error with a long message'

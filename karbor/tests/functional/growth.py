@@ -58,23 +58,36 @@ class Growth(base.CloudTestCase):
 
     def build(self, registry: provider.ProviderRegistry) -> None:
         """With time for many volumes."""
-        super().build(provider.ProviderRegistry(self.provider_dir(
-            poll_interval=15, snapshot_timeout=600, restore_timeout=600, delete_timeout=600)))
+        super().build(
+            provider.ProviderRegistry(
+                self.provider_dir(
+                    poll_interval=15, snapshot_timeout=600, restore_timeout=600, delete_timeout=600
+                )
+            )
+        )
 
     def ended(self, path: str, key: str) -> Any:
         def look() -> Any:
             time.sleep(0.2)  # an answer has the whole graph: asking often would cost most
             shown = self.get(path)[key]
             return None if shown['status'] in ('protecting', 'deleting', 'in_progress') else shown
+
         return self.wait_until(look, f'the end of {path}', 1200)
 
     def _ended(self, checkpoint: Any) -> Any:
         return self.ended(self.checkpoints_path(checkpoint['id']), 'checkpoint')
 
     def _use(self, kind: str, checkpoint: Any) -> Any:
-        made = self.post(f'/{kind}s', {kind: {
-            'provider_id': base.PROVIDER_ID, 'checkpoint_id': checkpoint['id'],
-            'parameters': {}}})[kind]
+        made = self.post(
+            f'/{kind}s',
+            {
+                kind: {
+                    'provider_id': base.PROVIDER_ID,
+                    'checkpoint_id': checkpoint['id'],
+                    'parameters': {},
+                }
+            },
+        )[kind]
         return self.ended(f'/{kind}s/{made["id"]}', kind)
 
     def _timed(self, what: str, run: Callable[[], Any]) -> Any:
@@ -83,14 +96,19 @@ class Growth(base.CloudTestCase):
         result = run()
         seconds = time.monotonic() - begun
         requests = sum(self.cinder.requests.values())
-        print(f'{what:8} {self.count:7} {seconds:9.2f} {1000 * seconds / self.count:12.2f} '
-              f'{requests:9} {requests / self.count:9.2f}', flush=True)
+        print(
+            f'{what:8} {self.count:7} {seconds:9.2f} {1000 * seconds / self.count:12.2f} '
+            f'{requests:9} {requests / self.count:9.2f}',
+            flush=True,
+        )
         return result
 
 
 def main(counts: list[int]) -> bool:
-    print(f'{"call":8} {"volumes":>7} {"seconds":>9} {"ms a volume":>12} {"requests":>9} '
-          f'{"a volume":>9}')
+    print(
+        f'{"call":8} {"volumes":>7} {"seconds":>9} {"ms a volume":>12} {"requests":>9} '
+        f'{"a volume":>9}'
+    )
     for count in counts:
         Growth.count = count
         if not unittest.TextTestRunner(verbosity=0).run(Growth()).wasSuccessful():

@@ -46,17 +46,21 @@ class Listing(lists.ListsTestCase):
             self.fill(which.model, self.count, project_id=OTHER_PROJECT_ID)
             deep = {'marker': ids[self.count - 25]}
             for page, query in (
-                    ('first 20', {'limit': 20}), ('deep 20', {'limit': 20, **deep}),
-                    ('deep 20 of all', {'limit': 20, 'all_tenants': 1, **deep}),
-                    ('first 1000', {'limit': 1_000}),
-                    ('deep 1000', {'limit': 1_000, 'marker': ids[self.count // 2 - 1]})):
+                ('first 20', {'limit': 20}),
+                ('deep 20', {'limit': 20, **deep}),
+                ('deep 20 of all', {'limit': 20, 'all_tenants': 1, **deep}),
+                ('first 1000', {'limit': 1_000}),
+                ('deep 1000', {'limit': 1_000, 'marker': ids[self.count // 2 - 1]}),
+            ):
                 self._measure(which, page, query)
 
     def _measure(self, which: lists.List, page: str, query: dict[str, Any]) -> None:
         def ask() -> Any:
             return self.client.simulate_get(
-                f'/v1/{PROJECT_ID}{which.path}', params=query,
-                headers={'X-Auth-Token': personas.token('admin', PROJECT_ID)})
+                f'/v1/{PROJECT_ID}{which.path}',
+                params=query,
+                headers={'X-Auth-Token': personas.token('admin', PROJECT_ID)},
+            )
 
         with lists.cost() as cost:
             items = len(ask().json[which.key])
@@ -67,13 +71,18 @@ class Listing(lists.ListsTestCase):
             seconds.append(time.perf_counter() - begun)
         an_item = 1000 * min(seconds) / items
         ratio = an_item / self.first.setdefault((which.key, page), an_item)
-        print(f'{which.key:15} {page:15} {self.count:6} {items:5} {len(cost.statements):10} '
-              f'{cost.steps:6} {1000 * min(seconds):8.2f} {an_item:10.3f} {ratio:6.2f}', flush=True)
+        print(
+            f'{which.key:15} {page:15} {self.count:6} {items:5} {len(cost.statements):10} '
+            f'{cost.steps:6} {1000 * min(seconds):8.2f} {an_item:10.3f} {ratio:6.2f}',
+            flush=True,
+        )
 
 
 def main(counts: list[int]) -> bool:
-    print(f'{"list":15} {"page":15} {"rows":>6} {"items":>5} {"statements":>10} {"steps":>6} '
-          f'{"ms":>8} {"ms an item":>10} {"ratio":>6}')
+    print(
+        f'{"list":15} {"page":15} {"rows":>6} {"items":>5} {"statements":>10} {"steps":>6} '
+        f'{"ms":>8} {"ms an item":>10} {"ratio":>6}'
+    )
     for count in counts:
         Listing.count = count
         if not unittest.TextTestRunner(verbosity=0).run(Listing()).wasSuccessful():

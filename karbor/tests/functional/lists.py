@@ -53,38 +53,100 @@ class List:
 
 
 LISTS = (
-    List('/plans', 'plans', models.Plan, 'plan', ('name', 'status'),
-         ('name', 'description'), ('status',)),
-    List(f'/providers/{PROVIDER_ID}/checkpoints', 'checkpoints', models.Checkpoint, 'checkpoint',
-         ('status',), (), ('plan_id', 'status')),
-    List('/restores', 'restores', models.Restore, 'restore', ('status',), (),
-         ('status', 'checkpoint_id', 'provider_id')),
-    List('/verifications', 'verifications', models.Verification, 'verification', ('status',), (),
-         ('status', 'checkpoint_id', 'provider_id')),
-    List('/triggers', 'triggers', models.Trigger, 'trigger_info', ('name', 'type'), ('name',),
-         ('type',)),
-    List('/scheduled_operations', 'operations', models.ScheduledOperation, 'scheduled_operation',
-         ('name', 'operation_type'), ('name',), ('operation_type', 'trigger_id')),
-    List('/operation_logs', 'operation_logs', models.OperationLog, 'operation_log',
-         ('status', 'operation_type', 'started_at'), (),
-         ('checkpoint_id', 'plan_id', 'restore_id', 'scheduled_operation_id', 'operation_type',
-          'status')),
+    List(
+        '/plans',
+        'plans',
+        models.Plan,
+        'plan',
+        ('name', 'status'),
+        ('name', 'description'),
+        ('status',),
+    ),
+    List(
+        f'/providers/{PROVIDER_ID}/checkpoints',
+        'checkpoints',
+        models.Checkpoint,
+        'checkpoint',
+        ('status',),
+        (),
+        ('plan_id', 'status'),
+    ),
+    List(
+        '/restores',
+        'restores',
+        models.Restore,
+        'restore',
+        ('status',),
+        (),
+        ('status', 'checkpoint_id', 'provider_id'),
+    ),
+    List(
+        '/verifications',
+        'verifications',
+        models.Verification,
+        'verification',
+        ('status',),
+        (),
+        ('status', 'checkpoint_id', 'provider_id'),
+    ),
+    List(
+        '/triggers',
+        'triggers',
+        models.Trigger,
+        'trigger_info',
+        ('name', 'type'),
+        ('name',),
+        ('type',),
+    ),
+    List(
+        '/scheduled_operations',
+        'operations',
+        models.ScheduledOperation,
+        'scheduled_operation',
+        ('name', 'operation_type'),
+        ('name',),
+        ('operation_type', 'trigger_id'),
+    ),
+    List(
+        '/operation_logs',
+        'operation_logs',
+        models.OperationLog,
+        'operation_log',
+        ('status', 'operation_type', 'started_at'),
+        (),
+        (
+            'checkpoint_id',
+            'plan_id',
+            'restore_id',
+            'scheduled_operation_id',
+            'operation_type',
+            'status',
+        ),
+    ),
 )
 
-_WITH_JOBS = {models.Checkpoint: 'protect', models.Restore: 'restore',
-              models.Verification: 'verify'}
+_WITH_JOBS = {
+    models.Checkpoint: 'protect',
+    models.Restore: 'restore',
+    models.Verification: 'verify',
+}
 
 
 class ListsTestCase(base.ApiTestCase):
-
     def fill(self, model: Any, count: int, **fields: Any) -> list[str]:
         """Put many rows into a table, of which every two have the same time.
 
         :returns: their ids in the order of the list.
         """
         common = self._fields(model, fields)
-        values = [{'created_at': BEGIN + datetime.timedelta(seconds=number // 2), **common,
-                   'id': new_id()} for number in range(count)]
+        values = [
+            {
+                'created_at': BEGIN + datetime.timedelta(seconds=number // 2),
+                **common,
+                'id': new_id(),
+            }
+            for number in range(count)
+        ]
         with db.writer() as session:
             session.execute(sa.insert(model), values)
             if model in _WITH_JOBS:
@@ -95,24 +157,55 @@ class ListsTestCase(base.ApiTestCase):
     def _fields(self, model: Any, fields: dict[str, Any]) -> dict[str, Any]:
         needed = {}
         if model is models.ScheduledOperation:
-            needed = {'trigger_id': self.add_row(models.Trigger).id,
-                      'plan_id': self.add_row(models.Plan).id, 'enabled': True}
+            needed = {
+                'trigger_id': self.add_row(models.Trigger).id,
+                'plan_id': self.add_row(models.Plan).id,
+                'enabled': True,
+            }
         return {**base.fields_of(model), **needed, **fields}
 
     @staticmethod
     def _fill_jobs(session: Any, model: Any, values: list[dict[str, Any]]) -> None:
         """For each row a job that is over, with one resource that is done and one failed."""
-        jobs = [{'id': new_id(), 'kind': _WITH_JOBS[model], 'subject_id': row['id'],
-                 'checkpoint_id': row.get('checkpoint_id', row['id']), 'attempts': 1,
-                 'provider_id': PROVIDER_ID, 'project_id': PROJECT_ID,
-                 'state': job_rows.DONE} for row in values]
+        jobs = [
+            {
+                'id': new_id(),
+                'kind': _WITH_JOBS[model],
+                'subject_id': row['id'],
+                'checkpoint_id': row.get('checkpoint_id', row['id']),
+                'attempts': 1,
+                'provider_id': PROVIDER_ID,
+                'project_id': PROJECT_ID,
+                'state': job_rows.DONE,
+            }
+            for row in values
+        ]
         session.execute(sa.insert(models.Job), jobs)
-        session.execute(sa.insert(models.JobResource), [
-            {'job_id': job['id'], 'resource_type': base.VOLUME, 'resource_id': new_id(),
-             'is_done': is_done} for job in jobs for is_done in (True, False)])
-        session.execute(sa.insert(models.ResourceResult), [
-            {'subject_id': row['id'], 'resource_type': base.VOLUME, 'resource_id': new_id(),
-             'status': 'available'} for row in values])
+        session.execute(
+            sa.insert(models.JobResource),
+            [
+                {
+                    'job_id': job['id'],
+                    'resource_type': base.VOLUME,
+                    'resource_id': new_id(),
+                    'is_done': is_done,
+                }
+                for job in jobs
+                for is_done in (True, False)
+            ],
+        )
+        session.execute(
+            sa.insert(models.ResourceResult),
+            [
+                {
+                    'subject_id': row['id'],
+                    'resource_type': base.VOLUME,
+                    'resource_id': new_id(),
+                    'status': 'available',
+                }
+                for row in values
+            ],
+        )
 
 
 @dataclasses.dataclass
@@ -127,8 +220,15 @@ class Cost:
     statements: list[tuple[str, Any]] = dataclasses.field(default_factory=list)
     steps: int = 0
 
-    def note(self, _connection: Any, cursor: Any, statement: str, parameters: Any,
-             _context: Any, _many: bool) -> None:
+    def note(
+        self,
+        _connection: Any,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        _context: Any,
+        _many: bool,
+    ) -> None:
         if hasattr(cursor.connection, 'set_progress_handler'):
             cursor.connection.set_progress_handler(self._step, 100)
         if not statement.startswith('BEGIN'):

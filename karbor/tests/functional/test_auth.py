@@ -17,18 +17,28 @@ from karbor.tests.functional import base
 
 _ID = '5b0f3a52-6c7e-4b0e-9d0c-0f6c7a1b2c3d'
 ROUTES = [
-    ('GET', '/providers'), ('GET', f'/providers/{_ID}'),
-    ('GET', f'/providers/{_ID}/checkpoints'), ('POST', f'/providers/{_ID}/checkpoints'),
+    ('GET', '/providers'),
+    ('GET', f'/providers/{_ID}'),
+    ('GET', f'/providers/{_ID}/checkpoints'),
+    ('POST', f'/providers/{_ID}/checkpoints'),
     ('GET', f'/providers/{_ID}/checkpoints/{_ID}'),
     ('PUT', f'/providers/{_ID}/checkpoints/{_ID}'),
     ('DELETE', f'/providers/{_ID}/checkpoints/{_ID}'),
-    ('GET', '/protectables'), ('GET', '/protectables/OS::Cinder::Volume'),
+    ('GET', '/protectables'),
+    ('GET', '/protectables/OS::Cinder::Volume'),
     ('GET', '/protectables/OS::Cinder::Volume/instances'),
     ('GET', f'/protectables/OS::Cinder::Volume/instances/{_ID}'),
-    ('GET', '/plans'), ('POST', '/plans'), ('GET', f'/plans/{_ID}'), ('PUT', f'/plans/{_ID}'),
+    ('GET', '/plans'),
+    ('POST', '/plans'),
+    ('GET', f'/plans/{_ID}'),
+    ('PUT', f'/plans/{_ID}'),
     ('DELETE', f'/plans/{_ID}'),
-    ('GET', '/restores'), ('POST', '/restores'), ('GET', f'/restores/{_ID}'),
-    ('GET', '/verifications'), ('POST', '/verifications'), ('GET', f'/verifications/{_ID}'),
+    ('GET', '/restores'),
+    ('POST', '/restores'),
+    ('GET', f'/restores/{_ID}'),
+    ('GET', '/verifications'),
+    ('POST', '/verifications'),
+    ('GET', f'/verifications/{_ID}'),
 ]
 TOKEN = 'the-token-of-this-karbor'
 WRONG_TOKENS = ['', 'wrong', TOKEN + 'x', TOKEN[:-1], TOKEN.upper(), 't\xf6ken', 'x' * 10000]
@@ -67,7 +77,6 @@ class TokenTest(base.ApiTestCase):
 
 
 class OwnProjectTest(base.ApiTestCase):
-
     def test_another_project_in_the_path(self):
         for method, path in ROUTES:
             message = self.request(method, path, 400, project_id=OTHER_PROJECT_ID)
@@ -87,18 +96,24 @@ class OwnProjectTest(base.ApiTestCase):
         use = {'provider_id': PROVIDER_ID, 'checkpoint_id': checkpoint.id, 'parameters': {}}
         reset = {'os-resetState': {'state': 'error'}}
         for method, path, body in (
-                ('GET', f'/plans/{plan.id}', None), ('DELETE', f'/plans/{plan.id}', None),
-                ('PUT', f'/plans/{plan.id}', {'plan': {'name': 'mine'}}),
-                ('POST', self.checkpoints_path(), {'checkpoint': {'plan_id': plan.id}}),
-                ('GET', member, None), ('DELETE', member, None), ('PUT', member, reset),
-                ('POST', '/restores', {'restore': use}),
-                ('POST', '/verifications', {'verification': use}),
-                ('GET', f'/restores/{restore.id}', None),
-                ('GET', f'/verifications/{verification.id}', None)):
+            ('GET', f'/plans/{plan.id}', None),
+            ('DELETE', f'/plans/{plan.id}', None),
+            ('PUT', f'/plans/{plan.id}', {'plan': {'name': 'mine'}}),
+            ('POST', self.checkpoints_path(), {'checkpoint': {'plan_id': plan.id}}),
+            ('GET', member, None),
+            ('DELETE', member, None),
+            ('PUT', member, reset),
+            ('POST', '/restores', {'restore': use}),
+            ('POST', '/verifications', {'verification': use}),
+            ('GET', f'/restores/{restore.id}', None),
+            ('GET', f'/verifications/{verification.id}', None),
+        ):
             kwargs = {} if body is None else {'json': body}
             self.request(method, path, 404, **kwargs)
-        self.assertEqual(('row', 'available'), (
-            self.rows(models.Plan)[0].name, self.rows(models.Checkpoint)[0].status))
+        self.assertEqual(
+            ('row', 'available'),
+            (self.rows(models.Plan)[0].name, self.rows(models.Checkpoint)[0].status),
+        )
         self.assertEqual([], self.rows(models.Job))
 
     def test_lists_do_not_show_other_projects(self):
@@ -108,6 +123,8 @@ class OwnProjectTest(base.ApiTestCase):
             for query in ('', '?all_tenants=1', f'?project_id={PROJECT_ID}'):
                 document = self.get(path + query)
                 self.assertEqual([[]], list(document.values()))
-            for query in (f'?project_id={OTHER_PROJECT_ID}',
-                          f'?all_tenants=True&project_id={OTHER_PROJECT_ID}'):
+            for query in (
+                f'?project_id={OTHER_PROJECT_ID}',
+                f'?all_tenants=True&project_id={OTHER_PROJECT_ID}',
+            ):
                 self.get(path + query, 404)

@@ -35,28 +35,40 @@ class CreateCheckpointTest(base.ApiTestCase):
         self.path = self.checkpoints_path()
 
     def create(self, code: int = 200, **fields: Any) -> Any:
-        return self.post(self.path, {'checkpoint': {'plan_id': self.plan['id'], **fields}},
-                         code)
+        return self.post(self.path, {'checkpoint': {'plan_id': self.plan['id'], **fields}}, code)
 
     def test_the_answer_has_all_that_clients_need(self):
         checkpoint = self.create()['checkpoint']
         self.assertEqual(
             (PROJECT_ID, 'protecting', 1, 0, 0),
-            tuple(checkpoint[name] for name in (
-                'project_id', 'status', 'resources_total', 'resources_done',
-                'resources_failed')))
+            tuple(
+                checkpoint[name]
+                for name in (
+                    'project_id',
+                    'status',
+                    'resources_total',
+                    'resources_done',
+                    'resources_failed',
+                )
+            ),
+        )
         plan = checkpoint['protection_plan']
-        self.assertEqual((self.plan['id'], 'nightly', PROVIDER_ID),
-                         (plan['id'], plan['name'], plan['provider_id']))
-        self.assertEqual({'availability_zone': 'nova'},
-                         json.loads(plan['resources'][0]['extra_info']))
+        self.assertEqual(
+            (self.plan['id'], 'nightly', PROVIDER_ID),
+            (plan['id'], plan['name'], plan['provider_id']),
+        )
+        self.assertEqual(
+            {'availability_zone': 'nova'}, json.loads(plan['resources'][0]['extra_info'])
+        )
         nodes, adjacency = json.loads(checkpoint['resource_graph'])
-        self.assertEqual([[VOLUME, self.plan['resources'][0]['id']]],
-                         [node[:2] for node in nodes.values()])
+        self.assertEqual(
+            [[VOLUME, self.plan['resources'][0]['id']]], [node[:2] for node in nodes.values()]
+        )
         self.assertEqual([], adjacency)
         self.assertEqual({'created_by': 'manual'}, json.loads(checkpoint['extra_info']))
-        self.assertEqual(checkpoint['created_at'], str(datetime.date.fromisoformat(
-            checkpoint['created_at'])))
+        self.assertEqual(
+            checkpoint['created_at'], str(datetime.date.fromisoformat(checkpoint['created_at']))
+        )
 
     def test_list_and_show_have_the_same(self):
         checkpoint = self.create()['checkpoint']
@@ -65,9 +77,12 @@ class CreateCheckpointTest(base.ApiTestCase):
         self.assertEqual({**checkpoint, 'resources_reason': {}}, shown)
 
     def test_extra_info_under_either_key(self):
-        for given in ({'extra-info': {'a': 'b'}}, {'extra_info': {'a': 'b'}},
-                      {'extra-info': {'a': 'b'}, 'extra_info': None},
-                      {'extra-info': {'a': 'b'}, 'extra_info': {'a': 'c'}}):
+        for given in (
+            {'extra-info': {'a': 'b'}},
+            {'extra_info': {'a': 'b'}},
+            {'extra-info': {'a': 'b'}, 'extra_info': None},
+            {'extra-info': {'a': 'b'}, 'extra_info': {'a': 'c'}},
+        ):
             made = self.create(**given)['checkpoint']
             self.assertEqual({'created_by': 'manual', 'a': 'b'}, json.loads(made['extra_info']))
         for given in ({'extra-info': None}, {'extra_info': None}, {'extra-info': {}}):
@@ -79,13 +94,26 @@ class CreateCheckpointTest(base.ApiTestCase):
         self.assertEqual({'created_by': 'operation-engine'}, json.loads(made['extra_info']))
 
     def test_bodies_that_are_refused(self):
-        for fields in ({'extra-info': 'x'}, {'extra-info': {'a': None}},
-                       {'extra-info': {'a': ['b']}}, {'extra-info': {'a/b': 'c'}},
-                       {'plan_id': None}, {'plan_id': 'x'}, {'plan_id': 5},
-                       {'plan_id': self.plan['id'] + '\n'}, {'colour': 'red'}):
+        for fields in (
+            {'extra-info': 'x'},
+            {'extra-info': {'a': None}},
+            {'extra-info': {'a': ['b']}},
+            {'extra-info': {'a/b': 'c'}},
+            {'plan_id': None},
+            {'plan_id': 'x'},
+            {'plan_id': 5},
+            {'plan_id': self.plan['id'] + '\n'},
+            {'colour': 'red'},
+        ):
             self.create(400, **fields)
-        for body in ({}, {'checkpoint': {}}, {'checkpoint': []}, [], {'plan': self.plan},
-                     {'checkpoint': {'plan_id': self.plan['id']}, 'x': 1}):
+        for body in (
+            {},
+            {'checkpoint': {}},
+            {'checkpoint': []},
+            [],
+            {'plan': self.plan},
+            {'checkpoint': {'plan_id': self.plan['id']}, 'x': 1},
+        ):
             self.post(self.path, body, 400)
         self.assertEqual(([], []), (self.rows(models.Checkpoint), self.rows(models.Job)))
 
@@ -113,8 +141,7 @@ class CreateCheckpointTest(base.ApiTestCase):
 
     def test_a_plan_that_was_changed_or_deleted_later(self):
         checkpoint = self.create()['checkpoint']
-        self.put(f'/plans/{self.plan["id"]}', {'plan': {'name': 'new',
-                                                        'resources': [resource()]}})
+        self.put(f'/plans/{self.plan["id"]}', {'plan': {'name': 'new', 'resources': [resource()]}})
         self.assertEqual([checkpoint], self.get(self.path)['checkpoints'])
         self.delete(f'/plans/{self.plan["id"]}')
         self.assertEqual([checkpoint], self.get(self.path)['checkpoints'])
@@ -128,13 +155,16 @@ class CreateCheckpointTest(base.ApiTestCase):
 
 
 class ShowCheckpointTest(base.ApiTestCase):
-
     def test_ids(self):
         for method in ('GET', 'DELETE'):
             for checkpoint_id, provider_id, code in (
-                    (new_id(), PROVIDER_ID, 404), ('x', PROVIDER_ID, 400),
-                    ('%00', PROVIDER_ID, 400), ('..', PROVIDER_ID, 400),
-                    (new_id(), new_id(), 404), (new_id(), 'x', 400)):
+                (new_id(), PROVIDER_ID, 404),
+                ('x', PROVIDER_ID, 400),
+                ('%00', PROVIDER_ID, 400),
+                ('..', PROVIDER_ID, 400),
+                (new_id(), new_id(), 404),
+                (new_id(), 'x', 400),
+            ):
                 self.request(method, self.checkpoints_path(checkpoint_id, provider_id), code)
 
     def test_it_is_not_shown_through_another_provider(self):
@@ -144,23 +174,25 @@ class ShowCheckpointTest(base.ApiTestCase):
         self.get(self.checkpoints_path(row.id))
         for method in ('GET', 'DELETE'):
             self.request(method, self.checkpoints_path(row.id, SECOND_ID), 404)
-        self.put(self.checkpoints_path(row.id, SECOND_ID),
-                 {'os-resetState': {'state': 'error'}}, 404)
-        self.assertEqual([], self.get(self.checkpoints_path(provider_id=SECOND_ID))[
-            'checkpoints'])
+        self.put(
+            self.checkpoints_path(row.id, SECOND_ID), {'os-resetState': {'state': 'error'}}, 404
+        )
+        self.assertEqual([], self.get(self.checkpoints_path(provider_id=SECOND_ID))['checkpoints'])
 
 
 class CheckpointFiltersTest(base.ApiTestCase):
-
     def setUp(self):
         super().setUp()
         self.plan_id = new_id()
         for day, status in ((1, 'available'), (2, 'error'), (3, 'deleted')):
             for hour in (0, 23):
-                self.add_row(models.Checkpoint, status=status, plan_id=self.plan_id,
-                             created_at=datetime.datetime(2020, 11, day, hour, 59 * hour // 23))
-        self.other = self.add_row(models.Checkpoint,
-                                  created_at=datetime.datetime(2020, 11, 2, 12))
+                self.add_row(
+                    models.Checkpoint,
+                    status=status,
+                    plan_id=self.plan_id,
+                    created_at=datetime.datetime(2020, 11, day, hour, 59 * hour // 23),
+                )
+        self.other = self.add_row(models.Checkpoint, created_at=datetime.datetime(2020, 11, 2, 12))
 
     def days(self, **query: str) -> list[int]:
         listed = self.get(self.checkpoints_path(), params=query)['checkpoints']
@@ -187,20 +219,35 @@ class CheckpointFiltersTest(base.ApiTestCase):
         self.assertEqual([], self.days(end_date='2020-10-31'))
 
     def test_filters_together(self):
-        self.assertEqual([1, 1], self.days(plan_id=self.plan_id, end_date='2020-11-01',
-                                           start_date='2020-11-01', status='available'))
+        self.assertEqual(
+            [1, 1],
+            self.days(
+                plan_id=self.plan_id,
+                end_date='2020-11-01',
+                start_date='2020-11-01',
+                status='available',
+            ),
+        )
 
     def test_dates_at_the_ends_of_time(self):
-        self.assertEqual([2, 2, 2, 1, 1],
-                         self.days(start_date='0001-01-01', end_date='9999-12-31'))
+        self.assertEqual([2, 2, 2, 1, 1], self.days(start_date='0001-01-01', end_date='9999-12-31'))
         self.assertEqual([], self.days(start_date='9999-12-31'))
 
     def test_dates_that_are_none(self):
         for name in ('start_date', 'end_date'):
-            for text in ('x', '2020-13-01', '2020-02-30', '2020-11-01T00:00:00', '20201101',
-                         '0000-01-01', '10000-01-01', '-1', '2020-11-01 ', '\x00'):
-                self.assertIn(name, self.get(self.checkpoints_path(), 400,
-                                             params={name: text}))
+            for text in (
+                'x',
+                '2020-13-01',
+                '2020-02-30',
+                '2020-11-01T00:00:00',
+                '20201101',
+                '0000-01-01',
+                '10000-01-01',
+                '-1',
+                '2020-11-01 ',
+                '\x00',
+            ):
+                self.assertIn(name, self.get(self.checkpoints_path(), 400, params={name: text}))
 
     def test_other_parameters_are_left_alone(self):
         self.assertEqual([2, 2, 2, 1, 1], self.days(id='x', all_tenants='1', colour='red'))
@@ -209,15 +256,26 @@ class CheckpointFiltersTest(base.ApiTestCase):
 
 
 class ProtectTest(base.CloudTestCase):
-
     def test_a_volume(self):
         volume = self.volume(size=3)
         checkpoint = self.protected(volume)
-        snapshot, = self.cinder.snapshots.values()
-        self.assertEqual((volume['id'], 'available', 'nightly', 'of a test'), tuple(
-            snapshot[name] for name in ('volume_id', 'status', 'name', 'description')))
-        self.assertEqual((None, 1, 1, 0), tuple(checkpoint[name] for name in (
-            'status_reason', 'resources_total', 'resources_done', 'resources_failed')))
+        (snapshot,) = self.cinder.snapshots.values()
+        self.assertEqual(
+            (volume['id'], 'available', 'nightly', 'of a test'),
+            tuple(snapshot[name] for name in ('volume_id', 'status', 'name', 'description')),
+        )
+        self.assertEqual(
+            (None, 1, 1, 0),
+            tuple(
+                checkpoint[name]
+                for name in (
+                    'status_reason',
+                    'resources_total',
+                    'resources_done',
+                    'resources_failed',
+                )
+            ),
+        )
 
     def test_while_it_runs(self):
         self.cinder.settle_to['snapshot'] = None
@@ -243,16 +301,21 @@ class ProtectTest(base.CloudTestCase):
         good, bad, gone = self.volume(), self.volume(status='error'), resource()
         plan = self.create_plan(gone, good, bad)
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
-        self.assertEqual(('error', 1, 2), tuple(checkpoint[name] for name in (
-            'status', 'resources_done', 'resources_failed')))
-        self.assertEqual({f'{VOLUME}#{bad["id"]}', f'{VOLUME}#{gone["id"]}'},
-                         set(checkpoint['resources_reason']))
+        self.assertEqual(
+            ('error', 1, 2),
+            tuple(checkpoint[name] for name in ('status', 'resources_done', 'resources_failed')),
+        )
+        self.assertEqual(
+            {f'{VOLUME}#{bad["id"]}', f'{VOLUME}#{gone["id"]}'}, set(checkpoint['resources_reason'])
+        )
         self.assertIn('status must be', checkpoint['resources_reason'][f'{VOLUME}#{bad["id"]}'])
-        self.assertIn('could not be found',
-                      checkpoint['resources_reason'][f'{VOLUME}#{gone["id"]}'])
+        self.assertIn(
+            'could not be found', checkpoint['resources_reason'][f'{VOLUME}#{gone["id"]}']
+        )
         self.assertIn('2 of 3 resources failed', checkpoint['status_reason'])
-        self.assertEqual([good['id']], [item['volume_id']
-                                        for item in self.cinder.snapshots.values()])
+        self.assertEqual(
+            [good['id']], [item['volume_id'] for item in self.cinder.snapshots.values()]
+        )
 
     def test_a_failed_one_can_be_deleted_and_leaves_nothing(self):
         plan = self.create_plan(self.volume(), resource())
@@ -263,8 +326,7 @@ class ProtectTest(base.CloudTestCase):
 
     def test_a_quota_is_named(self):
         self.cinder.quota_snapshots = 0
-        checkpoint = self.ended_checkpoint(
-            self.create_checkpoint(self.create_plan(self.volume())))
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(self.create_plan(self.volume())))
         self.assertEqual('error', checkpoint['status'])
         self.assertIn('a quota would be exceeded', checkpoint['status_reason'])
 
@@ -273,8 +335,10 @@ class ProtectTest(base.CloudTestCase):
         plan = self.create_plan(resource(PROJECT_ID, base.PROJECT))
         late = self.volume()
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
-        self.assertEqual(('available', 3, 3), tuple(checkpoint[name] for name in (
-            'status', 'resources_total', 'resources_done')))
+        self.assertEqual(
+            ('available', 3, 3),
+            tuple(checkpoint[name] for name in ('status', 'resources_total', 'resources_done')),
+        )
         self.assertEqual({early['id'], late['id']}, self._snapshotted())
 
     def test_a_project_without_volumes(self):
@@ -290,22 +354,34 @@ class ProtectTest(base.CloudTestCase):
 
     def test_one_volume_under_two_names_is_one_snapshot(self):
         volume = self.volume(name='new')
-        plan = self.create_plan({**volume, 'name': 'old'}, {**volume, 'name': 'older'},
-                                resource(PROJECT_ID, base.PROJECT), volume)
+        plan = self.create_plan(
+            {**volume, 'name': 'old'},
+            {**volume, 'name': 'older'},
+            resource(PROJECT_ID, base.PROJECT),
+            volume,
+        )
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
-        self.assertEqual(('available', 2, 2), tuple(checkpoint[name] for name in (
-            'status', 'resources_total', 'resources_done')))
+        self.assertEqual(
+            ('available', 2, 2),
+            tuple(checkpoint[name] for name in ('status', 'resources_total', 'resources_done')),
+        )
         self.assertEqual(1, len(self.cinder.snapshots))
 
     def test_parameters_of_one_volume_win(self):
         one, other = self.volume(), self.volume(status='in-use')
-        plan = self.create_plan(one, other, parameters={
-            VOLUME: dict(OPTIONS),
-            f'{VOLUME}#{other["id"]}': {'snapshot_name': 'db', 'force': 'True'}})
-        self.assertEqual('available',
-                         self.ended_checkpoint(self.create_checkpoint(plan))['status'])
-        self.assertEqual({one['id']: 'nightly', other['id']: 'db'}, {
-            item['volume_id']: item['name'] for item in self.cinder.snapshots.values()})
+        plan = self.create_plan(
+            one,
+            other,
+            parameters={
+                VOLUME: dict(OPTIONS),
+                f'{VOLUME}#{other["id"]}': {'snapshot_name': 'db', 'force': 'True'},
+            },
+        )
+        self.assertEqual('available', self.ended_checkpoint(self.create_checkpoint(plan))['status'])
+        self.assertEqual(
+            {one['id']: 'nightly', other['id']: 'db'},
+            {item['volume_id']: item['name'] for item in self.cinder.snapshots.values()},
+        )
 
     def test_a_cloud_that_cannot_list_makes_no_checkpoint(self):
         plan = self.create_plan(resource(PROJECT_ID, base.PROJECT))
@@ -314,8 +390,7 @@ class ProtectTest(base.CloudTestCase):
         self.assertEqual(([], []), (self.rows(models.Checkpoint), self.rows(models.Job)))
 
     def test_an_answer_that_was_lost(self):
-        self.cinder.faults.append(
-            Fault(method='POST', path='/snapshots$', reset='after', times=1))
+        self.cinder.faults.append(Fault(method='POST', path='/snapshots$', reset='after', times=1))
         self.protected()
         self.assertEqual(1, len(self.cinder.snapshots))
 
@@ -324,15 +399,15 @@ class ProtectTest(base.CloudTestCase):
 
 
 class DeleteTest(base.CloudTestCase):
-
     def test_a_deleted_one_is_shown_and_not_listed(self):
         checkpoint, kept = self.protected(), self.protected()
         path = self.checkpoints_path(checkpoint['id'])
         self.assertEqual({}, self.delete(path))
         self.assertEqual('deleted', self.ended_checkpoint(checkpoint)['status'])
         self.assertEqual(1, len(self.cinder.snapshots))
-        self.assertEqual([kept['id']], [
-            item['id'] for item in self.get(self.checkpoints_path())['checkpoints']])
+        self.assertEqual(
+            [kept['id']], [item['id'] for item in self.get(self.checkpoints_path())['checkpoints']]
+        )
         for state in ('available', 'error'):
             self.put(path, {'os-resetState': {'state': state}}, 409)
         self.assertIn('deleted', self.delete(path, 409))
@@ -382,8 +457,16 @@ class DeleteTest(base.CloudTestCase):
         for _ in range(3):
             checkpoint = self.protected()
             path = self._url(checkpoint)
-            codes = base.at_once(*[lambda path=path: self.client.simulate_delete(
-                path, headers={'X-Auth-Token': base.TOKEN}).status_code] * 3)
+            codes = base.at_once(
+                *[
+                    lambda path=path: (
+                        self.client.simulate_delete(
+                            path, headers={'X-Auth-Token': base.TOKEN}
+                        ).status_code
+                    )
+                ]
+                * 3
+            )
             self.assertEqual([200, 409, 409], sorted(codes))
             self.assertEqual('deleted', self.ended_checkpoint(checkpoint)['status'])
         self.assertEqual(3, len([job for job in self.rows(models.Job) if job.kind == 'delete']))
@@ -393,9 +476,13 @@ class DeleteTest(base.CloudTestCase):
             checkpoint = self.protected()
             path = self._url(checkpoint)
             code, restore = base.at_once(
-                lambda path=path: self.client.simulate_delete(
-                    path, headers={'X-Auth-Token': base.TOKEN}).status_code,
-                lambda checkpoint=checkpoint: self.use('restore', checkpoint))
+                lambda path=path: (
+                    self.client.simulate_delete(
+                        path, headers={'X-Auth-Token': base.TOKEN}
+                    ).status_code
+                ),
+                lambda checkpoint=checkpoint: self.use('restore', checkpoint),
+            )
             self.assertIn((code, restore['status']), [(200, 'fail'), (409, 'in_progress')])
             ended = self.ended_use('restore', restore)
             self.assertEqual('fail' if code == 200 else 'success', ended['status'], ended)
@@ -403,14 +490,14 @@ class DeleteTest(base.CloudTestCase):
 
     @staticmethod
     def _url(checkpoint: dict[str, Any]) -> str:
-        return (f'/v1/{PROJECT_ID}/providers/{PROVIDER_ID}/checkpoints/{checkpoint["id"]}')
+        return f'/v1/{PROJECT_ID}/providers/{PROVIDER_ID}/checkpoints/{checkpoint["id"]}'
 
 
 class ResetTest(base.CloudTestCase):
-
     def reset(self, checkpoint_id: str, state: str, code: int = 200) -> Any:
-        return self.put(self.checkpoints_path(checkpoint_id),
-                        {'os-resetState': {'state': state}}, code)
+        return self.put(
+            self.checkpoints_path(checkpoint_id), {'os-resetState': {'state': state}}, code
+        )
 
     def in_bank(self, checkpoint_id: str) -> str:
         return self.registry.get(PROVIDER_ID).checkpoints.get(checkpoint_id).status
@@ -421,15 +508,22 @@ class ResetTest(base.CloudTestCase):
             self.assertEqual({}, self.reset(checkpoint['id'], state))
             self.assertEqual(state, self.ended_checkpoint(checkpoint)['status'])
             self.assertEqual(state, self.in_bank(checkpoint['id']))
-        self.assertEqual('success', self.ended_use(
-            'restore', self.use('restore', checkpoint))['status'])
+        self.assertEqual(
+            'success', self.ended_use('restore', self.use('restore', checkpoint))['status']
+        )
 
     def test_states_that_cannot_be_set(self):
         checkpoint = self.protected()
         for state in ('deleted', 'protecting', '', None, 5, 'AVAILABLE', 'error-deleting'):
             self.reset(checkpoint['id'], state, 400)
-        for body in ({}, [], {'os-resetState': {}}, {'os-resetState': 'error'},
-                     {'state': 'error'}, {'os-resetState': {'state': 'error', 'x': 1}}):
+        for body in (
+            {},
+            [],
+            {'os-resetState': {}},
+            {'os-resetState': 'error'},
+            {'state': 'error'},
+            {'os-resetState': {'state': 'error', 'x': 1}},
+        ):
             self.put(self.checkpoints_path(checkpoint['id']), body, 400)
         self.assertEqual('available', self.ended_checkpoint(checkpoint)['status'])
 
@@ -440,7 +534,7 @@ class ResetTest(base.CloudTestCase):
     def test_one_that_the_bank_does_not_have_is_written_to_it(self):
         row = self.add_row(models.Checkpoint, status='protecting')
         self.reset(row.id, 'error')
-        after, = self.rows(models.Checkpoint)
+        (after,) = self.rows(models.Checkpoint)
         self.assertEqual('error', after.status)
         bank = self.registry.get(PROVIDER_ID).checkpoints
         self.assertEqual('error', bank.get(row.id).status)
@@ -454,13 +548,11 @@ class ResetTest(base.CloudTestCase):
 
 
 class PinTest(base.ApiTestCase):
-
     def setUp(self):
         super().setUp()
         self.row = self.add_row(models.Checkpoint)
 
-    def pin(self, checkpoint_id: str, code: int = 200, method: str = 'PUT',
-            **kwargs: Any) -> Any:
+    def pin(self, checkpoint_id: str, code: int = 200, method: str = 'PUT', **kwargs: Any) -> Any:
         return self.request(method, f'{self.checkpoints_path(checkpoint_id)}/pin', code, **kwargs)
 
     def unpin(self, checkpoint_id: str, code: int = 200, **kwargs: Any) -> Any:
@@ -487,8 +579,9 @@ class PinTest(base.ApiTestCase):
     def test_nothing_else_changes(self):
         before = self.get(self.checkpoints_path(self.row.id))['checkpoint']
         self.pin(self.row.id)
-        self.assertEqual({**before, 'pinned': True},
-                         self.get(self.checkpoints_path(self.row.id))['checkpoint'])
+        self.assertEqual(
+            {**before, 'pinned': True}, self.get(self.checkpoints_path(self.row.id))['checkpoint']
+        )
 
     def test_a_new_one_is_not_pinned(self):
         self.assertIs(False, self.create_checkpoint(self.create_plan())['pinned'])
@@ -553,45 +646,56 @@ class TakenUpAgainTest(base.CloudTestCase):
 
     def break_off(self, kind: str, subject_id: str, checkpoint_id: str) -> None:
         """Leave a job as a killed process leaves it."""
-        self.add_row(models.Job, kind=kind, subject_id=subject_id, checkpoint_id=checkpoint_id,
-                     state=job_rows.RUNNING, attempts=1)
+        self.add_row(
+            models.Job,
+            kind=kind,
+            subject_id=subject_id,
+            checkpoint_id=checkpoint_id,
+            state=job_rows.RUNNING,
+            attempts=1,
+        )
 
     def set_status(self, checkpoint: dict[str, Any], status: str) -> None:
         with db.writer() as session:
             session.get(models.Checkpoint, checkpoint['id']).status = status
 
     def states(self) -> list[tuple[str, str, int]]:
-        return [(job.kind, job.state, job.attempts) for job in self.rows(models.Job)
-                if job.attempts > 1]
+        return [
+            (job.kind, job.state, job.attempts) for job in self.rows(models.Job) if job.attempts > 1
+        ]
 
     def test_protect_adopts_what_is_there(self):
         self.board.end()
         done, begun, new = self.volume(), self.volume(), self.volume()
         checkpoint = self.create_checkpoint(self.create_plan(done, begun, new))
-        marks = {'karbor_checkpoint_id': checkpoint['id'], 'karbor_provider_id': PROVIDER_ID,
-                 'karbor_plan_id': checkpoint['protection_plan']['id']}
-        self.cinder.add_snapshot(
-            begun['id'], metadata={**marks, 'karbor_resource_id': begun['id']})
+        marks = {
+            'karbor_checkpoint_id': checkpoint['id'],
+            'karbor_provider_id': PROVIDER_ID,
+            'karbor_plan_id': checkpoint['protection_plan']['id'],
+        }
+        self.cinder.add_snapshot(begun['id'], metadata={**marks, 'karbor_resource_id': begun['id']})
         with db.writer() as session:
-            job, = session.query(models.Job)
+            (job,) = session.query(models.Job)
             job.state, job.attempts = job_rows.RUNNING, 1
             job_rows.record_resource(session, job.id, VOLUME, done['id'], True)
         self._intend(checkpoint, begun)
         self.start_again()
         self.assertEqual('available', self.ended_checkpoint(checkpoint)['status'])
-        self.assertEqual({begun['id'], new['id']}, {
-            item['volume_id'] for item in self.cinder.snapshots.values()})
+        self.assertEqual(
+            {begun['id'], new['id']}, {item['volume_id'] for item in self.cinder.snapshots.values()}
+        )
         self.assertEqual(2, len(self.cinder.snapshots))
         self.assertEqual([('protect', 'done', 2)], self.states())
 
     def _intend(self, checkpoint: dict[str, Any], volume: dict[str, Any]) -> None:
         """What the plugin leaves in the bank before it asks for a snapshot."""
         self.registry.get(PROVIDER_ID).bank.update_object(
-            f'/checkpoints/{checkpoint["id"]}/resource-data/{volume["id"]}/status',
-            'protecting')
+            f'/checkpoints/{checkpoint["id"]}/resource-data/{volume["id"]}/status', 'protecting'
+        )
         self.registry.get(PROVIDER_ID).bank.update_object(
             f'/checkpoints/{checkpoint["id"]}/resource-data/{volume["id"]}/metadata',
-            {'volume_id': volume['id']})
+            {'volume_id': volume['id']},
+        )
 
     def test_delete(self):
         checkpoint = self.protected()
@@ -614,8 +718,9 @@ class TakenUpAgainTest(base.CloudTestCase):
 
     def test_restore(self):
         checkpoint = self.protected()
-        restore = self.add_row(models.Restore, checkpoint_id=checkpoint['id'], parameters={},
-                               status='in_progress')
+        restore = self.add_row(
+            models.Restore, checkpoint_id=checkpoint['id'], parameters={}, status='in_progress'
+        )
         self.break_off('restore', restore.id, checkpoint['id'])
         self.delete(self.checkpoints_path(checkpoint['id']), 409)
         self.start_again()
@@ -627,7 +732,7 @@ class TakenUpAgainTest(base.CloudTestCase):
     def test_one_that_is_posted_many_times_is_done_once(self):
         self.board.end()
         checkpoint = self.create_checkpoint(self.create_plan(self.volume()))
-        job, = self.rows(models.Job)
+        (job,) = self.rows(models.Job)
         self.build(self.registry)
         for _ in range(20):
             self.board.post(job.id)

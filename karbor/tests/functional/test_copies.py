@@ -32,8 +32,10 @@ class CopiesTest(base.ApiTestCase):
 
     def _everything(self) -> list[Any]:
         with db.reader() as session:
-            found = [session.execute(table.select()).all()
-                     for table in models.Base.metadata.sorted_tables]
+            found = [
+                session.execute(table.select()).all()
+                for table in models.Base.metadata.sorted_tables
+            ]
         return [found, self.registry.get(PROVIDER_ID).bank.list_objects('/')]
 
     def refused(self, code: int, provider_id: str = PROVIDER_ID, **fields: Any) -> str:
@@ -55,13 +57,20 @@ class CopiesTest(base.ApiTestCase):
         self.refused(400, 'x')
 
     def test_a_plan_of_another_provider(self):
-        self.build(provider.ProviderRegistry(
-            self.provider_dir(name='second', provider_id=SECOND_ID)))
+        self.build(
+            provider.ProviderRegistry(self.provider_dir(name='second', provider_id=SECOND_ID))
+        )
         self.assertIn(PROVIDER_ID, self.refused(400, SECOND_ID))
 
     def test_bodies_that_do_not_fit(self):
-        for fields in ({'plan_id': None}, {'plan_id': 'x'}, {'parameters': None},
-                       {'parameters': []}, {'parameters': {'a/b': {}}}, {'colour': 'red'}):
+        for fields in (
+            {'plan_id': None},
+            {'plan_id': 'x'},
+            {'parameters': None},
+            {'parameters': []},
+            {'parameters': {'a/b': {}}},
+            {'colour': 'red'},
+        ):
             self.refused(400, **fields)
         for body in ({}, [], {'copy': {}}, {'copy': [self.plan['id']]}, {'plan_id': new_id()}):
             self.post(self.checkpoints_path('action'), body, 400)

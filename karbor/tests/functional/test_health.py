@@ -34,18 +34,19 @@ _in_process = base.in_process_only('what breaks is in this process')
 
 
 class HealthTestCase(base.ApiTestCase):
-
     def setUp(self):
         super().setUp()
-        self.build(provider.ProviderRegistry(
-            self.provider_dir(name='second', provider_id=SECOND_ID)))
+        self.build(
+            provider.ProviderRegistry(self.provider_dir(name='second', provider_id=SECOND_ID))
+        )
         self.work()
 
     def ready(self, code: int, **headers: str) -> dict[str, str]:
         """The checks that a look for readiness tells."""
         result = self.client.simulate_get('/healthcheck/ready', headers=headers)
-        self.assertEqual((code, 'application/json'),
-                         (result.status_code, result.headers['content-type']))
+        self.assertEqual(
+            (code, 'application/json'), (result.status_code, result.headers['content-type'])
+        )
         self.assertEqual({'status', 'checks'}, set(result.json))
         self.assertEqual('ok' if code == 200 else 'failed', result.json['status'])
         self.assertNotIn(SECRET, result.text)
@@ -54,8 +55,13 @@ class HealthTestCase(base.ApiTestCase):
 
     def assert_broken(self, *names: str) -> None:
         """Exactly those are said not to work; that the process lives is said as before."""
-        self.assertEqual({name: 'failed' if name in names else 'ok' for name in (
-            'database', 'job_board', BANK, SECOND_BANK)}, self.ready(503))
+        self.assertEqual(
+            {
+                name: 'failed' if name in names else 'ok'
+                for name in ('database', 'job_board', BANK, SECOND_BANK)
+            },
+            self.ready(503),
+        )
         self.assert_alive()
 
     def assert_alive(self) -> None:
@@ -64,12 +70,12 @@ class HealthTestCase(base.ApiTestCase):
 
 
 class LivenessTest(HealthTestCase):
-
     def test_for_anybody(self):
         self.assert_alive()
         for headers in ({'X-Auth-Token': 'wrong'}, {'X-Auth-Token': base.TOKEN}):
-            self.assertEqual(200, self.client.simulate_get(
-                '/healthcheck', headers=headers).status_code)
+            self.assertEqual(
+                200, self.client.simulate_get('/healthcheck', headers=headers).status_code
+            )
 
     def test_methods(self):
         for path in ('/healthcheck', '/healthcheck/ready'):
@@ -93,10 +99,10 @@ class LivenessTest(HealthTestCase):
 
 
 class ReadinessTest(HealthTestCase):
-
     def test_all_is_well(self):
-        self.assertEqual(dict.fromkeys(('database', 'job_board', BANK, SECOND_BANK), 'ok'),
-                         self.ready(200))
+        self.assertEqual(
+            dict.fromkeys(('database', 'job_board', BANK, SECOND_BANK), 'ok'), self.ready(200)
+        )
         self.ready(200, **{'X-Auth-Token': 'wrong'})
 
     def test_to_look_leaves_nothing(self):
@@ -128,8 +134,10 @@ class ReadinessTest(HealthTestCase):
                 self.assert_broken(BANK, SECOND_BANK)
         self.assertEqual(2, len(asked))
         release.set()
-        self.wait_until(lambda: self.client.simulate_get(
-            '/healthcheck/ready').status_code == 200, 'the banks to work again')
+        self.wait_until(
+            lambda: self.client.simulate_get('/healthcheck/ready').status_code == 200,
+            'the banks to work again',
+        )
 
     def test_who_asks_while_another_is_answered(self):
         """The other's question begins between the first answer and the look at it."""
@@ -167,8 +175,13 @@ class ReadinessTest(HealthTestCase):
 
     @_in_process
     def test_a_bank_that_raises(self):
-        for error in (exception.BankGetObjectFailed(key='x', reason=SECRET), OSError(SECRET),
-                      RuntimeError(SECRET), ValueError(), TimeoutError(SECRET)):
+        for error in (
+            exception.BankGetObjectFailed(key='x', reason=SECRET),
+            OSError(SECRET),
+            RuntimeError(SECRET),
+            ValueError(),
+            TimeoutError(SECRET),
+        ):
             plugin = self.registry.get(PROVIDER_ID).bank._plugin
             with mock.patch.object(plugin, 'get_object', side_effect=error):
                 self.assert_broken(BANK)
@@ -192,14 +205,18 @@ class ReadinessTest(HealthTestCase):
     @_in_process
     def test_all_at_once(self):
         self.board.end()
-        with mock.patch.object(health.db, 'reader', side_effect=db_exc.DBError(SECRET)), \
-                mock.patch.object(_Bank, 'get_object', side_effect=OSError(SECRET)):
+        with (
+            mock.patch.object(health.db, 'reader', side_effect=db_exc.DBError(SECRET)),
+            mock.patch.object(_Bank, 'get_object', side_effect=OSError(SECRET)),
+        ):
             self.assert_broken('database', 'job_board', BANK, SECOND_BANK)
 
     @_in_process
     def test_the_log_has_the_reason(self):
-        with mock.patch.object(health.db, 'reader', side_effect=db_exc.DBError('the reason')), \
-                mock.patch.object(health.LOG, 'error') as error:
+        with (
+            mock.patch.object(health.db, 'reader', side_effect=db_exc.DBError('the reason')),
+            mock.patch.object(health.LOG, 'error') as error,
+        ):
             self.ready(503)
         self.assertIn('the reason', str(error.call_args))
 
@@ -210,18 +227,23 @@ class DatabaseAwayTest(base.ApiTestCase):
     @_in_process
     def test_every_list_and_every_change(self):
         plan = self.create_plan()
-        for error in (db_exc.DBConnectionError(SECRET), sa_exc.TimeoutError(SECRET),
-                      db.DatabaseUnusable(sa_exc.OperationalError(SECRET, {}, Exception()))):
-            with mock.patch.object(db, 'reader', side_effect=error), \
-                    mock.patch.object(db.api, 'writer', side_effect=error):
+        for error in (
+            db_exc.DBConnectionError(SECRET),
+            sa_exc.TimeoutError(SECRET),
+            db.DatabaseUnusable(sa_exc.OperationalError(SECRET, {}, Exception())),
+        ):
+            with (
+                mock.patch.object(db, 'reader', side_effect=error),
+                mock.patch.object(db.api, 'writer', side_effect=error),
+            ):
                 for which in lists.LISTS:
                     self.assertNotIn(SECRET, self.get(which.path, 503))
                 for method, path, body in (
-                        ('POST', '/plans', self.plan_body()),
-                        ('PUT', f'/plans/{plan["id"]}', {'plan': {'name': 'new'}}),
-                        ('DELETE', f'/plans/{plan["id"]}', None),
-                        ('POST', self.checkpoints_path(),
-                         {'checkpoint': {'plan_id': plan['id']}})):
+                    ('POST', '/plans', self.plan_body()),
+                    ('PUT', f'/plans/{plan["id"]}', {'plan': {'name': 'new'}}),
+                    ('DELETE', f'/plans/{plan["id"]}', None),
+                    ('POST', self.checkpoints_path(), {'checkpoint': {'plan_id': plan['id']}}),
+                ):
                     more = {} if body is None else {'json': body}
                     self.assertNotIn(SECRET, self.request(method, path, 503, **more))
             self.assertEqual({'plans': [plan]}, self.get('/plans'))

@@ -43,10 +43,19 @@ class CostTest(lists.ListsTestCase):
             for more in (10, 990):
                 ids = self.fill(which.model, more)
                 middle = ids[more // 2]
-                asked = [self.cost_of(which.path, **{'limit': 10, **query}) for query in (
-                    {}, {'limit': 1_000}, {'offset': 4}, {'marker': middle}, {'sort': 'id:asc'},
-                    {'all_tenants': 1}, {'all_tenants': 1, 'marker': middle},
-                    {which.compared[0]: 'x'})]
+                asked = [
+                    self.cost_of(which.path, **{'limit': 10, **query})
+                    for query in (
+                        {},
+                        {'limit': 1_000},
+                        {'offset': 4},
+                        {'marker': middle},
+                        {'sort': 'id:asc'},
+                        {'all_tenants': 1},
+                        {'all_tenants': 1, 'marker': middle},
+                        {which.compared[0]: 'x'},
+                    )
+                ]
                 asked.append(self.cost_of(f'{which.path}/{middle}'))
                 seen.append([len(found.statements) for found in asked])
             self.assertEqual(seen[0], seen[1], which.path)
@@ -57,12 +66,21 @@ class CostTest(lists.ListsTestCase):
         """What is made beside many rows is asked for as often as beside few."""
         plan, trigger = self.create_plan(), self.add_row(models.Trigger)
         self.config.config(quota_plans=-1, quota_schedules=-1)
-        bodies = (('/plans', self.plan_body()),
-                  (self.checkpoints_path(), {'checkpoint': {'plan_id': plan['id']}}),
-                  ('/scheduled_operations', {'scheduled_operation': {
-                      'name': 's', 'operation_type': 'protect', 'trigger_id': trigger.id,
-                      'operation_definition': {'provider_id': PROVIDER_ID,
-                                               'plan_id': plan['id']}}}))
+        bodies = (
+            ('/plans', self.plan_body()),
+            (self.checkpoints_path(), {'checkpoint': {'plan_id': plan['id']}}),
+            (
+                '/scheduled_operations',
+                {
+                    'scheduled_operation': {
+                        'name': 's',
+                        'operation_type': 'protect',
+                        'trigger_id': trigger.id,
+                        'operation_definition': {'provider_id': PROVIDER_ID, 'plan_id': plan['id']},
+                    }
+                },
+            ),
+        )
         seen = []
         for more in (10, 990):
             for which in LISTS:
@@ -72,7 +90,7 @@ class CostTest(lists.ListsTestCase):
                 with lists.cost() as found:
                     self.post(path, body)
                 counts.append((path, len(found.statements), found.steps // 10))
-            seen.append(counts[len(bodies):])
+            seen.append(counts[len(bodies) :])
         self.assertEqual(*seen)
 
     @base.in_process_only(_COUNTS_SQL)
@@ -82,15 +100,26 @@ class CostTest(lists.ListsTestCase):
             seen = []
             for more in (1_000, 9_000):
                 ids = self.fill(which.model, more)
-                seen.append([self.cost_of(which.path, limit=20, **query) for query in (
-                    {}, {'marker': ids[500]}, {'marker': ids[more - 50]}, {'sort_dir': 'asc'},
-                    {'sort_dir': 'asc', 'marker': ids[500]}, {'all_tenants': 1},
-                    {'all_tenants': 1, 'marker': ids[500]})])
+                seen.append(
+                    [
+                        self.cost_of(which.path, limit=20, **query)
+                        for query in (
+                            {},
+                            {'marker': ids[500]},
+                            {'marker': ids[more - 50]},
+                            {'sort_dir': 'asc'},
+                            {'sort_dir': 'asc', 'marker': ids[500]},
+                            {'all_tenants': 1},
+                            {'all_tenants': 1, 'marker': ids[500]},
+                        )
+                    ]
+                )
             for few, many in zip(*seen, strict=True):
                 self.assertEqual(len(few.statements), len(many.statements))
                 self.assertLess(many.steps, 1.5 * few.steps + 10, which.path)
-            page, thousand = (self.cost_of(which.path, limit=limit, marker=ids[500])
-                              for limit in (20, 1_000))
+            page, thousand = (
+                self.cost_of(which.path, limit=limit, marker=ids[500]) for limit in (20, 1_000)
+            )
             self.assertEqual(len(page.statements), len(thousand.statements))
             self.assertLess(thousand.steps, 50 * 1.5 * page.steps)
 
@@ -99,15 +128,20 @@ class CostTest(lists.ListsTestCase):
         for which in LISTS:
             middle = self.fill(which.model, 20)[10]
             for query, entry in (
-                    ({}, ''), ({'marker': middle}, 'created_at<?'),
-                    ({'sort_dir': 'asc', 'marker': middle}, 'created_at>?'),
-                    ({'all_tenants': 1}, ''),
-                    ({'all_tenants': 1, 'marker': middle}, 'created_at<?'),
-                    ({'project_id': OTHER_PROJECT_ID}, '')):
+                ({}, ''),
+                ({'marker': middle}, 'created_at<?'),
+                ({'sort_dir': 'asc', 'marker': middle}, 'created_at>?'),
+                ({'all_tenants': 1}, ''),
+                ({'all_tenants': 1, 'marker': middle}, 'created_at<?'),
+                ({'project_id': OTHER_PROJECT_ID}, ''),
+            ):
                 found = self.cost_of(which.path, limit=5, **query)
                 table = which.model.__tablename__
-                whole = [self.explained(*statement) for statement in found.statements
-                         if f'FROM {table}' in statement[0] and 'ORDER BY' in statement[0]]
+                whole = [
+                    self.explained(*statement)
+                    for statement in found.statements
+                    if f'FROM {table}' in statement[0] and 'ORDER BY' in statement[0]
+                ]
                 self.assertEqual(1, len(whole), which.path)
                 self.assertNotIn('TEMP B-TREE', whole[0])
                 self.assertRegex(whole[0], rf'{table} USING INDEX {table}_\w+_idx')
@@ -120,5 +154,7 @@ class CostTest(lists.ListsTestCase):
     @staticmethod
     def explained(statement: str, parameters: Any) -> str:
         with db.engine().connect() as connection:
-            return '\n'.join(row[-1] for row in connection.exec_driver_sql(
-                f'EXPLAIN QUERY PLAN {statement}', parameters))
+            return '\n'.join(
+                row[-1]
+                for row in connection.exec_driver_sql(f'EXPLAIN QUERY PLAN {statement}', parameters)
+            )

@@ -18,9 +18,12 @@ from karbor.tests.base import OTHER_PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import base
 
 _CHECKPOINTS = f'/providers/{PROVIDER_ID}/checkpoints'
-LISTS = {'/plans': (models.Plan, 'plans'), _CHECKPOINTS: (models.Checkpoint, 'checkpoints'),
-         '/restores': (models.Restore, 'restores'),
-         '/verifications': (models.Verification, 'verifications')}
+LISTS = {
+    '/plans': (models.Plan, 'plans'),
+    _CHECKPOINTS: (models.Checkpoint, 'checkpoints'),
+    '/restores': (models.Restore, 'restores'),
+    '/verifications': (models.Verification, 'verifications'),
+}
 _BEGIN = datetime.datetime(2020, 11, 5, 10)
 
 
@@ -29,11 +32,16 @@ class ListsTest(base.ApiTestCase):
 
     def fill(self, path: str, count: int, **fields: Any) -> list[str]:
         """Rows, of which every two have the same time; ids in the order of the list."""
-        rows = [self.add_row(LISTS[path][0], **{
-            'created_at': _BEGIN + datetime.timedelta(seconds=number // 2), **fields})
-            for number in range(count)]
-        return [row.id for row in sorted(
-            rows, key=lambda row: (row.created_at, row.id), reverse=True)]
+        rows = [
+            self.add_row(
+                LISTS[path][0],
+                **{'created_at': _BEGIN + datetime.timedelta(seconds=number // 2), **fields},
+            )
+            for number in range(count)
+        ]
+        return [
+            row.id for row in sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True)
+        ]
 
     def ids(self, path: str, **query: Any) -> list[str]:
         return [item['id'] for item in self.get(path, params=query)[LISTS[path][1]]]
@@ -52,10 +60,19 @@ class ListsTest(base.ApiTestCase):
     def test_links_lead_to_every_item_exactly_once(self):
         for path, (_, collection) in LISTS.items():
             expected = self.fill(path, 14)
-            for query in ('?limit=1', '?limit=2', '?limit=7', '?limit=13', '?limit=14',
-                          '?limit=15', '?limit=3&sort=status:asc', '?limit=3&sort_dir=asc',
-                          '?limit=5&sort=id', '?sort=created_at:asc,id:desc&limit=4',
-                          '?limit=3&all_tenants=True&colour=red&colour=blue%26x=%25'):
+            for query in (
+                '?limit=1',
+                '?limit=2',
+                '?limit=7',
+                '?limit=13',
+                '?limit=14',
+                '?limit=15',
+                '?limit=3&sort=status:asc',
+                '?limit=3&sort_dir=asc',
+                '?limit=5&sort=id',
+                '?sort=created_at:asc,id:desc&limit=4',
+                '?limit=3&all_tenants=True&colour=red&colour=blue%26x=%25',
+            ):
                 pages = self.follow(path + query, collection)
                 found = [item['id'] for page in pages for item in page]
                 self.assertEqual(sorted(expected), sorted(found), f'{path}{query}')
@@ -79,8 +96,13 @@ class ListsTest(base.ApiTestCase):
         self.config.config(osapi_max_limit=2)
         for path, (_, collection) in LISTS.items():
             expected = self.fill(path, 3)
-            for query in ('', '?limit=3', '?limit=1000', '?limit=2147483648',
-                          '?limit=99999999999999999999'):
+            for query in (
+                '',
+                '?limit=3',
+                '?limit=1000',
+                '?limit=2147483648',
+                '?limit=99999999999999999999',
+            ):
                 document = self.get(path + query)
                 self.assertEqual(expected[:2], [item['id'] for item in document[collection]])
                 self.assertIn(f'{collection}_links', document)
@@ -91,8 +113,7 @@ class ListsTest(base.ApiTestCase):
             self.assertEqual(expected[2:], self.ids(path, marker=expected[1]))
             self.assertEqual([], self.ids(path, marker=expected[-1]))
             self.assertEqual(expected[3:], self.ids(path, offset=3))
-            self.assertEqual(expected[3:4], self.ids(path, offset=1, limit=1,
-                                                     marker=expected[1]))
+            self.assertEqual(expected[3:4], self.ids(path, offset=1, limit=1, marker=expected[1]))
             self.assertEqual([], self.ids(path, offset=5))
 
     def test_sort(self):
@@ -102,8 +123,10 @@ class ListsTest(base.ApiTestCase):
             items = self.get(path, params={'sort': 'status:asc,created_at:desc'})
             statuses = [item['status'] for item in items[LISTS[path][1]]]
             self.assertEqual(['a', 'a', 'b', 'b'], statuses)
-            self.assertEqual(self.ids(path, sort='status:desc'),
-                             self.ids(path, sort_key='status', sort_dir='desc'))
+            self.assertEqual(
+                self.ids(path, sort='status:desc'),
+                self.ids(path, sort_key='status', sort_dir='desc'),
+            )
             self.assertEqual(self.ids(path, sort='status'), self.ids(path, sort_key='status'))
             by_id = self.ids(path, sort='id:asc')
             self.assertEqual(sorted(by_id), by_id)
@@ -111,14 +134,28 @@ class ListsTest(base.ApiTestCase):
     def test_what_is_not_allowed(self):
         for path in LISTS:
             for query in (
-                    {'limit': 0}, {'limit': -1}, {'limit': 'x'}, {'limit': '1.5'},
-                    {'limit': '9' * 5000}, {'offset': -1}, {'offset': 'x'},
-                    {'offset': 2147483648}, {'sort': 'colour'}, {'sort': 'project_id'},
-                    {'sort': 'status:up'}, {'sort': ','}, {'sort': 'status,'},
-                    {'sort': '__class__'}, {'sort_key': 'metadata'}, {'sort_dir': 'x'},
-                    {'sort': 'status', 'sort_key': 'id'}, {'sort': 'id', 'sort_dir': 'asc'},
-                    {'marker': '\x00'}, {'status': '\x00'},
-                    {'all_tenants': 'x'}):
+                {'limit': 0},
+                {'limit': -1},
+                {'limit': 'x'},
+                {'limit': '1.5'},
+                {'limit': '9' * 5000},
+                {'offset': -1},
+                {'offset': 'x'},
+                {'offset': 2147483648},
+                {'sort': 'colour'},
+                {'sort': 'project_id'},
+                {'sort': 'status:up'},
+                {'sort': ','},
+                {'sort': 'status,'},
+                {'sort': '__class__'},
+                {'sort_key': 'metadata'},
+                {'sort_dir': 'x'},
+                {'sort': 'status', 'sort_key': 'id'},
+                {'sort': 'id', 'sort_dir': 'asc'},
+                {'marker': '\x00'},
+                {'status': '\x00'},
+                {'all_tenants': 'x'},
+            ):
                 message = self.get(path, 400, params=query)
                 self.assertTrue(any(name.partition('_')[0] in message for name in query), message)
 
@@ -134,7 +171,6 @@ class ListsTest(base.ApiTestCase):
 
 
 class FiltersTest(base.ApiTestCase):
-
     def names(self, **query: str) -> set[str]:
         return {item['name'] for item in self.get('/plans', params=query)['plans']}
 
@@ -143,10 +179,20 @@ class FiltersTest(base.ApiTestCase):
         for name in names:
             self.add_row(models.Plan, name=name, description=f'd {name}')
         for text, expected in (
-                ('%', {'100% sure'}), ('_', {'a_b'}), ('a_b', {'a_b'}), ('/', {'a/b'}),
-                ('\\', {'a\\b'}), ('[', {'[a-z]'}), ('.*', {'x.*'}), ('nï', {'Ünï'}),
-                ("'", {"'"}), ('0% s', {'100% sure'}), ('sure', {'100% sure', '100 sure'}),
-                ('no such', set()), ('1', {'100% sure', '100 sure'})):
+            ('%', {'100% sure'}),
+            ('_', {'a_b'}),
+            ('a_b', {'a_b'}),
+            ('/', {'a/b'}),
+            ('\\', {'a\\b'}),
+            ('[', {'[a-z]'}),
+            ('.*', {'x.*'}),
+            ('nï', {'Ünï'}),
+            ("'", {"'"}),
+            ('0% s', {'100% sure'}),
+            ('sure', {'100% sure', '100 sure'}),
+            ('no such', set()),
+            ('1', {'100% sure', '100 sure'}),
+        ):
             self.assertEqual(expected, self.names(name=text), text)
             self.assertEqual(expected, self.names(name=text, description=f'd {text}'[2:]), text)
 
@@ -172,9 +218,12 @@ class FiltersTest(base.ApiTestCase):
             good = self.add_row(model, status='success')
             bad = self.add_row(model, status='fail')
             for query, expected in (
-                    ({'status': 'fail'}, [bad.id]), ({'checkpoint_id': good.checkpoint_id},
-                                                     [good.id]),
-                    ({'provider_id': PROVIDER_ID}, [bad.id, good.id]),
-                    ({'provider_id': OTHER_PROJECT_ID}, []), ({'status': 'FAIL '}, [])):
-                self.assertEqual(expected, [
-                    item['id'] for item in self.get(path, params=query)[collection]])
+                ({'status': 'fail'}, [bad.id]),
+                ({'checkpoint_id': good.checkpoint_id}, [good.id]),
+                ({'provider_id': PROVIDER_ID}, [bad.id, good.id]),
+                ({'provider_id': OTHER_PROJECT_ID}, []),
+                ({'status': 'FAIL '}, []),
+            ):
+                self.assertEqual(
+                    expected, [item['id'] for item in self.get(path, params=query)[collection]]
+                )

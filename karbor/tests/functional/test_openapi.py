@@ -29,12 +29,30 @@ from karbor.tests.functional.base import VOLUME
 
 _FIRST = '/v1/{project_id}'
 #: what can be in the place of any value of a body
-_WRONG = (None, True, -1, 1.5, 10 ** 20, '', ' ', 'x', 'x' * 300, 'a\x00', '\ud800', [], [None],
-          ['x'], {}, {'x': 'y'}, {'a/b': 1}, {'x': {'y': 'z'}}, {'x': None})
+_WRONG = (
+    None,
+    True,
+    -1,
+    1.5,
+    10**20,
+    '',
+    ' ',
+    'x',
+    'x' * 300,
+    'a\x00',
+    '\ud800',
+    [],
+    [None],
+    ['x'],
+    {},
+    {'x': 'y'},
+    {'a/b': 1},
+    {'x': {'y': 'z'}},
+    {'x': None},
+)
 
 
 class DocumentTest(base.ApiTestCase):
-
     def setUp(self):
         super().setUp()
         self.document = self.client.simulate_get('/v1/openapi.json').json
@@ -47,24 +65,33 @@ class DocumentTest(base.ApiTestCase):
 
     def test_it_is_valid(self):
         self.assertEqual('3.1.0', self.document['openapi'])
-        self.assertEqual([], [error.message for error in
-                              openapi_spec_validator.OpenAPIV31SpecValidator(
-                                  self.document).iter_errors()])
+        self.assertEqual(
+            [],
+            [
+                error.message
+                for error in openapi_spec_validator.OpenAPIV31SpecValidator(
+                    self.document
+                ).iter_errors()
+            ],
+        )
 
     def test_it_is_for_anybody_and_the_same_for_all(self):
         for headers in ({}, {'X-Auth-Token': 'wrong'}, {'X-Auth-Token': base.TOKEN}):
             result = self.client.simulate_get('/v1/openapi.json', headers=headers)
-            self.assertEqual((200, 'application/json'),
-                             (result.status_code, result.headers['content-type']))
+            self.assertEqual(
+                (200, 'application/json'), (result.status_code, result.headers['content-type'])
+            )
             self.assertEqual(documented.document(), result.json)
         for path in ('/v1/openapi', '/openapi.json'):
             self.assertIn(self.client.simulate_get(path).status_code, (401, 404), path)
 
     def test_every_route_is_in_it(self):
-        routes = {(route.path, method.method.lower())
-                  for route in inspect.inspect_app(self.client.app).routes
-                  for method in route.methods
-                  if not method.internal and method.method != 'HEAD'}
+        routes = {
+            (route.path, method.method.lower())
+            for route in inspect.inspect_app(self.client.app).routes
+            for method in route.methods
+            if not method.internal and method.method != 'HEAD'
+        }
         self.assertEqual(routes, {(path, method) for path, method, _ in self.operations()})
 
     def test_names(self):
@@ -118,11 +145,17 @@ class QueryParametersTest(test_policy.ObjectsTestCase):
         schema = parameter['schema']
         if 'enum' in schema:
             return schema['enum']
-        return {'limit': [1, 1000], 'offset': [0, 2 ** 31 - 1], 'marker': [],
-                'sort': ['created_at', 'id:asc'], 'all_tenants': ['true', 'false'],
-                'project_id': [PROJECT_ID], 'start_date': ['2020-11-05'],
-                'end_date': ['9999-12-31'], 'parameters': ['{}', "{'a': 'b'}"]}.get(
-                    parameter['name'], ['x', 'ü %'])
+        return {
+            'limit': [1, 1000],
+            'offset': [0, 2**31 - 1],
+            'marker': [],
+            'sort': ['created_at', 'id:asc'],
+            'all_tenants': ['true', 'false'],
+            'project_id': [PROJECT_ID],
+            'start_date': ['2020-11-05'],
+            'end_date': ['9999-12-31'],
+            'parameters': ['{}', "{'a': 'b'}"],
+        }.get(parameter['name'], ['x', 'ü %'])
 
     def test_each(self):
         fields = self.fields()
@@ -130,8 +163,11 @@ class QueryParametersTest(test_policy.ObjectsTestCase):
             for parameter in item.get('get', {}).get('parameters', ()):
                 for value in self.values(parameter):
                     if path.startswith(_FIRST):
-                        self.get(path.removeprefix(_FIRST).format(**fields), persona='admin',
-                                 params={parameter['name']: value})
+                        self.get(
+                            path.removeprefix(_FIRST).format(**fields),
+                            persona='admin',
+                            params={parameter['name']: value},
+                        )
 
     def test_there_is_no_other(self):
         """What is filtered by, or checked, is in the document."""
@@ -142,10 +178,23 @@ class QueryParametersTest(test_policy.ObjectsTestCase):
                 continue
             asked = path.removeprefix(_FIRST).format(**fields)
             expected = self.get(asked, persona='admin')
-            for name in {'limit', 'sort', 'sort_key', 'sort_dir', 'name', 'status',
-                         'all_tenants', 'host', 'start_date', 'parameters'} - known:
-                self.assertEqual(expected, self.get(asked, persona='admin',
-                                                    params={name: '\x00'}), f'{path} {name}')
+            for name in {
+                'limit',
+                'sort',
+                'sort_key',
+                'sort_dir',
+                'name',
+                'status',
+                'all_tenants',
+                'host',
+                'start_date',
+                'parameters',
+            } - known:
+                self.assertEqual(
+                    expected,
+                    self.get(asked, persona='admin', params={name: '\x00'}),
+                    f'{path} {name}',
+                )
 
 
 class BodiesTest(test_policy.ObjectsTestCase):
@@ -157,8 +206,17 @@ class BodiesTest(test_policy.ObjectsTestCase):
 
     def mutations(self, body: Any) -> Iterator[Any]:
         """Bodies like a good one in all but one place."""
-        yield from ([], {}, None, 'x', 5, [body], {'x': body}, {**body, 'x': 1},
-                    {**body, 'type': 'x'})
+        yield from (
+            [],
+            {},
+            None,
+            'x',
+            5,
+            [body],
+            {'x': body},
+            {**body, 'x': 1},
+            {**body, 'type': 'x'},
+        )
         for path in self._places(body):
             for wrong in _WRONG:
                 yield self._changed(body, path, wrong)
@@ -168,14 +226,20 @@ class BodiesTest(test_policy.ObjectsTestCase):
     def _places(self, value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         if path:
             yield path
-        pairs = (value.items() if isinstance(value, dict)
-                 else enumerate(value) if isinstance(value, list) else ())
+        pairs = (
+            value.items()
+            if isinstance(value, dict)
+            else enumerate(value)
+            if isinstance(value, list)
+            else ()
+        )
         for key, item in pairs:
             yield from self._places(item, (*path, key))
 
     @staticmethod
-    def _changed(body: Any, path: tuple[Any, ...], value: Any = None, *,
-                 missing: bool = False) -> Any:
+    def _changed(
+        body: Any, path: tuple[Any, ...], value: Any = None, *, missing: bool = False
+    ) -> Any:
         changed = copy.deepcopy(body)
         place = changed
         for key in path[:-1]:
@@ -198,23 +262,36 @@ class BodiesTest(test_policy.ObjectsTestCase):
                 schema = operation['requestBody']['content']['application/json']['schema']
                 validator = jsonschema.Draft202012Validator(
                     {**schema, 'components': documented.document()['components']},
-                    format_checker=media.FORMATS)
+                    format_checker=media.FORMATS,
+                )
                 fields = self.fields()
                 good = self.body(asked, fields)
                 self.assertTrue(validator.is_valid(good), asked)
                 before = self.everything()
                 for body in self.mutations(good):
                     if not validator.is_valid(body):
-                        self.request(method.upper(), path.removeprefix(_FIRST).format(**fields),
-                                     400, persona='admin', json=body)
+                        self.request(
+                            method.upper(),
+                            path.removeprefix(_FIRST).format(**fields),
+                            400,
+                            persona='admin',
+                            json=body,
+                        )
                 self.assertEqual(before, self.everything(), asked)
 
 
 class AnswersTest(base.CloudTestCase):
     """That what checks every answer of the functional tests would find a misfit."""
 
-    def misfit(self, method: str, path: str, body: bytes | None, status: str,
-               content: bytes, **headers: str) -> None:
+    def misfit(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        status: str,
+        content: bytes,
+        **headers: str,
+    ) -> None:
         given = {'content-type': 'application/json', 'x-openstack-request-id': 'req-1', **headers}
         result = testing.Result([content], status, list(given.items()))
         self.assertRaises(documented.Misfit, documented.check, method, path, body, result)
@@ -222,12 +299,26 @@ class AnswersTest(base.CloudTestCase):
     def test_a_misfit_is_found(self):
         plan = self.create_plan(self.volume())
         path = f'/v1/{PROJECT_ID}/plans/{plan["id"]}'
-        for shown in ({**plan, 'colour': 'red'}, {**plan, 'id': 'x'}, {**plan, 'name': 5},
-                      {key: value for key, value in plan.items() if key != 'status'}, None, []):
+        for shown in (
+            {**plan, 'colour': 'red'},
+            {**plan, 'id': 'x'},
+            {**plan, 'name': 5},
+            {key: value for key, value in plan.items() if key != 'status'},
+            None,
+            [],
+        ):
             self.misfit('GET', path, None, '200 OK', json.dumps({'plan': shown}).encode())
         good = json.dumps({'plan': plan}).encode()
-        documented.check('GET', path, None, testing.Result([good], '200 OK', [
-            ('content-type', 'application/json'), ('x-openstack-request-id', 'req-1')]))
+        documented.check(
+            'GET',
+            path,
+            None,
+            testing.Result(
+                [good],
+                '200 OK',
+                [('content-type', 'application/json'), ('x-openstack-request-id', 'req-1')],
+            ),
+        )
         self.misfit('GET', path, None, '200 OK', good, **{'content-type': 'text/html'})
         self.misfit('GET', path, None, '201 Created', good)
         self.misfit('GET', path, None, '500 Internal Server Error', good)

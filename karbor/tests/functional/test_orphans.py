@@ -33,7 +33,6 @@ PLACE = 'os-extended-snapshot-attributes:project_id'
 
 
 class OrphansTestCase(base.CloudTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.cinder.is_admin = True
@@ -41,20 +40,36 @@ class OrphansTestCase(base.CloudTestCase):
         # Three snapshots, so that up to three more are no more than half.
         self.good = self.protected(self.volume(), self.volume(), self.volume())
         # The database is older than what the tests make.
-        self.add_row(models.Plan, name='old', resources=[], parameters={}, status='started',
-                     provider_id=PROVIDER_ID,
-                     created_at=timeutils.utcnow() - datetime.timedelta(days=9))
+        self.add_row(
+            models.Plan,
+            name='old',
+            resources=[],
+            parameters={},
+            status='started',
+            provider_id=PROVIDER_ID,
+            created_at=timeutils.utcnow() - datetime.timedelta(days=9),
+        )
 
     def provider(self) -> Any:
         return self.registry.get(PROVIDER_ID)
 
-    def snapshot(self, checkpoint_id: str | None = None, resource_id: str | None = None,
-                 **fields: Any) -> str:
+    def snapshot(
+        self, checkpoint_id: str | None = None, resource_id: str | None = None, **fields: Any
+    ) -> str:
         """A snapshot that carries our metadata, behind Karbor's back; returns its id."""
         volume = self.cinder.add_volume() if resource_id is None else {'id': resource_id}
-        return self.cinder.add_snapshot(volume['id'], **{'metadata': inventories.marks(
-            checkpoint=checkpoint_id or new_id(), provider=PROVIDER_ID, plan=new_id(),
-            resource=volume['id']), **fields})['id']
+        return self.cinder.add_snapshot(
+            volume['id'],
+            **{
+                'metadata': inventories.marks(
+                    checkpoint=checkpoint_id or new_id(),
+                    provider=PROVIDER_ID,
+                    plan=new_id(),
+                    resource=volume['id'],
+                ),
+                **fields,
+            },
+        )['id']
 
     def look(self, grace: float = 0, is_removing: bool = True) -> orphans.Report:
         return orphans.look(self.provider(), self.inventory, grace, is_removing)
@@ -62,7 +77,8 @@ class OrphansTestCase(base.CloudTestCase):
     def write_record(self, resource_id: str, restore_id: str, record: dict[str, str]) -> None:
         """What the bank has of a restore of a volume."""
         self.provider().checkpoints.get(self.good['id']).get_resource_bank_section(
-            resource_id).update_object(f'restore-{restore_id}', record)
+            resource_id
+        ).update_object(f'restore-{restore_id}', record)
 
     def assert_left(self, report: orphans.Report, item_id: str, words: str) -> None:
         """It is there, and said to be no orphan for sure."""
@@ -72,9 +88,17 @@ class OrphansTestCase(base.CloudTestCase):
         self.assertIn(item_id, (*self.cinder.snapshots, *self.cinder.volumes))
 
     def assert_nothing_found(self, report: orphans.Report) -> None:
-        self.assertEqual(([], [], [], [], {}, None), (
-            report.orphans, report.young, report.unsure, report.removed, report.left,
-            report.refusal))
+        self.assertEqual(
+            ([], [], [], [], {}, None),
+            (
+                report.orphans,
+                report.young,
+                report.unsure,
+                report.removed,
+                report.left,
+                report.refusal,
+            ),
+        )
 
     def set_status(self, checkpoint_id: str, status: str) -> None:
         with db.writer() as session:
@@ -86,7 +110,6 @@ class OrphansTestCase(base.CloudTestCase):
 
 
 class SnapshotTest(OrphansTestCase):
-
     def test_good_ones_are_left(self) -> None:
         report = self.look()
         self.assert_nothing_found(report)
@@ -95,11 +118,13 @@ class SnapshotTest(OrphansTestCase):
     def test_one_that_nobody_knows(self) -> None:
         good, orphan = set(self.cinder.snapshots), self.snapshot()
         report = self.look(grace=100)
-        self.assertEqual(([orphan], []), (
-            [verdict.item.id for verdict in report.young], report.orphans))
+        self.assertEqual(
+            ([orphan], []), ([verdict.item.id for verdict in report.young], report.orphans)
+        )
         report = self.look(is_removing=False)
-        self.assertEqual(([orphan], []), (
-            [verdict.item.id for verdict in report.orphans], report.removed))
+        self.assertEqual(
+            ([orphan], []), ([verdict.item.id for verdict in report.orphans], report.removed)
+        )
         self.assertIn(orphan, self.cinder.snapshots)
         self.assertEqual([orphan], self.look().removed)
         self.assertEqual(good, set(self.cinder.snapshots))
@@ -118,16 +143,24 @@ class SnapshotTest(OrphansTestCase):
         self.board.end()  # or else it is finished soon
         for state in (*jobs.UNFINISHED, jobs.PARKED):
             checkpoint_id = new_id()
-            self.add_row(models.Job, kind='protect', subject_id=checkpoint_id, state=state,
-                         checkpoint_id=checkpoint_id)
+            self.add_row(
+                models.Job,
+                kind='protect',
+                subject_id=checkpoint_id,
+                state=state,
+                checkpoint_id=checkpoint_id,
+            )
             self.snapshot(checkpoint_id)
             self.assert_nothing_found(self.look())
 
     def test_the_bank_knows_it(self) -> None:
         other = self.protected(self.volume())
         self.forget(other['id'])
-        (snapshot_id,) = [item['id'] for item in self.cinder.snapshots.values()
-                          if item['metadata']['karbor_checkpoint_id'] == other['id']]
+        (snapshot_id,) = [
+            item['id']
+            for item in self.cinder.snapshots.values()
+            if item['metadata']['karbor_checkpoint_id'] == other['id']
+        ]
         self.assert_left(self.look(), snapshot_id, 'rebuild --from bank')
         # The index alone is enough.
         self.provider().bank.delete_object(f'/checkpoints/{other["id"]}/index.json')
@@ -136,8 +169,11 @@ class SnapshotTest(OrphansTestCase):
     def test_the_bank_is_away(self) -> None:
         orphan = self.snapshot()
         for method in ('get_object', 'list_objects'):
-            with mock.patch.object(bank_plugin.Bank, method,
-                                   side_effect=exception.BankGetObjectFailed(key='k', reason='x')):
+            with mock.patch.object(
+                bank_plugin.Bank,
+                method,
+                side_effect=exception.BankGetObjectFailed(key='k', reason='x'),
+            ):
                 self.assert_left(self.look(), orphan, 'the bank cannot be read')
         self.assertEqual([orphan], self.look().removed)
 
@@ -165,8 +201,11 @@ class SnapshotTest(OrphansTestCase):
         for copy in copies:
             self.cinder.snapshots[copy]['metadata']['karbor_resource_id'] = resource_id
         copies.append(self.snapshot(self.good['id'], resource_id, **{PLACE: OTHER_PROJECT_ID}))
-        for copy, words in zip(copies, (f'of the volume {other}', 'of the volume',
-                                        f'of the project {PROJECT_ID}'), strict=True):
+        for copy, words in zip(
+            copies,
+            (f'of the volume {other}', 'of the volume', f'of the project {PROJECT_ID}'),
+            strict=True,
+        ):
             self.assert_left(self.look(), copy, words)
         double = self.snapshot(self.good['id'], resource_id)
         self.assertEqual([double], self.look().removed)
@@ -181,8 +220,9 @@ class SnapshotTest(OrphansTestCase):
 
     def test_metadata_that_was_tampered_with(self) -> None:
         for checkpoint_id in ('', '../x', 'x' * 300, None):
-            item = self.snapshot(metadata=inventories.marks(
-                checkpoint=checkpoint_id, provider=PROVIDER_ID))
+            item = self.snapshot(
+                metadata=inventories.marks(checkpoint=checkpoint_id, provider=PROVIDER_ID)
+            )
             self.assert_left(self.look(), item, 'names no checkpoint')
 
     def test_other_providers_and_users(self) -> None:
@@ -193,7 +233,6 @@ class SnapshotTest(OrphansTestCase):
 
 
 class GuardTest(OrphansTestCase):
-
     def test_a_database_that_knows_no_checkpoint(self) -> None:
         self.forget(self.good['id'])
         report = self.look()
@@ -229,24 +268,37 @@ class GuardTest(OrphansTestCase):
     def test_what_becomes_known_meanwhile(self) -> None:
         checkpoint_id = new_id()
         orphan = self.snapshot(checkpoint_id)
-        self.cinder.faults.append(Fault('GET', f'/snapshots/{orphan}', times=1, hook=lambda: (
-            self.add_row(models.Job, kind='protect', subject_id=checkpoint_id,
-                         state=jobs.PENDING, checkpoint_id=checkpoint_id))))
+        self.cinder.faults.append(
+            Fault(
+                'GET',
+                f'/snapshots/{orphan}',
+                times=1,
+                hook=lambda: self.add_row(
+                    models.Job,
+                    kind='protect',
+                    subject_id=checkpoint_id,
+                    state=jobs.PENDING,
+                    checkpoint_id=checkpoint_id,
+                ),
+            )
+        )
         report = self.look()
         self.assertEqual({orphan: 'it is no orphan any more'}, report.left)
         self.assertIn(orphan, self.cinder.snapshots)
 
     def test_the_first_one_changes_before_the_second_is_removed(self) -> None:
         resource_id = self.good['protection_plan']['resources'][0]['id']
-        (first,) = [item for item in self.cinder.snapshots.values()
-                    if item['volume_id'] == resource_id]
+        (first,) = [
+            item for item in self.cinder.snapshots.values() if item['volume_id'] == resource_id
+        ]
         double = self.snapshot(self.good['id'], resource_id)
-        for change in (lambda: first.update(status='error'),
-                       lambda: first.update(metadata={}),
-                       lambda: self.cinder.snapshots.pop(first['id'])):
+        for change in (
+            lambda: first.update(status='error'),
+            lambda: first.update(metadata={}),
+            lambda: self.cinder.snapshots.pop(first['id']),
+        ):
             metadata = first['metadata']
-            self.cinder.faults.append(
-                Fault('GET', f'/snapshots/{double}', times=1, hook=change))
+            self.cinder.faults.append(Fault('GET', f'/snapshots/{double}', times=1, hook=change))
             report = self.look()
             self.assertEqual([double], [verdict.item.id for verdict in report.orphans])
             self.assertEqual({double: 'it is no orphan any more'}, report.left)
@@ -255,39 +307,71 @@ class GuardTest(OrphansTestCase):
 
     def test_metadata_that_is_changed_meanwhile(self) -> None:
         orphan = self.snapshot()
-        self.cinder.faults.append(Fault(
-            'GET', f'/snapshots/{orphan}', times=1,
-            hook=lambda: self.cinder.snapshots[orphan].update(metadata={})))
+        self.cinder.faults.append(
+            Fault(
+                'GET',
+                f'/snapshots/{orphan}',
+                times=1,
+                hook=lambda: self.cinder.snapshots[orphan].update(metadata={}),
+            )
+        )
         self.assertIn('metadata was changed', self.look().left[orphan])
 
 
 class RemovalTest(OrphansTestCase):
-
     def test_what_another_worker_has_removed(self) -> None:
         orphan = self.snapshot()
-        self.cinder.faults.append(Fault('GET', f'/snapshots/{orphan}', times=1,
-                                        hook=lambda: self.cinder.snapshots.pop(orphan)))
+        self.cinder.faults.append(
+            Fault(
+                'GET',
+                f'/snapshots/{orphan}',
+                times=1,
+                hook=lambda: self.cinder.snapshots.pop(orphan),
+            )
+        )
         self.assertEqual([orphan], self.look().removed)
 
     def test_deleted_between_look_and_delete(self) -> None:
         orphan = self.snapshot()
-        self.cinder.faults.append(Fault('DELETE', f'/snapshots/{orphan}', times=1,
-                                        hook=lambda: self.cinder.snapshots.pop(orphan)))
+        self.cinder.faults.append(
+            Fault(
+                'DELETE',
+                f'/snapshots/{orphan}',
+                times=1,
+                hook=lambda: self.cinder.snapshots.pop(orphan),
+            )
+        )
         self.assertEqual([orphan], self.look().removed)
 
     def test_what_another_worker_is_removing(self) -> None:
-        restore_id = self.add_row(models.Restore, status='fail',
-                                  checkpoint_id=self.good['id']).id
+        restore_id = self.add_row(models.Restore, status='fail', checkpoint_id=self.good['id']).id
         resource_id = self.good['protection_plan']['resources'][0]['id']
         self.write_record(resource_id, restore_id, {'asked_at': '2026-01-01T00:00:00'})
-        volume_id = self.cinder.add_volume(status='error', metadata=inventories.marks(
-            checkpoint=self.good['id'], provider=PROVIDER_ID, resource=resource_id,
-            restore=restore_id))['id']
+        volume_id = self.cinder.add_volume(
+            status='error',
+            metadata=inventories.marks(
+                checkpoint=self.good['id'],
+                provider=PROVIDER_ID,
+                resource=resource_id,
+                restore=restore_id,
+            ),
+        )['id']
         orphan = self.snapshot()
         for path in (f'/snapshots/{orphan}', f'/volumes/{volume_id}'):
             _, collection, item_id = path.split('/')
-            self.cinder.faults.append(Fault('GET', path, times=1, hook=functools.partial(
-                self.cinder.handle, 'DELETE', f'/v3/{PROJECT_ID}/{collection}/{item_id}', None)))
+            self.cinder.faults.append(
+                Fault(
+                    'GET',
+                    path,
+                    times=1,
+                    hook=functools.partial(
+                        self.cinder.handle,
+                        'DELETE',
+                        f'/v3/{PROJECT_ID}/{collection}/{item_id}',
+                        None,
+                    ),
+                )
+            )
         report = self.look()
         self.assertEqual(({orphan, volume_id}, {}), (set(report.removed), report.left))
 
@@ -316,15 +400,21 @@ class RemovalTest(OrphansTestCase):
 
 
 class VolumeTest(OrphansTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.resource_id = self.good['protection_plan']['resources'][0]['id']
 
     def restored(self, status: str, restore_id: str, **fields: Any) -> str:
-        return self.cinder.add_volume(status=status, metadata=inventories.marks(
-            checkpoint=self.good['id'], provider=PROVIDER_ID, resource=self.resource_id,
-            restore=restore_id), **fields)['id']
+        return self.cinder.add_volume(
+            status=status,
+            metadata=inventories.marks(
+                checkpoint=self.good['id'],
+                provider=PROVIDER_ID,
+                resource=self.resource_id,
+                restore=restore_id,
+            ),
+            **fields,
+        )['id']
 
     def restore(self, status: str) -> str:
         return self.add_row(models.Restore, status=status, checkpoint_id=self.good['id']).id
@@ -349,18 +439,27 @@ class VolumeTest(OrphansTestCase):
 
     def test_the_bank_cannot_tell_what_a_restore_made(self) -> None:
         volume_id = self.restored('error', self.failed_restore())
-        with mock.patch.object(bank_plugin.Bank, 'get_object',
-                               side_effect=exception.BankGetObjectFailed(key='k', reason='x')):
+        with mock.patch.object(
+            bank_plugin.Bank,
+            'get_object',
+            side_effect=exception.BankGetObjectFailed(key='k', reason='x'),
+        ):
             self.assert_left(self.look(), volume_id, 'the bank cannot be read')
 
     def test_good_by_the_job_of_a_restore_that_failed(self) -> None:
         restore_id = self.failed_restore()
         good, bad = (self.restored('error', restore_id) for _ in range(2))
-        job = self.add_row(models.Job, kind='restore', subject_id=restore_id, state='failed',
-                           checkpoint_id=self.good['id'])
+        job = self.add_row(
+            models.Job,
+            kind='restore',
+            subject_id=restore_id,
+            state='failed',
+            checkpoint_id=self.good['id'],
+        )
         with db.writer() as session:
-            jobs.record_resource(session, job.id, base.VOLUME, self.resource_id, is_done=True,
-                                 new_resource_id=good)
+            jobs.record_resource(
+                session, job.id, base.VOLUME, self.resource_id, is_done=True, new_resource_id=good
+            )
         self.assertEqual([bad], self.look().removed)
 
     def test_what_users_have(self) -> None:
@@ -369,22 +468,33 @@ class VolumeTest(OrphansTestCase):
             self.restored(status, self.restore('fail'))
         for status in ('success', 'in_progress'):
             self.restored('error', self.restore(status))
-        self.cinder.add_volume(status='error', metadata=inventories.marks(
-            checkpoint=new_id(), provider=PROVIDER_ID))
+        self.cinder.add_volume(
+            status='error', metadata=inventories.marks(checkpoint=new_id(), provider=PROVIDER_ID)
+        )
         self.assert_nothing_found(self.look())
 
     def test_good_in_a_restore_of_which_another_volume_failed(self) -> None:
         restore_id = self.failed_restore()
         good, bad = (self.restored('error', restore_id) for _ in range(2))
-        self.add_row(models.ResourceResult, subject_id=restore_id, resource_type=base.VOLUME,
-                     resource_id=good, status='available')
+        self.add_row(
+            models.ResourceResult,
+            subject_id=restore_id,
+            resource_type=base.VOLUME,
+            resource_id=good,
+            status='available',
+        )
         self.assertEqual([bad], self.look().removed)
 
     def test_a_restore_that_goes_on(self) -> None:
         restore_id = new_id()
         self.restored('creating', restore_id)
-        self.add_row(models.Job, kind='restore', subject_id=restore_id, state='running',
-                     checkpoint_id=self.good['id'])
+        self.add_row(
+            models.Job,
+            kind='restore',
+            subject_id=restore_id,
+            state='running',
+            checkpoint_id=self.good['id'],
+        )
         self.assert_nothing_found(self.look())
 
     def test_of_a_restore_that_nobody_knows(self) -> None:
@@ -401,7 +511,6 @@ class VolumeTest(OrphansTestCase):
 
 
 class WholeCloudTest(OrphansTestCase):
-
     def test_other_projects(self) -> None:
         orphan = self.snapshot(**{PLACE: OTHER_PROJECT_ID})
         report = self.look()
@@ -463,8 +572,14 @@ class WholeCloudTest(OrphansTestCase):
 
     def test_several_at_once(self) -> None:
         made = {self.snapshot() for _ in range(2)}
-        reports = base.at_once(*[lambda: orphans.look(
-            self.provider(), inventories.inventory(self.cinder.url), 0, is_removing=True)] * 3)
+        reports = base.at_once(
+            *[
+                lambda: orphans.look(
+                    self.provider(), inventories.inventory(self.cinder.url), 0, is_removing=True
+                )
+            ]
+            * 3
+        )
         for report in reports:
             self.assertEqual({}, report.left)
         self.assertFalse(made & set(self.cinder.snapshots))
@@ -475,15 +590,18 @@ class WholeCloudTest(OrphansTestCase):
         volume = self.cinder.add_volume()
         later = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         for number in range(1200):
-            self.snapshot(resource_id=volume['id'], created_at=(
-                later + datetime.timedelta(microseconds=number)).isoformat())
+            self.snapshot(
+                resource_id=volume['id'],
+                created_at=(later + datetime.timedelta(microseconds=number)).isoformat(),
+            )
         self.cinder.requests.clear()
         with contextlib.ExitStack() as stack:
             stack.enter_context(mock.patch.object(cinder_requests, 'PAGE_LIMIT', 500))
             statements = stack.enter_context(inventories.counted_statements())
             report = self.look(is_removing=False)
         self.assertEqual((1203, 1200), (report.snapshots, len(report.orphans)))
-        self.assertEqual({('GET', '/snapshots/detail'): 3, ('GET', '/volumes/detail'): 1},
-                         self.cinder.requests)
+        self.assertEqual(
+            {('GET', '/snapshots/detail'): 3, ('GET', '/volumes/detail'): 1}, self.cinder.requests
+        )
         # Two a batch of 500, two about the database's own age, one about the provider.
         self.assertLessEqual(len(statements), 2 * 3 + 2 + 1)

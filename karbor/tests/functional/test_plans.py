@@ -53,20 +53,35 @@ BAD_PARAMETERS = [
     ({**_options(), 'a/b': {}}, ('a/b',)),
     ({**_options(), '': {}}, ("''",)),
     ({**_options(), 'x\n': {}}, ('x\\n',)),
-    ([], ('parameters',)), (None, ('parameters',)), ('x', ('parameters',)),
+    ([], ('parameters',)),
+    (None, ('parameters',)),
+    ('x', ('parameters',)),
 ]
 
 BAD_FIELDS = [
-    ({'name': ''}, 'name'), ({'name': ' '}, 'name'), ({'name': '   ' * 9}, 'name'),
-    ({'name': None}, 'name'), ({'name': 'n' * 256}, 'name'), ({'name': 'a\nb'}, 'name'),
-    ({'name': 'a\n'}, 'name'), ({'name': '\na'}, 'name'), ({'name': '\x7f'}, 'name'),
-    ({'name': '\x1b[31m'}, 'name'), ({'name': 1}, 'name'), ({'name': ['x']}, 'name'),
-    ({'description': 'd' * 256}, 'description'), ({'description': 'a\x01'}, 'description'),
-    ({'description': 'a\n'}, 'description'), ({'description': 1}, 'description'),
-    ({'provider_id': 'x'}, 'provider_id'), ({'provider_id': None}, 'provider_id'),
+    ({'name': ''}, 'name'),
+    ({'name': ' '}, 'name'),
+    ({'name': '   ' * 9}, 'name'),
+    ({'name': None}, 'name'),
+    ({'name': 'n' * 256}, 'name'),
+    ({'name': 'a\nb'}, 'name'),
+    ({'name': 'a\n'}, 'name'),
+    ({'name': '\na'}, 'name'),
+    ({'name': '\x7f'}, 'name'),
+    ({'name': '\x1b[31m'}, 'name'),
+    ({'name': 1}, 'name'),
+    ({'name': ['x']}, 'name'),
+    ({'description': 'd' * 256}, 'description'),
+    ({'description': 'a\x01'}, 'description'),
+    ({'description': 'a\n'}, 'description'),
+    ({'description': 1}, 'description'),
+    ({'provider_id': 'x'}, 'provider_id'),
+    ({'provider_id': None}, 'provider_id'),
     ({'provider_id': new_id()}, 'Provider'),
-    ({'resources': []}, 'resources'), ({'resources': {}}, 'resources'),
-    ({'resources': None}, 'resources'), ({'resources': ['x']}, 'resources'),
+    ({'resources': []}, 'resources'),
+    ({'resources': {}}, 'resources'),
+    ({'resources': None}, 'resources'),
+    ({'resources': ['x']}, 'resources'),
     ({'resources': [{'id': VOLUME_ID, 'type': VOLUME}]}, 'name'),
     ({'resources': [{'id': VOLUME_ID, 'name': 'x'}]}, 'type'),
     ({'resources': [{'type': VOLUME, 'name': 'x'}]}, 'id'),
@@ -74,24 +89,40 @@ BAD_FIELDS = [
     ({'resources': [resource(resource_type='')]}, 'type'),
     ({'resources': [resource(resource_type='OS::Nova::Server')]}, 'OS::Nova::Server'),
     ({'resources': [resource(resource_type='no type')]}, 'no type'),
-    ({'status': 'started'}, 'status'), ({'id': new_id()}, 'id'),
-    ({'project_id': OTHER_PROJECT_ID}, 'project_id'), ({'colour': 'red'}, 'colour'),
+    ({'status': 'started'}, 'status'),
+    ({'id': new_id()}, 'id'),
+    ({'project_id': OTHER_PROJECT_ID}, 'project_id'),
+    ({'colour': 'red'}, 'colour'),
 ]
 
 BAD_RESOURCE_IDS = ['..', '.', '.x', 'a/b', '../x', 'a\\b', 'a b', 'a\n', 'ü', 'a' * 256, '%2e']
 
 #: bodies that are no document at all
 BAD_BODIES = [
-    b'', b' ', b'{', b'nonsense', b'{"plan": NaN}', b'{"plan": -Infinity}', b'[]', b'null',
-    b'1', b'"plan"', b'[{"plan": {}}]', b'\xff\xfe', b'\xef\xbb\xbf{}', b'{"plan": "\xff"}',
-    b'{"plan":' * 100_000, b'[' * 100_000, b'[' * 100_000 + b']' * 100_000,
-    b'{"a":' * 100_000 + b'1' + b'}' * 100_000, b'{"plan": ' + b'[' * 60 + b']' * 60 + b'}',
+    b'',
+    b' ',
+    b'{',
+    b'nonsense',
+    b'{"plan": NaN}',
+    b'{"plan": -Infinity}',
+    b'[]',
+    b'null',
+    b'1',
+    b'"plan"',
+    b'[{"plan": {}}]',
+    b'\xff\xfe',
+    b'\xef\xbb\xbf{}',
+    b'{"plan": "\xff"}',
+    b'{"plan":' * 100_000,
+    b'[' * 100_000,
+    b'[' * 100_000 + b']' * 100_000,
+    b'{"a":' * 100_000 + b'1' + b'}' * 100_000,
+    b'{"plan": ' + b'[' * 60 + b']' * 60 + b'}',
     b'{"plan": ' + b'9' * 5000 + b'}',
 ]
 
 
 class CreatePlanTest(base.ApiTestCase):
-
     def refused(self, body: Any, *parts: str, code: int = 400) -> None:
         """The body is answered with 400, whose message names the parts."""
         message = self.post('/plans', body, code)
@@ -102,8 +133,9 @@ class CreatePlanTest(base.ApiTestCase):
     def test_what_is_sent_is_shown(self):
         body = self.plan_body(description='of databases')['plan']
         plan = self.post('/plans', {'plan': body})['plan']
-        self.assertEqual({**body, 'id': plan['id'], 'project_id': PROJECT_ID,
-                          'status': 'suspended'}, plan)
+        self.assertEqual(
+            {**body, 'id': plan['id'], 'project_id': PROJECT_ID, 'status': 'suspended'}, plan
+        )
         self.assertEqual({'plan': plan}, self.get(f'/plans/{plan["id"]}'))
         self.assertEqual({'plans': [plan]}, self.get('/plans'))
         self.assertEqual(PROJECT_ID, self.rows(models.Plan)[0].project_id)
@@ -117,8 +149,10 @@ class CreatePlanTest(base.ApiTestCase):
                 extra_info = [extra_info]
             body = self.plan_body(base.resource(extra_info=extra_info))
             result = self.client.simulate_post(
-                f'/v1/{PROJECT_ID}/plans', body=json.dumps(body),
-                headers={'X-Auth-Token': base.TOKEN, 'Content-Type': 'application/json'})
+                f'/v1/{PROJECT_ID}/plans',
+                body=json.dumps(body),
+                headers={'X-Auth-Token': base.TOKEN, 'Content-Type': 'application/json'},
+            )
             codes.add(result.status_code)
         self.assertEqual({200, 400}, codes)
 
@@ -127,8 +161,16 @@ class CreatePlanTest(base.ApiTestCase):
         self.assertIsNone(self.create_plan(description=None)['description'])
 
     def test_text_becomes_what_the_schema_asks_for(self):
-        for text, value in (('True', True), ('true', True), ('1', True), (' yes ', True),
-                            ('False', False), ('0', False), ('off', False), (True, True)):
+        for text, value in (
+            ('True', True),
+            ('true', True),
+            ('1', True),
+            (' yes ', True),
+            ('False', False),
+            ('0', False),
+            ('off', False),
+            (True, True),
+        ):
             plan = self.create_plan(parameters=_options(force=text))
             self.assertIs(value, plan['parameters'][VOLUME]['force'], text)
         for value, text in ((5, '5'), (True, 'True'), (1.5, '1.5'), ('', ''), (' x ', ' x ')):
@@ -143,12 +185,15 @@ class CreatePlanTest(base.ApiTestCase):
         own = {f'{VOLUME}#{VOLUME_ID}': {'snapshot_name': 'db', 'force': 'true'}}
         parameters = {VOLUME: {'description': 'd', 'force': 'false'}, **own}
         plan = self.create_plan(resource(VOLUME_ID), parameters=parameters)
-        self.assertEqual({VOLUME: {'description': 'd', 'force': False},
-                          f'{VOLUME}#{VOLUME_ID}': {'snapshot_name': 'db', 'force': True}},
-                         plan['parameters'])
+        self.assertEqual(
+            {
+                VOLUME: {'description': 'd', 'force': False},
+                f'{VOLUME}#{VOLUME_ID}': {'snapshot_name': 'db', 'force': True},
+            },
+            plan['parameters'],
+        )
         other = resource()
-        self.post('/plans', self.plan_body(resource(VOLUME_ID), other, parameters=parameters),
-                  400)
+        self.post('/plans', self.plan_body(resource(VOLUME_ID), other, parameters=parameters), 400)
 
     def test_a_known_type_that_the_plan_does_not_have(self):
         parameters = {**_options(), 'OS::Nova::Server': {'any': 'thing'}}
@@ -157,8 +202,11 @@ class CreatePlanTest(base.ApiTestCase):
     def test_a_project_needs_parameters_of_the_volumes_to_come(self):
         project = resource(PROJECT_ID, base.PROJECT)
         self.refused(self.plan_body(project, parameters={}), VOLUME, 'required')
-        self.refused(self.plan_body(project, parameters={
-            **_options(), base.PROJECT: {'x': 'y'}}), base.PROJECT, 'x')
+        self.refused(
+            self.plan_body(project, parameters={**_options(), base.PROJECT: {'x': 'y'}}),
+            base.PROJECT,
+            'x',
+        )
         self.create_plan(project)
 
     def test_fields_that_are_not_allowed(self):
@@ -172,8 +220,18 @@ class CreatePlanTest(base.ApiTestCase):
             self.refused(body, name, 'required')
 
     def test_names_at_the_edge_of_what_is_allowed(self):
-        for name in ('n' * 255, ' x', 'x ', 'ü', '\U0001f4be', "'; DROP TABLE plans; --", '0',
-                     '<script>', '%s', '\\'):
+        for name in (
+            'n' * 255,
+            ' x',
+            'x ',
+            'ü',
+            '\U0001f4be',
+            "'; DROP TABLE plans; --",
+            '0',
+            '<script>',
+            '%s',
+            '\\',
+        ):
             plan = self.create_plan(name=name, description=name)
             shown = self.get(f'/plans/{plan["id"]}')['plan']
             self.assertEqual((name, name), (shown['name'], shown['description']))
@@ -188,8 +246,7 @@ class CreatePlanTest(base.ApiTestCase):
             self.assertEqual(given, plan['resources'][0]['extra_info'])
         for given in (None, {}, ''):
             plan = self.create_plan(resource(VOLUME_ID, extra_info=given))
-            self.assertEqual([{'id': VOLUME_ID, 'type': VOLUME, 'name': 'data'}],
-                             plan['resources'])
+            self.assertEqual([{'id': VOLUME_ID, 'type': VOLUME, 'name': 'data'}], plan['resources'])
 
     def test_so_much_extra_info_that_a_checkpoint_could_not_be_written(self):
         most = resource(VOLUME_ID, extra_info='x' * (256 * 1024 - 2))  # and two quotation marks
@@ -198,8 +255,7 @@ class CreatePlanTest(base.ApiTestCase):
 
     def test_other_keys_of_a_resource_are_dropped(self):
         plan = self.create_plan(resource(VOLUME_ID, colour='red'))
-        self.assertEqual([{'id': VOLUME_ID, 'type': VOLUME, 'name': 'data'}],
-                         plan['resources'])
+        self.assertEqual([{'id': VOLUME_ID, 'type': VOLUME, 'name': 'data'}], plan['resources'])
 
     def test_a_provider_without_the_plugin(self):
         folder = self.provider_dir(plugins=('karbor-project-protection-plugin',))
@@ -218,8 +274,13 @@ class CreatePlanTest(base.ApiTestCase):
     def test_bodies_that_are_no_document(self):
         for body in BAD_BODIES:
             for content_type in ('application/json', 'application/json; charset=UTF-8'):
-                self.request('POST', '/plans', 400, body=body, headers={
-                    'X-Auth-Token': base.TOKEN, 'Content-Type': content_type})
+                self.request(
+                    'POST',
+                    '/plans',
+                    400,
+                    body=body,
+                    headers={'X-Auth-Token': base.TOKEN, 'Content-Type': content_type},
+                )
 
     def test_numbers_that_are_not_finite(self):
         text = json.dumps(self.plan_body(resource(extra_info='HERE')))
@@ -237,10 +298,20 @@ class CreatePlanTest(base.ApiTestCase):
 
     def test_content_types(self):
         for content_type in (
-                'text/plain', 'application/xml', 'nonsense', 'application/x-www-form-urlencoded',
-                'multipart/form-data', 'multipart/form-data; boundary=b'):
-            self.request('POST', '/plans', 415, body=json.dumps(self.plan_body()), headers={
-                'X-Auth-Token': base.TOKEN, 'Content-Type': content_type})
+            'text/plain',
+            'application/xml',
+            'nonsense',
+            'application/x-www-form-urlencoded',
+            'multipart/form-data',
+            'multipart/form-data; boundary=b',
+        ):
+            self.request(
+                'POST',
+                '/plans',
+                415,
+                body=json.dumps(self.plan_body()),
+                headers={'X-Auth-Token': base.TOKEN, 'Content-Type': content_type},
+            )
 
     def test_a_body_that_is_too_large(self):
         self.config.config(osapi_max_request_body_size=1024)
@@ -256,8 +327,10 @@ class CreatePlanTest(base.ApiTestCase):
                 raise TimeoutError('timed out')
 
         environ = testing.create_environ(
-            f'/v1/{PROJECT_ID}/plans', method='POST',
-            headers={'X-Auth-Token': base.TOKEN, 'Content-Type': 'application/json'})
+            f'/v1/{PROJECT_ID}/plans',
+            method='POST',
+            headers={'X-Auth-Token': base.TOKEN, 'Content-Type': 'application/json'},
+        )
         environ |= {'CONTENT_LENGTH': '100', 'wsgi.input': Stalled()}
         answer = testing.StartResponseMock()
         body = b''.join(self.client.app(environ, answer))
@@ -268,8 +341,8 @@ class CreatePlanTest(base.ApiTestCase):
     def test_a_length_that_is_none(self):
         for length in ('-1', 'x'):
             environ = testing.create_environ(
-                f'/v1/{PROJECT_ID}/plans', method='POST',
-                headers={'X-Auth-Token': base.TOKEN})
+                f'/v1/{PROJECT_ID}/plans', method='POST', headers={'X-Auth-Token': base.TOKEN}
+            )
             environ['CONTENT_LENGTH'] = length
             answer = testing.StartResponseMock()
             body = b''.join(self.client.app(environ, answer))
@@ -286,7 +359,6 @@ class CreatePlanTest(base.ApiTestCase):
 
 
 class ShowAndDeletePlanTest(base.ApiTestCase):
-
     def test_unknown(self):
         for method in ('GET', 'DELETE'):
             missing = new_id()
@@ -301,8 +373,9 @@ class ShowAndDeletePlanTest(base.ApiTestCase):
 
     def test_delete(self):
         plan, kept = self.create_plan(), self.create_plan()
-        result = self.client.simulate_delete(f'/v1/{PROJECT_ID}/plans/{plan["id"]}',
-                                             headers={'X-Auth-Token': base.TOKEN})
+        result = self.client.simulate_delete(
+            f'/v1/{PROJECT_ID}/plans/{plan["id"]}', headers={'X-Auth-Token': base.TOKEN}
+        )
         self.assertEqual((200, b''), (result.status_code, result.content))
         self.get(f'/plans/{plan["id"]}', 404)
         self.delete(f'/plans/{plan["id"]}', 404)
@@ -310,7 +383,6 @@ class ShowAndDeletePlanTest(base.ApiTestCase):
 
 
 class UpdatePlanTest(base.ApiTestCase):
-
     def setUp(self):
         super().setUp()
         self.plan = self.create_plan(description='old')
@@ -318,32 +390,46 @@ class UpdatePlanTest(base.ApiTestCase):
 
     def test_each_field_alone(self):
         other = resource(name='other')
-        for name, value in (('name', 'new'), ('description', 'new'), ('description', None),
-                            ('status', 'started'), ('status', 'suspended'),
-                            ('resources', [other])):
+        for name, value in (
+            ('name', 'new'),
+            ('description', 'new'),
+            ('description', None),
+            ('status', 'started'),
+            ('status', 'suspended'),
+            ('resources', [other]),
+        ):
             before = self.get(self.path)['plan']
             after = self.put(self.path, {'plan': {name: value}})['plan']
             self.assertEqual({**before, name: value}, after)
             self.assertEqual({'plan': after}, self.get(self.path))
 
     def test_all_fields_at_once(self):
-        changes = {'name': 'n', 'description': 'd', 'status': 'started',
-                   'resources': [resource()]}
-        self.assertEqual({**self.plan, **changes},
-                         self.put(self.path, {'plan': changes})['plan'])
+        changes = {'name': 'n', 'description': 'd', 'status': 'started', 'resources': [resource()]}
+        self.assertEqual({**self.plan, **changes}, self.put(self.path, {'plan': changes})['plan'])
 
     def test_a_started_plan_can_be_changed(self):
         self.put(self.path, {'plan': {'status': 'started'}})
         self.assertEqual('new', self.put(self.path, {'plan': {'name': 'new'}})['plan']['name'])
 
     def test_what_is_not_allowed(self):
-        for changes in ({}, {'name': ''}, {'name': None}, {'name': 'a\n'}, {'status': 'x'},
-                        {'status': None}, {'status': 'STARTED'}, {'resources': []},
-                        {'resources': None}, {'description': 5}, {'parameters': _options()},
-                        {'provider_id': PROVIDER_ID}, {'id': new_id()},
-                        {'name': 'new', 'colour': 'red'},
-                        {'resources': [resource(resource_type='OS::Nova::Server')]},
-                        {'name': 'new', 'resources': [resource(), resource('../x')]}):
+        for changes in (
+            {},
+            {'name': ''},
+            {'name': None},
+            {'name': 'a\n'},
+            {'status': 'x'},
+            {'status': None},
+            {'status': 'STARTED'},
+            {'resources': []},
+            {'resources': None},
+            {'description': 5},
+            {'parameters': _options()},
+            {'provider_id': PROVIDER_ID},
+            {'id': new_id()},
+            {'name': 'new', 'colour': 'red'},
+            {'resources': [resource(resource_type='OS::Nova::Server')]},
+            {'name': 'new', 'resources': [resource(), resource('../x')]},
+        ):
             self.put(self.path, {'plan': changes}, 400)
         self.put(self.path, {'plan': []}, 400)
         self.put(self.path, {'name': 'new'}, 400)

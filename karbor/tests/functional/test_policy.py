@@ -93,16 +93,28 @@ TABLE = {
 
 #: the rules that say more of an operation than whether it may be asked for -> which those are
 MORE = {
-    'all_tenants:get': {f'GET {path}' for path in (
-        '/plans', _CHECKPOINTS, '/restores', '/verifications', '/triggers',
-        '/scheduled_operations', '/operation_logs')},
-    'quota:get_all_tenants': {f'GET /quotas/{{quota_project_id}}{part}'
-                              for part in ('', '/detail', '/defaults')},
+    'all_tenants:get': {
+        f'GET {path}'
+        for path in (
+            '/plans',
+            _CHECKPOINTS,
+            '/restores',
+            '/verifications',
+            '/triggers',
+            '/scheduled_operations',
+            '/operation_logs',
+        )
+    },
+    'quota:get_all_tenants': {
+        f'GET /quotas/{{quota_project_id}}{part}' for part in ('', '/detail', '/defaults')
+    },
 }
 
 #: what is sent with a body and changes nothing -> how it is answered
-LOOKS = {f'POST {_CHECKPOINTS}/action': 400,  # nobody can copy
-         'POST /plans/{plan_id}/retention': 200}
+LOOKS = {
+    f'POST {_CHECKPOINTS}/action': 400,  # nobody can copy
+    'POST /plans/{plan_id}/retention': 200,
+}
 
 _FIRST = '/v1/{project_id}'
 
@@ -115,21 +127,24 @@ def routes() -> dict[str, Any]:
 
 def operations() -> dict[str, str]:
     """Everything that can be asked below a project, and the rule for it."""
-    return {f'{method.upper()} {path.removeprefix(_FIRST)}': told.rule
-            for path, method, told in openapi.operations(routes())}
+    return {
+        f'{method.upper()} {path.removeprefix(_FIRST)}': told.rule
+        for path, method, told in openapi.operations(routes())
+    }
 
 
 class RulesTest(base.ApiTestCase):
-
     def test_the_table_has_every_operation(self):
         self.assertEqual(set(TABLE), set(operations()))
 
     def test_every_route_is_such_an_operation(self):
         found = set()
         for route in inspect.inspect_app(self.client.app).routes:
-            found |= {f'{method.method} {route.path.removeprefix(_FIRST)}'
-                      for method in route.methods
-                      if route.path.startswith(_FIRST) and not method.internal}
+            found |= {
+                f'{method.method} {route.path.removeprefix(_FIRST)}'
+                for method in route.methods
+                if route.path.startswith(_FIRST) and not method.internal
+            }
         self.assertEqual(set(TABLE), found)
 
     def test_every_rule_is_documented_as_it_is_used(self):
@@ -137,10 +152,12 @@ class RulesTest(base.ApiTestCase):
         for asked, name in operations().items():
             used[name].add(asked)
         documented = {
-            rule.name: {f'{item["method"]} {item["path"].removeprefix(_FIRST)}'
-                        for item in rule.operations}
+            rule.name: {
+                f'{item["method"]} {item["path"].removeprefix(_FIRST)}' for item in rule.operations
+            }
             for rule in policies.list_rules()
-            if isinstance(rule, oslo_policy.DocumentedRuleDefault)}
+            if isinstance(rule, oslo_policy.DocumentedRuleDefault)
+        }
         self.assertEqual({**used, **MORE}, documented)
 
     def test_every_rule_is_of_a_project(self):
@@ -153,20 +170,22 @@ class RulesTest(base.ApiTestCase):
 
     def test_a_token_of_the_whole_cloud_may_nothing(self):
         everywhere = karbor_context.RequestContext(
-            'u', None, roles=['admin'], system_scope='all', overwrite=False)
+            'u', None, roles=['admin'], system_scope='all', overwrite=False
+        )
         for name in {*operations().values(), *MORE}:
             self.assertFalse(policy.may(everywhere, name), name)
 
     def test_what_another_project_has_is_not_the_callers(self):
         """Where a rule is asked about an object of another project."""
         for persona, roles in personas.ROLES.items():
-            caller = karbor_context.RequestContext('u', PROJECT_ID, roles=roles,
-                                                   overwrite=False)
+            caller = karbor_context.RequestContext('u', PROJECT_ID, roles=roles, overwrite=False)
             theirs = {'project_id': OTHER_PROJECT_ID, 'user_id': 'u'}
             for name in set(operations().values()):
                 self.assertEqual(
                     persona == 'admin' or (persona, name) == ('service', 'service:get_all'),
-                    policy.may(caller, name, theirs), f'{persona} {name}')
+                    policy.may(caller, name, theirs),
+                    f'{persona} {name}',
+                )
 
 
 class ObjectsTestCase(base.CloudTestCase):
@@ -183,52 +202,82 @@ class ObjectsTestCase(base.CloudTestCase):
         with db.reader() as session:
             found: list[Any] = [
                 session.execute(sa.text(f'SELECT * FROM {table}')).all()
-                for table in models.Base.metadata.tables]
-        return [found, self.registry.get(PROVIDER_ID).bank.list_objects('/'),
-                str(self.cinder.volumes), str(self.cinder.snapshots)]
+                for table in models.Base.metadata.tables
+            ]
+        return [
+            found,
+            self.registry.get(PROVIDER_ID).bank.list_objects('/'),
+            str(self.cinder.volumes),
+            str(self.cinder.snapshots),
+        ]
 
     def fields(self) -> dict[str, str]:
         """New objects, by the fields of the paths."""
         plan = self.add_row(models.Plan, resources=[self.resource])
         unused = self.add_row(models.Plan)
         trigger, free = self.add_row(models.Trigger), self.add_row(models.Trigger)
-        operation = self.add_row(models.ScheduledOperation, plan_id=plan.id,
-                                 trigger_id=trigger.id)
+        operation = self.add_row(models.ScheduledOperation, plan_id=plan.id, trigger_id=trigger.id)
         self.number = getattr(self, 'number', 0) + 1
-        service = self.add_row(models.Service, host=f'h{self.number}',
-                               binary='karbor-protection',
-                               reported_at=datetime.datetime(2020, 11, 5))
+        service = self.add_row(
+            models.Service,
+            host=f'h{self.number}',
+            binary='karbor-protection',
+            reported_at=datetime.datetime(2020, 11, 5),
+        )
         return {
-            'provider_id': PROVIDER_ID, 'resource_type': base.VOLUME,
-            'resource_id': self.resource['id'], 'plan_id': unused.id, 'trigger_id': free.id,
-            'scheduled_operation_id': operation.id, 'service_id': str(service.id),
-            'quota_project_id': PROJECT_ID, 'class_name': 'gold', 'used_plan': plan.id,
-            **{f'{name}_id': self.add_row(model).id for name, model in (
-                ('checkpoint', models.Checkpoint), ('restore', models.Restore),
-                ('verification', models.Verification), ('operation_log', models.OperationLog))}}
+            'provider_id': PROVIDER_ID,
+            'resource_type': base.VOLUME,
+            'resource_id': self.resource['id'],
+            'plan_id': unused.id,
+            'trigger_id': free.id,
+            'scheduled_operation_id': operation.id,
+            'service_id': str(service.id),
+            'quota_project_id': PROJECT_ID,
+            'class_name': 'gold',
+            'used_plan': plan.id,
+            **{
+                f'{name}_id': self.add_row(model).id
+                for name, model in (
+                    ('checkpoint', models.Checkpoint),
+                    ('restore', models.Restore),
+                    ('verification', models.Verification),
+                    ('operation_log', models.OperationLog),
+                )
+            },
+        }
 
     def body(self, asked: str, fields: dict[str, str]) -> Any:
-        use = {'provider_id': PROVIDER_ID, 'checkpoint_id': fields['checkpoint_id'],
-               'parameters': {}}
+        use = {
+            'provider_id': PROVIDER_ID,
+            'checkpoint_id': fields['checkpoint_id'],
+            'parameters': {},
+        }
         operation = {
-            'name': 's', 'trigger_id': fields['trigger_id'],
-            'operation_definition': {'provider_id': PROVIDER_ID, 'plan_id': fields['used_plan']}}
+            'name': 's',
+            'trigger_id': fields['trigger_id'],
+            'operation_definition': {'provider_id': PROVIDER_ID, 'plan_id': fields['used_plan']},
+        }
         return {
             'POST /plans': self.plan_body(self.resource),
             'PUT /plans/{plan_id}': {'plan': {'name': 'new'}},
-            'POST /plans/{plan_id}/retention': {'retention': {
-                'keep_daily': 7, 'timezone': 'Europe/Berlin'}},
+            'POST /plans/{plan_id}/retention': {
+                'retention': {'keep_daily': 7, 'timezone': 'Europe/Berlin'}
+            },
             f'POST {_CHECKPOINTS}': {'checkpoint': {'plan_id': fields['used_plan']}},
             f'POST {_CHECKPOINTS}/action': {'copy': {'plan_id': fields['used_plan']}},
             f'PUT {_CHECKPOINTS}/{{checkpoint_id}}': {'os-resetState': {'state': 'error'}},
-            'POST /restores': {'restore': use}, 'POST /verifications': {'verification': use},
-            'POST /triggers': {'trigger_info': {
-                'name': 't', 'type': 'time', 'properties': base.TRIGGER_PROPERTIES}},
+            'POST /restores': {'restore': use},
+            'POST /verifications': {'verification': use},
+            'POST /triggers': {
+                'trigger_info': {'name': 't', 'type': 'time', 'properties': base.TRIGGER_PROPERTIES}
+            },
             'PUT /triggers/{trigger_id}': {'trigger_info': {'name': 'new'}},
-            'POST /scheduled_operations': {'scheduled_operation': {
-                'operation_type': 'protect', **operation}},
-            'PUT /scheduled_operations/{scheduled_operation_id}': {'scheduled_operation': {
-                'enabled': False, **operation}},
+            'POST /scheduled_operations': {
+                'scheduled_operation': {'operation_type': 'protect', **operation}
+            },
+            'PUT /scheduled_operations/{scheduled_operation_id}': {
+                'scheduled_operation': {'enabled': False, **operation}
+            },
             'POST /scheduled_operations/{scheduled_operation_id}/action': {'run': {}},
             'PUT /os-services/{service_id}': {'status': 'disabled'},
             'PUT /quotas/{quota_project_id}': {'quota': {'plans': 1000}},
@@ -240,7 +289,6 @@ class ObjectsTestCase(base.CloudTestCase):
         body = self.body(asked, fields)
         more = {} if body is None else {'json': body}
         return self.request(method, path.format(**fields), code, **more, **kwargs)
-
 
 
 class PersonasTest(ObjectsTestCase):
@@ -273,12 +321,15 @@ class PersonasTest(ObjectsTestCase):
         before = self.everything()
         for asked in TABLE:
             for token in ('', 'stranger@' + PROJECT_ID, 'admin'):
-                self.ask(asked, 401 if '@' in token or not token else 400, fields,
-                         headers={'X-Auth-Token': token})
+                self.ask(
+                    asked,
+                    401 if '@' in token or not token else 400,
+                    fields,
+                    headers={'X-Auth-Token': token},
+                )
             self.ask(asked, 401, fields, headers={})
             for persona in ('reader', 'admin', 'service'):
-                message = self.ask(asked, 400, fields, persona=persona,
-                                   project_id=OTHER_PROJECT_ID)
+                message = self.ask(asked, 400, fields, persona=persona, project_id=OTHER_PROJECT_ID)
                 self.assertIn(OTHER_PROJECT_ID, message)
         self.assertEqual(before, self.everything())
 
@@ -289,8 +340,9 @@ class PersonasTest(ObjectsTestCase):
             for asked, least in TABLE.items():
                 for persona in set(personas.ROLES) - WHO[least]:
                     method, _, path = asked.partition(' ')
-                    self.request(method, path.format(**bad), 403, persona=persona,
-                                 body=b'{"nonsense": 1}')
+                    self.request(
+                        method, path.format(**bad), 403, persona=persona, body=b'{"nonsense": 1}'
+                    )
 
 
 class OverrideTest(base.ApiTestCase):
@@ -311,7 +363,7 @@ class OverrideTest(base.ApiTestCase):
         self.write(plan__create='role:reader')
         self.post('/plans', self.plan_body(), persona='reader')
         self.post('/plans', self.plan_body(), 403, persona='service')
-        plan, = self.rows(models.Plan)
+        (plan,) = self.rows(models.Plan)
         self.delete(f'/plans/{plan.id}', 403, persona='reader')
 
     def test_a_rule_that_lets_nobody_in(self):
@@ -325,15 +377,20 @@ class OverrideTest(base.ApiTestCase):
         self.post('/plans', self.plan_body(), persona='service')
         row = self.add_row(models.Checkpoint)
         for persona, code in (('admin', 403), ('manager', 403), ('service', 200)):
-            self.put(self.checkpoints_path(row.id), {'os-resetState': {'state': 'error'}}, code,
-                     persona=persona)
+            self.put(
+                self.checkpoints_path(row.id),
+                {'os-resetState': {'state': 'error'}},
+                code,
+                persona=persona,
+            )
 
     def test_who_sees_other_projects(self):
         theirs = self.add_row(models.Plan, project_id=OTHER_PROJECT_ID)
         self.write(all_tenants__get='role:manager', quota__get_all_tenants='role:member')
         for query in ('?all_tenants=1', f'?project_id={OTHER_PROJECT_ID}'):
-            self.assertEqual([theirs.id], [
-                item['id'] for item in self.get(f'/plans{query}')['plans']])
+            self.assertEqual(
+                [theirs.id], [item['id'] for item in self.get(f'/plans{query}')['plans']]
+            )
         self.assertEqual([], self.get('/plans?all_tenants=1', persona='member')['plans'])
         self.get(f'/plans?project_id={OTHER_PROJECT_ID}', 404, persona='member')
         self.get(f'/plans/{theirs.id}', 404)

@@ -18,23 +18,29 @@ SECOND_ID = '00000000-8b41-4c52-9a11-6f1f0f3b7c20'
 
 
 class ProvidersTest(base.ApiTestCase):
-
     def test_show(self):
         shown = self.get(f'/providers/{PROVIDER_ID}')['provider']
-        self.assertEqual((PROVIDER_ID, 'provider', 'provider of a test'),
-                         (shown['id'], shown['name'], shown['description']))
+        self.assertEqual(
+            (PROVIDER_ID, 'provider', 'provider of a test'),
+            (shown['id'], shown['name'], shown['description']),
+        )
         self.assertEqual({'id', 'name', 'description', 'extended_info_schema'}, set(shown))
 
     def test_schemas_of_every_type_and_kind_are_shown(self):
         schemas = self.get(f'/providers/{PROVIDER_ID}')['provider']['extended_info_schema']
-        self.assertEqual({'options_schema', 'restore_schema', 'saved_info_schema',
-                          'verify_schema'}, set(schemas))
+        self.assertEqual(
+            {'options_schema', 'restore_schema', 'saved_info_schema', 'verify_schema'}, set(schemas)
+        )
         for schema in schemas.values():
             self.assertEqual({base.VOLUME, base.PROJECT}, set(schema))
-        self.assertEqual(['snapshot_name', 'description', 'force'],
-                         schemas['options_schema'][base.VOLUME]['required'])
-        self.assertEqual({'restore_name', 'restore_description'},
-                         set(schemas['restore_schema'][base.VOLUME]['properties']))
+        self.assertEqual(
+            ['snapshot_name', 'description', 'force'],
+            schemas['options_schema'][base.VOLUME]['required'],
+        )
+        self.assertEqual(
+            {'restore_name', 'restore_description'},
+            set(schemas['restore_schema'][base.VOLUME]['properties']),
+        )
 
     def test_list_shows_what_show_shows(self):
         shown = self.get(f'/providers/{PROVIDER_ID}')['provider']
@@ -49,13 +55,12 @@ class ProvidersTest(base.ApiTestCase):
 
 
 class ManyProvidersTest(base.ApiTestCase):
-
     def setUp(self):
         super().setUp()
         folder = self.provider_dir(name='second', provider_id=SECOND_ID)
         (folder / 'broken.conf').write_text(
-            f'[provider]\nid = {new_id()}\nname = broken\nenabled = True\n'
-            f'bank = no-such-bank\n')
+            f'[provider]\nid = {new_id()}\nname = broken\nenabled = True\nbank = no-such-bank\n'
+        )
         (folder / 'off.conf').write_text(f'[provider]\nid = {new_id()}\nname = off\n')
         self.build(provider.ProviderRegistry(folder))
 
@@ -80,5 +85,6 @@ class ManyProvidersTest(base.ApiTestCase):
 
     def test_pages(self):
         pages = self.follow('/providers?limit=1', 'providers')
-        self.assertEqual([[SECOND_ID], [PROVIDER_ID]],
-                         [[item['id'] for item in page] for page in pages])
+        self.assertEqual(
+            [[SECOND_ID], [PROVIDER_ID]], [[item['id'] for item in page] for page in pages]
+        )

@@ -39,8 +39,9 @@ class ManyAtOnceTest(QuotasTestCase):
 
     def unmake(self, paths: list[str], name: str) -> None:
         """Delete all but one, each of them three times at once."""
-        codes = base.at_once(*[
-            lambda path=path: self.ask('DELETE', path) for path in paths[1:] for _ in range(3)])
+        codes = base.at_once(
+            *[lambda path=path: self.ask('DELETE', path) for path in paths[1:] for _ in range(3)]
+        )
         gone = len(paths) - 1
         self.assertEqual({200: gone, 404: 2 * gone}, dict(collections.Counter(codes)))
         self.assertEqual(1, self.in_use()[name])
@@ -54,8 +55,9 @@ class ManyAtOnceTest(QuotasTestCase):
     def test_checkpoints(self):
         plan = self.create_plan()
         self.set_limits(checkpoints=LIMIT)
-        self.make(self.checkpoints_path(), lambda: {'checkpoint': {'plan_id': plan['id']}},
-                  'checkpoints')
+        self.make(
+            self.checkpoints_path(), lambda: {'checkpoint': {'plan_id': plan['id']}}, 'checkpoints'
+        )
         self.assertEqual(LIMIT, len(self.rows(models.Job)))
 
     def test_scheduled_operations(self):
@@ -63,15 +65,18 @@ class ManyAtOnceTest(QuotasTestCase):
         trigger = self.post('/triggers', TRIGGER)['trigger_info']
         self.set_limits(schedules=LIMIT)
         self.make('/scheduled_operations', lambda: self.scheduled(plan, trigger), 'schedules')
-        self.unmake([f'/scheduled_operations/{row.id}'
-                     for row in self.rows(models.ScheduledOperation)], 'schedules')
+        self.unmake(
+            [f'/scheduled_operations/{row.id}' for row in self.rows(models.ScheduledOperation)],
+            'schedules',
+        )
 
     def test_make_and_unmake_at_once(self):
         plans = [self.create_plan() for _ in range(10)]
         self.set_limits(plans=10)
         codes = base.at_once(
             *[lambda plan=plan: self.ask('DELETE', f'/plans/{plan["id"]}') for plan in plans],
-            *[lambda: self.ask('POST', '/plans', self.plan_body())] * 15)
+            *[lambda: self.ask('POST', '/plans', self.plan_body())] * 15,
+        )
         self.assertEqual([200] * 10, codes[:10])
         self.assertEqual({200, 413}, {*codes[10:], 200, 413})
         self.assertEqual(self.in_rows(), self.in_use())
@@ -142,12 +147,20 @@ class CountedTest(base.CloudTestCase, QuotasTestCase):
         self.remove(checkpoint)
         for attempts in (1, 2):
             job = self.add_row(
-                models.Job, kind=constants.OPERATION_DELETE, subject_id=checkpoint['id'],
-                checkpoint_id=checkpoint['id'], state=job_rows.PENDING, attempts=attempts)
+                models.Job,
+                kind=constants.OPERATION_DELETE,
+                subject_id=checkpoint['id'],
+                checkpoint_id=checkpoint['id'],
+                state=job_rows.PENDING,
+                attempts=attempts,
+            )
             self.board.post(job.id)
-            self.wait_until(lambda job=job: next(
-                row.state == job_rows.DONE for row in self.rows(models.Job)
-                if row.id == job.id), 'the end of the job')
+            self.wait_until(
+                lambda job=job: next(
+                    row.state == job_rows.DONE for row in self.rows(models.Job) if row.id == job.id
+                ),
+                'the end of the job',
+            )
         self.assertEqual(1, self.checkpoints_in_use())
 
     def test_never_below_zero(self):
@@ -179,25 +192,35 @@ class CountedTest(base.CloudTestCase, QuotasTestCase):
 
     def _step(self, chance: random.Random, trigger: dict[str, Any]) -> int:
         """Do anything, whether it makes sense or not; returns the status of the answer."""
+
         def any_of(model: Any) -> str:
             rows = sorted(self.rows(model), key=lambda row: row.created_at)
             return chance.choice([*(row.id for row in rows), new_id()])
 
         plan = {'id': any_of(models.Plan)}
-        return chance.choice((
-            lambda: self.ask('POST', '/plans', self.plan_body(
-                resource(PROJECT_ID, base.PROJECT))),
-            lambda: self.ask('POST', '/plans', self.plan_body(resources=[])),
-            lambda: self.ask('DELETE', f'/plans/{plan["id"]}'),
-            lambda: self.ask('POST', self.checkpoints_path(),
-                             {'checkpoint': {'plan_id': plan['id']}}),
-            lambda: self.ask('DELETE', self.checkpoints_path(any_of(models.Checkpoint))),
-            lambda: self.ask('DELETE', self.checkpoints_path(any_of(models.Checkpoint))),
-            lambda: self.ask('POST', '/scheduled_operations', self.scheduled(plan, trigger)),
-            lambda: self.ask('DELETE', '/scheduled_operations/'
-                             + any_of(models.ScheduledOperation))))()
+        return chance.choice(
+            (
+                lambda: self.ask(
+                    'POST', '/plans', self.plan_body(resource(PROJECT_ID, base.PROJECT))
+                ),
+                lambda: self.ask('POST', '/plans', self.plan_body(resources=[])),
+                lambda: self.ask('DELETE', f'/plans/{plan["id"]}'),
+                lambda: self.ask(
+                    'POST', self.checkpoints_path(), {'checkpoint': {'plan_id': plan['id']}}
+                ),
+                lambda: self.ask('DELETE', self.checkpoints_path(any_of(models.Checkpoint))),
+                lambda: self.ask('DELETE', self.checkpoints_path(any_of(models.Checkpoint))),
+                lambda: self.ask('POST', '/scheduled_operations', self.scheduled(plan, trigger)),
+                lambda: self.ask(
+                    'DELETE', '/scheduled_operations/' + any_of(models.ScheduledOperation)
+                ),
+            )
+        )()
 
     def _are_jobs_over(self) -> bool:
         with db.reader() as session:
-            return not session.query(models.Job).filter(
-                models.Job.state.in_(job_rows.UNFINISHED)).count()
+            return (
+                not session.query(models.Job)
+                .filter(models.Job.state.in_(job_rows.UNFINISHED))
+                .count()
+            )

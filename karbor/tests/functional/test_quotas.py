@@ -24,9 +24,9 @@ TRIGGER = {'trigger_info': {'name': 't', 'type': 'time', 'properties': base.TRIG
 
 
 class QuotasTestCase(base.ApiTestCase):
-
-    def quota(self, project_id: str = PROJECT_ID, part: str = '',
-              persona: str = 'admin') -> dict[str, Any]:
+    def quota(
+        self, project_id: str = PROJECT_ID, part: str = '', persona: str = 'admin'
+    ) -> dict[str, Any]:
         return self.get(f'/quotas/{project_id}{part}', persona=persona)['quota']
 
     def set_limits(self, code: int = 200, project_id: str = PROJECT_ID, **limits: Any) -> Any:
@@ -34,8 +34,7 @@ class QuotasTestCase(base.ApiTestCase):
         return answer['quota'] if code == 200 else answer
 
     def set_class(self, name: str = 'default', code: int = 200, **limits: Any) -> Any:
-        answer = self.put(f'/quota_classes/{name}', {'quota_class': limits}, code,
-                          persona='admin')
+        answer = self.put(f'/quota_classes/{name}', {'quota_class': limits}, code, persona='admin')
         return answer['quota_class'] if code == 200 else answer
 
     def in_use(self) -> dict[str, int]:
@@ -46,39 +45,55 @@ class QuotasTestCase(base.ApiTestCase):
 
     def in_rows(self) -> dict[str, int]:
         """What there really is."""
-        return {'plans': len(self.rows(models.Plan)),
-                'checkpoints': len([row for row in self.rows(models.Checkpoint)
-                                    if row.status != 'deleted']),
-                'schedules': len(self.rows(models.ScheduledOperation))}
+        return {
+            'plans': len(self.rows(models.Plan)),
+            'checkpoints': len(
+                [row for row in self.rows(models.Checkpoint) if row.status != 'deleted']
+            ),
+            'schedules': len(self.rows(models.ScheduledOperation)),
+        }
 
     def scheduled(self, plan: dict[str, Any], trigger: dict[str, Any]) -> dict[str, Any]:
-        return {'scheduled_operation': {
-            'name': 's', 'operation_type': 'protect', 'trigger_id': trigger['id'],
-            'operation_definition': {'provider_id': PROVIDER_ID, 'plan_id': plan['id']}}}
+        return {
+            'scheduled_operation': {
+                'name': 's',
+                'operation_type': 'protect',
+                'trigger_id': trigger['id'],
+                'operation_definition': {'provider_id': PROVIDER_ID, 'plan_id': plan['id']},
+            }
+        }
 
     def ask(self, method: str, path: str, body: Any = None) -> int:
         """The status of an answer, whatever it is."""
         more = {} if body is None else {'json': body}
-        result = self.client.simulate_request(method, f'/v1/{PROJECT_ID}{path}',
-                                              headers=HEADERS, **more)
+        result = self.client.simulate_request(
+            method, f'/v1/{PROJECT_ID}{path}', headers=HEADERS, **more
+        )
         self.error_of(result)
         return result.status_code
 
 
 class LimitsTest(QuotasTestCase):
-
     @base.in_process_only('options change between two requests')
     def test_configured(self):
         limits = {'plans': 50, 'checkpoints': -1, 'schedules': 100}
         for part in ('', '/defaults'):
             self.assertEqual({**limits, 'id': PROJECT_ID}, self.quota(part=part))
-        self.assertEqual({
-            **{name: {'limit': limit, 'in_use': 0, 'reserved': 0}
-               for name, limit in limits.items()}, 'id': PROJECT_ID},
-            self.quota(part='/detail', persona='reader'))
+        self.assertEqual(
+            {
+                **{
+                    name: {'limit': limit, 'in_use': 0, 'reserved': 0}
+                    for name, limit in limits.items()
+                },
+                'id': PROJECT_ID,
+            },
+            self.quota(part='/detail', persona='reader'),
+        )
         self.config.config(quota_plans=3, quota_checkpoints=4, quota_schedules=5)
-        self.assertEqual({'plans': 3, 'checkpoints': 4, 'schedules': 5, 'id': PROJECT_ID},
-                         self.quota(persona='reader'))
+        self.assertEqual(
+            {'plans': 3, 'checkpoints': 4, 'schedules': 5, 'id': PROJECT_ID},
+            self.quota(persona='reader'),
+        )
 
     def test_precedence(self):
         self.config.config(quota_plans=30)
@@ -86,8 +101,10 @@ class LimitsTest(QuotasTestCase):
         self.set_class('gold', plans=99, checkpoints=99, schedules=99)
         for part in ('', '/defaults'):
             self.assertEqual(20, self.quota(part=part)['plans'])
-            self.assertEqual((-1, 100), tuple(
-                self.quota(part=part)[name] for name in ('checkpoints', 'schedules')))
+            self.assertEqual(
+                (-1, 100),
+                tuple(self.quota(part=part)[name] for name in ('checkpoints', 'schedules')),
+            )
         self.assertEqual(10, self.set_limits(plans=10)['plans'])
         self.assertEqual((10, 20), (self.quota()['plans'], self.quota(part='/defaults')['plans']))
         self.assertEqual(10, self.quota(part='/detail')['plans']['limit'])
@@ -101,8 +118,10 @@ class LimitsTest(QuotasTestCase):
     @base.in_process_only('options change between two requests')
     def test_only_what_is_named_is_set(self):
         self.set_limits(plans=1)
-        self.assertEqual({'plans': 1, 'checkpoints': 2, 'schedules': 100, 'id': PROJECT_ID},
-                         self.set_limits(checkpoints=2))
+        self.assertEqual(
+            {'plans': 1, 'checkpoints': 2, 'schedules': 100, 'id': PROJECT_ID},
+            self.set_limits(checkpoints=2),
+        )
         self.config.config(quota_schedules=7)
         self.assertEqual(7, self.quota()['schedules'])
 
@@ -114,20 +133,57 @@ class LimitsTest(QuotasTestCase):
                 self.assertEqual(number, self.quota()['plans'])
 
     def test_what_is_no_limit(self):
-        for bad in (-2, '-2', 2 ** 31, str(2 ** 31), '9' * 5000, 10 ** 400, 1.5, '1.5', '', ' ',
-                    ' 7', '7\n', 'x', '0x1', '1e3', '٣', True, None, [], {}, [7], '--1', '-'):
-            for message in (self.set_limits(400, plans=bad), self.set_limits(
-                    400, checkpoints=1, plans=bad), self.set_class(code=400, schedules=bad)):
+        for bad in (
+            -2,
+            '-2',
+            2**31,
+            str(2**31),
+            '9' * 5000,
+            10**400,
+            1.5,
+            '1.5',
+            '',
+            ' ',
+            ' 7',
+            '7\n',
+            'x',
+            '0x1',
+            '1e3',
+            '٣',
+            True,
+            None,
+            [],
+            {},
+            [7],
+            '--1',
+            '-',
+        ):
+            for message in (
+                self.set_limits(400, plans=bad),
+                self.set_limits(400, checkpoints=1, plans=bad),
+                self.set_class(code=400, schedules=bad),
+            ):
                 self.assertRegex(message, 'plans|schedules', repr(bad))
-        for body in ({}, [], {'quota': None}, {'quota': []}, {'quota': {}}, {'plans': 5},
-                     {'quota_class': {'plans': 5}}):
+        for body in (
+            {},
+            [],
+            {'quota': None},
+            {'quota': []},
+            {'quota': {}},
+            {'plans': 5},
+            {'quota_class': {'plans': 5}},
+        ):
             self.put(f'/quotas/{PROJECT_ID}', body, 400, persona='admin')
         self.assertEqual(([], []), (self.rows(models.Quota), self.rows(models.QuotaClass)))
 
     def test_ids(self):
         for name in ('x', '%00', '..', '1', PROJECT_ID[:-1]):
-            for method, part in (('GET', ''), ('GET', '/detail'), ('GET', '/defaults'),
-                                 ('DELETE', '')):
+            for method, part in (
+                ('GET', ''),
+                ('GET', '/detail'),
+                ('GET', '/defaults'),
+                ('DELETE', ''),
+            ):
                 self.request(method, f'/quotas/{name}{part}', 400, persona='admin')
             self.put(f'/quotas/{name}', {'quota': {'plans': 1}}, 400, persona='admin')
 
@@ -161,9 +217,12 @@ class LimitsTest(QuotasTestCase):
             self.set_class(name, 400, plans=9)
 
     def test_what_there_is_not(self):
-        for method, path in (('POST', f'/quotas/{PROJECT_ID}'), ('DELETE', '/quota_classes/x'),
-                             ('PUT', f'/quotas/{PROJECT_ID}/detail'),
-                             ('PUT', f'/quotas/{PROJECT_ID}/defaults')):
+        for method, path in (
+            ('POST', f'/quotas/{PROJECT_ID}'),
+            ('DELETE', '/quota_classes/x'),
+            ('PUT', f'/quotas/{PROJECT_ID}/detail'),
+            ('PUT', f'/quotas/{PROJECT_ID}/defaults'),
+        ):
             self.request(method, path, 405, persona='admin')
         for path in ('/quotas', '/quota_classes', f'/quotas/{PROJECT_ID}/x'):
             self.get(path, 404, persona='admin')
@@ -171,10 +230,16 @@ class LimitsTest(QuotasTestCase):
     def test_limits_set_at_once(self):
         """The first rows of a project and of a class are made by many at the same time."""
         self.assertEqual(50, self.quota()['plans'])
-        results = base.at_once(*[
-            call for number in range(6) for call in (
-                lambda number=number: self.set_limits(plans=number),
-                lambda number=number: self.set_class('gold', plans=number))])
+        results = base.at_once(
+            *[
+                call
+                for number in range(6)
+                for call in (
+                    lambda number=number: self.set_limits(plans=number),
+                    lambda number=number: self.set_class('gold', plans=number),
+                )
+            ]
+        )
         self.assertNotIn(None, results)
         self.assertEqual(list(range(6)), sorted(item['plans'] for item in results[::2]))
         self.assertEqual(1, len(self.rows(models.Quota)))
@@ -182,14 +247,15 @@ class LimitsTest(QuotasTestCase):
 
 
 class ExceededTest(QuotasTestCase):
-
     def calls(self) -> dict[str, tuple[str, Any]]:
         """For each resource what makes one of it."""
         plan = self.create_plan()
         trigger = self.post('/triggers', TRIGGER)['trigger_info']
-        return {'plans': ('/plans', self.plan_body()),
-                'checkpoints': (self.checkpoints_path(), {'checkpoint': {'plan_id': plan['id']}}),
-                'schedules': ('/scheduled_operations', self.scheduled(plan, trigger))}
+        return {
+            'plans': ('/plans', self.plan_body()),
+            'checkpoints': (self.checkpoints_path(), {'checkpoint': {'plan_id': plan['id']}}),
+            'schedules': ('/scheduled_operations', self.scheduled(plan, trigger)),
+        }
 
     def assert_over(self, path: str, body: Any, limit: int) -> None:
         result = self.client.simulate_post(f'/v1/{PROJECT_ID}{path}', json=body, headers=HEADERS)
@@ -245,8 +311,10 @@ class ExceededTest(QuotasTestCase):
         self.set_class(plans=1)
         self.create_plan()
         self.assert_over('/plans', self.plan_body(), 1)
-        theirs = {'headers': {'X-Auth-Token': personas.token('member', OTHER_PROJECT_ID)},
-                  'project_id': OTHER_PROJECT_ID}
+        theirs = {
+            'headers': {'X-Auth-Token': personas.token('member', OTHER_PROJECT_ID)},
+            'project_id': OTHER_PROJECT_ID,
+        }
         plan = self.post('/plans', self.plan_body(), **theirs)['plan']
         self.post('/plans', self.plan_body(), 413, **theirs)
         self.delete(f'/plans/{plan["id"]}', 404)
@@ -257,10 +325,11 @@ class ExceededTest(QuotasTestCase):
     def test_what_is_refused_takes_nothing(self):
         calls = self.calls()
         before = self.in_use()
-        for path, body in ((calls['plans'][0], self.plan_body(provider_id=new_id())),
-                           (calls['plans'][0], self.plan_body(resource('..'))),
-                           (calls['checkpoints'][0], {'checkpoint': {'plan_id': new_id()}}),
-                           (calls['schedules'][0], self.scheduled({'id': new_id()}, {
-                               'id': new_id()}))):
+        for path, body in (
+            (calls['plans'][0], self.plan_body(provider_id=new_id())),
+            (calls['plans'][0], self.plan_body(resource('..'))),
+            (calls['checkpoints'][0], {'checkpoint': {'plan_id': new_id()}}),
+            (calls['schedules'][0], self.scheduled({'id': new_id()}, {'id': new_id()})),
+        ):
             self.assertIn(self.ask('POST', path, body), (400, 404))
         self.assertEqual(before, self.in_use())

@@ -29,7 +29,6 @@ from karbor.tests.functional import base
 
 
 class RebuildTest(base.CloudTestCase):
-
     def provider(self) -> Any:
         return self.registry.get(PROVIDER_ID)
 
@@ -41,8 +40,10 @@ class RebuildTest(base.CloudTestCase):
     def shown(self) -> list[dict[str, Any]]:
         """The checkpoints, without what only the database knew."""
         found = self.get(f'{self.checkpoints_path()}?sort=id:asc')['checkpoints']
-        return [{name: value for name, value in checkpoint.items()
-                 if name != 'resources_done'} for checkpoint in found]
+        return [
+            {name: value for name, value in checkpoint.items() if name != 'resources_done'}
+            for checkpoint in found
+        ]
 
     def in_use(self) -> int:
         return self.get(f'/quotas/{PROJECT_ID}/detail')['quota']['checkpoints']['in_use']
@@ -57,8 +58,10 @@ class RebuildTest(base.CloudTestCase):
 
         report = rebuilding.from_bank(self.provider())
 
-        self.assertEqual(({row['id'] for row in made[1:]}, [], {}),
-                         (set(report.restored), report.known, report.faulty))
+        self.assertEqual(
+            ({row['id'] for row in made[1:]}, [], {}),
+            (set(report.restored), report.known, report.faulty),
+        )
         self.assertEqual((before, 2), (self.shown(), self.in_use()))
         restore = self.ended_use('restore', self.use('restore', made[1]))
         self.assertEqual(('success', 4 + 4), (restore['status'], len(self.cinder.volumes)))
@@ -84,8 +87,12 @@ class RebuildTest(base.CloudTestCase):
         self.assertEqual(([], 0), (self.shown(), self.in_use()))
 
     def test_what_a_job_worked_on(self):
-        for status, then in (('protecting', 'error'), ('deleting', 'error-deleting'),
-                             ('error', 'error'), ('available', 'available')):
+        for status, then in (
+            ('protecting', 'error'),
+            ('deleting', 'error-deleting'),
+            ('error', 'error'),
+            ('available', 'available'),
+        ):
             checkpoint = self.protected()
             written = self.provider().checkpoints.get(checkpoint['id'])
             written.status = status
@@ -117,13 +124,16 @@ class RebuildTest(base.CloudTestCase):
     def test_by_command(self):
         checkpoint = self.protected()
         self.lose_database()
-        with mock.patch.object(wiring, 'configure'), \
-                mock.patch.object(wiring, 'providers', return_value=self.registry):
+        with (
+            mock.patch.object(wiring, 'configure'),
+            mock.patch.object(wiring, 'providers', return_value=self.registry),
+        ):
             for arguments, words, code in (
-                    (('--dry-run',), '1 would be written, 0 known, 0 faulty', 0),
-                    ((), '1 written, 0 known, 0 faulty', 0),
-                    (('--provider', PROVIDER_ID), '0 written, 1 known', 0),
-                    (('--provider', checkpoint['id']), 'could not be found', 1)):
+                (('--dry-run',), '1 would be written, 0 known, 0 faulty', 0),
+                ((), '1 written, 0 known, 0 faulty', 0),
+                (('--provider', PROVIDER_ID), '0 written, 1 known', 0),
+                (('--provider', checkpoint['id']), 'could not be found', 1),
+            ):
                 printed = io.StringIO()
                 with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                     found = manage.main(['checkpoint', 'rebuild', '--from', 'bank', *arguments])

@@ -31,7 +31,6 @@ PLACE = 'os-extended-snapshot-attributes:project_id'
 
 
 class RebuildTestCase(base.CloudTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.cinder.is_admin = True
@@ -63,8 +62,11 @@ class RebuildTestCase(base.CloudTestCase):
         return self.get(self.checkpoints_path(checkpoint['id']))['checkpoint']
 
     def snapshots(self, checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
-        return [item for item in self.cinder.snapshots.values()
-                if item['metadata'].get('karbor_checkpoint_id') == checkpoint['id']]
+        return [
+            item
+            for item in self.cinder.snapshots.values()
+            if item['metadata'].get('karbor_checkpoint_id') == checkpoint['id']
+        ]
 
     def set_status(self, checkpoint: dict[str, Any], status: str) -> None:
         with db.writer() as session:
@@ -90,8 +92,10 @@ class WithRowsTest(RebuildTestCase):
         shown = [self.shown(checkpoint) for checkpoint in made]
         had = self.lose_bank()
         report = self.rebuild()
-        self.assertEqual(({row['id'] for row in made}, [], {}), (
-            set(report.restored), report.known, report.faulty))
+        self.assertEqual(
+            ({row['id'] for row in made}, [], {}),
+            (set(report.restored), report.known, report.faulty),
+        )
         self.assertEqual(had, self.bank())
         self.assertEqual(shown, [self.shown(checkpoint) for checkpoint in made])
         self.assert_works(made[0], 2)
@@ -112,8 +116,9 @@ class WithRowsTest(RebuildTestCase):
         bank.update_object(key, {**bank.get_object(key), 'more': 1})
         had = self.bank()
         report = self.rebuild()
-        self.assertEqual(([], [checkpoint['id']], {}), (
-            report.restored, report.known, report.faulty))
+        self.assertEqual(
+            ([], [checkpoint['id']], {}), (report.restored, report.known, report.faulty)
+        )
         self.assertEqual(had, self.bank())
 
     def test_a_run_that_was_broken_off(self) -> None:
@@ -152,8 +157,10 @@ class WithRowsTest(RebuildTestCase):
             self.rebuild()
             shown = self.shown(checkpoint)
             self.assertEqual('error', shown['status'])
-            self.assertIn(f'no good snapshot of OS::Cinder::Volume#{lost["volume_id"]}.',
-                          shown['status_reason'])
+            self.assertIn(
+                f'no good snapshot of OS::Cinder::Volume#{lost["volume_id"]}.',
+                shown['status_reason'],
+            )
             self.assertEqual('error', self.provider().checkpoints.get(checkpoint['id']).status)
 
     def test_what_is_left_can_be_restored_after_a_reset(self) -> None:
@@ -163,8 +170,7 @@ class WithRowsTest(RebuildTestCase):
         self.rebuild()
         use = self.ended_use('restore', self.use('restore', checkpoint))
         self.assertIn('reset its state to available', use['status_reason'])
-        self.put(self.checkpoints_path(checkpoint['id']),
-                 {'os-resetState': {'state': 'available'}})
+        self.put(self.checkpoints_path(checkpoint['id']), {'os-resetState': {'state': 'available'}})
         before = len(self.cinder.volumes)
         use = self.ended_use('restore', self.use('restore', checkpoint))
         self.assertEqual(('fail', before + 1), (use['status'], len(self.cinder.volumes)))
@@ -180,9 +186,12 @@ class WithRowsTest(RebuildTestCase):
         self.assertEqual('error', self.shown(checkpoint)['status'])
 
     def test_statuses(self) -> None:
-        for status, then in (('error', 'error'), ('protecting', 'error'),
-                             ('deleting', 'error-deleting'),
-                             ('error-deleting', 'error-deleting')):
+        for status, then in (
+            ('error', 'error'),
+            ('protecting', 'error'),
+            ('deleting', 'error-deleting'),
+            ('error-deleting', 'error-deleting'),
+        ):
             checkpoint = self.protected()
             self.set_status(checkpoint, status)
             self.lose_bank()
@@ -202,8 +211,13 @@ class WithRowsTest(RebuildTestCase):
 
     def test_a_job_that_is_not_finished(self) -> None:
         checkpoint = self.protected()
-        self.add_row(models.Job, kind='delete', subject_id=checkpoint['id'], state='queued',
-                     checkpoint_id=checkpoint['id'])
+        self.add_row(
+            models.Job,
+            kind='delete',
+            subject_id=checkpoint['id'],
+            state='queued',
+            checkpoint_id=checkpoint['id'],
+        )
         self.lose_bank()
         self.assertIn('not finished', self.rebuild().faulty[checkpoint['id']])
         self.assertEqual({}, self.bank())
@@ -211,8 +225,12 @@ class WithRowsTest(RebuildTestCase):
     def test_snapshots_of_other_projects_are_not_taken(self) -> None:
         checkpoint = self.protected()
         (good,) = self.snapshots(checkpoint)
-        self.cinder.add_snapshot(good['volume_id'], metadata=good['metadata'],
-                                 created_at='2020-01-01T00:00:00', **{PLACE: OTHER_PROJECT_ID})
+        self.cinder.add_snapshot(
+            good['volume_id'],
+            metadata=good['metadata'],
+            created_at='2020-01-01T00:00:00',
+            **{PLACE: OTHER_PROJECT_ID},
+        )
         had = self.lose_bank()
         self.rebuild()
         self.assertEqual(had, self.bank())
@@ -226,16 +244,21 @@ class WithoutRowsTest(RebuildTestCase):
         self.lose_bank()
         self.lose_database()
         report = self.rebuild()
-        self.assertEqual(({row['id'] for row in made}, [], {}), (
-            set(report.restored), report.known, report.faulty))
+        self.assertEqual(
+            ({row['id'] for row in made}, [], {}),
+            (set(report.restored), report.known, report.faulty),
+        )
         for checkpoint in made:
             shown = self.shown(checkpoint)
-            self.assertEqual(('available', PROJECT_ID, checkpoint['protection_plan']['id']), (
-                shown['status'], shown['project_id'], shown['protection_plan']['id']))
+            self.assertEqual(
+                ('available', PROJECT_ID, checkpoint['protection_plan']['id']),
+                (shown['status'], shown['project_id'], shown['protection_plan']['id']),
+            )
             self.assertIn('rebuilt', shown['protection_plan']['name'])
             self.assertEqual(
                 {item['id'] for item in checkpoint['protection_plan']['resources']},
-                {item['id'] for item in shown['protection_plan']['resources']})
+                {item['id'] for item in shown['protection_plan']['resources']},
+            )
         self.assert_works(made[0], 2)
 
         bank, rows = self.bank(), self.rows_of_checkpoints()
@@ -245,15 +268,30 @@ class WithoutRowsTest(RebuildTestCase):
         self.assertEqual(2, len(self.rebuild().known))
         for checkpoint in made[1:]:
             self.assert_works(checkpoint, 2)
-        self.assertEqual(({}, 0), (self.cinder.snapshots, self.get(
-            f'/quotas/{PROJECT_ID}/detail')['quota']['checkpoints']['in_use']))
+        self.assertEqual(
+            ({}, 0),
+            (
+                self.cinder.snapshots,
+                self.get(f'/quotas/{PROJECT_ID}/detail')['quota']['checkpoints']['in_use'],
+            ),
+        )
 
     def rows_of_checkpoints(self) -> dict[str, Any]:
         """Without moments below a second, which no bank has."""
-        return {row.id: (row.status, row.plan_id, row.resource_graph, row.protection_plan,
-                         row.resources_total, row.extra_info, row.project_id,
-                         row.created_at.replace(microsecond=0))
-                for row in self.rows(models.Checkpoint) if row.status != 'deleted'}
+        return {
+            row.id: (
+                row.status,
+                row.plan_id,
+                row.resource_graph,
+                row.protection_plan,
+                row.resources_total,
+                row.extra_info,
+                row.project_id,
+                row.created_at.replace(microsecond=0),
+            )
+            for row in self.rows(models.Checkpoint)
+            if row.status != 'deleted'
+        }
 
     def test_only_the_row_is_lost(self) -> None:
         checkpoint = self.protected()
@@ -290,15 +328,21 @@ class WithoutRowsTest(RebuildTestCase):
         wrong = {
             'no checkpoint': inventories.marks(provider=PROVIDER_ID, checkpoint='../../x'),
             'no plan': inventories.marks(provider=PROVIDER_ID, checkpoint=new_id(), plan='x/y'),
-            'resource id': inventories.marks(provider=PROVIDER_ID, checkpoint=new_id(),
-                                             plan=new_id(), resource='../x')}
+            'resource id': inventories.marks(
+                provider=PROVIDER_ID, checkpoint=new_id(), plan=new_id(), resource='../x'
+            ),
+        }
         for metadata in wrong.values():
             self.cinder.add_snapshot(volume_id, metadata=metadata)
         both = new_id()
         for project_id in (PROJECT_ID, OTHER_PROJECT_ID):
-            self.cinder.add_snapshot(volume_id, metadata=inventories.marks(
-                provider=PROVIDER_ID, checkpoint=both, plan=new_id(), resource=volume_id),
-                **{PLACE: project_id})
+            self.cinder.add_snapshot(
+                volume_id,
+                metadata=inventories.marks(
+                    provider=PROVIDER_ID, checkpoint=both, plan=new_id(), resource=volume_id
+                ),
+                **{PLACE: project_id},
+            )
         good = self.protected()
         self.lose_bank()
         self.lose_database()
@@ -311,13 +355,15 @@ class WithoutRowsTest(RebuildTestCase):
 
 
 class CommandTest(RebuildTestCase):
-
     def run_manage(self, *arguments: str, code: int = 0) -> str:
         printed = io.StringIO()
-        with mock.patch.object(wiring, 'configure'), \
-                mock.patch.object(wiring, 'providers', return_value=self.registry), \
-                mock.patch.object(wiring, 'inventory', return_value=self.inventory), \
-                contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        with (
+            mock.patch.object(wiring, 'configure'),
+            mock.patch.object(wiring, 'providers', return_value=self.registry),
+            mock.patch.object(wiring, 'inventory', return_value=self.inventory),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
             found = manage.main(['checkpoint', 'rebuild', '--from', 'cinder', *arguments])
         self.assertEqual(code, found, printed.getvalue())
         return printed.getvalue()
@@ -327,8 +373,7 @@ class CommandTest(RebuildTestCase):
         gone = self.protected()
         self.lose_bank()
         self.set_status(gone, 'deleted')
-        self.assertIn('1 would be written, 0 known, 1 faulty',
-                      self.run_manage('--dry-run', code=1))
+        self.assertIn('1 would be written, 0 known, 1 faulty', self.run_manage('--dry-run', code=1))
         self.assertIn('1 written, 0 known, 1 faulty', self.run_manage(code=1))
         said = self.run_manage('--provider', PROVIDER_ID, code=1)
         self.assertIn('0 written, 1 known, 1 faulty', said)

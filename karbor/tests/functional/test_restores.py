@@ -32,18 +32,34 @@ class CreateRestoreTest(base.ApiTestCase):
         self.checkpoint = self.add_row(models.Checkpoint)
 
     def create(self, code: int = 200, **fields: Any) -> Any:
-        body = {'provider_id': PROVIDER_ID, 'checkpoint_id': self.checkpoint.id,
-                'parameters': {}, **fields}
+        body = {
+            'provider_id': PROVIDER_ID,
+            'checkpoint_id': self.checkpoint.id,
+            'parameters': {},
+            **fields,
+        }
         return self.post('/restores', {'restore': body}, code)
 
     def test_the_answer(self):
         restore = self.create(restore_target='http://k')['restore']
-        self.assertEqual({
-            'id': restore['id'], 'project_id': PROJECT_ID, 'provider_id': PROVIDER_ID,
-            'checkpoint_id': self.checkpoint.id, 'restore_target': 'http://k',
-            'parameters': {}, 'status': 'in_progress', 'status_reason': None,
-            'resources_status': {}, 'resources_reason': {}, 'resources_done': 0,
-            'resources_failed': 0, 'new_resources': {}}, restore)
+        self.assertEqual(
+            {
+                'id': restore['id'],
+                'project_id': PROJECT_ID,
+                'provider_id': PROVIDER_ID,
+                'checkpoint_id': self.checkpoint.id,
+                'restore_target': 'http://k',
+                'parameters': {},
+                'status': 'in_progress',
+                'status_reason': None,
+                'resources_status': {},
+                'resources_reason': {},
+                'resources_done': 0,
+                'resources_failed': 0,
+                'new_resources': {},
+            },
+            restore,
+        )
         self.assertEqual({'restore': restore}, self.get(f'/restores/{restore["id"]}'))
         restore.pop('new_resources')
         self.assertEqual({'restores': [restore]}, self.get('/restores'))
@@ -51,43 +67,66 @@ class CreateRestoreTest(base.ApiTestCase):
     def test_what_the_old_client_sends(self):
         restore = self.create(restore_target=None, restore_auth=None)['restore']
         self.assertIsNone(restore['restore_target'])
-        self.create(restore_target='http://k', restore_auth={
-            'type': 'password', 'username': 'u', 'password': 'secret-pw'})
+        self.create(
+            restore_target='http://k',
+            restore_auth={'type': 'password', 'username': 'u', 'password': 'secret-pw'},
+        )
 
     def test_a_password_is_neither_kept_nor_shown(self):
         self.create(restore_auth={'type': 'password', 'password': 'secret-pw'})
         self.assertNotIn('secret-pw', str(self.get('/restores')))
-        self.assertNotIn(b'secret-pw', b''.join(
-            path.read_bytes() for path in self.temp_dir.glob('karbor.db*')))
+        self.assertNotIn(
+            b'secret-pw', b''.join(path.read_bytes() for path in self.temp_dir.glob('karbor.db*'))
+        )
         with db.reader() as session:
-            stored = [list(session.execute(table.select()))
-                      for table in models.Base.metadata.sorted_tables]
+            stored = [
+                list(session.execute(table.select()))
+                for table in models.Base.metadata.sorted_tables
+            ]
         self.assertIn(self.checkpoint.id, str(stored))
         self.assertNotIn('secret-pw', str(stored))
 
     def test_parameters_become_what_the_schema_asks_for(self):
         resource_id = next(iter(self.checkpoint.protection_plan['resources']))['id']
-        restore = self.create(parameters={
-            VOLUME: {'restore_name': 5}, f'{VOLUME}#{resource_id}': {'restore_name': 'db'}})
-        self.assertEqual({VOLUME: {'restore_name': '5'},
-                          f'{VOLUME}#{resource_id}': {'restore_name': 'db'}},
-                         restore['restore']['parameters'])
+        restore = self.create(
+            parameters={
+                VOLUME: {'restore_name': 5},
+                f'{VOLUME}#{resource_id}': {'restore_name': 'db'},
+            }
+        )
+        self.assertEqual(
+            {VOLUME: {'restore_name': '5'}, f'{VOLUME}#{resource_id}': {'restore_name': 'db'}},
+            restore['restore']['parameters'],
+        )
 
     def test_parameters_that_do_not_fit(self):
         for parameters, part in (
-                ({VOLUME: {'snapshot_name': 'x'}}, 'snapshot_name'),
-                ({VOLUME: {'restore_name': None}}, 'restore_name'),
-                ({VOLUME: {'restore_name': ['x']}}, 'restore_name'), ({VOLUME: None}, VOLUME),
-                ({'OS::No::Such': {}}, 'OS::No::Such'), ({f'{VOLUME}#x': {}}, "'x'"),
-                ({f'{VOLUME}#{new_id()}#x': {}}, '#x'), (None, 'parameters'), ([], '[]')):
+            ({VOLUME: {'snapshot_name': 'x'}}, 'snapshot_name'),
+            ({VOLUME: {'restore_name': None}}, 'restore_name'),
+            ({VOLUME: {'restore_name': ['x']}}, 'restore_name'),
+            ({VOLUME: None}, VOLUME),
+            ({'OS::No::Such': {}}, 'OS::No::Such'),
+            ({f'{VOLUME}#x': {}}, "'x'"),
+            ({f'{VOLUME}#{new_id()}#x': {}}, '#x'),
+            (None, 'parameters'),
+            ([], '[]'),
+        ):
             self.assertIn(part, self.create(400, parameters=parameters))
         self.assertEqual(([], []), (self.rows(models.Restore), self.rows(models.Job)))
 
     def test_bodies_that_are_refused(self):
-        for fields in ({'checkpoint_id': 'x'}, {'checkpoint_id': None}, {'provider_id': 5},
-                       {'restore_target': 5}, {'restore_target': 'x\n'},
-                       {'restore_target': 'x' * 256}, {'restore_auth': 'x'},
-                       {'restore_auth': {'a': None}}, {'colour': 'red'}, {'status': 'success'}):
+        for fields in (
+            {'checkpoint_id': 'x'},
+            {'checkpoint_id': None},
+            {'provider_id': 5},
+            {'restore_target': 5},
+            {'restore_target': 'x\n'},
+            {'restore_target': 'x' * 256},
+            {'restore_auth': 'x'},
+            {'restore_auth': {'a': None}},
+            {'colour': 'red'},
+            {'status': 'success'},
+        ):
             self.create(400, **fields)
         for name in ('provider_id', 'checkpoint_id', 'parameters'):
             body = {**_uuid_fields(), 'parameters': {}}
@@ -122,22 +161,32 @@ class CreateRestoreTest(base.ApiTestCase):
 
 
 class RestoreTest(base.CloudTestCase):
-
     def new_volumes(self) -> dict[str, dict[str, Any]]:
         return {item['id']: item for item in self.cinder.volumes.values() if item['snapshot_id']}
 
     def test_a_volume(self):
         checkpoint = self.protected(self.volume(size=3))
-        restore = self.ended_use('restore', self.use(
-            'restore', checkpoint,
-            parameters={VOLUME: {'restore_name': 'again', 'restore_description': 'd'}}))
-        made, = self.new_volumes().values()
+        restore = self.ended_use(
+            'restore',
+            self.use(
+                'restore',
+                checkpoint,
+                parameters={VOLUME: {'restore_name': 'again', 'restore_description': 'd'}},
+            ),
+        )
+        (made,) = self.new_volumes().values()
         self.assertEqual(('again', 'd', 3), (made['name'], made['description'], made['size']))
-        self.assertEqual(('success', None, 1, 0), tuple(restore[name] for name in (
-            'status', 'status_reason', 'resources_done', 'resources_failed')))
+        self.assertEqual(
+            ('success', None, 1, 0),
+            tuple(
+                restore[name]
+                for name in ('status', 'status_reason', 'resources_done', 'resources_failed')
+            ),
+        )
         self.assertEqual({f'{VOLUME}#{made["id"]}': 'available'}, restore['resources_status'])
-        original, = (item['id'] for item in self.cinder.volumes.values()
-                     if item['id'] != made['id'])
+        (original,) = (
+            item['id'] for item in self.cinder.volumes.values() if item['id'] != made['id']
+        )
         self.assertEqual({f'{VOLUME}#{original}': made['id']}, restore['new_resources'])
         self.assertEqual({}, restore['resources_reason'])
 
@@ -147,29 +196,46 @@ class RestoreTest(base.CloudTestCase):
         ended = [self.ended_use('restore', restore) for restore in restores]
         self.assertEqual(['success'] * 3, [restore['status'] for restore in ended])
         self.assertEqual(6, len(self.new_volumes()))
-        self.assertEqual({f'{VOLUME}#{volume_id}' for volume_id in self.new_volumes()},
-                         {key for restore in ended for key in restore['resources_status']})
+        self.assertEqual(
+            {f'{VOLUME}#{volume_id}' for volume_id in self.new_volumes()},
+            {key for restore in ended for key in restore['resources_status']},
+        )
 
     def test_parameters_of_one_volume_win(self):
         one, other = self.volume(), self.volume()
         checkpoint = self.protected(one, other)
-        self.ended_use('restore', self.use('restore', checkpoint, parameters={
-            VOLUME: {'restore_name': 'all'}, f'{VOLUME}#{one["id"]}': {'restore_name': 'one'}}))
-        self.assertEqual(['all', 'one'],
-                         sorted(item['name'] for item in self.new_volumes().values()))
+        self.ended_use(
+            'restore',
+            self.use(
+                'restore',
+                checkpoint,
+                parameters={
+                    VOLUME: {'restore_name': 'all'},
+                    f'{VOLUME}#{one["id"]}': {'restore_name': 'one'},
+                },
+            ),
+        )
+        self.assertEqual(
+            ['all', 'one'], sorted(item['name'] for item in self.new_volumes().values())
+        )
 
     def test_one_that_fails_says_why_and_leaves_nothing(self):
         good, bad = self.volume(), self.volume()
         checkpoint = self.protected(good, bad)
-        lost = next(item['id'] for item in self.cinder.snapshots.values()
-                    if item['volume_id'] == bad['id'])
+        lost = next(
+            item['id'] for item in self.cinder.snapshots.values() if item['volume_id'] == bad['id']
+        )
         del self.cinder.snapshots[lost]
         restore = self.ended_use('restore', self.use('restore', checkpoint))
-        made, = self.new_volumes()
-        self.assertEqual(('fail', 1, 1), tuple(restore[name] for name in (
-            'status', 'resources_done', 'resources_failed')))
-        self.assertEqual({f'{VOLUME}#{made}': 'available', f'{VOLUME}#{bad["id"]}': 'error'},
-                         restore['resources_status'])
+        (made,) = self.new_volumes()
+        self.assertEqual(
+            ('fail', 1, 1),
+            tuple(restore[name] for name in ('status', 'resources_done', 'resources_failed')),
+        )
+        self.assertEqual(
+            {f'{VOLUME}#{made}': 'available', f'{VOLUME}#{bad["id"]}': 'error'},
+            restore['resources_status'],
+        )
         self.assertEqual({f'{VOLUME}#{bad["id"]}'}, set(restore['resources_reason']))
         self.assertIn(lost, restore['resources_reason'][f'{VOLUME}#{bad["id"]}'])
         self.assertIn('1 of 2 resources failed', restore['status_reason'])
@@ -186,20 +252,23 @@ class RestoreTest(base.CloudTestCase):
     def test_the_checkpoint_stays_as_it_is(self):
         checkpoint = self.protected()
         self.cinder.faults.append(Fault(method='POST', path='/volumes$', status=403))
-        self.assertEqual('fail', self.ended_use(
-            'restore', self.use('restore', checkpoint))['status'])
+        self.assertEqual(
+            'fail', self.ended_use('restore', self.use('restore', checkpoint))['status']
+        )
         self.cinder.faults.clear()
         self.assertEqual('available', self.ended_checkpoint(checkpoint)['status'])
-        self.assertEqual('success', self.ended_use(
-            'restore', self.use('restore', checkpoint))['status'])
+        self.assertEqual(
+            'success', self.ended_use('restore', self.use('restore', checkpoint))['status']
+        )
 
     def test_after_the_plan_and_the_volume_are_gone(self):
         volume = self.volume()
         checkpoint = self.protected(volume)
         self.delete(f'/plans/{checkpoint["protection_plan"]["id"]}')
         del self.cinder.volumes[volume['id']]
-        self.assertEqual('success', self.ended_use(
-            'restore', self.use('restore', checkpoint))['status'])
+        self.assertEqual(
+            'success', self.ended_use('restore', self.use('restore', checkpoint))['status']
+        )
 
     def test_a_project(self):
         volumes = [self.volume() for _ in range(2)]

@@ -32,17 +32,23 @@ class PreviewTest(base.ApiTestCase):
     def add(self, *moments: datetime.datetime, **fields: Any) -> list[str]:
         """Checkpoints of the plan, made at those moments."""
         values = {'plan_id': self.plan['id'], **fields}
-        return [self.add_row(models.Checkpoint, created_at=moment, **values).id
-                for moment in moments]
+        return [
+            self.add_row(models.Checkpoint, created_at=moment, **values).id for moment in moments
+        ]
 
     def days(self, count: int, **fields: Any) -> list[str]:
         """Checkpoints of the plan, one a day, newest first."""
-        return self.add(*(NOON - datetime.timedelta(days=number) for number in range(count)),
-                        **fields)
+        return self.add(
+            *(NOON - datetime.timedelta(days=number) for number in range(count)), **fields
+        )
 
     def preview(self, code: int = 200, plan_id: str | None = None, **rules: Any) -> Any:
-        answer = self.post(f'/plans/{plan_id or self.plan["id"]}/retention',
-                           {'retention': rules}, code, persona='reader')
+        answer = self.post(
+            f'/plans/{plan_id or self.plan["id"]}/retention',
+            {'retention': rules},
+            code,
+            persona='reader',
+        )
         return answer['retention'] if code == 200 else answer
 
     def kept(self, **rules: Any) -> dict[str, list[str]]:
@@ -50,31 +56,63 @@ class PreviewTest(base.ApiTestCase):
         return {item['checkpoint_id']: item['reasons'] for item in self.preview(**rules)['kept']}
 
     def everything(self) -> list[Any]:
-        return [str([{column.key: getattr(row, column.key) for column in row.__table__.columns}
-                     for row in self.rows(model)])
-                for model in (models.Checkpoint, models.Plan, models.OperationLog, models.Job,
-                              models.QuotaUsage)]
+        return [
+            str(
+                [
+                    {column.key: getattr(row, column.key) for column in row.__table__.columns}
+                    for row in self.rows(model)
+                ]
+            )
+            for model in (
+                models.Checkpoint,
+                models.Plan,
+                models.OperationLog,
+                models.Job,
+                models.QuotaUsage,
+            )
+        ]
 
     def test_what_is_answered(self):
         newest, older, oldest = self.days(3)
-        self.assertEqual({
-            'kept': [
-                {'checkpoint_id': newest, 'created_at': '2020-11-15T12:00:00.000000',
-                 'pinned': False, 'reasons': ['it is the last good one', 'keep_last 2: number 1']},
-                {'checkpoint_id': older, 'created_at': '2020-11-14T12:00:00.000000',
-                 'pinned': False, 'reasons': ['keep_last 2: number 2']}],
-            'removed': [
-                {'checkpoint_id': oldest, 'created_at': '2020-11-13T12:00:00.000000',
-                 'pinned': False, 'reasons': ['no keep rule holds it']}]},
-            self.preview(keep_last=2))
+        self.assertEqual(
+            {
+                'kept': [
+                    {
+                        'checkpoint_id': newest,
+                        'created_at': '2020-11-15T12:00:00.000000',
+                        'pinned': False,
+                        'reasons': ['it is the last good one', 'keep_last 2: number 1'],
+                    },
+                    {
+                        'checkpoint_id': older,
+                        'created_at': '2020-11-14T12:00:00.000000',
+                        'pinned': False,
+                        'reasons': ['keep_last 2: number 2'],
+                    },
+                ],
+                'removed': [
+                    {
+                        'checkpoint_id': oldest,
+                        'created_at': '2020-11-13T12:00:00.000000',
+                        'pinned': False,
+                        'reasons': ['no keep rule holds it'],
+                    }
+                ],
+            },
+            self.preview(keep_last=2),
+        )
 
     def test_a_plan_without_checkpoints(self):
         self.assertEqual({'kept': [], 'removed': []}, self.preview(keep_last=2))
 
     def test_no_rule(self):
         ids = self.days(3)
-        for rules in ({}, {'max_backups': -1}, {'max_backups': 0, 'retention_duration': '-2'},
-                      {'keep_last': 0, 'keep_daily': '0'}):
+        for rules in (
+            {},
+            {'max_backups': -1},
+            {'max_backups': 0, 'retention_duration': '-2'},
+            {'keep_last': 0, 'keep_daily': '0'},
+        ):
             kept = self.kept(**rules)
             self.assertEqual(ids, list(kept))
             self.assertEqual(['there is no rule'], kept[ids[1]])
@@ -83,13 +121,19 @@ class PreviewTest(base.ApiTestCase):
     def test_each_rule(self):
         ids = self.days(500)
         for rules, expected in (
-                ({'max_backups': 3}, [0, 1, 2]), ({'max_backups': '1'}, [0]),
-                ({'retention_duration': 1}, [0]), ({'keep_last': '2'}, [0, 1]),
-                ({'keep_hourly': 2}, [0, 1]), ({'keep_daily': 3}, [0, 1, 2]),
-                ({'keep_weekly': 3}, [0, 7, 14]), ({'keep_monthly': 3}, [0, 15, 46]),
-                ({'keep_yearly': 9}, [0, 320]), ({'keep_within': '1h'}, [0]),
-                ({'keep_daily': 2, 'keep_weekly': '2', 'keep_yearly': 2}, [0, 1, 7, 320]),
-                ({'keep_last': 1, 'max_backups': 2}, [0, 1])):
+            ({'max_backups': 3}, [0, 1, 2]),
+            ({'max_backups': '1'}, [0]),
+            ({'retention_duration': 1}, [0]),
+            ({'keep_last': '2'}, [0, 1]),
+            ({'keep_hourly': 2}, [0, 1]),
+            ({'keep_daily': 3}, [0, 1, 2]),
+            ({'keep_weekly': 3}, [0, 7, 14]),
+            ({'keep_monthly': 3}, [0, 15, 46]),
+            ({'keep_yearly': 9}, [0, 320]),
+            ({'keep_within': '1h'}, [0]),
+            ({'keep_daily': 2, 'keep_weekly': '2', 'keep_yearly': 2}, [0, 1, 7, 320]),
+            ({'keep_last': 1, 'max_backups': 2}, [0, 1]),
+        ):
             kept = self.kept(**rules)
             self.assertEqual([ids[number] for number in expected], list(kept), rules)
             removed = [item['checkpoint_id'] for item in self.preview(**rules)['removed']]
@@ -98,45 +142,70 @@ class PreviewTest(base.ApiTestCase):
     def test_rules_that_look_at_the_clock(self):
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         ids = self.add(*(now - datetime.timedelta(hours=hours) for hours in (1, 35, 37, 100)))
-        for rules, count in (({'keep_within': '36h'}, 2), ({'keep_within': '2d'}, 3),
-                             ({'keep_within': '1w'}, 4), ({'retention_duration': 1}, 3)):
+        for rules, count in (
+            ({'keep_within': '36h'}, 2),
+            ({'keep_within': '2d'}, 3),
+            ({'keep_within': '1w'}, 4),
+            ({'retention_duration': 1}, 3),
+        ):
             self.assertEqual(ids[:count], list(self.kept(**rules)), rules)
 
     def test_reasons(self):
         ids = self.days(9)
         kept = self.kept(keep_daily=2, keep_weekly=2, max_backups=1)
-        self.assertEqual({
-            ids[0]: ['it is the last good one', 'within max_backups 1',
-                     'keep_daily 2: the newest of 2020-11-15',
-                     'keep_weekly 2: the newest of 2020-W46'],
-            ids[1]: ['keep_daily 2: the newest of 2020-11-14'],
-            ids[7]: ['keep_weekly 2: the newest of 2020-W45']}, kept)
+        self.assertEqual(
+            {
+                ids[0]: [
+                    'it is the last good one',
+                    'within max_backups 1',
+                    'keep_daily 2: the newest of 2020-11-15',
+                    'keep_weekly 2: the newest of 2020-W46',
+                ],
+                ids[1]: ['keep_daily 2: the newest of 2020-11-14'],
+                ids[7]: ['keep_weekly 2: the newest of 2020-W45'],
+            },
+            kept,
+        )
         removed = self.preview(keep_daily=2, max_backups=1, retention_duration=1)['removed']
         self.assertEqual(
-            ['beyond max_backups 1', 'older than retention_duration 1 day',
-             'no keep rule holds it'], removed[-1]['reasons'])
+            [
+                'beyond max_backups 1',
+                'older than retention_duration 1 day',
+                'no keep rule holds it',
+            ],
+            removed[-1]['reasons'],
+        )
 
     def test_the_time_zone(self):
         """Half past eleven in the evening in UTC is the next day in Berlin."""
-        evening, morning = self.add(datetime.datetime(2020, 11, 14, 23, 30),
-                                    datetime.datetime(2020, 11, 14, 1))
+        evening, morning = self.add(
+            datetime.datetime(2020, 11, 14, 23, 30), datetime.datetime(2020, 11, 14, 1)
+        )
         self.assertEqual([evening], list(self.kept(keep_daily=2)))
-        self.assertEqual([evening, morning], list(self.kept(
-            keep_daily=2, timezone='Europe/Berlin')))
-        self.assertIn('the newest of 2020-11-15', self.kept(
-            keep_daily=2, timezone='Europe/Berlin')[evening][1])
+        self.assertEqual(
+            [evening, morning], list(self.kept(keep_daily=2, timezone='Europe/Berlin'))
+        )
+        self.assertIn(
+            'the newest of 2020-11-15',
+            self.kept(keep_daily=2, timezone='Europe/Berlin')[evening][1],
+        )
 
     def test_pinned_ones_stay_and_are_not_counted(self):
         ids = self.days(4)
         self.request('PUT', f'{self.checkpoints_path(ids[0])}/pin')
         self.request('PUT', f'{self.checkpoints_path(ids[2])}/pin')
-        self.assertEqual({
-            ids[0]: ['it is the last good one', 'it is pinned'],
-            ids[1]: ['keep_last 1: number 1'], ids[2]: ['it is pinned']}, self.kept(keep_last=1))
+        self.assertEqual(
+            {
+                ids[0]: ['it is the last good one', 'it is pinned'],
+                ids[1]: ['keep_last 1: number 1'],
+                ids[2]: ['it is pinned'],
+            },
+            self.kept(keep_last=1),
+        )
         self.assertEqual(
             {ids[0]: True, ids[1]: False, ids[2]: True},
-            {item['checkpoint_id']: item['pinned']
-             for item in self.preview(keep_last=1)['kept']})
+            {item['checkpoint_id']: item['pinned'] for item in self.preview(keep_last=1)['kept']},
+        )
 
     def test_what_is_not_counted(self):
         ids = self.days(2)
@@ -146,8 +215,10 @@ class PreviewTest(base.ApiTestCase):
         self.add(later, plan_id=self.create_plan()['id'])
         self.add(later, project_id=OTHER_PROJECT_ID)
         found = self.preview(keep_last=1)
-        self.assertEqual(([ids[0]], [ids[1]]), tuple(
-            [item['checkpoint_id'] for item in found[name]] for name in ('kept', 'removed')))
+        self.assertEqual(
+            ([ids[0]], [ids[1]]),
+            tuple([item['checkpoint_id'] for item in found[name]] for name in ('kept', 'removed')),
+        )
 
     def test_it_changes_nothing(self):
         self.days(5)
@@ -161,13 +232,18 @@ class PreviewTest(base.ApiTestCase):
         self.days(2, project_id=OTHER_PROJECT_ID, plan_id=theirs.id)
         missing = new_id()
         hidden = self.preview(404, plan_id=theirs.id, keep_last=1)
-        self.assertEqual(hidden.replace(theirs.id, missing),
-                         self.preview(404, plan_id=missing, keep_last=1))
+        self.assertEqual(
+            hidden.replace(theirs.id, missing), self.preview(404, plan_id=missing, keep_last=1)
+        )
         for name in ('x', '%00', '..', '1'):
             self.preview(400, plan_id=name, keep_last=1)
-        self.post(f'/plans/{self.plan["id"]}/retention', {'retention': {}}, 404,
-                  headers={'X-Auth-Token': personas.token('reader', OTHER_PROJECT_ID)},
-                  project_id=OTHER_PROJECT_ID)
+        self.post(
+            f'/plans/{self.plan["id"]}/retention',
+            {'retention': {}},
+            404,
+            headers={'X-Auth-Token': personas.token('reader', OTHER_PROJECT_ID)},
+            project_id=OTHER_PROJECT_ID,
+        )
 
     def test_a_plan_that_is_gone(self):
         self.days(2)
@@ -175,23 +251,48 @@ class PreviewTest(base.ApiTestCase):
         self.preview(404, keep_last=1)
 
     def test_rules_that_do_not_fit(self):
-        bad = [*test_scheduled_operations.BAD_RULES, *(
-            (rule, value) for rule in ('max_backups', 'retention_duration')
-            for value in ('x', '', 10 ** 12, 1.5, True, None, [], {}, '3\n'))]
+        bad = [
+            *test_scheduled_operations.BAD_RULES,
+            *(
+                (rule, value)
+                for rule in ('max_backups', 'retention_duration')
+                for value in ('x', '', 10**12, 1.5, True, None, [], {}, '3\n')
+            ),
+        ]
         self.assertEqual(set(retention.RULES), {rule for rule, _ in bad})
         for rule, value in bad:
             self.assertIn(rule, self.preview(400, **{rule: value}))
-            self.assertIn(rule, self.preview(400, **{
-                'keep_last': 3, 'timezone': 'Europe/Berlin', rule: value}))
-        for zone in ('Mars/Olympus', '', '../../etc/passwd', 'europe/berlin!', 5, None, [],
-                     'Factory/x', 'UTC\n'):
+            self.assertIn(
+                rule,
+                self.preview(400, **{'keep_last': 3, 'timezone': 'Europe/Berlin', rule: value}),
+            )
+        for zone in (
+            'Mars/Olympus',
+            '',
+            '../../etc/passwd',
+            'europe/berlin!',
+            5,
+            None,
+            [],
+            'Factory/x',
+            'UTC\n',
+        ):
             self.assertIn('timezone', self.preview(400, keep_last=1, timezone=zone))
 
     def test_bodies_that_do_not_fit(self):
         path = f'/plans/{self.plan["id"]}/retention'
-        for body in ({}, [], None, {'retention': []}, {'retention': None}, {'keep_last': 1},
-                     {'retention': {'keep_first': 1}}, {'retention': {'overlap': 'queue'}},
-                     {'retention': {'provider_id': new_id()}}, {'retention': {}, 'x': 1}):
+        for body in (
+            {},
+            [],
+            None,
+            {'retention': []},
+            {'retention': None},
+            {'keep_last': 1},
+            {'retention': {'keep_first': 1}},
+            {'retention': {'overlap': 'queue'}},
+            {'retention': {'provider_id': new_id()}},
+            {'retention': {}, 'x': 1},
+        ):
             self.post(path, body, 400)
         for method in ('GET', 'PUT', 'DELETE'):
             self.request(method, path, 405)
@@ -205,5 +306,7 @@ class PreviewTest(base.ApiTestCase):
         ids = self.days(5)
         found = self.client.simulate_post(
             f'/v1/{PROJECT_ID}/plans/{self.plan["id"]}/retention',
-            headers={'X-Auth-Token': base.TOKEN}, json={'retention': {}}).json['retention']
+            headers={'X-Auth-Token': base.TOKEN},
+            json={'retention': {}},
+        ).json['retention']
         self.assertEqual(ids, [item['checkpoint_id'] for item in found['kept']])

@@ -22,71 +22,162 @@ from karbor.tests import personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
 
-THEIRS = {'headers': {'X-Auth-Token': personas.token('member', OTHER_PROJECT_ID)},
-          'project_id': OTHER_PROJECT_ID}
+THEIRS = {
+    'headers': {'X-Auth-Token': personas.token('member', OTHER_PROJECT_ID)},
+    'project_id': OTHER_PROJECT_ID,
+}
 HEADERS = {'X-Auth-Token': base.TOKEN}
 SECOND_ID = '00000000-8b41-4c52-9a11-6f1f0f3b7c20'
 
 #: changes of a definition that does not fit -> what the message must name
 BAD_DEFINITIONS = [
-    ({'provider_id': None}, 'provider_id'), ({'plan_id': None}, 'plan_id'),
-    ({'plan_id': 'x'}, 'plan_id'), ({'plan_id': 5}, 'plan_id'),
-    ({'provider_id': 'x'}, 'provider_id'), ({'plan_id': ''}, 'plan_id'),
-    ({'max_backups': 'x'}, 'max_backups'), ({'max_backups': 10 ** 12}, 'max_backups'),
-    ({'max_backups': 1.5}, 'max_backups'), ({'max_backups': None}, 'max_backups'),
-    ({'max_backups': True}, 'max_backups'), ({'max_backups': '3\n'}, 'max_backups'),
-    ({'max_backups': ''}, 'max_backups'), ({'max_backups': '--1'}, 'max_backups'),
-    ({'max_backups': -10 ** 9}, 'max_backups'),
+    ({'provider_id': None}, 'provider_id'),
+    ({'plan_id': None}, 'plan_id'),
+    ({'plan_id': 'x'}, 'plan_id'),
+    ({'plan_id': 5}, 'plan_id'),
+    ({'provider_id': 'x'}, 'provider_id'),
+    ({'plan_id': ''}, 'plan_id'),
+    ({'max_backups': 'x'}, 'max_backups'),
+    ({'max_backups': 10**12}, 'max_backups'),
+    ({'max_backups': 1.5}, 'max_backups'),
+    ({'max_backups': None}, 'max_backups'),
+    ({'max_backups': True}, 'max_backups'),
+    ({'max_backups': '3\n'}, 'max_backups'),
+    ({'max_backups': ''}, 'max_backups'),
+    ({'max_backups': '--1'}, 'max_backups'),
+    ({'max_backups': -(10**9)}, 'max_backups'),
     ({'retention_duration': []}, 'retention_duration'),
     ({'retention_duration': '9' * 10}, 'retention_duration'),
-    ({'overlap': 'wait'}, 'overlap'), ({'overlap': ''}, 'overlap'), ({'overlap': None}, 'overlap'),
-    ({'overlap': ['queue']}, 'overlap'), ({'overlap': 'Queue'}, 'overlap'),
+    ({'overlap': 'wait'}, 'overlap'),
+    ({'overlap': ''}, 'overlap'),
+    ({'overlap': None}, 'overlap'),
+    ({'overlap': ['queue']}, 'overlap'),
+    ({'overlap': 'Queue'}, 'overlap'),
     ({str(number): 1 for number in range(70)}, 'operation_definition'),
 ]
 
 #: the same, of one for retention_protect
 BAD_RULES = [
-    *((rule, value) for rule in ('keep_last', 'keep_hourly', 'keep_daily', 'keep_weekly',
-                                 'keep_monthly', 'keep_yearly')
-      for value in (-1, '-1', 1000000, '1000000', 10 ** 30, 1.0, '1.5', '', ' 1', '1 ', '٣', 'x',
-                    None, True, False, [], [1], {}, {'a': 1})),
-    *(('keep_within', value) for value in (
-        '', '0h', '00d', '14', 14, '14 d', '14D', '1m', '1y', '-1d', '1.5d', 'd', 'P14D',
-        '100000d', '1d1h', '٣d', '14d\n', None, True, [], {})),
+    *(
+        (rule, value)
+        for rule in (
+            'keep_last',
+            'keep_hourly',
+            'keep_daily',
+            'keep_weekly',
+            'keep_monthly',
+            'keep_yearly',
+        )
+        for value in (
+            -1,
+            '-1',
+            1000000,
+            '1000000',
+            10**30,
+            1.0,
+            '1.5',
+            '',
+            ' 1',
+            '1 ',
+            '٣',
+            'x',
+            None,
+            True,
+            False,
+            [],
+            [1],
+            {},
+            {'a': 1},
+        )
+    ),
+    *(
+        ('keep_within', value)
+        for value in (
+            '',
+            '0h',
+            '00d',
+            '14',
+            14,
+            '14 d',
+            '14D',
+            '1m',
+            '1y',
+            '-1d',
+            '1.5d',
+            'd',
+            'P14D',
+            '100000d',
+            '1d1h',
+            '٣d',
+            '14d\n',
+            None,
+            True,
+            [],
+            {},
+        )
+    ),
 ]
 
 #: what is taken of a definition for retention_protect
 GOOD_RULES = [
-    {'max_backups': 3}, {'max_backups': '3', 'retention_duration': '14'},
-    {'max_backups': -1, 'retention_duration': '-1'}, {'max_backups': 0}, {'max_backups': -2},
+    {'max_backups': 3},
+    {'max_backups': '3', 'retention_duration': '14'},
+    {'max_backups': -1, 'retention_duration': '-1'},
+    {'max_backups': 0},
+    {'max_backups': -2},
     {'retention_duration': '-999999999', 'max_backups': 999999999},
-    {'anything': ['else', {'a': None}]}, {'overlap': 'queue'}, {'overlap': 'skip'},
-    {'keep_last': 3}, {'keep_last': '3'}, {'keep_last': 0}, {'keep_hourly': '0'},
-    {'keep_hourly': 24, 'keep_daily': 7, 'keep_weekly': 5, 'keep_monthly': '12',
-     'keep_yearly': 999999}, {'keep_within': '36h'}, {'keep_within': '14d'},
-    {'keep_within': '8w', 'keep_last': '999999', 'max_backups': 5}, {'keep_within': '99999w'},
+    {'anything': ['else', {'a': None}]},
+    {'overlap': 'queue'},
+    {'overlap': 'skip'},
+    {'keep_last': 3},
+    {'keep_last': '3'},
+    {'keep_last': 0},
+    {'keep_hourly': '0'},
+    {
+        'keep_hourly': 24,
+        'keep_daily': 7,
+        'keep_weekly': 5,
+        'keep_monthly': '12',
+        'keep_yearly': 999999,
+    },
+    {'keep_within': '36h'},
+    {'keep_within': '14d'},
+    {'keep_within': '8w', 'keep_last': '999999', 'max_backups': 5},
+    {'keep_within': '99999w'},
 ]
 
 
 class OperationsTestCase(base.ApiTestCase):
-
     def setUp(self):
         super().setUp()
         self.plan = self.create_plan()
         self.trigger = self.create_trigger()
 
     def create_trigger(self, **properties: Any) -> dict[str, Any]:
-        return self.post('/triggers', {'trigger_info': {
-            'name': 't', 'type': 'time',
-            'properties': {**base.TRIGGER_PROPERTIES, **properties}}})['trigger_info']
+        return self.post(
+            '/triggers',
+            {
+                'trigger_info': {
+                    'name': 't',
+                    'type': 'time',
+                    'properties': {**base.TRIGGER_PROPERTIES, **properties},
+                }
+            },
+        )['trigger_info']
 
     def definition(self, **changes: Any) -> dict[str, Any]:
         return {'provider_id': PROVIDER_ID, 'plan_id': self.plan['id'], **changes}
 
     def body(self, **fields: Any) -> dict[str, Any]:
-        return {'scheduled_operation': {
-            'name': 'keep three', 'operation_type': 'protect', 'trigger_id': self.trigger['id'],
-            'operation_definition': self.definition(), **fields}}
+        return {
+            'scheduled_operation': {
+                'name': 'keep three',
+                'operation_type': 'protect',
+                'trigger_id': self.trigger['id'],
+                'operation_definition': self.definition(),
+                **fields,
+            }
+        }
 
     def create(self, code: int = 200, **fields: Any) -> Any:
         made = self.post('/scheduled_operations', self.body(**fields), code)
@@ -96,13 +187,15 @@ class OperationsTestCase(base.ApiTestCase):
         return self.get(f'/scheduled_operations/{operation["id"]}')['scheduled_operation']
 
     def change(self, operation: dict[str, Any], code: int = 200, **fields: Any) -> Any:
-        answer = self.put(f'/scheduled_operations/{operation["id"]}',
-                          {'scheduled_operation': fields}, code)
+        answer = self.put(
+            f'/scheduled_operations/{operation["id"]}', {'scheduled_operation': fields}, code
+        )
         return answer['scheduled_operation'] if code == 200 else answer
 
     def run_now(self, operation: dict[str, Any], code: int = 200, **kwargs: Any) -> Any:
-        answer = self.post(f'/scheduled_operations/{operation["id"]}/action', {'run': {}}, code,
-                           **kwargs)
+        answer = self.post(
+            f'/scheduled_operations/{operation["id"]}/action', {'run': {}}, code, **kwargs
+        )
         return answer['operation_log'] if code == 200 else answer
 
     def log(self, log_id: str) -> dict[str, Any]:
@@ -117,7 +210,6 @@ class OperationsTestCase(base.ApiTestCase):
 
 
 class CreateOperationTest(OperationsTestCase):
-
     def refused(self, code: int = 400, **fields: Any) -> str:
         """The message, after a look that nothing was made."""
         message = self.create(code, **fields)
@@ -126,17 +218,28 @@ class CreateOperationTest(OperationsTestCase):
 
     def test_what_is_sent_is_shown(self):
         made = self.create(description='of databases')
-        self.assertEqual({
-            'id': made['id'], 'project_id': PROJECT_ID, 'name': 'keep three',
-            'description': 'of databases', 'operation_type': 'protect',
-            'trigger_id': self.trigger['id'], 'operation_definition': self.definition(),
-            'enabled': True}, made)
-        self.assertEqual({'scheduled_operation': made},
-                         self.get(f'/scheduled_operations/{made["id"]}'))
+        self.assertEqual(
+            {
+                'id': made['id'],
+                'project_id': PROJECT_ID,
+                'name': 'keep three',
+                'description': 'of databases',
+                'operation_type': 'protect',
+                'trigger_id': self.trigger['id'],
+                'operation_definition': self.definition(),
+                'enabled': True,
+            },
+            made,
+        )
+        self.assertEqual(
+            {'scheduled_operation': made}, self.get(f'/scheduled_operations/{made["id"]}')
+        )
         self.assertEqual({'operations': [made]}, self.get('/scheduled_operations'))
-        row, = self.rows(models.ScheduledOperation)
-        self.assertEqual((PROJECT_ID, 'manager-of-the-test', self.plan['id']),
-                         (row.project_id, row.user_id, row.plan_id))
+        (row,) = self.rows(models.ScheduledOperation)
+        self.assertEqual(
+            (PROJECT_ID, 'manager-of-the-test', self.plan['id']),
+            (row.project_id, row.user_id, row.plan_id),
+        )
 
     def test_retention(self):
         self.config.config(quota_schedules=-1)
@@ -144,56 +247,95 @@ class CreateOperationTest(OperationsTestCase):
             given = self.definition(**extra)
             made = self.create(operation_type='retention_protect', operation_definition=given)
             self.assertEqual(given, made['operation_definition'])
-            self.assertEqual(made, self.get(f'/scheduled_operations/{made["id"]}')[
-                'scheduled_operation'])
+            self.assertEqual(
+                made, self.get(f'/scheduled_operations/{made["id"]}')['scheduled_operation']
+            )
 
     def test_rules_that_do_not_fit(self):
         for rule, value in BAD_RULES:
-            message = self.refused(operation_type='retention_protect',
-                                   operation_definition=self.definition(**{rule: value}))
+            message = self.refused(
+                operation_type='retention_protect',
+                operation_definition=self.definition(**{rule: value}),
+            )
             self.assertIn('operation_definition', message)
             self.assertIn(f'{rule}: ', message)
 
     def test_rules_that_would_do_nothing(self):
-        for rules in ({'keep_last': 3}, {'keep_last': 0}, {'keep_within': '14d'},
-                      {'keep_daily': 7, 'keep_yearly': '1', 'max_backups': 3}):
+        for rules in (
+            {'keep_last': 3},
+            {'keep_last': 0},
+            {'keep_within': '14d'},
+            {'keep_daily': 7, 'keep_yearly': '1', 'max_backups': 3},
+        ):
             message = self.refused(operation_definition=self.definition(**rules))
             for rule in rules:
                 self.assertEqual(rule.startswith('keep_'), rule in message, message)
         text = f'provider_id={PROVIDER_ID},plan_id={self.plan["id"]},keep_daily=7'
         self.assertIn('keep_daily', self.refused(operation_definition=text))
-        self.create(operation_definition=self.definition(
-            max_backups=3, retention_duration=14, overlap='queue'))
+        self.create(
+            operation_definition=self.definition(
+                max_backups=3, retention_duration=14, overlap='queue'
+            )
+        )
 
     def test_the_definition_as_text(self):
         """As the newest openstack client sends it."""
         plan_id = self.plan['id']
         self.assertEqual(
             self.definition(keep_daily='7', keep_within='14d', overlap='queue'),
-            self.create(operation_type='retention_protect', operation_definition=(
-                f'provider_id={PROVIDER_ID},plan_id={plan_id},keep_daily=7,keep_within=14d,'
-                f'overlap=queue'))['operation_definition'])
+            self.create(
+                operation_type='retention_protect',
+                operation_definition=(
+                    f'provider_id={PROVIDER_ID},plan_id={plan_id},keep_daily=7,keep_within=14d,'
+                    f'overlap=queue'
+                ),
+            )['operation_definition'],
+        )
         for text, extra in (
-                (f'provider_id={PROVIDER_ID},plan_id={plan_id}', {}),
-                (f' plan_id = {plan_id} , provider_id = {PROVIDER_ID} ', {}),
-                (f'provider_id={PROVIDER_ID},plan_id={plan_id},max_backups=3,'
-                 f'retention_duration=14', {'max_backups': '3', 'retention_duration': '14'}),
-                (f'provider_id={PROVIDER_ID},plan_id={plan_id},note=a=b', {'note': 'a=b'})):
-            self.assertEqual(self.definition(**extra), self.create(
-                operation_definition=text)['operation_definition'], text)
+            (f'provider_id={PROVIDER_ID},plan_id={plan_id}', {}),
+            (f' plan_id = {plan_id} , provider_id = {PROVIDER_ID} ', {}),
+            (
+                f'provider_id={PROVIDER_ID},plan_id={plan_id},max_backups=3,retention_duration=14',
+                {'max_backups': '3', 'retention_duration': '14'},
+            ),
+            (f'provider_id={PROVIDER_ID},plan_id={plan_id},note=a=b', {'note': 'a=b'}),
+        ):
+            self.assertEqual(
+                self.definition(**extra),
+                self.create(operation_definition=text)['operation_definition'],
+                text,
+            )
 
     def test_texts_that_are_no_definition(self):
         good = f'provider_id={PROVIDER_ID},plan_id={self.plan["id"]}'
-        for text in ('', ' ', ',', '=', '==', 'x', f'{good},', f'{good},x', f',{good}',
-                     f'{good},max_backups=many', f'{good},max_backups=', good.replace('=', ':'),
-                     f'provider_id={PROVIDER_ID}', f'provider_id=,plan_id={self.plan["id"]}',
-                     f'{good},' + 'x' * 4096 + '=1', '{"provider_id": "x"}'):
+        for text in (
+            '',
+            ' ',
+            ',',
+            '=',
+            '==',
+            'x',
+            f'{good},',
+            f'{good},x',
+            f',{good}',
+            f'{good},max_backups=many',
+            f'{good},max_backups=',
+            good.replace('=', ':'),
+            f'provider_id={PROVIDER_ID}',
+            f'provider_id=,plan_id={self.plan["id"]}',
+            f'{good},' + 'x' * 4096 + '=1',
+            '{"provider_id": "x"}',
+        ):
             self.assertIn('operation_definition', self.refused(operation_definition=text))
 
     def test_names_that_are_nearly_right(self):
         """They would be kept and have no effect."""
-        for name, meant in (('keep_dayly', 'keep_daily'), ('max_backup', 'max_backups'),
-                            ('overlaps', 'overlap'), ('keep-last', 'keep_last')):
+        for name, meant in (
+            ('keep_dayly', 'keep_daily'),
+            ('max_backup', 'max_backups'),
+            ('overlaps', 'overlap'),
+            ('keep-last', 'keep_last'),
+        ):
             message = self.refused(operation_definition=self.definition(**{name: 3}))
             self.assertIn(f'{name}: there is no such property, but {meant}', message)
         self.create(operation_definition=self.definition(ticket='4711'))
@@ -209,25 +351,47 @@ class CreateOperationTest(OperationsTestCase):
             message = self.refused(operation_definition=self.definition(**changes))
             self.assertIn('operation_definition', message)
             self.assertIn(part, message)
-        for given in (None, [], 5, True, {}, {'plan_id': self.plan['id']},
-                      {'provider_id': PROVIDER_ID}):
+        for given in (
+            None,
+            [],
+            5,
+            True,
+            {},
+            {'plan_id': self.plan['id']},
+            {'provider_id': PROVIDER_ID},
+        ):
             self.assertIn('operation_definition', self.refused(operation_definition=given))
 
     def test_fields_that_are_not_allowed(self):
         for fields, part in (
-                ({'name': ''}, 'name'), ({'name': ' '}, 'name'), ({'name': None}, 'name'),
-                ({'name': 'n' * 256}, 'name'), ({'name': 'a\n'}, 'name'),
-                ({'description': 'd' * 256}, 'description'), ({'description': 5}, 'description'),
-                ({'operation_type': 'delete'}, 'operation_type'),
-                ({'operation_type': None}, 'operation_type'),
-                ({'trigger_id': 'x'}, 'trigger_id'), ({'trigger_id': None}, 'trigger_id'),
-                ({'enabled': True}, 'enabled'), ({'id': new_id()}, 'id'),
-                ({'project_id': OTHER_PROJECT_ID}, 'project_id'), ({'colour': 'red'}, 'colour')):
+            ({'name': ''}, 'name'),
+            ({'name': ' '}, 'name'),
+            ({'name': None}, 'name'),
+            ({'name': 'n' * 256}, 'name'),
+            ({'name': 'a\n'}, 'name'),
+            ({'description': 'd' * 256}, 'description'),
+            ({'description': 5}, 'description'),
+            ({'operation_type': 'delete'}, 'operation_type'),
+            ({'operation_type': None}, 'operation_type'),
+            ({'trigger_id': 'x'}, 'trigger_id'),
+            ({'trigger_id': None}, 'trigger_id'),
+            ({'enabled': True}, 'enabled'),
+            ({'id': new_id()}, 'id'),
+            ({'project_id': OTHER_PROJECT_ID}, 'project_id'),
+            ({'colour': 'red'}, 'colour'),
+        ):
             self.assertIn(part, self.refused(**fields))
         whole = self.body()['scheduled_operation']
         for missing in whole:
-            message = self.post('/scheduled_operations', {'scheduled_operation': {
-                name: value for name, value in whole.items() if name != missing}}, 400)
+            message = self.post(
+                '/scheduled_operations',
+                {
+                    'scheduled_operation': {
+                        name: value for name, value in whole.items() if name != missing
+                    }
+                },
+                400,
+            )
             self.assertIn(missing, message)
         for body in ({}, [], {'scheduled_operation': []}, whole, {'operation': whole}):
             self.post('/scheduled_operations', body, 400)
@@ -236,19 +400,21 @@ class CreateOperationTest(OperationsTestCase):
     def test_what_is_not_there(self):
         missing = new_id()
         self.assertIn(missing, self.refused(404, trigger_id=missing))
-        self.assertIn(missing, self.refused(
-            404, operation_definition=self.definition(plan_id=missing)))
+        self.assertIn(
+            missing, self.refused(404, operation_definition=self.definition(plan_id=missing))
+        )
 
     def test_what_another_project_has(self):
         trigger = self.add_row(models.Trigger, project_id=OTHER_PROJECT_ID)
         plan = self.add_row(models.Plan, project_id=OTHER_PROJECT_ID)
         missing = new_id()
         hidden = self.refused(404, trigger_id=trigger.id)
-        self.assertEqual(hidden.replace(trigger.id, missing),
-                         self.refused(404, trigger_id=missing))
+        self.assertEqual(hidden.replace(trigger.id, missing), self.refused(404, trigger_id=missing))
         hidden = self.refused(404, operation_definition=self.definition(plan_id=plan.id))
-        self.assertEqual(hidden.replace(plan.id, missing), self.refused(
-            404, operation_definition=self.definition(plan_id=missing)))
+        self.assertEqual(
+            hidden.replace(plan.id, missing),
+            self.refused(404, operation_definition=self.definition(plan_id=missing)),
+        )
         self.refused(404, operation_definition=f'provider_id={PROVIDER_ID},plan_id={plan.id}')
 
     def test_another_provider_than_the_plans(self):
@@ -257,15 +423,17 @@ class CreateOperationTest(OperationsTestCase):
 
 
 class ShowOperationTest(OperationsTestCase):
-
     def test_ids(self):
         for method, part, more in (
-                ('GET', '', {}), ('DELETE', '', {}),
-                ('PUT', '', {'json': {'scheduled_operation': {'name': 'x'}}}),
-                ('POST', '/action', {'json': {'run': {}}})):
+            ('GET', '', {}),
+            ('DELETE', '', {}),
+            ('PUT', '', {'json': {'scheduled_operation': {'name': 'x'}}}),
+            ('POST', '/action', {'json': {'run': {}}}),
+        ):
             missing = new_id()
-            self.assertIn(missing, self.request(
-                method, f'/scheduled_operations/{missing}{part}', 404, **more))
+            self.assertIn(
+                missing, self.request(method, f'/scheduled_operations/{missing}{part}', 404, **more)
+            )
             for name in ('nightly', '%00', '..', '1', "' OR 1=1"):
                 self.request(method, f'/scheduled_operations/{name}{part}', 400, **more)
 
@@ -283,7 +451,6 @@ class ShowOperationTest(OperationsTestCase):
 
 
 class UpdateOperationTest(OperationsTestCase):
-
     def setUp(self):
         super().setUp()
         self.operation = self.create(description='of databases')
@@ -296,10 +463,22 @@ class UpdateOperationTest(OperationsTestCase):
         return message
 
     def everything(self) -> list[Any]:
-        return [str([{column.key: getattr(row, column.key) for column in row.__table__.columns}
-                     for row in self.rows(model)])
-                for model in (models.ScheduledOperation, models.Trigger, models.Plan,
-                              models.OperationLog, models.Job, models.QuotaUsage)]
+        return [
+            str(
+                [
+                    {column.key: getattr(row, column.key) for column in row.__table__.columns}
+                    for row in self.rows(model)
+                ]
+            )
+            for model in (
+                models.ScheduledOperation,
+                models.Trigger,
+                models.Plan,
+                models.OperationLog,
+                models.Job,
+                models.QuotaUsage,
+            )
+        ]
 
     def changed(self, **fields: Any) -> None:
         """Those fields, and no others, change."""
@@ -312,25 +491,45 @@ class UpdateOperationTest(OperationsTestCase):
 
     def test_each_field(self):
         trigger, plan = self.create_trigger(), self.create_plan()
-        for fields in ({'name': 'new'}, {'name': 'Ünï ☃'}, {'description': 'new'},
-                       {'description': None}, {'description': ''},
-                       {'trigger_id': trigger['id']}, {'enabled': False}, {'enabled': False},
-                       {'enabled': True}, {'operation_definition': self.definition(
-                           plan_id=plan['id'], overlap='queue', note=['x'])}):
+        for fields in (
+            {'name': 'new'},
+            {'name': 'Ünï ☃'},
+            {'description': 'new'},
+            {'description': None},
+            {'description': ''},
+            {'trigger_id': trigger['id']},
+            {'enabled': False},
+            {'enabled': False},
+            {'enabled': True},
+            {
+                'operation_definition': self.definition(
+                    plan_id=plan['id'], overlap='queue', note=['x']
+                )
+            },
+        ):
             self.changed(**fields)
 
     def test_fields_together(self):
         trigger, plan = self.create_trigger(), self.create_plan()
-        self.changed(name='new', description='of others', trigger_id=trigger['id'],
-                     enabled=False, operation_definition=self.definition(plan_id=plan['id']))
+        self.changed(
+            name='new',
+            description='of others',
+            trigger_id=trigger['id'],
+            enabled=False,
+            operation_definition=self.definition(plan_id=plan['id']),
+        )
         self.changed(name='again', enabled=True, trigger_id=self.trigger['id'])
         self.changed(description=None, operation_definition=self.definition(max_backups=3))
 
     def test_the_definition_takes_the_place_of_the_earlier_one(self):
         self.changed(operation_definition=self.definition(overlap='queue', max_backups=3))
         self.changed(operation_definition=self.definition(retention_duration='7'))
-        after = self.change(self.operation, operation_definition=(
-            f'provider_id={PROVIDER_ID}, plan_id={self.plan["id"]}, note=a=b'))
+        after = self.change(
+            self.operation,
+            operation_definition=(
+                f'provider_id={PROVIDER_ID}, plan_id={self.plan["id"]}, note=a=b'
+            ),
+        )
         self.assertEqual(self.definition(note='a=b'), after['operation_definition'])
 
     def test_rules_of_the_retention(self):
@@ -339,17 +538,20 @@ class UpdateOperationTest(OperationsTestCase):
         for rules in GOOD_RULES:
             self.changed(operation_definition=self.definition(**rules))
         for rule, value in BAD_RULES:
-            self.assertIn(f'{rule}: ', self.refused(
-                operation_definition=self.definition(**{rule: value})))
+            self.assertIn(
+                f'{rule}: ', self.refused(operation_definition=self.definition(**{rule: value}))
+            )
 
     def test_rules_that_would_do_nothing(self):
-        self.assertIn('keep_daily', self.refused(
-            operation_definition=self.definition(keep_daily=7)))
+        self.assertIn(
+            'keep_daily', self.refused(operation_definition=self.definition(keep_daily=7))
+        )
 
     def test_a_plan_that_it_needed_can_be_removed_then(self):
         plan, trigger = self.create_plan(), self.create_trigger()
-        self.changed(trigger_id=trigger['id'],
-                     operation_definition=self.definition(plan_id=plan['id']))
+        self.changed(
+            trigger_id=trigger['id'], operation_definition=self.definition(plan_id=plan['id'])
+        )
         self.delete(f'/plans/{self.plan["id"]}')
         self.delete(f'/triggers/{self.trigger["id"]}')
         self.delete(f'/plans/{plan["id"]}', 409)
@@ -357,83 +559,117 @@ class UpdateOperationTest(OperationsTestCase):
 
     def test_it_acts_for_who_changed_it_last(self):
         for persona in ('member', 'admin'):
-            self.put(f'/scheduled_operations/{self.operation["id"]}',
-                     {'scheduled_operation': {'enabled': True}}, persona=persona)
-            row, = self.rows(models.ScheduledOperation)
-            self.assertEqual((PROJECT_ID, f'{persona}-of-the-test'),
-                             (row.project_id, row.user_id))
+            self.put(
+                f'/scheduled_operations/{self.operation["id"]}',
+                {'scheduled_operation': {'enabled': True}},
+                persona=persona,
+            )
+            (row,) = self.rows(models.ScheduledOperation)
+            self.assertEqual((PROJECT_ID, f'{persona}-of-the-test'), (row.project_id, row.user_id))
         for harmless in ({'name': 'new'}, {'description': 'x'}, {'enabled': False}):
-            self.put(f'/scheduled_operations/{self.operation["id"]}',
-                     {'scheduled_operation': harmless}, persona='member')
+            self.put(
+                f'/scheduled_operations/{self.operation["id"]}',
+                {'scheduled_operation': harmless},
+                persona='member',
+            )
         self.run_now(self.operation)
-        job, = self.rows(models.Job)
+        (job,) = self.rows(models.Job)
         self.assertEqual('admin-of-the-test', job.user_id)
 
     def test_fields_that_are_not_allowed(self):
         for fields, part in (
-                ({'name': ''}, 'name'), ({'name': ' '}, 'name'), ({'name': None}, 'name'),
-                ({'name': 'n' * 256}, 'name'), ({'description': 'd' * 256}, 'description'),
-                ({'description': 5}, 'description'), ({'enabled': 'true'}, 'enabled'),
-                ({'enabled': 1}, 'enabled'), ({'enabled': None}, 'enabled'),
-                ({'trigger_id': 'x'}, 'trigger_id'), ({'trigger_id': None}, 'trigger_id'),
-                ({'operation_type': 'protect'}, 'operation_type'),
-                ({'operation_type': 'retention_protect', 'name': 'x'}, 'operation_type'),
-                ({'plan_id': self.plan['id']}, 'plan_id'), ({'id': new_id()}, 'id'),
-                ({'user_id': 'x'}, 'user_id'), ({'project_id': OTHER_PROJECT_ID}, 'project_id'),
-                ({'operation_definition': None}, 'operation_definition'),
-                ({'operation_definition': []}, 'operation_definition'),
-                ({'operation_definition': {}}, 'operation_definition'),
-                ({'operation_definition': ''}, 'operation_definition'),
-                ({'operation_definition': {'plan_id': self.plan['id']}}, 'provider_id'),
-                ({'name': 'good', 'colour': 'red'}, 'colour'), ({}, 'scheduled_operation')):
+            ({'name': ''}, 'name'),
+            ({'name': ' '}, 'name'),
+            ({'name': None}, 'name'),
+            ({'name': 'n' * 256}, 'name'),
+            ({'description': 'd' * 256}, 'description'),
+            ({'description': 5}, 'description'),
+            ({'enabled': 'true'}, 'enabled'),
+            ({'enabled': 1}, 'enabled'),
+            ({'enabled': None}, 'enabled'),
+            ({'trigger_id': 'x'}, 'trigger_id'),
+            ({'trigger_id': None}, 'trigger_id'),
+            ({'operation_type': 'protect'}, 'operation_type'),
+            ({'operation_type': 'retention_protect', 'name': 'x'}, 'operation_type'),
+            ({'plan_id': self.plan['id']}, 'plan_id'),
+            ({'id': new_id()}, 'id'),
+            ({'user_id': 'x'}, 'user_id'),
+            ({'project_id': OTHER_PROJECT_ID}, 'project_id'),
+            ({'operation_definition': None}, 'operation_definition'),
+            ({'operation_definition': []}, 'operation_definition'),
+            ({'operation_definition': {}}, 'operation_definition'),
+            ({'operation_definition': ''}, 'operation_definition'),
+            ({'operation_definition': {'plan_id': self.plan['id']}}, 'provider_id'),
+            ({'name': 'good', 'colour': 'red'}, 'colour'),
+            ({}, 'scheduled_operation'),
+        ):
             self.assertIn(part, self.refused(**fields))
         for changes, part in BAD_DEFINITIONS:
             message = self.refused(name='new', operation_definition=self.definition(**changes))
             self.assertIn('operation_definition', message)
             self.assertIn(part, message)
         path = f'/scheduled_operations/{self.operation["id"]}'
-        for body in ({}, [], {'scheduled_operation': []}, {'scheduled_operation': None},
-                     {'name': 'x'}, {'operation': {'name': 'x'}},
-                     {'scheduled_operation': {'name': 'x'}, 'name': 'x'}):
+        for body in (
+            {},
+            [],
+            {'scheduled_operation': []},
+            {'scheduled_operation': None},
+            {'name': 'x'},
+            {'operation': {'name': 'x'}},
+            {'scheduled_operation': {'name': 'x'}, 'name': 'x'},
+        ):
             self.put(path, body, 400)
         self.assertEqual(self.operation, self.shown(self.operation))
 
     def test_what_is_not_there(self):
         missing = new_id()
         self.assertIn(missing, self.refused(404, name='new', trigger_id=missing))
-        self.assertIn(missing, self.refused(
-            404, name='new', operation_definition=self.definition(plan_id=missing)))
+        self.assertIn(
+            missing,
+            self.refused(404, name='new', operation_definition=self.definition(plan_id=missing)),
+        )
 
     def test_what_another_project_has(self):
         trigger = self.add_row(models.Trigger, project_id=OTHER_PROJECT_ID)
         plan = self.add_row(models.Plan, project_id=OTHER_PROJECT_ID)
         missing = new_id()
         hidden = self.refused(404, name='new', trigger_id=trigger.id)
-        self.assertEqual(hidden.replace(trigger.id, missing),
-                         self.refused(404, name='new', trigger_id=missing))
-        hidden = self.refused(404, enabled=False,
-                              operation_definition=self.definition(plan_id=plan.id))
-        self.assertEqual(hidden.replace(plan.id, missing), self.refused(
-            404, enabled=False, operation_definition=self.definition(plan_id=missing)))
+        self.assertEqual(
+            hidden.replace(trigger.id, missing), self.refused(404, name='new', trigger_id=missing)
+        )
+        hidden = self.refused(
+            404, enabled=False, operation_definition=self.definition(plan_id=plan.id)
+        )
+        self.assertEqual(
+            hidden.replace(plan.id, missing),
+            self.refused(404, enabled=False, operation_definition=self.definition(plan_id=missing)),
+        )
         self.refused(404, operation_definition=f'provider_id={PROVIDER_ID},plan_id={plan.id}')
 
     def test_an_operation_of_another_project(self):
         trigger = self.add_row(models.Trigger, project_id=OTHER_PROJECT_ID)
         plan = self.add_row(models.Plan, project_id=OTHER_PROJECT_ID)
-        theirs = self.add_row(models.ScheduledOperation, project_id=OTHER_PROJECT_ID,
-                              trigger_id=trigger.id, plan_id=plan.id)
+        theirs = self.add_row(
+            models.ScheduledOperation,
+            project_id=OTHER_PROJECT_ID,
+            trigger_id=trigger.id,
+            plan_id=plan.id,
+        )
         before = self.everything()
         hidden = self.change({'id': theirs.id}, 404, name='mine')
         missing = new_id()
-        self.assertEqual(hidden.replace(theirs.id, missing),
-                         self.change({'id': missing}, 404, name='mine'))
+        self.assertEqual(
+            hidden.replace(theirs.id, missing), self.change({'id': missing}, 404, name='mine')
+        )
         self.change({'id': theirs.id}, 404, trigger_id=self.trigger['id'], enabled=False)
         self.run_now({'id': theirs.id}, 404)
         self.assertEqual(before, self.everything())
 
     def test_another_provider_than_the_plans(self):
-        self.assertIn(PROVIDER_ID, self.refused(
-            name='new', operation_definition=self.definition(provider_id=new_id())))
+        self.assertIn(
+            PROVIDER_ID,
+            self.refused(name='new', operation_definition=self.definition(provider_id=new_id())),
+        )
 
     def test_a_plan_of_another_provider(self):
         folder = self.provider_dir(name='second', provider_id=SECOND_ID)
@@ -453,9 +689,14 @@ class UpdateOperationTest(OperationsTestCase):
     def test_many_at_once(self):
         names = [f'name {number}' for number in range(6)]
         triggers = [self.create_trigger()['id'] for _ in names]
-        results = base.at_once(*[lambda name=name, trigger_id=trigger_id: self.change(
-            self.operation, name=name, trigger_id=trigger_id)
-            for name, trigger_id in zip(names, triggers, strict=True)])
+        results = base.at_once(
+            *[
+                lambda name=name, trigger_id=trigger_id: self.change(
+                    self.operation, name=name, trigger_id=trigger_id
+                )
+                for name, trigger_id in zip(names, triggers, strict=True)
+            ]
+        )
         self.assertNotIn(None, results)
         after = self.shown(self.operation)
         self.assertEqual(triggers[names.index(after['name'])], after['trigger_id'])
@@ -524,8 +765,11 @@ class AwaitedTriggerTest(OperationsTestCase):
 
     def test_new_properties(self):
         made = self.create()
-        properties = {**base.TRIGGER_PROPERTIES, 'pattern': '0 4 * * *',
-                      'start_time': '2040-01-05 00:00:00'}
+        properties = {
+            **base.TRIGGER_PROPERTIES,
+            'pattern': '0 4 * * *',
+            'start_time': '2040-01-05 00:00:00',
+        }
         path = f'/triggers/{self.trigger["id"]}'
         self.put(path, {'trigger_info': {'properties': properties}})
         self.assertEqual(datetime.datetime(2040, 1, 5, 4), self.due())
@@ -556,29 +800,59 @@ class RunNowTest(OperationsTestCase):
     def test_what_is_answered(self):
         operation = self.create()
         log = self.run_now(operation)
-        self.assertEqual({
-            'operation_type': 'protect', 'status': 'protecting', 'checkpoint_id': None,
-            'restore_id': None, 'plan_id': self.plan['id'], 'provider_id': PROVIDER_ID,
-            'scheduled_operation_id': operation['id'], 'error_info': None, 'ended_at': None,
-            'extra_info': {'trigger_id': self.trigger['id']}, 'project_id': PROJECT_ID,
-            'user_id': 'manager-of-the-test'},
-            {name: value for name, value in log.items()
-             if name not in ('id', 'started_at', 'request_id')})
+        self.assertEqual(
+            {
+                'operation_type': 'protect',
+                'status': 'protecting',
+                'checkpoint_id': None,
+                'restore_id': None,
+                'plan_id': self.plan['id'],
+                'provider_id': PROVIDER_ID,
+                'scheduled_operation_id': operation['id'],
+                'error_info': None,
+                'ended_at': None,
+                'extra_info': {'trigger_id': self.trigger['id']},
+                'project_id': PROJECT_ID,
+                'user_id': 'manager-of-the-test',
+            },
+            {
+                name: value
+                for name, value in log.items()
+                if name not in ('id', 'started_at', 'request_id')
+            },
+        )
         self.assertRegex(log['request_id'], '^req-')
         self.assertEqual(log, self.log(log['id']))
-        self.assertEqual([log], self.get('/operation_logs', params={
-            'scheduled_operation_id': operation['id'], 'operation_type': 'protect'})[
-                'operation_logs'])
-        job, = self.rows(models.Job)
-        self.assertEqual((log['id'], 'protect', job_rows.PENDING, operation['id']),
-                         (job.id, job.kind, job.state, job.scheduled_operation_id))
+        self.assertEqual(
+            [log],
+            self.get(
+                '/operation_logs',
+                params={'scheduled_operation_id': operation['id'], 'operation_type': 'protect'},
+            )['operation_logs'],
+        )
+        (job,) = self.rows(models.Job)
+        self.assertEqual(
+            (log['id'], 'protect', job_rows.PENDING, operation['id']),
+            (job.id, job.kind, job.state, job.scheduled_operation_id),
+        )
         self.assertEqual([], self.rows(models.Checkpoint))
 
     def test_bodies(self):
         operation = self.create()
         path = f'/scheduled_operations/{operation["id"]}/action'
-        for body in ({}, [], None, 'run', {'run': []}, {'run': 'now'}, {'run': {'a': 1}},
-                     {'run': False}, {'run': {}, 'x': 1}, {'stop': {}}, {'run': 0}):
+        for body in (
+            {},
+            [],
+            None,
+            'run',
+            {'run': []},
+            {'run': 'now'},
+            {'run': {'a': 1}},
+            {'run': False},
+            {'run': {}, 'x': 1},
+            {'stop': {}},
+            {'run': 0},
+        ):
             self.post(path, body, 400)
         self.assertEqual([], self.rows(models.Job))
         self.post(path, {'run': None})
@@ -602,15 +876,25 @@ class RunNowTest(OperationsTestCase):
         message = self.run_now(operation, 409)
         self.assertIn('waits', message)
         self.assertEqual([first, second], [self.log(log['id']) for log in (first, second)])
-        self.assertEqual({job_rows.PENDING, job_rows.QUEUED},
-                         {job.state for job in self.rows(models.Job)})
+        self.assertEqual(
+            {job_rows.PENDING, job_rows.QUEUED}, {job.state for job in self.rows(models.Job)}
+        )
 
     def test_many_at_once(self):
         for overlap, expected in (('skip', 1), ('queue', 2)):
             operation = self.create(operation_definition=self.definition(overlap=overlap))
-            codes = base.at_once(*[lambda operation=operation: self.client.simulate_post(
-                f'/v1/{PROJECT_ID}/scheduled_operations/{operation["id"]}/action',
-                json={'run': {}}, headers=HEADERS).status_code] * 6)
+            codes = base.at_once(
+                *[
+                    lambda operation=operation: (
+                        self.client.simulate_post(
+                            f'/v1/{PROJECT_ID}/scheduled_operations/{operation["id"]}/action',
+                            json={'run': {}},
+                            headers=HEADERS,
+                        ).status_code
+                    )
+                ]
+                * 6
+            )
             self.assertEqual([200] * expected + [409] * (6 - expected), sorted(codes))
 
     def test_one_that_is_disabled(self):
@@ -631,7 +915,7 @@ class RunNowTest(OperationsTestCase):
         operation = self.create()
         log = self.run_now(operation, persona='member')
         self.assertEqual('member-of-the-test', log['user_id'])
-        job, = self.rows(models.Job)
+        (job,) = self.rows(models.Job)
         self.assertEqual('manager-of-the-test', job.user_id)
 
     def test_deleting_an_operation_whose_run_waits(self):
@@ -660,11 +944,14 @@ class RunsTest(base.CloudTestCase, OperationsTestCase):
 
     def ended_log(self, log: dict[str, Any]) -> dict[str, Any]:
         return self.wait_until(
-            lambda: (found := self.log(log['id']))['ended_at'] and found, 'the end of the log')
+            lambda: (found := self.log(log['id']))['ended_at'] and found, 'the end of the log'
+        )
 
     def quiet(self) -> None:
-        self.wait_until(lambda: all(job.state not in job_rows.UNFINISHED
-                                    for job in self.rows(models.Job)), 'the end of all jobs')
+        self.wait_until(
+            lambda: all(job.state not in job_rows.UNFINISHED for job in self.rows(models.Job)),
+            'the end of all jobs',
+        )
 
     def test_a_run(self):
         operation = self.create()
@@ -672,16 +959,27 @@ class RunsTest(base.CloudTestCase, OperationsTestCase):
         self.work()
         ended = self.ended_log(log)
         self.assertEqual(('available', None), (ended['status'], ended['error_info']))
-        self.assertEqual({**log, 'status': 'available', 'ended_at': ended['ended_at'],
-                          'checkpoint_id': ended['checkpoint_id']}, ended)
+        self.assertEqual(
+            {
+                **log,
+                'status': 'available',
+                'ended_at': ended['ended_at'],
+                'checkpoint_id': ended['checkpoint_id'],
+            },
+            ended,
+        )
         checkpoint = self.get(self.checkpoints_path(ended['checkpoint_id']))['checkpoint']
         self.assertEqual('available', checkpoint['status'])
         self.assertEqual(self.plan['id'], checkpoint['protection_plan']['id'])
-        row, = self.rows(models.Checkpoint)
-        self.assertEqual({
-            constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
-            constants.CHECKPOINT_SCHEDULE_ID: operation['id'],
-            constants.CHECKPOINT_TRIGGER_ID: self.trigger['id']}, row.extra_info)
+        (row,) = self.rows(models.Checkpoint)
+        self.assertEqual(
+            {
+                constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
+                constants.CHECKPOINT_SCHEDULE_ID: operation['id'],
+                constants.CHECKPOINT_TRIGGER_ID: self.trigger['id'],
+            },
+            row.extra_info,
+        )
         self.run_now(operation)
 
     def test_one_that_waits_begins_at_the_end_of_the_other(self):
@@ -704,26 +1002,36 @@ class RunsTest(base.CloudTestCase, OperationsTestCase):
             self.assertIn('1 of 1 resources failed', ended['error_info'])
 
     def test_retention(self):
-        operation = self.create(operation_type='retention_protect',
-                                operation_definition=self.definition(keep_last=2))
+        operation = self.create(
+            operation_type='retention_protect', operation_definition=self.definition(keep_last=2)
+        )
         self.work()
         for _ in range(3):
             self.assertEqual('available', self.ended_log(self.run_now(operation))['status'])
             self.quiet()
         listed = self.get(self.checkpoints_path(), params={'status': 'available'})['checkpoints']
         self.assertEqual(2, len(listed))
-        deleted, = self.get(self.checkpoints_path(), params={'status': 'deleted'})['checkpoints']
-        told = self.get('/operation_logs', params={
-            'operation_type': 'retention', 'sort_dir': 'asc',
-            'scheduled_operation_id': operation['id']})['operation_logs']
+        (deleted,) = self.get(self.checkpoints_path(), params={'status': 'deleted'})['checkpoints']
+        told = self.get(
+            '/operation_logs',
+            params={
+                'operation_type': 'retention',
+                'sort_dir': 'asc',
+                'scheduled_operation_id': operation['id'],
+            },
+        )['operation_logs']
         self.assertEqual(['success'] * 3, [log['status'] for log in told])
-        self.assertEqual([(1, 0), (2, 0), (2, 1)], [
-            (log['extra_info']['kept'], log['extra_info']['removed']) for log in told])
-        self.assertEqual({deleted['id']: 'no keep rule holds it'},
-                         told[-1]['extra_info']['reasons'])
-        log, = self.get('/operation_logs', params={'operation_type': 'delete'})['operation_logs']
-        self.assertEqual((deleted['id'], operation['id']),
-                         (log['checkpoint_id'], log['scheduled_operation_id']))
+        self.assertEqual(
+            [(1, 0), (2, 0), (2, 1)],
+            [(log['extra_info']['kept'], log['extra_info']['removed']) for log in told],
+        )
+        self.assertEqual(
+            {deleted['id']: 'no keep rule holds it'}, told[-1]['extra_info']['reasons']
+        )
+        (log,) = self.get('/operation_logs', params={'operation_type': 'delete'})['operation_logs']
+        self.assertEqual(
+            (deleted['id'], operation['id']), (log['checkpoint_id'], log['scheduled_operation_id'])
+        )
 
     def test_deleting_an_operation_whose_runs_have_begun(self):
         operation = self.create(operation_definition=self.definition(overlap='queue'))
@@ -744,8 +1052,9 @@ class RunsTest(base.CloudTestCase, OperationsTestCase):
         self.assertEqual('error', ended['status'])
         self.assertIsNone(ended['checkpoint_id'])
         self.assertEqual(1, len(self.rows(models.Checkpoint)))
-        self.assertEqual(1, self.get(f'/quotas/{PROJECT_ID}/detail')[
-            'quota']['checkpoints']['in_use'])
+        self.assertEqual(
+            1, self.get(f'/quotas/{PROJECT_ID}/detail')['quota']['checkpoints']['in_use']
+        )
 
     def test_a_plan_that_changes_while_a_run_waits(self):
         operation = self.create()
@@ -759,7 +1068,6 @@ class RunsTest(base.CloudTestCase, OperationsTestCase):
 
 
 class DeleteOperationTest(OperationsTestCase):
-
     def test_delete(self):
         made, kept = self.create(), self.create()
         path = f'/scheduled_operations/{made["id"]}'
@@ -790,9 +1098,16 @@ class DeleteOperationTest(OperationsTestCase):
     def test_many_at_once(self):
         made = self.create()
         self.create()
-        codes = base.at_once(*[lambda: self.client.simulate_delete(
-            f'/v1/{PROJECT_ID}/scheduled_operations/{made["id"]}',
-            headers=HEADERS).status_code] * 4)
+        codes = base.at_once(
+            *[
+                lambda: (
+                    self.client.simulate_delete(
+                        f'/v1/{PROJECT_ID}/scheduled_operations/{made["id"]}', headers=HEADERS
+                    ).status_code
+                )
+            ]
+            * 4
+        )
         self.assertEqual([200, 404, 404, 404], sorted(codes))
         self.assertEqual(1, self.in_use())
 
@@ -802,17 +1117,25 @@ class AtOnceTest(OperationsTestCase):
 
     def race(self, path: str, **fields: Any) -> None:
         deleted, created = base.at_once(
-            lambda: self.client.simulate_delete(
-                f'/v1/{PROJECT_ID}{path}', headers=HEADERS).status_code,
-            lambda: self.client.simulate_post(
-                f'/v1/{PROJECT_ID}/scheduled_operations', json=self.body(**fields),
-                headers=HEADERS).status_code)
+            lambda: (
+                self.client.simulate_delete(f'/v1/{PROJECT_ID}{path}', headers=HEADERS).status_code
+            ),
+            lambda: (
+                self.client.simulate_post(
+                    f'/v1/{PROJECT_ID}/scheduled_operations',
+                    json=self.body(**fields),
+                    headers=HEADERS,
+                ).status_code
+            ),
+        )
         self.assertIn((deleted, created), [(200, 404), (409, 200)])
         self.get(path, 404 if deleted == 200 else 200)
         self.assertEqual(len(self.rows(models.ScheduledOperation)), self.in_use())
         with db.reader() as session:
-            known = {model: {row.id for row in session.query(model)}
-                     for model in (models.Plan, models.Trigger)}
+            known = {
+                model: {row.id for row in session.query(model)}
+                for model in (models.Plan, models.Trigger)
+            }
         for row in self.rows(models.ScheduledOperation):
             self.assertIn(row.plan_id, known[models.Plan])
             self.assertIn(row.trigger_id, known[models.Trigger])
@@ -820,8 +1143,9 @@ class AtOnceTest(OperationsTestCase):
     def test_its_plan(self):
         for _ in range(10):
             plan = self.create_plan()
-            self.race(f'/plans/{plan["id"]}',
-                      operation_definition=self.definition(plan_id=plan['id']))
+            self.race(
+                f'/plans/{plan["id"]}', operation_definition=self.definition(plan_id=plan['id'])
+            )
 
     def test_its_trigger(self):
         for _ in range(10):

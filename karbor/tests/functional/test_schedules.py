@@ -43,17 +43,36 @@ class SchedulesTestCase(base.CloudTestCase):
         self.trigger = self.create_trigger()
 
     def create_trigger(self, **properties: Any) -> dict[str, Any]:
-        return self.post('/triggers', {'trigger_info': {
-            'name': 'hourly', 'type': 'time',
-            'properties': {'format': 'crontab', 'pattern': '0 * * * *', **properties},
-        }})['trigger_info']
+        return self.post(
+            '/triggers',
+            {
+                'trigger_info': {
+                    'name': 'hourly',
+                    'type': 'time',
+                    'properties': {'format': 'crontab', 'pattern': '0 * * * *', **properties},
+                }
+            },
+        )['trigger_info']
 
-    def create_operation(self, operation_type: str = 'retention_protect', code: int = 200,
-                         **definition: Any) -> Any:
-        made = self.post('/scheduled_operations', {'scheduled_operation': {
-            'name': 'keep', 'operation_type': operation_type,
-            'trigger_id': self.trigger['id'], 'operation_definition': {
-                'provider_id': PROVIDER_ID, 'plan_id': self.plan['id'], **definition}}}, code)
+    def create_operation(
+        self, operation_type: str = 'retention_protect', code: int = 200, **definition: Any
+    ) -> Any:
+        made = self.post(
+            '/scheduled_operations',
+            {
+                'scheduled_operation': {
+                    'name': 'keep',
+                    'operation_type': operation_type,
+                    'trigger_id': self.trigger['id'],
+                    'operation_definition': {
+                        'provider_id': PROVIDER_ID,
+                        'plan_id': self.plan['id'],
+                        **definition,
+                    },
+                }
+            },
+            code,
+        )
         return made['scheduled_operation'] if code == 200 else made
 
     def fire(self, later: datetime.timedelta = _HOUR) -> None:
@@ -65,44 +84,55 @@ class SchedulesTestCase(base.CloudTestCase):
         """The log of the run that the next fire starts, once it is over."""
         known = {log['id'] for log in self.logs()}
         self.fire()
-        new, = [log['id'] for log in self.logs() if log['id'] not in known]
+        (new,) = [log['id'] for log in self.logs() if log['id'] not in known]
         return self.ended_log(new)
 
     def ended_log(self, log_id: str) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
             log = self.get(f'/operation_logs/{log_id}')['operation_log']
             return log if log['ended_at'] else None
+
         return self.wait_until(look, 'the end of what is logged')
 
     def wait_for_quiet(self) -> None:
         """Until every job has ended, also those that others begin."""
-        self.wait_until(lambda: all(row.state in ('done', 'failed', 'queued')
-                                    for row in self.rows(models.Job)), 'the end of all jobs')
+        self.wait_until(
+            lambda: all(row.state in ('done', 'failed', 'queued') for row in self.rows(models.Job)),
+            'the end of all jobs',
+        )
 
     def logs(self, operation_type: str = 'protect') -> list[dict[str, Any]]:
-        return self.get(f'/operation_logs?sort=created_at:asc&operation_type={operation_type}'
-                        )['operation_logs']
+        return self.get(f'/operation_logs?sort=created_at:asc&operation_type={operation_type}')[
+            'operation_logs'
+        ]
 
     def available(self) -> list[dict[str, Any]]:
-        return self.get(f'{self.checkpoints_path()}?status=available&sort=created_at:asc'
-                        )['checkpoints']
+        return self.get(f'{self.checkpoints_path()}?status=available&sort=created_at:asc')[
+            'checkpoints'
+        ]
 
 
 class RunTest(SchedulesTestCase):
-
     def test_a_fire_makes_a_checkpoint(self):
         operation = self.create_operation('protect')
         self.assertEqual(0, self.engine.fire_all_due())
         log = self.run_of_fire()
-        self.assertEqual(('available', operation['id'], self.plan['id'], None), (
-            log['status'], log['scheduled_operation_id'], log['plan_id'], log['error_info']))
+        self.assertEqual(
+            ('available', operation['id'], self.plan['id'], None),
+            (log['status'], log['scheduled_operation_id'], log['plan_id'], log['error_info']),
+        )
         fire_time = f'{self.now:%Y-%m-%d %H:%M:%S}'
-        self.assertEqual({'trigger_id': self.trigger['id'], 'fire_time': fire_time},
-                         log['extra_info'])
-        checkpoint, = self.available()
+        self.assertEqual(
+            {'trigger_id': self.trigger['id'], 'fire_time': fire_time}, log['extra_info']
+        )
+        (checkpoint,) = self.available()
         self.assertEqual(log['checkpoint_id'], checkpoint['id'])
-        for text in ('"created_by": "operation-engine"', fire_time, operation['id'],
-                     self.trigger['id']):
+        for text in (
+            '"created_by": "operation-engine"',
+            fire_time,
+            operation['id'],
+            self.trigger['id'],
+        ):
             self.assertIn(text, checkpoint['extra_info'])
         self.assertEqual(1, len(self.cinder.snapshots))
         self.assertEqual(0, self.engine.fire_all_due())
@@ -127,8 +157,7 @@ class RunTest(SchedulesTestCase):
 
     def test_what_cannot_be_made_is_told(self):
         self.create_operation(max_backups=1)
-        self.put(f'/quotas/{PROJECT_ID}', {'quota': {'checkpoints': 0}},
-                 persona='admin')
+        self.put(f'/quotas/{PROJECT_ID}', {'quota': {'checkpoints': 0}}, persona='admin')
         log = self.run_of_fire()
         self.assertEqual('error', log['status'])
         self.assertIn('no more than 0 checkpoints', log['error_info'])
@@ -141,7 +170,7 @@ class RunTest(SchedulesTestCase):
         self.board.end()
         self.fire()
         self.delete(f'/scheduled_operations/{operation["id"]}')
-        log, = self.logs()
+        (log,) = self.logs()
         self.runner.run(log['id'])
         self.assertEqual('available', self.ended_log(log['id'])['status'])
         self.assertIsNone(self.rows(models.Trigger)[0].due_at)
@@ -160,18 +189,23 @@ class SettleTest(SchedulesTestCase):
         with db.writer() as session:
             trigger = session.get(models.Trigger, self.trigger['id'])
             now = timeutils.utcnow().replace(microsecond=0)
-            trigger.properties = {**trigger.properties, 'pattern': f'{now.minute} * * * *',
-                                  'start_time': str(now - _HOUR * 100)}
+            trigger.properties = {
+                **trigger.properties,
+                'pattern': f'{now.minute} * * * *',
+                'start_time': str(now - _HOUR * 100),
+            }
             trigger.next_fire_at = trigger.due_at = now.replace(second=0) - _HOUR * (hours - 1)
 
     def change_trigger(self) -> None:
-        self.put(f'/triggers/{self.trigger["id"]}', {'trigger_info': {
-            'properties': {'format': 'crontab', 'pattern': '30 * * * *'}}})
+        self.put(
+            f'/triggers/{self.trigger["id"]}',
+            {'trigger_info': {'properties': {'format': 'crontab', 'pattern': '30 * * * *'}}},
+        )
 
     def test_by_a_change_of_the_trigger(self):
         self.let_be_due(1)
         self.change_trigger()
-        log, = self.logs()
+        (log,) = self.logs()
         self.assertIn(log['status'], ('protecting', 'available'))
 
     def test_many(self):
@@ -201,9 +235,14 @@ class SettleTest(SchedulesTestCase):
         self.let_be_due(6)
         other = self.create_operation('protect')
         self.fire()
-        self.assertEqual([], [log for log in self.logs()
-                              if log['scheduled_operation_id'] == other['id']
-                              and log['status'] == 'skipped'])
+        self.assertEqual(
+            [],
+            [
+                log
+                for log in self.logs()
+                if log['scheduled_operation_id'] == other['id'] and log['status'] == 'skipped'
+            ],
+        )
 
 
 class FaultTest(SchedulesTestCase):
@@ -221,8 +260,9 @@ class FaultTest(SchedulesTestCase):
             session.get(models.Trigger, self.bad['id']).properties = {'format': 'x'}
         self.fire()
         told, run = sorted(self.logs(), key=lambda log: log['status'] != 'skipped')
-        self.assertEqual(('skipped', self.bad['id']),
-                         (told['status'], told['extra_info']['trigger_id']))
+        self.assertEqual(
+            ('skipped', self.bad['id']), (told['status'], told['extra_info']['trigger_id'])
+        )
         self.assertIn('cannot be fired', told['error_info'])
         self.assertEqual(self.trigger['id'], run['extra_info']['trigger_id'])
         self.assertEqual(0, self.engine.fire_all_due())
@@ -230,11 +270,11 @@ class FaultTest(SchedulesTestCase):
     def test_one_that_has_fired_already(self):
         with db.writer() as session:
             fire = session.get(models.Trigger, self.bad['id']).next_fire_at
-            session.add(models.TriggerFire(trigger_id=self.bad['id'], fire_at=fire,
-                                           fired_at=fire))
+            session.add(models.TriggerFire(trigger_id=self.bad['id'], fire_at=fire, fired_at=fire))
         self.fire()
-        self.assertEqual([self.trigger['id']],
-                         [log['extra_info']['trigger_id'] for log in self.logs()])
+        self.assertEqual(
+            [self.trigger['id']], [log['extra_info']['trigger_id'] for log in self.logs()]
+        )
         self.wait_for_quiet()
         self.fire()
         self.assertEqual(3, len(self.logs()))
@@ -253,19 +293,24 @@ class BrokenOffTest(SchedulesTestCase):
         self.board.end()
         self.create_operation('protect')
         self.fire()
-        job, = self.rows(models.Job)
-        self.assertRaises(exception.JobNotPossible, self.manager.create_scheduled_checkpoint,
-                          base._context_of(job), job)
+        (job,) = self.rows(models.Job)
+        self.assertRaises(
+            exception.JobNotPossible,
+            self.manager.create_scheduled_checkpoint,
+            base._context_of(job),
+            job,
+        )
         job = db.transaction(job_rows.claim)(job.id, None)
         made = self.manager.create_scheduled_checkpoint(base._context_of(job), job)
         with db.writer() as session:
             job_rows.take_up_again(session)
         self.runner.run(job.id)
-        checkpoint, = self.available()
+        (checkpoint,) = self.available()
         self.assertEqual(made.id, checkpoint['id'])
         self.assertEqual(1, len(self.cinder.snapshots))
-        self.assertEqual(1, self.get(f'/quotas/{PROJECT_ID}/detail'
-                                     )['quota']['checkpoints']['in_use'])
+        self.assertEqual(
+            1, self.get(f'/quotas/{PROJECT_ID}/detail')['quota']['checkpoints']['in_use']
+        )
 
     def test_a_retention_removes_no_more(self):
         self.create_operation(keep_last=2)
@@ -279,7 +324,6 @@ class BrokenOffTest(SchedulesTestCase):
 
 
 class OverlapTest(SchedulesTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.board.end()  # jobs wait until the test runs them
@@ -294,34 +338,37 @@ class OverlapTest(SchedulesTestCase):
         self.assertIsNotNone(second['ended_at'])
         self.runner.run(first['id'])
         self.fire()
-        self.assertEqual(['available', 'skipped', 'protecting'],
-                         [log['status'] for log in self.logs()])
+        self.assertEqual(
+            ['available', 'skipped', 'protecting'], [log['status'] for log in self.logs()]
+        )
 
     def test_queue(self):
         self.create_operation('protect', overlap='queue')
         for _ in range(3):
             self.fire()
         first, second, third = self.logs()
-        self.assertEqual(['protecting', 'queued', 'skipped'],
-                         [log['status'] for log in (first, second, third)])
+        self.assertEqual(
+            ['protecting', 'queued', 'skipped'], [log['status'] for log in (first, second, third)]
+        )
         self.assertIn('another one waits', third['error_info'])
         self.runner.run(second['id'])  # not yet
         self.assertEqual([], self.available())
         self.runner.run(first['id'])
-        self.assertEqual(['available', 'protecting', 'skipped'],
-                         [log['status'] for log in self.logs()])
+        self.assertEqual(
+            ['available', 'protecting', 'skipped'], [log['status'] for log in self.logs()]
+        )
         self.runner.run(second['id'])
-        self.assertEqual(['available', 'available', 'skipped'],
-                         [log['status'] for log in self.logs()])
+        self.assertEqual(
+            ['available', 'available', 'skipped'], [log['status'] for log in self.logs()]
+        )
         self.assertEqual(2, len(self.available()))
 
     def test_one_that_is_queued_at_the_moment_of_the_end(self):
         """The end of a run waits until it is known whether another one waits for it."""
         operation = self.create_operation('protect', overlap='queue')
         self.fire()
-        first, = self.logs()
-        is_locked, context = threading.Event(), base.karbor_context.RequestContext(
-            'u', PROJECT_ID)
+        (first,) = self.logs()
+        is_locked, context = threading.Event(), base.karbor_context.RequestContext('u', PROJECT_ID)
 
         @db.transaction
         def queue(session: Any) -> None:
@@ -358,12 +405,11 @@ class OverlapTest(SchedulesTestCase):
 
 
 class MissedTest(SchedulesTestCase):
-
     def test_skip(self):
         self.create_operation('protect')
         self.now = self.now.replace(minute=30) + _HOUR * 30
         self.engine.fire_all_due()
-        log, = self.logs()
+        (log,) = self.logs()
         self.assertEqual('skipped', log['status'])
         self.assertIn(' fires from ', log['error_info'])
         self.assertIn('within 900 seconds', log['error_info'])
@@ -381,7 +427,6 @@ class MissedTest(SchedulesTestCase):
 
 
 class RetentionTest(SchedulesTestCase):
-
     def test_three_are_kept(self):
         self.create_operation(keep_last=3)
         for _ in range(6):
@@ -392,11 +437,13 @@ class RetentionTest(SchedulesTestCase):
         logs = self.logs('retention')
         self.assertEqual([0, 0, 0, 1, 1, 1], [log['extra_info']['removed'] for log in logs])
         self.assertEqual({'success'}, {log['status'] for log in logs})
-        reason, = logs[-1]['extra_info']['reasons'].values()
+        (reason,) = logs[-1]['extra_info']['reasons'].values()
         self.assertEqual('no keep rule holds it', reason)
         removed = self.logs('delete')
-        self.assertEqual([logs[0]['scheduled_operation_id']] * 3,
-                         [log['scheduled_operation_id'] for log in removed])
+        self.assertEqual(
+            [logs[0]['scheduled_operation_id']] * 3,
+            [log['scheduled_operation_id'] for log in removed],
+        )
 
     def test_protect_keeps_all(self):
         self.create_operation('protect')
@@ -437,8 +484,14 @@ class RetentionTest(SchedulesTestCase):
             self.run_of_fire()
         self.wait_for_quiet()
         self.assertEqual(4, len(self.available()))
-        self.put(f'/scheduled_operations/{operation["id"]}', {'scheduled_operation': {
-            'operation_definition': {**operation['operation_definition'], 'keep_last': '2'}}})
+        self.put(
+            f'/scheduled_operations/{operation["id"]}',
+            {
+                'scheduled_operation': {
+                    'operation_definition': {**operation['operation_definition'], 'keep_last': '2'}
+                }
+            },
+        )
         self.run_of_fire()
         self.wait_for_quiet()
         self.assertEqual(2, len(self.available()))
@@ -453,8 +506,10 @@ class RetentionTest(SchedulesTestCase):
         self.wait_for_quiet()
         self.assertEqual('deleted', self.get(self.checkpoints_path(first))['checkpoint']['status'])
         self.assertEqual(1, len(self.cinder.snapshots))
-        self.assertEqual(['an earlier delete of it failed'],
-                         list(self.logs('retention')[-1]['extra_info']['reasons'].values()))
+        self.assertEqual(
+            ['an earlier delete of it failed'],
+            list(self.logs('retention')[-1]['extra_info']['reasons'].values()),
+        )
 
     def test_the_last_good_one_stays_though_the_newest_goes_meanwhile(self):
         self.create_operation(max_backups=1)
@@ -482,9 +537,17 @@ class RetentionTest(SchedulesTestCase):
         operation = self.create_operation(max_backups=1)
         self.board.end()
         self.fire()
-        self.put(f'/scheduled_operations/{operation["id"]}', {'scheduled_operation': {
-            'operation_definition': {**operation['operation_definition'],
-                                     'plan_id': other['id']}}})
+        self.put(
+            f'/scheduled_operations/{operation["id"]}',
+            {
+                'scheduled_operation': {
+                    'operation_definition': {
+                        **operation['operation_definition'],
+                        'plan_id': other['id'],
+                    }
+                }
+            },
+        )
         for _ in range(2):
             for job in self.rows(models.Job):
                 self.runner.run(job.id)
@@ -495,8 +558,15 @@ class RetentionTest(SchedulesTestCase):
         self.create_operation(max_backups=1)
         first = self.run_of_fire()['checkpoint_id']
         self.wait_for_quiet()
-        self.add_row(models.Job, checkpoint_id=first, subject_id=first, kind='restore',
-                     provider_id=PROVIDER_ID, state='running', attempts=1)
+        self.add_row(
+            models.Job,
+            checkpoint_id=first,
+            subject_id=first,
+            kind='restore',
+            provider_id=PROVIDER_ID,
+            state='running',
+            attempts=1,
+        )
         self.run_of_fire()
         self.wait_until(lambda: self.logs('retention')[-1]['ended_at'], 'the end of it')
         log = self.logs('retention')[-1]
@@ -518,37 +588,47 @@ class RetentionTest(SchedulesTestCase):
         for _ in range(3):
             self.run_of_fire()
         self.wait_for_quiet()
-        self.put(f'/scheduled_operations/{operation["id"]}', {'scheduled_operation': {
-            'operation_definition': {**operation['operation_definition'], 'keep_last': 1}}})
+        self.put(
+            f'/scheduled_operations/{operation["id"]}',
+            {
+                'scheduled_operation': {
+                    'operation_definition': {**operation['operation_definition'], 'keep_last': 1}
+                }
+            },
+        )
         self.cinder.quota_snapshots = 3
         log = self.run_of_fire()
         self.assertEqual('error', log['status'])
-        for text in ('a quota would be exceeded', 'snapshots: 3 of 3', 'free 2 checkpoints',
-                     '2 resources'):
+        for text in (
+            'a quota would be exceeded',
+            'snapshots: 3 of 3',
+            'free 2 checkpoints',
+            '2 resources',
+        ):
             self.assertIn(text, log['error_info'])
         checkpoint = self.get(self.checkpoints_path(log['checkpoint_id']))['checkpoint']
         self.assertEqual(log['error_info'], checkpoint['status_reason'])
 
 
 class QuotaTest(SchedulesTestCase):
-
     def test_it_is_told_of_though_something_else_failed_first(self):
         plan = self.create_plan(base.resource(new_id()), self.volume())
         self.cinder.quota_snapshots = 0
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
-        for text in ('2 of 2 resources failed', 'a quota would be exceeded',
-                     'snapshots: 0 of 0'):
+        for text in ('2 of 2 resources failed', 'a quota would be exceeded', 'snapshots: 0 of 0'):
             self.assertIn(text, checkpoint['status_reason'])
 
 
 class RunNowTest(SchedulesTestCase):
-
     def test_run_now(self):
         operation = self.create_operation('protect')
-        log = self.post(f'/scheduled_operations/{operation["id"]}/action',
-                        {'run': {}})['operation_log']
+        log = self.post(f'/scheduled_operations/{operation["id"]}/action', {'run': {}})[
+            'operation_log'
+        ]
         log = self.ended_log(log['id'])
-        self.assertEqual(('available', operation['id'], 'manager-of-the-test'), (
-            log['status'], log['scheduled_operation_id'], log['user_id']))
+        self.assertEqual(
+            ('available', operation['id'], 'manager-of-the-test'),
+            (log['status'], log['scheduled_operation_id'], log['user_id']),
+        )
         self.assertEqual([], self.rows(models.TriggerFire))
         self.assertEqual(1, len(self.available()))

@@ -22,13 +22,20 @@ from karbor.tests.functional import base
 
 
 class ServicesTest(base.ApiTestCase):
-
-    def add(self, binary: str = 'karbor-protection', host: str = 'h1', age: float = 0,
-            **fields: Any) -> int:
+    def add(
+        self, binary: str = 'karbor-protection', host: str = 'h1', age: float = 0, **fields: Any
+    ) -> int:
         """A process that has reported some seconds ago; returns its id."""
-        return self.add_row(models.Service, **{
-            'binary': binary, 'host': host, 'disabled': False,
-            'reported_at': timeutils.utcnow() - datetime.timedelta(seconds=age), **fields}).id
+        return self.add_row(
+            models.Service,
+            **{
+                'binary': binary,
+                'host': host,
+                'disabled': False,
+                'reported_at': timeutils.utcnow() - datetime.timedelta(seconds=age),
+                **fields,
+            },
+        ).id
 
     def listed(self, **query: str) -> list[dict[str, Any]]:
         return self.get('/os-services', params=query, persona='admin')['services']
@@ -43,28 +50,50 @@ class ServicesTest(base.ApiTestCase):
     def test_what_is_shown(self):
         moment = datetime.datetime(2020, 11, 5, 10, 15, 2)
         service_id = self.add(reported_at=moment, disabled=True, disabled_reason='mending')
-        self.assertEqual([{
-            'id': service_id, 'binary': 'karbor-protection', 'host': 'h1', 'status': 'disabled',
-            'state': 'down', 'updated_at': '2020-11-05T10:15:02.000000',
-            'disabled_reason': 'mending'}], self.listed())
+        self.assertEqual(
+            [
+                {
+                    'id': service_id,
+                    'binary': 'karbor-protection',
+                    'host': 'h1',
+                    'status': 'disabled',
+                    'state': 'down',
+                    'updated_at': '2020-11-05T10:15:02.000000',
+                    'disabled_reason': 'mending',
+                }
+            ],
+            self.listed(),
+        )
 
     def test_up_is_who_reported_lately(self):
         self.config.config(service_down_time=100)
-        ids = [self.add(host='a'), self.add(host='b', age=80), self.add(host='c', age=101),
-               self.add(host='d', age=100_000)]
-        self.assertEqual(dict(zip(ids, ('up', 'up', 'down', 'down'), strict=True)),
-                         {item['id']: item['state'] for item in self.listed()})
+        ids = [
+            self.add(host='a'),
+            self.add(host='b', age=80),
+            self.add(host='c', age=101),
+            self.add(host='d', age=100_000),
+        ]
+        self.assertEqual(
+            dict(zip(ids, ('up', 'up', 'down', 'down'), strict=True)),
+            {item['id']: item['state'] for item in self.listed()},
+        )
 
     def test_filters(self):
         one = self.add(host='h1', binary='karbor-protection')
         two = self.add(host='h1', binary='karbor-operationengine')
         three = self.add(host='h2%', binary='karbor-protection')
         for query, expected in (
-                ({}, [one, two, three]), ({'host': 'h1'}, [one, two]), ({'host': 'h2%'}, [three]),
-                ({'host': 'h%'}, []), ({'host': 'h'}, []), ({'host': ''}, [one, two, three]),
-                ({'binary': 'karbor-protection'}, [one, three]),
-                ({'binary': 'karbor-protection', 'host': 'h1'}, [one]),
-                ({'binary': 'karbor'}, []), ({'colour': 'red', 'id': '1'}, [one, two, three])):
+            ({}, [one, two, three]),
+            ({'host': 'h1'}, [one, two]),
+            ({'host': 'h2%'}, [three]),
+            ({'host': 'h%'}, []),
+            ({'host': 'h'}, []),
+            ({'host': ''}, [one, two, three]),
+            ({'binary': 'karbor-protection'}, [one, three]),
+            ({'binary': 'karbor-protection', 'host': 'h1'}, [one]),
+            ({'binary': 'karbor'}, []),
+            ({'colour': 'red', 'id': '1'}, [one, two, three]),
+        ):
             self.assertEqual(expected, [item['id'] for item in self.listed(**query)], query)
         self.get('/os-services', 400, params={'host': '\x00'}, persona='admin')
 
@@ -72,8 +101,7 @@ class ServicesTest(base.ApiTestCase):
         for binary in ('karbor-protection', 'karbor-operationengine'):
             service_id = self.add(binary)
             shown = self.put_status(service_id, status='disabled', disabled_reason='mending')
-            self.assertEqual(('disabled', 'mending'),
-                             (shown['status'], shown['disabled_reason']))
+            self.assertEqual(('disabled', 'mending'), (shown['status'], shown['disabled_reason']))
             self.assertIn(shown, self.listed())
             shown = self.put_status(service_id, status='disabled')
             self.assertIsNone(shown['disabled_reason'])
@@ -85,9 +113,11 @@ class ServicesTest(base.ApiTestCase):
     def test_to_disable_has_an_effect(self):
         binary = processes.PROTECTION
         self.assertTrue(processes.report(binary))
-        service, = self.listed()
-        self.assertEqual((binary, cfg.CONF.host, 'up', 'enabled'), tuple(
-            service[name] for name in ('binary', 'host', 'state', 'status')))
+        (service,) = self.listed()
+        self.assertEqual(
+            (binary, cfg.CONF.host, 'up', 'enabled'),
+            tuple(service[name] for name in ('binary', 'host', 'state', 'status')),
+        )
         self.put_status(service['id'], status='disabled')
         self.assertFalse(processes.report(binary))
         self.put_status(service['id'], status='enabled')
@@ -101,13 +131,20 @@ class ServicesTest(base.ApiTestCase):
 
     def test_what_is_not_allowed(self):
         service_id = self.add()
-        for body in ({}, {'status': 'x'}, {'status': None}, {'status': 5}, {'status': 'ENABLED'},
-                     {'disabled_reason': 'x'}, {'status': 'enabled', 'disabled_reason': 'x'},
-                     {'status': 'disabled', 'disabled_reason': 'x' * 256},
-                     {'status': 'disabled', 'disabled_reason': 'a\x01'},
-                     {'status': 'disabled', 'disabled_reason': 5},
-                     {'status': 'disabled', 'colour': 'red'},
-                     {'service': {'status': 'disabled'}}):
+        for body in (
+            {},
+            {'status': 'x'},
+            {'status': None},
+            {'status': 5},
+            {'status': 'ENABLED'},
+            {'disabled_reason': 'x'},
+            {'status': 'enabled', 'disabled_reason': 'x'},
+            {'status': 'disabled', 'disabled_reason': 'x' * 256},
+            {'status': 'disabled', 'disabled_reason': 'a\x01'},
+            {'status': 'disabled', 'disabled_reason': 5},
+            {'status': 'disabled', 'colour': 'red'},
+            {'service': {'status': 'disabled'}},
+        ):
             self.put_status(service_id, 400, **body)
         self.request('PUT', f'/os-services/{service_id}', 400, persona='admin')
         self.put(f'/os-services/{service_id}', [], 400, persona='admin')
@@ -124,6 +161,9 @@ class ServicesTest(base.ApiTestCase):
 
     def test_what_there_is_not(self):
         service_id = self.add()
-        for method, path in (('GET', f'/os-services/{service_id}'), ('POST', '/os-services'),
-                             ('DELETE', f'/os-services/{service_id}')):
+        for method, path in (
+            ('GET', f'/os-services/{service_id}'),
+            ('POST', '/os-services'),
+            ('DELETE', f'/os-services/{service_id}'),
+        ):
             self.request(method, path, 405, persona='admin')

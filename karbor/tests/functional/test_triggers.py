@@ -20,10 +20,11 @@ from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, new_id
 from karbor.tests.functional import base
 
 START = '2020-11-05 00:00:00'
-WEEKLY = ('BEGIN:VCALENDAR\nBEGIN:VEVENT\nRRULE:FREQ=WEEKLY;BYDAY=TU\nEND:VEVENT\n'
-          'END:VCALENDAR')
-THEIRS = {'headers': {'X-Auth-Token': personas.token('member', OTHER_PROJECT_ID)},
-          'project_id': OTHER_PROJECT_ID}
+WEEKLY = 'BEGIN:VCALENDAR\nBEGIN:VEVENT\nRRULE:FREQ=WEEKLY;BYDAY=TU\nEND:VEVENT\nEND:VCALENDAR'
+THEIRS = {
+    'headers': {'X-Auth-Token': personas.token('member', OTHER_PROJECT_ID)},
+    'project_id': OTHER_PROJECT_ID,
+}
 
 #: properties that are taken -> what is shown besides format and pattern
 GOOD_PROPERTIES = [
@@ -33,53 +34,95 @@ GOOD_PROPERTIES = [
     ({'start_time': '2020-11-05T01:00:00.5+01:00'}, {'start_time': START, 'window': 900}),
     ({'start_time': START, 'window': 1200}, {'start_time': START, 'window': 1200}),
     ({'start_time': START, 'window': '1200'}, {'start_time': START, 'window': 1200}),
-    ({'start_time': START, 'end_time': '2020-12-31 00:00:00'},
-     {'start_time': START, 'end_time': '2020-12-31 00:00:00', 'window': 900}),
-    ({'start_time': START, 'timezone': 'Europe/Berlin'},
-     {'start_time': START, 'timezone': 'Europe/Berlin', 'window': 900}),
+    (
+        {'start_time': START, 'end_time': '2020-12-31 00:00:00'},
+        {'start_time': START, 'end_time': '2020-12-31 00:00:00', 'window': 900},
+    ),
+    (
+        {'start_time': START, 'timezone': 'Europe/Berlin'},
+        {'start_time': START, 'timezone': 'Europe/Berlin', 'window': 900},
+    ),
     ({'start_time': START, 'timezone': 'UTC'}, {'start_time': START, 'window': 900}),
-    ({'start_time': START, 'catch_up': 'latest'},
-     {'start_time': START, 'catch_up': 'latest', 'window': 900}),
+    (
+        {'start_time': START, 'catch_up': 'latest'},
+        {'start_time': START, 'catch_up': 'latest', 'window': 900},
+    ),
     ({'start_time': START, 'catch_up': 'skip'}, {'start_time': START, 'window': 900}),
     ({'start_time': START, 'jitter': 1}, {'start_time': START, 'jitter': 1, 'window': 900}),
     ({'start_time': START, 'jitter': '900'}, {'start_time': START, 'jitter': 900, 'window': 900}),
-    ({'start_time': START, 'jitter': 1500, 'window': 1500},
-     {'start_time': START, 'jitter': 1500, 'window': 1500}),
+    (
+        {'start_time': START, 'jitter': 1500, 'window': 1500},
+        {'start_time': START, 'jitter': 1500, 'window': 1500},
+    ),
     ({'start_time': START, 'jitter': 0}, {'start_time': START, 'window': 900}),
     ({'start_time': START, 'jitter': '0'}, {'start_time': START, 'window': 900}),
 ]
 
 #: changes of properties that fit -> what the message must name; None leaves one out
 BAD_PROPERTIES = [
-    ({'format': None}, 'format'), ({'pattern': None}, 'pattern'),
-    ({'format': 'x'}, 'format'), ({'format': 5}, 'format'), ({'format': ''}, 'format'),
-    ({'format': 'calendar'}, 'format is calendar'), ({'pattern': WEEKLY}, 'format is crontab'),
-    ({'pattern': ''}, 'pattern'), ({'pattern': 'x'}, 'pattern'), ({'pattern': []}, 'pattern'),
-    ({'pattern': '0 3 * *'}, 'pattern'), ({'pattern': '0 25 * * *'}, 'pattern'),
-    ({'pattern': '0 3 30 2 *'}, 'pattern'), ({'pattern': '* * * * *'}, 'pattern'),
-    ({'pattern': '0,30 * * * *'}, '3600'), ({'pattern': '0 3 * * *' + ' ' * 5000}, 'pattern'),
-    ({'start_time': 'now'}, 'start_time'), ({'start_time': 5}, 'start_time'),
-    ({'start_time': '2020-11-05'}, 'start_time'), ({'start_time': ''}, 'start_time'),
+    ({'format': None}, 'format'),
+    ({'pattern': None}, 'pattern'),
+    ({'format': 'x'}, 'format'),
+    ({'format': 5}, 'format'),
+    ({'format': ''}, 'format'),
+    ({'format': 'calendar'}, 'format is calendar'),
+    ({'pattern': WEEKLY}, 'format is crontab'),
+    ({'pattern': ''}, 'pattern'),
+    ({'pattern': 'x'}, 'pattern'),
+    ({'pattern': []}, 'pattern'),
+    ({'pattern': '0 3 * *'}, 'pattern'),
+    ({'pattern': '0 25 * * *'}, 'pattern'),
+    ({'pattern': '0 3 30 2 *'}, 'pattern'),
+    ({'pattern': '* * * * *'}, 'pattern'),
+    ({'pattern': '0,30 * * * *'}, '3600'),
+    ({'pattern': '0 3 * * *' + ' ' * 5000}, 'pattern'),
+    ({'start_time': 'now'}, 'start_time'),
+    ({'start_time': 5}, 'start_time'),
+    ({'start_time': '2020-11-05'}, 'start_time'),
+    ({'start_time': ''}, 'start_time'),
     ({'start_time': '2020-02-30 00:00:00'}, 'start_time'),
     ({'start_time': '0001-01-01 00:00:00'}, 'start_time'),
     ({'start_time': '9999-12-31 23:59:59-14:00'}, 'start_time'),
-    ({'end_time': START}, 'end_time'), ({'end_time': '2019-01-01 00:00:00'}, 'end_time'),
-    ({'end_time': 'x'}, 'end_time'), ({'end_time': '2020-11-05 01:00:00'}, 'never'),
-    ({'window': 899}, 'window'), ({'window': 1801}, 'window'), ({'window': '3600'}, 'window'),
-    ({'window': 'x'}, 'window'), ({'window': ''}, 'window'), ({'window': -1}, 'window'),
-    ({'window': '9' * 5000}, 'window'), ({'window': 10 ** 40}, 'window'),
-    ({'window': True}, 'window'), ({'window': 1e300}, 'window'), ({'window': 1000.5}, 'window'),
-    ({'timezone': 'Mars/Olympus'}, 'timezone'), ({'timezone': '../../etc/passwd'}, 'timezone'),
-    ({'timezone': ''}, 'timezone'), ({'timezone': 5}, 'timezone'),
-    ({'catch_up': ''}, 'catch_up'), ({'catch_up': 'all'}, 'catch_up'),
-    ({'catch_up': 'Latest'}, 'catch_up'), ({'catch_up': 5}, 'catch_up'),
-    ({'catch_up': ['latest']}, 'catch_up'), ({'catch_up': True}, 'catch_up'),
-    ({'jitter': -1}, 'jitter'), ({'jitter': 901}, 'jitter'), ({'jitter': '901'}, 'jitter'),
-    ({'jitter': 1201, 'window': 1200}, 'jitter'), ({'jitter': ''}, 'jitter'),
-    ({'jitter': '-1'}, 'jitter'), ({'jitter': '٣'}, 'jitter'), ({'jitter': '5 '}, 'jitter'),
-    ({'jitter': True}, 'jitter'), ({'jitter': 0.5}, 'jitter'), ({'jitter': []}, 'jitter'),
-    ({'jitter': 10 ** 40}, 'jitter'), ({'jitter': '9' * 5000}, 'jitter'),
-    ({'colour': 'red'}, 'colour'), ({'pattern': '0 3 * * *\x00'}, 'NUL'),
+    ({'end_time': START}, 'end_time'),
+    ({'end_time': '2019-01-01 00:00:00'}, 'end_time'),
+    ({'end_time': 'x'}, 'end_time'),
+    ({'end_time': '2020-11-05 01:00:00'}, 'never'),
+    ({'window': 899}, 'window'),
+    ({'window': 1801}, 'window'),
+    ({'window': '3600'}, 'window'),
+    ({'window': 'x'}, 'window'),
+    ({'window': ''}, 'window'),
+    ({'window': -1}, 'window'),
+    ({'window': '9' * 5000}, 'window'),
+    ({'window': 10**40}, 'window'),
+    ({'window': True}, 'window'),
+    ({'window': 1e300}, 'window'),
+    ({'window': 1000.5}, 'window'),
+    ({'timezone': 'Mars/Olympus'}, 'timezone'),
+    ({'timezone': '../../etc/passwd'}, 'timezone'),
+    ({'timezone': ''}, 'timezone'),
+    ({'timezone': 5}, 'timezone'),
+    ({'catch_up': ''}, 'catch_up'),
+    ({'catch_up': 'all'}, 'catch_up'),
+    ({'catch_up': 'Latest'}, 'catch_up'),
+    ({'catch_up': 5}, 'catch_up'),
+    ({'catch_up': ['latest']}, 'catch_up'),
+    ({'catch_up': True}, 'catch_up'),
+    ({'jitter': -1}, 'jitter'),
+    ({'jitter': 901}, 'jitter'),
+    ({'jitter': '901'}, 'jitter'),
+    ({'jitter': 1201, 'window': 1200}, 'jitter'),
+    ({'jitter': ''}, 'jitter'),
+    ({'jitter': '-1'}, 'jitter'),
+    ({'jitter': '٣'}, 'jitter'),
+    ({'jitter': '5 '}, 'jitter'),
+    ({'jitter': True}, 'jitter'),
+    ({'jitter': 0.5}, 'jitter'),
+    ({'jitter': []}, 'jitter'),
+    ({'jitter': 10**40}, 'jitter'),
+    ({'jitter': '9' * 5000}, 'jitter'),
+    ({'colour': 'red'}, 'colour'),
+    ({'pattern': '0 3 * * *\x00'}, 'NUL'),
 ]
 
 BAD_NAMES = ['', ' ', 'n' * 256, 'a\nb', 'a\n', '\x7f', '\x1b[31m', 5, None, ['x'], {'a': 'b'}]
@@ -92,7 +135,6 @@ def properties(**changes: Any) -> dict[str, Any]:
 
 
 class TriggersTestCase(base.ApiTestCase):
-
     def create(self, code: int = 200, **fields: Any) -> Any:
         body = {'name': 'nightly', 'type': 'time', 'properties': properties(), **fields}
         made = self.post('/triggers', {'trigger_info': body}, code)
@@ -116,22 +158,35 @@ class TriggersTestCase(base.ApiTestCase):
 
 
 class CreateTriggerTest(TriggersTestCase):
-
     def test_what_is_sent_is_shown(self):
         trigger = self.create()
-        self.assertEqual({
-            'id': trigger['id'], 'project_id': PROJECT_ID, 'name': 'nightly', 'type': 'time',
-            'properties': {'format': 'crontab', 'pattern': '0 3 * * *', 'start_time': START,
-                           'window': 900}, 'next_fires': trigger['next_fires']}, trigger)
+        self.assertEqual(
+            {
+                'id': trigger['id'],
+                'project_id': PROJECT_ID,
+                'name': 'nightly',
+                'type': 'time',
+                'properties': {
+                    'format': 'crontab',
+                    'pattern': '0 3 * * *',
+                    'start_time': START,
+                    'window': 900,
+                },
+                'next_fires': trigger['next_fires'],
+            },
+            trigger,
+        )
         self.assertEqual(trigger, self.shown(trigger))
         self.assertEqual({'triggers': [self.listed(trigger)]}, self.get('/triggers'))
 
     def test_properties(self):
         for given, expected in GOOD_PROPERTIES:
-            trigger = self.create(properties={
-                'format': 'crontab', 'pattern': '0 3 * * *', **given})
-            self.assertEqual({'format': 'crontab', 'pattern': '0 3 * * *', **expected},
-                             trigger['properties'], given)
+            trigger = self.create(properties={'format': 'crontab', 'pattern': '0 3 * * *', **given})
+            self.assertEqual(
+                {'format': 'crontab', 'pattern': '0 3 * * *', **expected},
+                trigger['properties'],
+                given,
+            )
             self.assertEqual(trigger, self.shown(trigger))
 
     def test_what_is_shown_can_be_sent_again(self):
@@ -140,8 +195,12 @@ class CreateTriggerTest(TriggersTestCase):
             self.assertEqual(first, self.create(properties=first)['properties'])
 
     def test_patterns_of_the_old_client(self):
-        for pattern in (WEEKLY, WEEKLY.replace('\n', '\\n'), WEEKLY.replace('\n', '\r\n'),
-                        'BEGIN:VEVENT\nRRULE:FREQ=WEEKLY;BYDAY=TU\nEND:VEVENT'):
+        for pattern in (
+            WEEKLY,
+            WEEKLY.replace('\n', '\\n'),
+            WEEKLY.replace('\n', '\r\n'),
+            'BEGIN:VEVENT\nRRULE:FREQ=WEEKLY;BYDAY=TU\nEND:VEVENT',
+        ):
             trigger = self.create(properties=properties(format='calendar', pattern=pattern))
             self.assertEqual(pattern, trigger['properties']['pattern'])
 
@@ -165,16 +224,32 @@ class CreateTriggerTest(TriggersTestCase):
         self.assertEqual(([], []), (self.rows(models.Trigger), self.rows(models.OperationLog)))
 
     def test_bodies_that_are_refused(self):
-        for fields in ({'type': 'event'}, {'type': None}, {'type': 5}, {'id': new_id()},
-                       {'project_id': OTHER_PROJECT_ID}, {'colour': 'red'}):
+        for fields in (
+            {'type': 'event'},
+            {'type': None},
+            {'type': 5},
+            {'id': new_id()},
+            {'project_id': OTHER_PROJECT_ID},
+            {'colour': 'red'},
+        ):
             self.create(400, **fields)
         whole = {'name': 'x', 'type': 'time', 'properties': properties()}
         for missing in whole:
-            message = self.post('/triggers', {'trigger_info': {
-                name: value for name, value in whole.items() if name != missing}}, 400)
+            message = self.post(
+                '/triggers',
+                {'trigger_info': {name: value for name, value in whole.items() if name != missing}},
+                400,
+            )
             self.assertIn(missing, message)
-        for body in ({}, [], {'trigger_info': None}, {'trigger_info': []}, {'trigger': whole},
-                     {'trigger_info': whole, 'type': 'time'}, whole):
+        for body in (
+            {},
+            [],
+            {'trigger_info': None},
+            {'trigger_info': []},
+            {'trigger': whole},
+            {'trigger_info': whole, 'type': 'time'},
+            whole,
+        ):
             self.post('/triggers', body, 400)
         self.assertEqual([], self.rows(models.Trigger))
 
@@ -208,41 +283,55 @@ class NextFiresTest(TriggersTestCase):
     def test_from_the_start_on(self):
         self.assertEqual(
             [f'2040-01-0{day} 03:00:00' for day in range(5, 10)],
-            self.fires(start_time='2040-01-05 00:00:00'))
+            self.fires(start_time='2040-01-05 00:00:00'),
+        )
 
     def test_until_the_end(self):
         self.assertEqual(
             ['2040-01-05 03:00:00', '2040-01-06 03:00:00'],
-            self.fires(start_time='2040-01-05 00:00:00', end_time='2040-01-06 03:00:00'))
+            self.fires(start_time='2040-01-05 00:00:00', end_time='2040-01-06 03:00:00'),
+        )
         self.assertEqual([], self.fires(end_time='2020-12-31 00:00:00'))
 
     def test_in_utc(self):
         """Three o'clock in Berlin is one hour earlier from the 25th of March 2040 on."""
         self.assertEqual(
-            ['2040-03-23 02:00:00', '2040-03-24 02:00:00', '2040-03-25 01:00:00',
-             '2040-03-26 01:00:00', '2040-03-27 01:00:00'],
-            self.fires(start_time='2040-03-23 00:00:00', timezone='Europe/Berlin'))
+            [
+                '2040-03-23 02:00:00',
+                '2040-03-24 02:00:00',
+                '2040-03-25 01:00:00',
+                '2040-03-26 01:00:00',
+                '2040-03-27 01:00:00',
+            ],
+            self.fires(start_time='2040-03-23 00:00:00', timezone='Europe/Berlin'),
+        )
 
     def test_of_a_calendar(self):
         self.assertEqual(
             [f'2040-01-{day} 04:05:06' for day in ('03', '10', '17', '24', '31')],
-            self.fires(format='calendar', pattern=WEEKLY, start_time='2040-01-01 04:05:06'))
+            self.fires(format='calendar', pattern=WEEKLY, start_time='2040-01-01 04:05:06'),
+        )
 
     def test_without_the_jitter(self):
         self.assertEqual(
             ['2040-01-05 03:00:00'],
-            self.fires(start_time='2040-01-05 00:00:00', end_time='2040-01-06 00:00:00',
-                       jitter=900, catch_up='latest'))
+            self.fires(
+                start_time='2040-01-05 00:00:00',
+                end_time='2040-01-06 00:00:00',
+                jitter=900,
+                catch_up='latest',
+            ),
+        )
 
     def test_a_change(self):
         made = self.create()
-        changed = self.change(made, properties=properties(
-            pattern='0 4 * * *', start_time='2040-01-05 00:00:00'))
+        changed = self.change(
+            made, properties=properties(pattern='0 4 * * *', start_time='2040-01-05 00:00:00')
+        )
         self.assertEqual('2040-01-05 04:00:00', changed['next_fires'][0])
 
 
 class ShowTriggerTest(TriggersTestCase):
-
     def test_ids(self):
         for method in ('GET', 'DELETE', 'PUT'):
             more = {'json': {'trigger_info': {'name': 'x'}}} if method == 'PUT' else {}
@@ -263,7 +352,6 @@ class ShowTriggerTest(TriggersTestCase):
 
 
 class UpdateTriggerTest(TriggersTestCase):
-
     def setUp(self):
         super().setUp()
         self.trigger = self.create(properties=properties(window=1200, timezone='Asia/Tokyo'))
@@ -275,8 +363,13 @@ class UpdateTriggerTest(TriggersTestCase):
         self.assertEqual(after, self.shown(after))
 
     def test_what_is_empty_changes_nothing(self):
-        for fields in ({'name': ''}, {}, {'properties': {}}, {'name': '', 'properties': {}},
-                       {'type': 'time'}):
+        for fields in (
+            {'name': ''},
+            {},
+            {'properties': {}},
+            {'name': '', 'properties': {}},
+            {'type': 'time'},
+        ):
             self.assertEqual(self.trigger, self.change(self.trigger, **fields))
         self.assertEqual('new', self.change(self.trigger, name='new', properties={})['name'])
 
@@ -289,13 +382,16 @@ class UpdateTriggerTest(TriggersTestCase):
     def test_what_is_not_given_again_is_gone(self):
         given = properties(catch_up='latest', jitter=5)
         self.assertEqual(given, self.change(self.trigger, properties=given)['properties'])
-        self.assertEqual(properties(), self.change(
-            self.trigger, properties=properties())['properties'])
+        self.assertEqual(
+            properties(), self.change(self.trigger, properties=properties())['properties']
+        )
 
     def test_the_start_stays(self):
         new = {'format': 'crontab', 'pattern': '0 5 * * *'}
-        self.assertEqual({**new, 'start_time': START, 'window': 900},
-                         self.change(self.trigger, properties=new)['properties'])
+        self.assertEqual(
+            {**new, 'start_time': START, 'window': 900},
+            self.change(self.trigger, properties=new)['properties'],
+        )
 
     def test_names_that_do_not_fit(self):
         for name in BAD_NAMES[1:]:
@@ -307,9 +403,15 @@ class UpdateTriggerTest(TriggersTestCase):
             given = {**base.TRIGGER_PROPERTIES, **changes}
             given = {name: value for name, value in given.items() if value is not None}
             self.assertIn(part, self.change(self.trigger, 400, properties=given), changes)
-        for fields in ({'type': 'event'}, {'properties': None}, {'properties': []},
-                       {'colour': 'red'}, {'id': new_id()}, {'name': 'x', 'type': None},
-                       {'name': 'new', 'properties': {'pattern': '0 4 * * *'}}):
+        for fields in (
+            {'type': 'event'},
+            {'properties': None},
+            {'properties': []},
+            {'colour': 'red'},
+            {'id': new_id()},
+            {'name': 'x', 'type': None},
+            {'name': 'new', 'properties': {'pattern': '0 4 * * *'}},
+        ):
             self.change(self.trigger, 400, **fields)
         for body in ({}, [], {'trigger_info': []}, {'name': 'x'}):
             self.put(f'/triggers/{self.trigger["id"]}', body, 400)
@@ -322,20 +424,23 @@ class UpdateTriggerTest(TriggersTestCase):
 
     def test_changes_at_once_are_all_or_nothing(self):
         """Two changes at once leave the properties of one of them, not a mixture."""
-        sets = [properties(pattern='0 1 * * *', window=1000),
-                properties(pattern='0 2 * * *', window=1001)]
-        results = base.at_once(*[lambda given=given: self.change(
-            self.trigger, properties=given) for given in sets * 3])
+        sets = [
+            properties(pattern='0 1 * * *', window=1000),
+            properties(pattern='0 2 * * *', window=1001),
+        ]
+        results = base.at_once(
+            *[lambda given=given: self.change(self.trigger, properties=given) for given in sets * 3]
+        )
         self.assertNotIn(None, results)
         self.assertIn(self.shown(self.trigger)['properties'], sets)
 
 
 class DeleteTriggerTest(TriggersTestCase):
-
     def test_delete(self):
         trigger, kept = self.create(), self.create()
-        result = self.client.simulate_delete(f'/v1/{PROJECT_ID}/triggers/{trigger["id"]}',
-                                             headers={'X-Auth-Token': base.TOKEN})
+        result = self.client.simulate_delete(
+            f'/v1/{PROJECT_ID}/triggers/{trigger["id"]}', headers={'X-Auth-Token': base.TOKEN}
+        )
         self.assertEqual((200, b''), (result.status_code, result.content))
         self.get(f'/triggers/{trigger["id"]}', 404)
         self.delete(f'/triggers/{trigger["id"]}', 404)
@@ -353,7 +458,15 @@ class DeleteTriggerTest(TriggersTestCase):
 
     def test_many_at_once(self):
         trigger = self.create()
-        codes = base.at_once(*[lambda: self.client.simulate_delete(
-            f'/v1/{PROJECT_ID}/triggers/{trigger["id"]}',
-            headers={'X-Auth-Token': base.TOKEN}).status_code] * 4)
+        codes = base.at_once(
+            *[
+                lambda: (
+                    self.client.simulate_delete(
+                        f'/v1/{PROJECT_ID}/triggers/{trigger["id"]}',
+                        headers={'X-Auth-Token': base.TOKEN},
+                    ).status_code
+                )
+            ]
+            * 4
+        )
         self.assertEqual([200, 404, 404, 404], sorted(codes))

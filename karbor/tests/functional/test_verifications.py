@@ -32,11 +32,22 @@ class CreateVerificationTest(base.ApiTestCase):
 
     def test_the_answer(self):
         made = self.create(parameters={})['verification']
-        self.assertEqual({
-            'id': made['id'], 'project_id': PROJECT_ID, 'provider_id': PROVIDER_ID,
-            'checkpoint_id': self.checkpoint.id, 'parameters': {}, 'status': 'in_progress',
-            'status_reason': None, 'resources_status': {}, 'resources_reason': {},
-            'resources_done': 0, 'resources_failed': 0}, made)
+        self.assertEqual(
+            {
+                'id': made['id'],
+                'project_id': PROJECT_ID,
+                'provider_id': PROVIDER_ID,
+                'checkpoint_id': self.checkpoint.id,
+                'parameters': {},
+                'status': 'in_progress',
+                'status_reason': None,
+                'resources_status': {},
+                'resources_reason': {},
+                'resources_done': 0,
+                'resources_failed': 0,
+            },
+            made,
+        )
         self.assertEqual({'verification': made}, self.get(f'/verifications/{made["id"]}'))
         self.assertEqual({'verifications': [made]}, self.get('/verifications'))
 
@@ -44,9 +55,14 @@ class CreateVerificationTest(base.ApiTestCase):
         self.assertEqual({}, self.create()['verification']['parameters'])
 
     def test_bodies_that_are_refused(self):
-        for fields in ({'parameters': None}, {'parameters': {VOLUME: {'x': 'y'}}},
-                       {'parameters': {'OS::No::Such': {}}}, {'checkpoint_id': 'x'},
-                       {'restore_target': 'x'}, {'provider_id': None}):
+        for fields in (
+            {'parameters': None},
+            {'parameters': {VOLUME: {'x': 'y'}}},
+            {'parameters': {'OS::No::Such': {}}},
+            {'checkpoint_id': 'x'},
+            {'restore_target': 'x'},
+            {'provider_id': None},
+        ):
             self.create(400, **fields)
         for body in ({}, [], {'verification': {}}, {'restore': {}}):
             self.post('/verifications', body, 400)
@@ -70,17 +86,23 @@ class CreateVerificationTest(base.ApiTestCase):
 
 
 class VerificationTest(base.CloudTestCase):
-
     def verified(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
         return self.ended_use('verification', self.use('verification', checkpoint))
 
     def test_all_is_there(self):
         volumes = [self.volume(), self.volume()]
         found = self.verified(self.protected(*volumes))
-        self.assertEqual(('success', None, 2, 0), tuple(found[name] for name in (
-            'status', 'status_reason', 'resources_done', 'resources_failed')))
-        self.assertEqual({f'{VOLUME}#{volume["id"]}': 'available' for volume in volumes},
-                         found['resources_status'])
+        self.assertEqual(
+            ('success', None, 2, 0),
+            tuple(
+                found[name]
+                for name in ('status', 'status_reason', 'resources_done', 'resources_failed')
+            ),
+        )
+        self.assertEqual(
+            {f'{VOLUME}#{volume["id"]}': 'available' for volume in volumes},
+            found['resources_status'],
+        )
 
     def test_it_changes_nothing(self):
         checkpoint = self.protected()
@@ -90,18 +112,25 @@ class VerificationTest(base.CloudTestCase):
         self.assertEqual('available', self.ended_checkpoint(checkpoint)['status'])
 
     def test_what_is_wrong_with_one_is_said(self):
-        for change, part in (({'status': 'error'}, 'in status error'),
-                             ({'size': 7}, '7 GiB'),
-                             ({'volume_id': new_id()}, 'is of the volume')):
+        for change, part in (
+            ({'status': 'error'}, 'in status error'),
+            ({'size': 7}, '7 GiB'),
+            ({'volume_id': new_id()}, 'is of the volume'),
+        ):
             good, bad = self.volume(), self.volume()
             checkpoint = self.protected(good, bad)
-            next(item for item in self.cinder.snapshots.values()
-                 if item['volume_id'] == bad['id']).update(change)
+            next(
+                item for item in self.cinder.snapshots.values() if item['volume_id'] == bad['id']
+            ).update(change)
             found = self.verified(checkpoint)
-            self.assertEqual(('fail', 1, 1), tuple(found[name] for name in (
-                'status', 'resources_done', 'resources_failed')))
-            self.assertEqual({f'{VOLUME}#{good["id"]}': 'available',
-                              f'{VOLUME}#{bad["id"]}': 'error'}, found['resources_status'])
+            self.assertEqual(
+                ('fail', 1, 1),
+                tuple(found[name] for name in ('status', 'resources_done', 'resources_failed')),
+            )
+            self.assertEqual(
+                {f'{VOLUME}#{good["id"]}': 'available', f'{VOLUME}#{bad["id"]}': 'error'},
+                found['resources_status'],
+            )
             self.assertIn(part, found['resources_reason'][f'{VOLUME}#{bad["id"]}'])
             self.assertIn(part, found['status_reason'])
 

@@ -20,10 +20,18 @@ class VersionsTest(base.ApiTestCase):
     def test_the_root_names_the_one_version(self):
         result = self.client.simulate_get('/')
         self.assertEqual(300, result.status_code)
-        self.assertEqual({'versions': [{
-            'id': 'v1.0', 'status': 'CURRENT',
-            'links': [{'rel': 'self', 'href': 'http://falconframework.org/v1/'}]}]},
-            result.json)
+        self.assertEqual(
+            {
+                'versions': [
+                    {
+                        'id': 'v1.0',
+                        'status': 'CURRENT',
+                        'links': [{'rel': 'self', 'href': 'http://falconframework.org/v1/'}],
+                    }
+                ]
+            },
+            result.json,
+        )
 
     def test_the_link_leads_to_the_version(self):
         link = self.client.simulate_get('/').json['versions'][0]['links'][0]['href']
@@ -34,8 +42,9 @@ class VersionsTest(base.ApiTestCase):
 
     def test_the_link_has_the_host_that_the_caller_used(self):
         result = self.client.simulate_get('/', host='karbor.example', port=8799)
-        self.assertEqual('http://karbor.example:8799/v1/',
-                         result.json['versions'][0]['links'][0]['href'])
+        self.assertEqual(
+            'http://karbor.example:8799/v1/', result.json['versions'][0]['links'][0]['href']
+        )
 
     def test_versions_cannot_be_changed(self):
         for path in ('/', '/v1'):
@@ -44,11 +53,14 @@ class VersionsTest(base.ApiTestCase):
 
 
 class EveryAnswerTest(base.ApiTestCase):
-
     def test_every_answer_has_its_own_request_id(self):
         seen = set()
-        for path, headers in (('/', {}), ('/no-such', {}), (f'/v1/{PROJECT_ID}/plans', {}),
-                              (f'/v1/{PROJECT_ID}/plans', {'X-Auth-Token': base.TOKEN})):
+        for path, headers in (
+            ('/', {}),
+            ('/no-such', {}),
+            (f'/v1/{PROJECT_ID}/plans', {}),
+            (f'/v1/{PROJECT_ID}/plans', {'X-Auth-Token': base.TOKEN}),
+        ):
             result = self.client.simulate_get(path, headers=headers)
             request_id = result.headers['x-openstack-request-id']
             self.assertTrue(request_id.startswith('req-'), request_id)
@@ -61,10 +73,14 @@ class EveryAnswerTest(base.ApiTestCase):
         self.get('/plans/5b0f3a52-6c7e-4b0e-9d0c-0f6c7a1b2c3d/action', 404)
 
     def test_method_that_a_url_does_not_have(self):
-        for method, path in (('DELETE', '/plans'), ('PUT', '/restores'), ('POST', '/providers'),
-                             ('DELETE', '/restores/5b0f3a52-6c7e-4b0e-9d0c-0f6c7a1b2c3d'),
-                             ('PATCH', '/plans/5b0f3a52-6c7e-4b0e-9d0c-0f6c7a1b2c3d'),
-                             ('POST', '/protectables/OS::Cinder::Volume/instances')):
+        for method, path in (
+            ('DELETE', '/plans'),
+            ('PUT', '/restores'),
+            ('POST', '/providers'),
+            ('DELETE', '/restores/5b0f3a52-6c7e-4b0e-9d0c-0f6c7a1b2c3d'),
+            ('PATCH', '/plans/5b0f3a52-6c7e-4b0e-9d0c-0f6c7a1b2c3d'),
+            ('POST', '/protectables/OS::Cinder::Volume/instances'),
+        ):
             self.request(method, path, 405)
 
     def test_slash_at_the_end(self):
@@ -74,7 +90,8 @@ class EveryAnswerTest(base.ApiTestCase):
         self.manager.get_use = lambda *_: {}['secret of the inside']
         result = self.client.simulate_get(
             f'/v1/{PROJECT_ID}/restores/5b0f3a52-6c7e-4b0e-9d0c-0f6c7a1b2c3d',
-            headers={'X-Auth-Token': base.TOKEN})
+            headers={'X-Auth-Token': base.TOKEN},
+        )
         self.assertEqual(500, result.status_code)
         self.assertEqual(500, result.json['computeFault']['code'])
         self.assertNotIn('secret', result.text)

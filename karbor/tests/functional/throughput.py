@@ -86,8 +86,7 @@ class Cinder(fake_cinder.FakeCinder):
     def handle(self, method: str, path: str, body: bytes | None = None) -> fake_cinder.Answer:
         time.sleep(self.delay)
         asked = [part for name, part in self.of.items() if f'/{name}/' in path]
-        return asked[0].handle(method, path, body) if asked else super().handle(
-            method, path, body)
+        return asked[0].handle(method, path, body) if asked else super().handle(method, path, body)
 
 
 class Ground:
@@ -110,26 +109,39 @@ class Ground:
         ends.callback(board.end)
         (folder / 'providers.d').mkdir()
         (folder / 'providers.d/test.conf').write_text(_provider(folder))
-        self._config.write_text(_options(folder, database.create_database(), board.url,
-                                         keystone_url, cinder_url))
+        self._config.write_text(
+            _options(folder, database.create_database(), board.url, keystone_url, cinder_url)
+        )
         wiring.configure('throughput', ['--config-file', str(self._config)])
         ends.callback(db.dispose)
         migration.upgrade()
-        client_factory.use_sessions(
-            lambda context: self.cinder.of[context.project_id].session())
+        client_factory.use_sessions(lambda context: self.cinder.of[context.project_id].session())
         registry, found = wiring.providers(), protectables.load()
         self._manager = manager.ProtectionManager(
-            registry, found, wiring.job_board().post, trusts.Trusts(wiring.CONF))
+            registry, found, wiring.job_board().post, trusts.Trusts(wiring.CONF)
+        )
         self._plans = [self._plan(project_id) for project_id in project_ids]
 
     def _plan(self, project_id: str) -> models.Plan:
         volumes = [self.cinder.of[project_id].add_volume() for _ in range(_VOLUMES)]
-        resources = [{'type': constants.VOLUME_RESOURCE_TYPE, 'id': volume['id'],
-                      'name': volume['name'], 'extra_info': None} for volume in volumes]
-        plan = models.Plan(id=new_id(), project_id=project_id, name='p', provider_id=PROVIDER_ID,
-                           status='suspended', resources=resources, parameters={
-                               constants.VOLUME_RESOURCE_TYPE: {
-                                   'snapshot_name': 's', 'description': ''}})
+        resources = [
+            {
+                'type': constants.VOLUME_RESOURCE_TYPE,
+                'id': volume['id'],
+                'name': volume['name'],
+                'extra_info': None,
+            }
+            for volume in volumes
+        ]
+        plan = models.Plan(
+            id=new_id(),
+            project_id=project_id,
+            name='p',
+            provider_id=PROVIDER_ID,
+            status='suspended',
+            resources=resources,
+            parameters={constants.VOLUME_RESOURCE_TYPE: {'snapshot_name': 's', 'description': ''}},
+        )
         with db.writer() as session:
             session.add(plan)
         return plan
@@ -148,25 +160,33 @@ class Ground:
         _check_checkpoints()
         seconds = late.at - early.at
         return (early.left - late.left) / seconds, [
-            (after - before) / seconds for before, after in zip(early.cpu, late.cpu, strict=True)]
+            (after - before) / seconds for before, after in zip(early.cpu, late.cpu, strict=True)
+        ]
 
     def _make_jobs(self) -> None:
         """They are on the board, and in rows that nobody takes yet."""
         for plan in self._plans * _JOBS_OF_PROJECT:
             context = karbor_context.RequestContext(
-                'user', plan.project_id, roles=['member'],
-                auth_token=fake_keystone.USER_TOKEN)
+                'user', plan.project_id, roles=['member'], auth_token=fake_keystone.USER_TOKEN
+            )
             self._manager.create_checkpoint(context, PROVIDER_ID, plan.id, {})
         _set_state(job_rows.PENDING, job_rows.QUEUED)
 
     @contextlib.contextmanager
     def _working(self, count: int) -> Iterator[list[int]]:
         """That many karbor-protection, ready for work; their process groups."""
-        command = [sys.executable, '-m', 'karbor.cmd.protection', '--config-file',
-                   str(self._config)]
+        command = [
+            sys.executable,
+            '-m',
+            'karbor.cmd.protection',
+            '--config-file',
+            str(self._config),
+        ]
         with self._log.open('wb') as log:
-            processes = [subprocess.Popen(command, stdout=log, stderr=log,
-                                          start_new_session=True) for _ in range(count)]
+            processes = [
+                subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+                for _ in range(count)
+            ]
         try:
             while self._log.read_bytes().count(_READY) < count:
                 assert not any(process.poll() for process in processes), self._log.read_text()
@@ -184,34 +204,44 @@ def kind_of_database() -> str:
 
 
 def _provider(folder: pathlib.Path) -> str:
-    return (f'[provider]\nname = test\nid = {PROVIDER_ID}\nenabled = True\n'
-            'plugin = karbor-project-protection-plugin\n'
-            'plugin = karbor-volume-snapshot-plugin\nbank = karbor-fs-bank-plugin\n'
-            f'[file_system_bank_plugin]\nfile_system_bank_path = {folder}/bank\n')
+    return (
+        f'[provider]\nname = test\nid = {PROVIDER_ID}\nenabled = True\n'
+        'plugin = karbor-project-protection-plugin\n'
+        'plugin = karbor-volume-snapshot-plugin\nbank = karbor-fs-bank-plugin\n'
+        f'[file_system_bank_plugin]\nfile_system_bank_path = {folder}/bank\n'
+    )
 
 
-def _options(folder: pathlib.Path, database: str, board: str, keystone_url: str,
-             cinder_url: str) -> str:
-    return (f'[DEFAULT]\nprovider_config_dir = {folder}/providers.d\n'
-            f'[database]\nconnection = {database}\n'
-            f'[jobboard]\nconnection = {board}\n'
-            f'[cinder_client]\ncinder_endpoint = {cinder_url}\n'
-            '[protection]\norphan_check_interval = 0\n'
-            f'[trustee]\nauth_type = password\nauth_url = {keystone_url}\nusername = karbor\n'
-            f'password = {fake_keystone.PASSWORD}\nuser_domain_id = default\n'
-            'project_name = service\nproject_domain_id = default\n')
+def _options(
+    folder: pathlib.Path, database: str, board: str, keystone_url: str, cinder_url: str
+) -> str:
+    return (
+        f'[DEFAULT]\nprovider_config_dir = {folder}/providers.d\n'
+        f'[database]\nconnection = {database}\n'
+        f'[jobboard]\nconnection = {board}\n'
+        f'[cinder_client]\ncinder_endpoint = {cinder_url}\n'
+        '[protection]\norphan_check_interval = 0\n'
+        f'[trustee]\nauth_type = password\nauth_url = {keystone_url}\nusername = karbor\n'
+        f'password = {fake_keystone.PASSWORD}\nuser_domain_id = default\n'
+        'project_name = service\nproject_domain_id = default\n'
+    )
 
 
 def _set_state(before: str, after: str) -> None:
     with db.writer() as session:
-        session.execute(sa.update(models.Job).where(models.Job.state == before).values(
-            state=after))
+        session.execute(sa.update(models.Job).where(models.Job.state == before).values(state=after))
 
 
 def _unfinished() -> int:
     with db.reader() as session:
-        return session.scalar(sa.select(sa.func.count()).select_from(models.Job).where(
-            models.Job.state.in_(job_rows.UNFINISHED))) or 0
+        return (
+            session.scalar(
+                sa.select(sa.func.count())
+                .select_from(models.Job)
+                .where(models.Job.state.in_(job_rows.UNFINISHED))
+            )
+            or 0
+        )
 
 
 def _wait_until_left(count: int) -> int:
@@ -232,8 +262,11 @@ def _moment(share: float, processes: list[int]) -> Moment:
 def _check_checkpoints() -> None:
     """A job that fails may be quick, and would count."""
     with db.reader() as session:
-        found = session.execute(sa.select(models.Checkpoint.status_reason).where(
-            models.Checkpoint.status != constants.CHECKPOINT_STATUS_AVAILABLE)).all()
+        found = session.execute(
+            sa.select(models.Checkpoint.status_reason).where(
+                models.Checkpoint.status != constants.CHECKPOINT_STATUS_AVAILABLE
+            )
+        ).all()
     assert not found, found[0]
 
 
@@ -257,11 +290,13 @@ def say(text: str) -> None:
 
 
 def main(counts: list[int]) -> None:
-    say(f'{_PROJECTS * _JOBS_OF_PROJECT} jobs that protect {_VOLUMES} volumes, of {_PROJECTS} '
+    say(
+        f'{_PROJECTS * _JOBS_OF_PROJECT} jobs that protect {_VOLUMES} volumes, of {_PROJECTS} '
         f'projects; {_DELAY} s a request to Cinder; {kind_of_database()} and Redis; '
         f'{os.cpu_count()} cores\n'
         f'{"workers":>7} {"jobs/s":>8} {"ratio":>6}   CPU, % of a core: '
-        f'{"workers":>8} {"fakes":>6} {"machine":>8}')
+        f'{"workers":>8} {"fakes":>6} {"machine":>8}'
+    )
     logging.disable(logging.WARNING)
     first = None
     with contextlib.ExitStack() as ends:
@@ -269,8 +304,10 @@ def main(counts: list[int]) -> None:
         for count in counts:
             rate, (workers, fakes, machine) = ground.measure(count)
             first = first or rate
-            say(f'{count:7} {rate:8.2f} {rate / first:6.2f}{workers:29.0%} {fakes:6.0%} '
-                f'{machine:8.0%}')
+            say(
+                f'{count:7} {rate:8.2f} {rate / first:6.2f}{workers:29.0%} {fakes:6.0%} '
+                f'{machine:8.0%}'
+            )
 
 
 if __name__ == '__main__':

@@ -27,8 +27,12 @@ from karbor.tests.integration import callers, cloud
 STUCK, DOUBLE, MISSING, ORPHAN, WRONG = 'stuck', 'double', 'missing', 'orphan', 'wrong'
 KINDS = (DOUBLE, MISSING, ORPHAN, STUCK, WRONG)
 
-_PASSING = (constants.CHECKPOINT_STATUS_PROTECTING, constants.CHECKPOINT_STATUS_DELETING,
-            constants.OPERATION_STATUS_IN_PROGRESS, 'started')
+_PASSING = (
+    constants.CHECKPOINT_STATUS_PROTECTING,
+    constants.CHECKPOINT_STATUS_DELETING,
+    constants.OPERATION_STATUS_IN_PROGRESS,
+    'started',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +52,7 @@ class Finding:
 def summary(findings: Collection[Finding]) -> str:
     """How many there are of each kind, and each in a line of its own."""
     counts = collections.Counter(finding.kind for finding in findings)
-    return '\n'.join((', '.join(f'{kind} {counts[kind]}' for kind in KINDS),
-                      *map(str, findings)))
+    return '\n'.join((', '.join(f'{kind} {counts[kind]}' for kind in KINDS), *map(str, findings)))
 
 
 class Rows:
@@ -64,18 +67,26 @@ class Rows:
 
     def all(self, model: Any, *conditions: Any) -> list[Any]:
         with orm.Session(self._engine) as session:
-            return list(session.scalars(sa.select(model).where(
-                model.project_id == self._project_id, *conditions).order_by(model.created_at)))
+            return list(
+                session.scalars(
+                    sa.select(model)
+                    .where(model.project_id == self._project_id, *conditions)
+                    .order_by(model.created_at)
+                )
+            )
 
     def unfinished(self) -> list[Any]:
         return self.all(models.Job, models.Job.state.in_(jobs.UNFINISHED))
 
     def fires(self, trigger_id: str) -> list[Any]:
         with orm.Session(self._engine) as session:
-            return list(session.scalars(
-                sa.select(models.TriggerFire.fire_at)
-                .where(models.TriggerFire.trigger_id == trigger_id)
-                .order_by(models.TriggerFire.fire_at)))
+            return list(
+                session.scalars(
+                    sa.select(models.TriggerFire.fire_at)
+                    .where(models.TriggerFire.trigger_id == trigger_id)
+                    .order_by(models.TriggerFire.fire_at)
+                )
+            )
 
 
 class Audit:
@@ -87,8 +98,13 @@ class Audit:
     :param own_volumes: volumes that no restore has made.
     """
 
-    def __init__(self, rows: Rows, project: cloud.Project, caller: callers.Caller,
-                 own_volumes: Collection[str]) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        project: cloud.Project,
+        caller: callers.Caller,
+        own_volumes: Collection[str],
+    ) -> None:
         self._rows = rows
         self._project = project
         self._caller = caller
@@ -98,26 +114,40 @@ class Audit:
 
     def findings(self) -> list[Finding]:
         looks: tuple[Callable[[], Iterator[Finding]], ...] = (
-            self._stuck, self._ends, self._snapshots, self._volumes, self._answers)
+            self._stuck,
+            self._ends,
+            self._snapshots,
+            self._volumes,
+            self._answers,
+        )
         return [finding for look in looks for finding in look()]
 
     def of_nothing(self) -> list[Finding]:
         """After everything was deleted."""
-        left = [f'snapshot {snapshot_id} of {volume_id}'
-                for volume_id, ids in self._project.snapshots().items() for snapshot_id in ids]
-        left += [f'volume {volume.id}' for volume in self._project.cinder.volumes.list()
-                 if volume.id not in self._own_volumes]
+        left = [
+            f'snapshot {snapshot_id} of {volume_id}'
+            for volume_id, ids in self._project.snapshots().items()
+            for snapshot_id in ids
+        ]
+        left += [
+            f'volume {volume.id}'
+            for volume in self._project.cinder.volumes.list()
+            if volume.id not in self._own_volumes
+        ]
         return [*self.findings(), *(Finding(ORPHAN, text) for text in left)]
 
     def of_restore(self, restore_id: str) -> list[Finding]:
         """What is wrong with the volumes of one restore that went well."""
-        restore, = self._rows.all(models.Restore, models.Restore.id == restore_id)
+        (restore,) = self._rows.all(models.Restore, models.Restore.id == restore_id)
         return list(self._of_restore(restore, self.restored(restore_id)))
 
     def restored(self, restore_id: str) -> list[Any]:
         """The volumes of a restore that Cinder has."""
-        return [volume for volume in self._project.cinder.volumes.list()
-                if volume.metadata.get('karbor_restore_id') == restore_id]
+        return [
+            volume
+            for volume in self._project.cinder.volumes.list()
+            if volume.metadata.get('karbor_restore_id') == restore_id
+        ]
 
     def _stuck(self) -> Iterator[Finding]:
         for job in self._rows.unfinished():
@@ -131,19 +161,31 @@ class Audit:
     def _ends(self) -> Iterator[Finding]:
         """What did not end well says why."""
         for model in (models.Checkpoint, models.Restore, models.Verification):
-            for row in self._rows.all(model, model.status.in_((
-                    constants.CHECKPOINT_STATUS_ERROR, constants.OPERATION_STATUS_FAIL,
-                    constants.CHECKPOINT_STATUS_ERROR_DELETING))):
+            for row in self._rows.all(
+                model,
+                model.status.in_(
+                    (
+                        constants.CHECKPOINT_STATUS_ERROR,
+                        constants.OPERATION_STATUS_FAIL,
+                        constants.CHECKPOINT_STATUS_ERROR_DELETING,
+                    )
+                ),
+            ):
                 if not row.status_reason:
                     yield Finding(WRONG, f'{model.__name__} {row.id}: {row.status}, no reason')
 
     def _snapshots(self) -> Iterator[Finding]:
         found: dict[tuple[str, str], list[Any]] = collections.defaultdict(list)
         for snapshot in self._project.cinder.volume_snapshots.list():
-            found[snapshot.metadata.get('karbor_checkpoint_id', ''),
-                  snapshot.volume_id].append(snapshot)
-        known = {row.id: row for row in self._rows.all(
-            models.Checkpoint, models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED)}
+            found[snapshot.metadata.get('karbor_checkpoint_id', ''), snapshot.volume_id].append(
+                snapshot
+            )
+        known = {
+            row.id: row
+            for row in self._rows.all(
+                models.Checkpoint, models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED
+            )
+        }
         for (checkpoint_id, volume_id), snapshots in found.items():
             where = f'volume {volume_id}, checkpoint {checkpoint_id}'
             if checkpoint_id not in known:
@@ -155,13 +197,13 @@ class Audit:
                 yield from self._of_checkpoint(row, found)
 
     @staticmethod
-    def _of_checkpoint(row: models.Checkpoint,
-                       found: dict[tuple[str, str], list[Any]]) -> Iterator[Finding]:
+    def _of_checkpoint(
+        row: models.Checkpoint, found: dict[tuple[str, str], list[Any]]
+    ) -> Iterator[Finding]:
         for resource in row.protection_plan['resources']:
             snapshots = found.get((row.id, resource['id']), [])
             if not any(snapshot.status == 'available' for snapshot in snapshots):
-                yield Finding(MISSING, f'snapshot of volume {resource["id"]}, '
-                                       f'checkpoint {row.id}')
+                yield Finding(MISSING, f'snapshot of volume {resource["id"]}, checkpoint {row.id}')
 
     def _volumes(self) -> Iterator[Finding]:
         found: dict[str, list[Any]] = collections.defaultdict(list)
@@ -179,28 +221,34 @@ class Audit:
 
     def _of_restore(self, restore: models.Restore, volumes: list[Any]) -> Iterator[Finding]:
         """Each resource has one new volume; of a restore that failed there may be fewer."""
-        origins = collections.Counter(volume.metadata['karbor_resource_id']
-                                      for volume in volumes)
+        origins = collections.Counter(volume.metadata['karbor_resource_id'] for volume in volumes)
         for origin, count in origins.items():
             if count > 1:
                 yield Finding(DOUBLE, f'{count} volumes of {origin}, restore {restore.id}')
         if restore.status != constants.OPERATION_STATUS_SUCCESS:
             return
-        checkpoint, = self._rows.all(models.Checkpoint,
-                                     models.Checkpoint.id == restore.checkpoint_id)
+        (checkpoint,) = self._rows.all(
+            models.Checkpoint, models.Checkpoint.id == restore.checkpoint_id
+        )
         for resource in checkpoint.protection_plan['resources']:
             if resource['id'] not in origins:
                 yield Finding(MISSING, f'volume of {resource["id"]}, restore {restore.id}')
 
     def _answers(self) -> Iterator[Finding]:
         """The API tells what is in the tables, and the quota counts it."""
-        rows = {row.id: row.status for row in self._rows.all(
-            models.Checkpoint, models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED)}
-        told = {item['id']: item['status']
-                for item in self._caller.call('GET', callers.CHECKPOINTS)}
+        rows = {
+            row.id: row.status
+            for row in self._rows.all(
+                models.Checkpoint, models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED
+            )
+        }
+        told = {
+            item['id']: item['status'] for item in self._caller.call('GET', callers.CHECKPOINTS)
+        }
         if told != rows:
             yield Finding(WRONG, f'the API tells of other checkpoints: {told} for {rows}')
-        used = self._caller.call('GET', f'/quotas/{self._project.id}/detail')[
-            'checkpoints']['in_use']
+        used = self._caller.call('GET', f'/quotas/{self._project.id}/detail')['checkpoints'][
+            'in_use'
+        ]
         if used != len(rows):
             yield Finding(WRONG, f'the quota counts {used} checkpoints of {len(rows)}')

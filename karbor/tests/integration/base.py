@@ -41,14 +41,21 @@ class Standalone:
     :param cinder_endpoint: URL of Cinder instead of the catalog's.
     """
 
-    def __init__(self, project: cloud.Project, folder: pathlib.Path,
-                 plugin_options: dict[str, Any], cinder_endpoint: str | None = None) -> None:
+    def __init__(
+        self,
+        project: cloud.Project,
+        folder: pathlib.Path,
+        plugin_options: dict[str, Any],
+        cinder_endpoint: str | None = None,
+    ) -> None:
         self.project = project
         self.state = folder / 'state'
         self.log = folder / 'karbor.log'
         self._config = folder / 'karbor.conf'
-        self._environment = {**os.environ, 'OS_CLIENT_CONFIG_FILE':
-                             str(project.clouds_yaml(folder))}
+        self._environment = {
+            **os.environ,
+            'OS_CLIENT_CONFIG_FILE': str(project.clouds_yaml(folder)),
+        }
         endpoint = f'cinder_endpoint = {cinder_endpoint}' if cinder_endpoint else ''
         self._config.write_text(f'[cinder_client]\n{endpoint}\n')
         self._write_provider(plugin_options)
@@ -63,37 +70,74 @@ class Standalone:
             'plugin = karbor-project-protection-plugin\n'
             'plugin = karbor-volume-snapshot-plugin\nbank = karbor-fs-bank-plugin\n'
             f'[volume_snapshot_plugin]\n{lines}\n'
-            f'[file_system_bank_plugin]\nfile_system_bank_path = {self.state}/bank\n')
+            f'[file_system_bank_plugin]\nfile_system_bank_path = {self.state}/bank\n'
+        )
 
     def command(self) -> list[str]:
-        return [sys.executable, '-m', 'karbor.cmd.standalone', '--os-cloud', 'test',
-                '--state-dir', str(self.state), '--port', '0',
-                '--config-file', str(self._config)]
+        return [
+            sys.executable,
+            '-m',
+            'karbor.cmd.standalone',
+            '--os-cloud',
+            'test',
+            '--state-dir',
+            str(self.state),
+            '--port',
+            '0',
+            '--config-file',
+            str(self._config),
+        ]
 
     def run_to_end(self) -> subprocess.CompletedProcess[str]:
         """A start that is expected to fail."""
-        return subprocess.run(self.command(), env=self._environment, text=True,
-                              capture_output=True, timeout=60, check=False)
+        return subprocess.run(
+            self.command(),
+            env=self._environment,
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run karbor-manage on the folder; both of its outputs are in ``stdout``."""
         return subprocess.run(
-            [sys.executable, '-m', 'karbor.cmd.manage', '--os-cloud', 'test', '--state-dir',
-             str(self.state), '--config-file', str(self._config), *arguments],
-            env=self._environment, check=False, text=True, timeout=120,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            [
+                sys.executable,
+                '-m',
+                'karbor.cmd.manage',
+                '--os-cloud',
+                'test',
+                '--state-dir',
+                str(self.state),
+                '--config-file',
+                str(self._config),
+                *arguments,
+            ],
+            env=self._environment,
+            check=False,
+            text=True,
+            timeout=120,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     def start(self) -> None:
         (self.state / 'openrc').unlink(missing_ok=True)
         with self.log.open('ab') as log:
-            self._process = subprocess.Popen(self.command(), env=self._environment,
-                                             stdout=log, stderr=log)
-        cloud.wait_until(lambda: (self.state / 'openrc').exists() or self._ended(),
-                         'the start of karbor-standalone')
+            self._process = subprocess.Popen(
+                self.command(), env=self._environment, stdout=log, stderr=log
+            )
+        cloud.wait_until(
+            lambda: (self.state / 'openrc').exists() or self._ended(),
+            'the start of karbor-standalone',
+        )
         assert not self._ended(), self.log.read_text()[-2000:]
-        openrc = dict(line.removeprefix('export ').split('=', 1)
-                      for line in (self.state / 'openrc').read_text().splitlines()
-                      if line.startswith('export '))
+        openrc = dict(
+            line.removeprefix('export ').split('=', 1)
+            for line in (self.state / 'openrc').read_text().splitlines()
+            if line.startswith('export ')
+        )
         self.url = openrc['KARBOR_URL']
         self._headers = {'X-Auth-Token': openrc['OS_AUTH_TOKEN']}
 
@@ -117,18 +161,28 @@ class Standalone:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """A request that is to succeed; returns the object under the answer's one key."""
-        answer = requests.request(method, self.url + path, json=body, headers=self._headers,
-                                  timeout=30)
+        answer = requests.request(
+            method, self.url + path, json=body, headers=self._headers, timeout=30
+        )
         assert answer.status_code == 200, f'{method} {path}: {answer.status_code} {answer.text}'
         document = answer.json() if answer.content else {}
         return next(iter(document.values()), None)
 
     def plan(self, volume_ids: list[str], parameters: Any = None) -> str:
-        return self.call('POST', '/plans', {'plan': {
-            'name': 'test', 'provider_id': PROVIDER_ID,
-            'resources': [{'type': VOLUME, 'id': volume_id, 'name': 'v'}
-                          for volume_id in volume_ids],
-            'parameters': parameters or PARAMETERS}})['id']
+        return self.call(
+            'POST',
+            '/plans',
+            {
+                'plan': {
+                    'name': 'test',
+                    'provider_id': PROVIDER_ID,
+                    'resources': [
+                        {'type': VOLUME, 'id': volume_id, 'name': 'v'} for volume_id in volume_ids
+                    ],
+                    'parameters': parameters or PARAMETERS,
+                }
+            },
+        )['id']
 
     @property
     def _checkpoints(self) -> str:
@@ -140,40 +194,49 @@ class Standalone:
     def checkpoint(self, checkpoint_id: str) -> Any:
         return self.call('GET', f'{self._checkpoints}/{checkpoint_id}')
 
-    def wait_for_checkpoint(self, checkpoint_id: str, *statuses: str,
-                            seconds: float = 120) -> Any:
+    def wait_for_checkpoint(self, checkpoint_id: str, *statuses: str, seconds: float = 120) -> Any:
         def ended() -> Any:
             checkpoint = self.checkpoint(checkpoint_id)
             return checkpoint if checkpoint['status'] in statuses else None
-        return cloud.wait_until(
-            ended, f'checkpoint {checkpoint_id} {statuses}', seconds)
+
+        return cloud.wait_until(ended, f'checkpoint {checkpoint_id} {statuses}', seconds)
 
     def delete(self, checkpoint_id: str, seconds: float = 120) -> Any:
         """Delete a checkpoint and wait for the end of it."""
         self.ask_to_delete(checkpoint_id)
-        return self.wait_for_checkpoint(checkpoint_id, 'deleted', 'error-deleting',
-                                        seconds=seconds)
+        return self.wait_for_checkpoint(checkpoint_id, 'deleted', 'error-deleting', seconds=seconds)
 
     def ask_to_delete(self, checkpoint_id: str) -> None:
         self.call('DELETE', f'{self._checkpoints}/{checkpoint_id}')
 
     def use(self, kind: str, checkpoint_id: str, parameters: Any = None) -> str:
         """Begin a restore or a verification."""
-        return self.call('POST', f'/{kind}s', {kind: {
-            'provider_id': PROVIDER_ID, 'checkpoint_id': checkpoint_id,
-            'parameters': parameters or {}}})['id']
+        return self.call(
+            'POST',
+            f'/{kind}s',
+            {
+                kind: {
+                    'provider_id': PROVIDER_ID,
+                    'checkpoint_id': checkpoint_id,
+                    'parameters': parameters or {},
+                }
+            },
+        )['id']
 
     def wait_for_use(self, kind: str, use_id: str, seconds: float = 120) -> Any:
         def ended() -> Any:
             use = self.call('GET', f'/{kind}s/{use_id}')
             return use if use['status'] != 'in_progress' else None
+
         return cloud.wait_until(ended, f'{kind} {use_id}', seconds)
 
     def recorded_snapshots(self, checkpoint_id: str, volume_ids: list[str]) -> dict[str, str]:
         """What the bank knows: volume id -> snapshot id."""
         folder = self.state / 'bank/karbor/checkpoints' / checkpoint_id / 'resource-data'
-        return {volume_id: json.loads((folder / volume_id / 'metadata').read_text())[
-            'snapshot_id'] for volume_id in volume_ids}
+        return {
+            volume_id: json.loads((folder / volume_id / 'metadata').read_text())['snapshot_id']
+            for volume_id in volume_ids
+        }
 
 
 class IntegrationTestCase(base.BaseTestCase):
@@ -187,20 +250,22 @@ class IntegrationTestCase(base.BaseTestCase):
         self.project = cloud.Project()
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
 
-    def standalone(self, cinder_endpoint: str | None = None,
-                   **plugin_options: Any) -> Standalone:
+    def standalone(self, cinder_endpoint: str | None = None, **plugin_options: Any) -> Standalone:
         """A running karbor-standalone, stopped after the test."""
-        karbor = Standalone(self.project, self.folder,
-                            {**self.plugin_options, **plugin_options}, cinder_endpoint)
+        karbor = Standalone(
+            self.project, self.folder, {**self.plugin_options, **plugin_options}, cinder_endpoint
+        )
         karbor.start()
         self.addCleanup(karbor.kill)
         self.addOnException(lambda _: print(karbor.log.read_text()[-4000:]))  # noqa: T201
         return karbor
 
-    def assert_protected(self, karbor: Standalone, checkpoint_id: str,
-                         volume_ids: list[str]) -> None:
+    def assert_protected(
+        self, karbor: Standalone, checkpoint_id: str, volume_ids: list[str]
+    ) -> None:
         """Every volume has exactly one snapshot in Cinder, the one the checkpoint knows."""
         recorded = karbor.recorded_snapshots(checkpoint_id, volume_ids)
-        self.assertEqual({volume_id: [snapshot_id]
-                          for volume_id, snapshot_id in recorded.items()},
-                         self.project.snapshots())
+        self.assertEqual(
+            {volume_id: [snapshot_id] for volume_id, snapshot_id in recorded.items()},
+            self.project.snapshots(),
+        )

@@ -47,17 +47,36 @@ def _measure(count: int, folder: pathlib.Path) -> None:
     try:
         plan_id = karbor.plan(volume_ids)
         proxy.reset()
-        checkpoint = _timed(proxy, 'protect', count, lambda: karbor.wait_for_checkpoint(
-            karbor.protect(plan_id), 'available', 'error', seconds=600))
+        checkpoint = _timed(
+            proxy,
+            'protect',
+            count,
+            lambda: karbor.wait_for_checkpoint(
+                karbor.protect(plan_id), 'available', 'error', seconds=600
+            ),
+        )
         assert checkpoint['status'] == 'available', checkpoint['status_reason']
-        restore = _timed(proxy, 'restore', count, lambda: karbor.wait_for_use(
-            'restore', karbor.use('restore', checkpoint['id']), seconds=600))
+        restore = _timed(
+            proxy,
+            'restore',
+            count,
+            lambda: karbor.wait_for_use(
+                'restore', karbor.use('restore', checkpoint['id']), seconds=600
+            ),
+        )
         assert restore['status'] == 'success', restore['status_reason']
-        verification = _timed(proxy, 'verify', count, lambda: karbor.wait_for_use(
-            'verification', karbor.use('verification', checkpoint['id']), seconds=600))
+        verification = _timed(
+            proxy,
+            'verify',
+            count,
+            lambda: karbor.wait_for_use(
+                'verification', karbor.use('verification', checkpoint['id']), seconds=600
+            ),
+        )
         assert verification['status'] == 'success', verification['status_reason']
-        deleted = _timed(proxy, 'delete', count,
-                         lambda: karbor.delete(checkpoint['id'], seconds=600))
+        deleted = _timed(
+            proxy, 'delete', count, lambda: karbor.delete(checkpoint['id'], seconds=600)
+        )
         assert deleted['status'] == 'deleted', deleted['status_reason']
         assert project.snapshots() == {}
     finally:
@@ -70,11 +89,14 @@ def _timed(proxy: fault_proxy.FaultProxy, job: str, count: int, run: Callable[[]
     result = run()
     seconds = time.monotonic() - begun
     requests: collections.Counter[tuple[str, str]] = collections.Counter(proxy.requests)
-    kinds = ', '.join(f'{method} {path} {number}'
-                      for (method, path), number in sorted(requests.items()))
+    kinds = ', '.join(
+        f'{method} {path} {number}' for (method, path), number in sorted(requests.items())
+    )
     total = requests.total()
-    print(f'{job:8} {count:7} {total:8} {total / count:8.2f} {count / seconds:9.1f}  {kinds}',
-          flush=True)
+    print(
+        f'{job:8} {count:7} {total:8} {total / count:8.2f} {count / seconds:9.1f}  {kinds}',
+        flush=True,
+    )
     proxy.reset()
     return result
 

@@ -43,8 +43,9 @@ class Caller:
         document = answer.json() if answer.content else {}
         return next(iter(document.values()), None)
 
-    def plan(self, resource_ids: list[str], name: str = 'test',
-             resource_type: str = base.VOLUME) -> str:
+    def plan(
+        self, resource_ids: list[str], name: str = 'test', resource_type: str = base.VOLUME
+    ) -> str:
         return self.call('POST', '/plans', plan_body(resource_ids, name, resource_type))['id']
 
     def protect(self, plan_id: str) -> str:
@@ -53,12 +54,13 @@ class Caller:
     def checkpoint(self, checkpoint_id: str) -> Any:
         return self.call('GET', f'{CHECKPOINTS}/{checkpoint_id}')
 
-    def wait_for_checkpoint(self, checkpoint_id: str, *statuses: str,
-                            seconds: float = 120) -> Any:
+    def wait_for_checkpoint(self, checkpoint_id: str, *statuses: str, seconds: float = 120) -> Any:
         """Wait until it has one of the statuses; returns the checkpoint."""
+
         def ended() -> Any:
             checkpoint = self.checkpoint(checkpoint_id)
             return checkpoint if checkpoint['status'] in statuses else None
+
         return cloud.wait_until(ended, f'checkpoint {checkpoint_id} {statuses}', seconds)
 
     def protected(self, plan_id: str) -> str:
@@ -70,33 +72,72 @@ class Caller:
 
     def use(self, kind: str, checkpoint_id: str) -> str:
         """Begin a ``restore`` or a ``verification``; returns its id."""
-        return self.call('POST', f'/{kind}s', {kind: {
-            'provider_id': service.PROVIDER_ID, 'checkpoint_id': checkpoint_id,
-            'parameters': {}}})['id']
+        return self.call(
+            'POST',
+            f'/{kind}s',
+            {
+                kind: {
+                    'provider_id': service.PROVIDER_ID,
+                    'checkpoint_id': checkpoint_id,
+                    'parameters': {},
+                }
+            },
+        )['id']
 
     def wait_for_use(self, kind: str, use_id: str, seconds: float = 60) -> Any:
         """Wait for its end; returns the restore or verification."""
+
         def ended() -> Any:
             use = self.call('GET', f'/{kind}s/{use_id}')
             return use if use['status'] != 'in_progress' else None
+
         return cloud.wait_until(ended, f'{kind} {use_id}', seconds)
 
     def trigger(self, name: str = 'test', **properties: Any) -> str:
-        return self.call('POST', '/triggers', {'trigger_info': {
-            'name': name, 'type': 'time', 'properties': properties or {
-                'format': 'crontab', 'pattern': '0 3 * * *'}}})['id']
+        return self.call(
+            'POST',
+            '/triggers',
+            {
+                'trigger_info': {
+                    'name': name,
+                    'type': 'time',
+                    'properties': properties or {'format': 'crontab', 'pattern': '0 3 * * *'},
+                }
+            },
+        )['id']
 
-    def scheduled_operation(self, trigger_id: str, plan_id: str, name: str = 'test',
-                            operation_type: str = 'protect', **rules: Any) -> str:
-        return self.call('POST', '/scheduled_operations', {'scheduled_operation': {
-            'name': name, 'operation_type': operation_type, 'trigger_id': trigger_id,
-            'operation_definition': {'provider_id': service.PROVIDER_ID, 'plan_id': plan_id,
-                                     **rules}}})['id']
+    def scheduled_operation(
+        self,
+        trigger_id: str,
+        plan_id: str,
+        name: str = 'test',
+        operation_type: str = 'protect',
+        **rules: Any,
+    ) -> str:
+        return self.call(
+            'POST',
+            '/scheduled_operations',
+            {
+                'scheduled_operation': {
+                    'name': name,
+                    'operation_type': operation_type,
+                    'trigger_id': trigger_id,
+                    'operation_definition': {
+                        'provider_id': service.PROVIDER_ID,
+                        'plan_id': plan_id,
+                        **rules,
+                    },
+                }
+            },
+        )['id']
 
     def runs(self, operation_id: str) -> list[Any]:
         """The logs of the runs of a scheduled operation, oldest first."""
-        return self.call('GET', f'/operation_logs?scheduled_operation_id={operation_id}'
-                                f'&operation_type=protect&sort=created_at:asc')
+        return self.call(
+            'GET',
+            f'/operation_logs?scheduled_operation_id={operation_id}'
+            f'&operation_type=protect&sort=created_at:asc',
+        )
 
     def available(self) -> list[Any]:
         """The checkpoints that are available, oldest first."""
@@ -111,10 +152,16 @@ def of(session: Any, url: str) -> Caller:
     return Caller(url, session.get_project_id(), session.get_token())
 
 
-def plan_body(resource_ids: list[str], name: str = 'test',
-              resource_type: str = base.VOLUME) -> Any:
+def plan_body(resource_ids: list[str], name: str = 'test', resource_type: str = base.VOLUME) -> Any:
     """The body of a request for a plan."""
-    return {'plan': {'name': name, 'provider_id': service.PROVIDER_ID,
-                     'resources': [{'type': resource_type, 'id': resource_id, 'name': 'v'}
-                                   for resource_id in resource_ids],
-                     'parameters': base.PARAMETERS}}
+    return {
+        'plan': {
+            'name': name,
+            'provider_id': service.PROVIDER_ID,
+            'resources': [
+                {'type': resource_type, 'id': resource_id, 'name': 'v'}
+                for resource_id in resource_ids
+            ],
+            'parameters': base.PARAMETERS,
+        }
+    }

@@ -35,8 +35,7 @@ _ENTRY_POINTS = 'openstack.data_protection.v1'
 
 
 def make_virtualenvs() -> None:
-    subprocess.run([cloud.ROOT / 'tools/client-virtualenvs'], check=True,
-                   stdout=subprocess.PIPE)
+    subprocess.run([cloud.ROOT / 'tools/client-virtualenvs'], check=True, stdout=subprocess.PIPE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,27 +68,41 @@ class Shell:
     @property
     def version(self) -> str:
         """That of the package which the command belongs to."""
-        return next(found.version for found in self._distributions()
-                    if found.name == f'python-{self.name}client')
+        return next(
+            found.version
+            for found in self._distributions()
+            if found.name == f'python-{self.name}client'
+        )
 
     def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Ended:
         """Run it with nothing in the environment but what is given."""
         done = subprocess.run(
-            [self._bin / self.name, *arguments], cwd=self.folder, text=True, check=False,
-            capture_output=True, timeout=120, env={
-                'PATH': os.environ['PATH'], 'HOME': str(self.folder), 'LANG': 'C.UTF-8',
-                **environment})
-        return Ended(shlex.join([self.name, *arguments]), done.returncode, done.stdout,
-                     done.stderr)
+            [self._bin / self.name, *arguments],
+            cwd=self.folder,
+            text=True,
+            check=False,
+            capture_output=True,
+            timeout=120,
+            env={
+                'PATH': os.environ['PATH'],
+                'HOME': str(self.folder),
+                'LANG': 'C.UTF-8',
+                **environment,
+            },
+        )
+        return Ended(shlex.join([self.name, *arguments]), done.returncode, done.stdout, done.stderr)
 
     def commands(self) -> set[str]:
         """All that python-karborclient brings, as typed; asked for from what is installed."""
         if self.name == KARBOR:
             words = self.run(['bash-completion'], {}).output.split()
             return {word for word in words if not word.startswith('-')}
-        return {entry_point.name.removeprefix('data_protection_').replace('_', ' ')
-                for found in self._distributions() for entry_point in found.entry_points
-                if entry_point.group == _ENTRY_POINTS}
+        return {
+            entry_point.name.removeprefix('data_protection_').replace('_', ' ')
+            for found in self._distributions()
+            for entry_point in found.entry_points
+            if entry_point.group == _ENTRY_POINTS
+        }
 
     def _distributions(self) -> Iterable[metadata.Distribution]:
         packages = next((self._bin.parent / 'lib').glob('python*/site-packages'))
@@ -107,8 +120,9 @@ class Shell:
     def listed(self, output: str) -> list[dict[str, Any]]:
         """The rows that were printed, by the names of their columns."""
         if self.name == OPENSTACK:
-            return [{_key(name): value for name, value in row.items()}
-                    for row in json.loads(output)]
+            return [
+                {_key(name): value for name, value in row.items()} for row in json.loads(output)
+            ]
         return _table(output)
 
 
@@ -128,6 +142,7 @@ def _table(text: str) -> list[dict[str, str]]:
         if cells[names[0]]:
             rows.append(cells)
         else:
-            rows[-1].update({name: f'{rows[-1][name]}\n{cell}'.rstrip()
-                             for name, cell in cells.items()})
+            rows[-1].update(
+                {name: f'{rows[-1][name]}\n{cell}'.rstrip() for name, cell in cells.items()}
+            )
     return rows

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The sandbox for tests: one real Keystone and Cinder a test run, a project of its own a test.
-"""
+"""The sandbox for tests: one real Keystone and Cinder a test run, a project of its own a test."""
 
 import atexit
 import contextlib
@@ -43,8 +42,7 @@ def sandbox() -> pathlib.Path:
     """The folder of the sandbox of this test run, brought up when it is first asked for."""
     if running := os.environ.get(RUNNING_SANDBOX):
         return pathlib.Path(running)
-    folder = tempfile.TemporaryDirectory(
-        prefix='karbor-sandbox-', dir=_TEMPORARY_FOLDER)
+    folder = tempfile.TemporaryDirectory(prefix='karbor-sandbox-', dir=_TEMPORARY_FOLDER)
     path = pathlib.Path(folder.name, 'sandbox')
 
     def down() -> None:
@@ -58,8 +56,12 @@ def sandbox() -> pathlib.Path:
 
 def tool(*arguments: str, **keywords: Any) -> bytes:
     """Run ``tools/sandbox`` on the sandbox; returns what it printed."""
-    return subprocess.run([ROOT / 'tools/sandbox', *arguments, '--dir', sandbox()], check=True,
-                          stdout=subprocess.PIPE, **keywords).stdout
+    return subprocess.run(
+        [ROOT / 'tools/sandbox', *arguments, '--dir', sandbox()],
+        check=True,
+        stdout=subprocess.PIPE,
+        **keywords,
+    ).stdout
 
 
 def settings() -> dict[str, Any]:
@@ -88,8 +90,12 @@ class Project:
         role = identity.find_role('member')
         identity.assign_project_role_to_user(self.id, user.id, role.id)
         self.user_id, self.role_id = user.id, role.id
-        self.auth = {**_clouds()['sandbox']['auth'], 'username': name, 'password': name,
-                     'project_name': name}
+        self.auth = {
+            **_clouds()['sandbox']['auth'],
+            'username': name,
+            'password': name,
+            'project_name': name,
+        }
         self.session = self.login()
         # 3.44 for attachments
         self.cinder = cinder_client.Client('3.44', session=self.session)
@@ -110,23 +116,26 @@ class Project:
 
     def trusts(self) -> dict[str, Any]:
         """The trusts that the user has made, by id."""
-        answer = admin().identity.get(
-            '/OS-TRUST/trusts', params={'trustor_user_id': self.user_id})
+        answer = admin().identity.get('/OS-TRUST/trusts', params={'trustor_user_id': self.user_id})
         return {trust['id']: trust for trust in answer.json()['trusts']}
 
     def clouds_yaml(self, folder: pathlib.Path) -> pathlib.Path:
         """A clouds.yaml in which this project is the cloud ``test``."""
         path = folder / 'clouds.yaml'
-        path.write_text(json.dumps({'clouds': {'test': {
-            'auth': self.auth, 'region_name': 'RegionOne'}}}))
+        path.write_text(
+            json.dumps({'clouds': {'test': {'auth': self.auth, 'region_name': 'RegionOne'}}})
+        )
         return path
 
     def volumes(self, count: int, **fields: Any) -> list[str]:
         """Ids of that many new volumes, available."""
-        made = [self.cinder.volumes.create(1, name=f'v{number}', **fields).id
-                for number in range(count)]
-        wait_until(lambda: all(volume.status == 'available'
-                               for volume in self.cinder.volumes.list()), 'new volumes')
+        made = [
+            self.cinder.volumes.create(1, name=f'v{number}', **fields).id for number in range(count)
+        ]
+        wait_until(
+            lambda: all(volume.status == 'available' for volume in self.cinder.volumes.list()),
+            'new volumes',
+        )
         return made
 
     def snapshots(self) -> dict[str, list[str]]:
@@ -141,9 +150,19 @@ class Project:
 
     def attach(self, volume_id: str) -> None:
         """Bring a volume into the status in-use, as a server would."""
-        attachment = self.cinder.attachments.create(volume_id, {
-            'host': 'test', 'ip': '127.0.0.1', 'platform': 'x86_64', 'os_type': 'linux',
-            'multipath': False, 'initiator': 'test', 'mountpoint': '/dev/vdb'}, None)
+        attachment = self.cinder.attachments.create(
+            volume_id,
+            {
+                'host': 'test',
+                'ip': '127.0.0.1',
+                'platform': 'x86_64',
+                'os_type': 'linux',
+                'multipath': False,
+                'initiator': 'test',
+                'mountpoint': '/dev/vdb',
+            },
+            None,
+        )
         self.cinder.attachments.complete(attachment['id'])
 
 

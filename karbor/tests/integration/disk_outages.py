@@ -54,12 +54,20 @@ def _full(folder: pathlib.Path) -> Iterator[None]:
         ballast.unlink()
 
 
-OUTAGES = {outage.name: outage for outage in (
-    outage_trials.Outage('disk-full-sqlite', lambda ground: _full(ground.folder / 'database'),
-                         (60, 5)),
-    outage_trials.Outage('disk-full-bank', lambda ground: _full(ground.folder / 'bank'),
-                         (60, 5), failure='No space left on device'),
-)}
+OUTAGES = {
+    outage.name: outage
+    for outage in (
+        outage_trials.Outage(
+            'disk-full-sqlite', lambda ground: _full(ground.folder / 'database'), (60, 5)
+        ),
+        outage_trials.Outage(
+            'disk-full-bank',
+            lambda ground: _full(ground.folder / 'bank'),
+            (60, 5),
+            failure='No space left on device',
+        ),
+    )
+}
 
 
 def is_possible() -> bool:
@@ -76,15 +84,17 @@ def run_apart(name: str, is_short: bool) -> bool:
 
 def _mount(folder: pathlib.Path) -> pathlib.Path:
     folder.mkdir()
-    subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={_MEBIBYTES}m', 'tmpfs', folder],
-                   check=True)
+    subprocess.run(
+        ['mount', '-t', 'tmpfs', '-o', f'size={_MEBIBYTES}m', 'tmpfs', folder], check=True
+    )
     return folder
 
 
 def main(name: str, is_short: bool) -> int:
     with contextlib.ExitStack() as ends:
-        folder = pathlib.Path(ends.enter_context(tempfile.TemporaryDirectory(
-            ignore_cleanup_errors=True)))  # what is mounted goes with the namespace
+        folder = pathlib.Path(
+            ends.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        )  # what is mounted goes with the namespace
         database = folder
         if name == 'disk-full-sqlite':
             database = _mount(folder / 'database')

@@ -45,8 +45,7 @@ def begins(log: str) -> list[Begin]:
     for moment, pid, job_id, text in _LINE.findall(log):
         begin = _BEGIN.match(text)
         if begin:
-            found.append(Begin(job_id, begin[1], int(begin[2]), int(pid),
-                               _utc(moment)))
+            found.append(Begin(job_id, begin[1], int(begin[2]), int(pid), _utc(moment)))
     return found
 
 
@@ -87,9 +86,11 @@ def table(rows: audit.Rows, log: str) -> str:
     for job in rows.all(models.Job):
         end = ends[job.id]
         text = f'{job.state}, {end.status}' + (f': {end.error_info}' if end.error_info else '')
-        lines.append(f'{job.kind:<10}{job.attempts:>8}'
-                     f'{_after(job, first.get(job.id)):>9}{_after(job, end.ended_at):>9}'
-                     f'{waits.count(job.id):>6}  {text[:_WIDTH]}')
+        lines.append(
+            f'{job.kind:<10}{job.attempts:>8}'
+            f'{_after(job, first.get(job.id)):>9}{_after(job, end.ended_at):>9}'
+            f'{waits.count(job.id):>6}  {text[:_WIDTH]}'
+        )
     return '\n'.join(lines)
 
 

@@ -48,19 +48,26 @@ class Load:
         self._callers = [stage.new_caller() for _ in range(_CLIENTS)]
         runner = stage.new_caller()
         self._threads = [
-            *(threading.Thread(target=self._go_on, args=(self._round, caller), daemon=True)
-              for caller in self._callers),
-            threading.Thread(target=self._go_on, args=(self._run, runner), daemon=True)]
+            *(
+                threading.Thread(target=self._go_on, args=(self._round, caller), daemon=True)
+                for caller in self._callers
+            ),
+            threading.Thread(target=self._go_on, args=(self._run, runner), daemon=True),
+        ]
         self._callers.append(runner)
         self.findings: list[audit.Finding] = []
         self._scheduled_plan = stage.caller.plan(stage.volume_ids)
         second = (timeutils.utcnow() + _LEAD).second
         self._trigger_id = stage.caller.trigger(
             format='calendar',
-            pattern=f'BEGIN:VEVENT\nRRULE:FREQ=MINUTELY;BYSECOND={second}\nEND:VEVENT')
+            pattern=f'BEGIN:VEVENT\nRRULE:FREQ=MINUTELY;BYSECOND={second}\nEND:VEVENT',
+        )
         operation_id = stage.caller.scheduled_operation(
-            self._trigger_id, self._scheduled_plan, operation_type='retention_protect',
-            keep_last=_KEEP)
+            self._trigger_id,
+            self._scheduled_plan,
+            operation_type='retention_protect',
+            keep_last=_KEEP,
+        )
         self._path = f'/scheduled_operations/{operation_id}'
 
     def __enter__(self) -> Self:
@@ -77,8 +84,9 @@ class Load:
         """What came in place of answers."""
         return sum((caller.troubles for caller in self._callers), collections.Counter())
 
-    def _go_on(self, act: Callable[[patient.PatientCaller], None],
-               caller: patient.PatientCaller) -> None:
+    def _go_on(
+        self, act: Callable[[patient.PatientCaller], None], caller: patient.PatientCaller
+    ) -> None:
         try:
             while not self._stopping.is_set():
                 act(caller)
@@ -88,8 +96,9 @@ class Load:
     def _round(self, caller: patient.PatientCaller) -> None:
         """Protect, restore and delete; the volumes of the restore are removed at once."""
         checkpoint_id = caller.protect(self._scene.plan_id)
-        checkpoint = caller.wait_for_checkpoint(checkpoint_id, 'available', 'error',
-                                                seconds=_LONGEST)
+        checkpoint = caller.wait_for_checkpoint(
+            checkpoint_id, 'available', 'error', seconds=_LONGEST
+        )
         if checkpoint['status'] == 'available' and not self._stopping.is_set():
             restore_id = caller.use('restore', checkpoint_id)
             caller.wait_for_use('restore', restore_id, seconds=_LONGEST)
@@ -111,12 +120,19 @@ class Load:
         caller.call('POST', f'{self._path}/action', {'run': {}})
         cloud.wait_until(self._scene.rows.unfinished, 'the begin of the last run')
         self._scene.settle(seconds)
-        kept = len(self._scene.rows.all(
-            models.Checkpoint, models.Checkpoint.plan_id == self._scheduled_plan,
-            models.Checkpoint.status == 'available'))
+        kept = len(
+            self._scene.rows.all(
+                models.Checkpoint,
+                models.Checkpoint.plan_id == self._scheduled_plan,
+                models.Checkpoint.status == 'available',
+            )
+        )
         if kept != _KEEP:
-            findings.append(audit.Finding(
-                audit.WRONG, f'retention is to keep {_KEEP} checkpoints, there are {kept}'))
+            findings.append(
+                audit.Finding(
+                    audit.WRONG, f'retention is to keep {_KEEP} checkpoints, there are {kept}'
+                )
+            )
         caller.call('DELETE', self._path)
         return findings
 
@@ -126,12 +142,12 @@ class Load:
         fires = self._scene.rows.fires(self._trigger_id)
         for earlier, later in itertools.pairwise(fires):
             if later - earlier != _MINUTE:
-                found.append(audit.Finding(
-                    audit.MISSING, f'a fire between {earlier} and {later}'))
+                found.append(audit.Finding(audit.MISSING, f'a fire between {earlier} and {later}'))
         told = collections.Counter(
-            log.extra_info['fire_time'] for log in self._scene.logs()
-            if 'fire_time' in (log.extra_info or {}))
+            log.extra_info['fire_time']
+            for log in self._scene.logs()
+            if 'fire_time' in (log.extra_info or {})
+        )
         if told != collections.Counter(map(str, fires)):
-            found.append(audit.Finding(
-                audit.WRONG, f'{len(fires)} fires, and logs of {told}'))
+            found.append(audit.Finding(audit.WRONG, f'{len(fires)} fires, and logs of {told}'))
         return found

@@ -59,9 +59,11 @@ class Figures:
     def __str__(self) -> str:
         hit = ', '.join(f'{kind} {count}' for kind, count in sorted(self.hit.items()))
         kills = ', '.join(f'{name} {count}' for name, count in sorted(self.kills.items()))
-        return (f'{self.kills.total()} kills: {kills}\n'
-                f'jobs that kills of workers broke off: {hit or "none"}; '
-                f'kills of workers without a job: {self.idle}')
+        return (
+            f'{self.kills.total()} kills: {kills}\n'
+            f'jobs that kills of workers broke off: {hit or "none"}; '
+            f'kills of workers without a job: {self.idle}'
+        )
 
 
 class Killer:
@@ -76,14 +78,18 @@ class Killer:
         self._dice = dice
         self._log = job_reports.Follower(stage.karbor.log)
         karbor = stage.karbor
-        self._start = {'api': karbor.start_api, 'engine': karbor.start_engine,
-                       'worker-1': karbor.start_worker, 'worker-2': karbor.start_worker}
+        self._start = {
+            'api': karbor.start_api,
+            'engine': karbor.start_engine,
+            'worker-1': karbor.start_worker,
+            'worker-2': karbor.start_worker,
+        }
         self._processes = {name: start() for name, start in self._start.items()}
         self.figures = Figures()
 
     def kill_one(self) -> None:
         time.sleep(self._dice.uniform(0, _LONGEST_PEACE))
-        name, = self._dice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+        (name,) = self._dice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
         if name not in _WORKERS:
             self._scene.karbor.kill(self._processes[name])
             self.figures.kills[name] += 1
@@ -122,14 +128,17 @@ class Killer:
     def _running_in(self, name: str) -> list[str]:
         """The kinds of the jobs that a worker has begun and that are running."""
         pids = process_groups.members(self._processes[name].pid)
-        begun = {(begin.job_id, begin.attempt) for begin in self._log.begins()
-                 if begin.pid in pids}
-        return [job.kind for job in self._scene.rows.unfinished()
-                if job.state == 'running' and (job.id, job.attempts) in begun]
+        begun = {(begin.job_id, begin.attempt) for begin in self._log.begins() if begin.pid in pids}
+        return [
+            job.kind
+            for job in self._scene.rows.unfinished()
+            if job.state == 'running' and (job.id, job.attempts) in begun
+        ]
 
 
-def storm(folder: pathlib.Path, kills: int, seed: int, database: str,
-          board: str | None) -> list[audit.Finding]:
+def storm(
+    folder: pathlib.Path, kills: int, seed: int, database: str, board: str | None
+) -> list[audit.Finding]:
     """Kill so often, print the figures, and return what must not be.
 
     :param folder: of the configuration and the logs.
@@ -155,17 +164,23 @@ def storm(folder: pathlib.Path, kills: int, seed: int, database: str,
         return findings
 
 
-def _database_and_options(database: str, board: str | None,
-                          ends: contextlib.ExitStack) -> tuple[str, dict[str, Any]]:
+def _database_and_options(
+    database: str, board: str | None, ends: contextlib.ExitStack
+) -> tuple[str, dict[str, Any]]:
     server = database_servers.KINDS[database]()
     ends.callback(server.stop)
     options: dict[str, Any] = {
-        'DEFAULT': {'min_interval': 4}, 'operationengine': {'poll_interval': 0.5},
-        'protection': {'job_lease': _LEASE, 'max_concurrent_jobs': 2,
-                       'max_concurrent_jobs_per_project': 2,
-                       # More would queue up in front of Cinder for longer than a request of a
-                       # killed worker is waited for (in_flight_timeout).
-                       'max_concurrent_resources': 10}}
+        'DEFAULT': {'min_interval': 4},
+        'operationengine': {'poll_interval': 0.5},
+        'protection': {
+            'job_lease': _LEASE,
+            'max_concurrent_jobs': 2,
+            'max_concurrent_jobs_per_project': 2,
+            # More would queue up in front of Cinder for longer than a request of a
+            # killed worker is waited for (in_flight_timeout).
+            'max_concurrent_resources': 10,
+        },
+    }
     if board is not None:
         board_server = board_servers.KINDS[board]()
         ends.callback(board_server.end)
@@ -173,8 +188,9 @@ def _database_and_options(database: str, board: str | None,
     return server.create_database(), options
 
 
-def _set_up(karbor: service.Service,
-            dice: random.Random) -> tuple[scene.Scene, kill_load.Load, Killer]:
+def _set_up(
+    karbor: service.Service, dice: random.Random
+) -> tuple[scene.Scene, kill_load.Load, Killer]:
     api = karbor.start_api()
     stage = scene.Scene(karbor, _VOLUMES)
     load = kill_load.Load(stage)
@@ -185,10 +201,12 @@ def _set_up(karbor: service.Service,
 def _say_jobs(stage: scene.Scene, load: kill_load.Load) -> None:
     made = stage.rows.all(models.Job)
     kinds = collections.Counter(job.kind for job in made)
-    say(f'{len(made)} jobs ({", ".join(f"{kind} {kinds[kind]}" for kind in sorted(kinds))}), '
+    say(
+        f'{len(made)} jobs ({", ".join(f"{kind} {kinds[kind]}" for kind in sorted(kinds))}), '
         f'{sum(job.attempts for job in made)} attempts, at most '
         f'{max(job.attempts for job in made)} of one; clients saw in place of answers: '
-        f'{dict(load.troubles())}')
+        f'{dict(load.troubles())}'
+    )
     for log in stage.logs():
         if log.error_info:
             say(f'  {log.operation_type} {log.status}: {log.error_info[:200]}')

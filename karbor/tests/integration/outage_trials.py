@@ -57,11 +57,19 @@ class Ground:
         self.proxy = fault_proxy.FaultProxy(cloud.settings()['cinder_url'].removesuffix('/v3'))
         self.proxy.start()
         self._ends.callback(self.proxy.stop)
-        self.karbor = service.Service(folder, database, {
-            'cinder_client': {'cinder_endpoint': f'{self.proxy.url}/v3'},
-            'jobboard': {'connection': self.board.url},
-            'protection': {'job_lease': _LEASE, 'max_concurrent_jobs': _JOBS_AT_ONCE,
-                           'max_concurrent_jobs_per_project': _JOBS_AT_ONCE}})
+        self.karbor = service.Service(
+            folder,
+            database,
+            {
+                'cinder_client': {'cinder_endpoint': f'{self.proxy.url}/v3'},
+                'jobboard': {'connection': self.board.url},
+                'protection': {
+                    'job_lease': _LEASE,
+                    'max_concurrent_jobs': _JOBS_AT_ONCE,
+                    'max_concurrent_jobs_per_project': _JOBS_AT_ONCE,
+                },
+            },
+        )
         self._ends.callback(self.karbor.stop)
         self.karbor.start(_WORKERS)
 
@@ -148,8 +156,12 @@ class Trial:
     def check(self) -> list[audit.Finding]:
         """Wait until all is settled, print what came of it, and return what must not be."""
         self._scene.settle(_SETTLE_SECONDS)
-        findings = [*self._scene.audit.findings(), *self._bad_ends(), *self._bad_answers(),
-                    *self._bad_course()]
+        findings = [
+            *self._scene.audit.findings(),
+            *self._bad_ends(),
+            *self._bad_answers(),
+            *self._bad_course(),
+        ]
         say(f'\n== After {self._outage.name}\n{self._scene.table()}')
         self._scene.delete_everything()
         findings += self._scene.audit.of_nothing()

@@ -33,8 +33,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog='tools/outages', description=__doc__)
     parser.add_argument('names', nargs='*', metavar='NAME', help=', '.join(_NAMES))
     parser.add_argument('--short', action='store_true', help='as in CI: seconds, not a minute')
-    parser.add_argument('--board', choices=board_servers.KINDS, default='redis',
-                        help='default: %(default)s')
+    parser.add_argument(
+        '--board', choices=board_servers.KINDS, default='redis', help='default: %(default)s'
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(_NAMES):
         parser.error(f'there is no {", ".join(sorted(unknown))}')
@@ -43,16 +44,23 @@ def main(arguments: list[str]) -> int:
     for name in names:
         if outage := service_outages.OUTAGES.get(name):
             together[outage.database, outage.board or options.board].append(outage)
-    failed = [name for (database, board), outages in together.items()
-              for name in _run_together(outages, database, board, options.short)]
-    failed += [name for name in names if name in disk_outages.OUTAGES
-               and not disk_outages.run_apart(name, options.short)]
+    failed = [
+        name
+        for (database, board), outages in together.items()
+        for name in _run_together(outages, database, board, options.short)
+    ]
+    failed += [
+        name
+        for name in names
+        if name in disk_outages.OUTAGES and not disk_outages.run_apart(name, options.short)
+    ]
     outage_trials.say(f'\nNot well: {", ".join(failed)}' if failed else '\nAll was well.')
     return 1 if failed else 0
 
 
-def _run_together(outages: Sequence[outage_trials.Outage], database: str, board: str,
-                  is_short: bool) -> list[str]:
+def _run_together(
+    outages: Sequence[outage_trials.Outage], database: str, board: str, is_short: bool
+) -> list[str]:
     """Outages of one Karbor, one after the other; returns which were not survived."""
     failed = []
     with tempfile.TemporaryDirectory() as folder:

@@ -57,9 +57,11 @@ class PatientCaller(callers.Caller):
 
     def ask(self, method: str, path: str, body: Any = None) -> requests.Response:
         """A request that may be sent any number of times."""
+
         def answers() -> list[requests.Response]:
             answer = self.attempt(method, path, body)
             return [] if answer is None else [answer]  # a Response with an error is false
+
         return cloud.wait_until(answers, f'{method} {path}', self._patience)[0]
 
     def make(self, path: str, body: Any, find: Callable[[], Any]) -> Any:
@@ -67,46 +69,60 @@ class PatientCaller(callers.Caller):
 
         :param find: looks for what a request has made whose answer was lost.
         """
+
         def made() -> Any:
             answer = self.attempt('POST', path, body)
             if answer is None:
                 return find()
             assert answer.status_code == 200, f'POST {path}: {answer.status_code} {answer.text}'
             return next(iter(answer.json().values()))
+
         return cloud.wait_until(made, f'POST {path}', self._patience)
 
-    def plan(self, resource_ids: list[str], name: str = '',
-             resource_type: str = base.VOLUME) -> str:
+    def plan(
+        self, resource_ids: list[str], name: str = '', resource_type: str = base.VOLUME
+    ) -> str:
         name = name or uuid.uuid4().hex
-        return self.make('/plans', callers.plan_body(resource_ids, name, resource_type),
-                         lambda: self._named('/plans', 'name', name))['id']
+        return self.make(
+            '/plans',
+            callers.plan_body(resource_ids, name, resource_type),
+            lambda: self._named('/plans', 'name', name),
+        )['id']
 
     def protect(self, plan_id: str) -> str:
         name = uuid.uuid4().hex
         return self.make(
             callers.CHECKPOINTS,
             {'checkpoint': {'plan_id': plan_id, 'extra_info': {'name': name}}},
-            lambda: self._named(f'{callers.CHECKPOINTS}?plan_id={plan_id}', 'extra_info', name)
+            lambda: self._named(f'{callers.CHECKPOINTS}?plan_id={plan_id}', 'extra_info', name),
         )['id']
 
     def use(self, kind: str, checkpoint_id: str) -> str:
         """Begin a ``restore``, or the ``verification`` that is the only one of a checkpoint."""
         name = uuid.uuid4().hex
         is_restore = kind == 'restore'
-        body = {'provider_id': service.PROVIDER_ID, 'checkpoint_id': checkpoint_id,
-                'parameters': {base.VOLUME: {'restore_name': name}} if is_restore else {}}
+        body = {
+            'provider_id': service.PROVIDER_ID,
+            'checkpoint_id': checkpoint_id,
+            'parameters': {base.VOLUME: {'restore_name': name}} if is_restore else {},
+        }
         return self.make(
-            f'/{kind}s', {kind: body},
-            lambda: self._named(f'/{kind}s?checkpoint_id={checkpoint_id}', 'parameters',
-                                name if is_restore else ''))['id']
+            f'/{kind}s',
+            {kind: body},
+            lambda: self._named(
+                f'/{kind}s?checkpoint_id={checkpoint_id}', 'parameters', name if is_restore else ''
+            ),
+        )['id']
 
     def ask_to_delete(self, checkpoint_id: str) -> None:
         """Returns when it is being deleted; as long as it is in use, it is asked for again."""
+
         def is_going() -> bool:
             if self.checkpoint(checkpoint_id)['status'] in ('deleting', 'deleted'):
                 return True
             answer = self.attempt('DELETE', f'{callers.CHECKPOINTS}/{checkpoint_id}')
             return answer is not None and answer.status_code == 200
+
         cloud.wait_until(is_going, f'delete of {checkpoint_id}', self._patience)
 
     def _named(self, path: str, key: str, name: str) -> Any:

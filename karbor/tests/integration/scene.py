@@ -54,9 +54,10 @@ class Scene:
 
     def snapshot_count(self, checkpoint_ids: Collection[str] = ()) -> int:
         """How many there are in Cinder, of these checkpoints or of all."""
-        return sum(not checkpoint_ids
-                   or snapshot.metadata.get('karbor_checkpoint_id') in checkpoint_ids
-                   for snapshot in self.project.cinder.volume_snapshots.list())
+        return sum(
+            not checkpoint_ids or snapshot.metadata.get('karbor_checkpoint_id') in checkpoint_ids
+            for snapshot in self.project.cinder.volume_snapshots.list()
+        )
 
     def settle(self, seconds: float) -> None:
         """Wait until every job is over."""
@@ -64,13 +65,16 @@ class Scene:
 
     def delete_everything(self, seconds: float = 120) -> None:
         """All checkpoints by Karbor, and then what restores have made by Cinder."""
-        checkpoints = [row.id for row in self.rows.all(
-            models.Checkpoint, models.Checkpoint.status != 'deleted')]
+        checkpoints = [
+            row.id
+            for row in self.rows.all(models.Checkpoint, models.Checkpoint.status != 'deleted')
+        ]
         for checkpoint_id in checkpoints:
             self.caller.ask_to_delete(checkpoint_id)
         for checkpoint_id in checkpoints:
-            self.caller.wait_for_checkpoint(checkpoint_id, 'deleted', 'error-deleting',
-                                            seconds=seconds)
+            self.caller.wait_for_checkpoint(
+                checkpoint_id, 'deleted', 'error-deleting', seconds=seconds
+            )
         for restore in self.rows.all(models.Restore):
             self.remove_restored(restore.id)
 

@@ -43,8 +43,12 @@ def register(url: str) -> None:
     for endpoint in identity.endpoints(service_id=service.id):
         identity.delete_endpoint(endpoint)
     for interface in ('public', 'internal', 'admin'):
-        identity.create_endpoint(service_id=service.id, interface=interface,
-                                 region_id='RegionOne', url=f'{url}/v1/$(project_id)s')
+        identity.create_endpoint(
+            service_id=service.id,
+            interface=interface,
+            region_id='RegionOne',
+            url=f'{url}/v1/$(project_id)s',
+        )
 
 
 class Service:
@@ -55,8 +59,12 @@ class Service:
     :param options: options by section, beside what is needed.
     """
 
-    def __init__(self, folder: pathlib.Path, database: str | None = None,
-                 options: dict[str, dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        database: str | None = None,
+        options: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
         self.log = folder / 'karbor.log'
         self.database = database or f'sqlite:///{folder}/karbor.db'
         self._config = folder / 'karbor.conf'
@@ -65,8 +73,7 @@ class Service:
         self.url = f'http://127.0.0.1:{self._port}'
         (folder / 'providers.d').mkdir()
         (folder / 'providers.d/test.conf').write_text(_provider(folder))
-        self._config.write_text(_text(_options(
-            folder, self._port, self.database, options or {})))
+        self._config.write_text(_text(_options(folder, self._port, self.database, options or {})))
 
     def start(self, workers: int = 1) -> None:
         """Make the tables, start the processes and put the URL into the catalog."""
@@ -93,15 +100,31 @@ class Service:
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run karbor-manage to its end; both of its outputs are in ``stdout``."""
-        return subprocess.run(self._command('manage', *arguments), check=False, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+        return subprocess.run(
+            self._command('manage', *arguments),
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=300,
+        )
 
     def start_gunicorn(self, workers: int) -> str:
         """The API under gunicorn, beside karbor-api; returns its URL."""
         address = f'127.0.0.1:{_free_port()}'
-        process = self._run([sys.executable, '-m', 'gunicorn', '--workers', str(workers),
-                             '--bind', address, 'karbor.wsgi.api:application'],
-                            {**os.environ, 'OS_KARBOR_CONFIG_FILE': str(self._config)})
+        process = self._run(
+            [
+                sys.executable,
+                '-m',
+                'gunicorn',
+                '--workers',
+                str(workers),
+                '--bind',
+                address,
+                'karbor.wsgi.api:application',
+            ],
+            {**os.environ, 'OS_KARBOR_CONFIG_FILE': str(self._config)},
+        )
         url = f'http://{address}'
         cloud.wait_until(lambda: self._answers(process, url), 'the start of gunicorn')
         return url
@@ -127,17 +150,25 @@ class Service:
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         return self._run(self._command(name))
 
-    def _run(self, command: Sequence[str],
-             environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def _run(
+        self, command: Sequence[str], environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         with self.log.open('ab') as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment,
-                                       start_new_session=True)
+            process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         self._processes.append(process)
         return process
 
     def _command(self, name: str, *arguments: str) -> Sequence[str]:
-        return [sys.executable, '-m', f'karbor.cmd.{name}', '--config-file', str(self._config),
-                *arguments]
+        return [
+            sys.executable,
+            '-m',
+            f'karbor.cmd.{name}',
+            '--config-file',
+            str(self._config),
+            *arguments,
+        ]
 
     def _answers(self, process: subprocess.Popen[bytes], url: str) -> bool:
         assert process.poll() is None, self.log.read_text()[-2000:]
@@ -154,27 +185,43 @@ def _free_port() -> int:
 
 
 def _provider(folder: pathlib.Path) -> str:
-    return (f'[provider]\nname = test\nid = {PROVIDER_ID}\nenabled = True\n'
-            'plugin = karbor-project-protection-plugin\n'
-            'plugin = karbor-volume-snapshot-plugin\nbank = karbor-fs-bank-plugin\n'
-            '[volume_snapshot_plugin]\npoll_interval = 2\nin_flight_timeout = 15\n'
-            f'[file_system_bank_plugin]\nfile_system_bank_path = {folder}/bank\n')
+    return (
+        f'[provider]\nname = test\nid = {PROVIDER_ID}\nenabled = True\n'
+        'plugin = karbor-project-protection-plugin\n'
+        'plugin = karbor-volume-snapshot-plugin\nbank = karbor-fs-bank-plugin\n'
+        '[volume_snapshot_plugin]\npoll_interval = 2\nin_flight_timeout = 15\n'
+        f'[file_system_bank_plugin]\nfile_system_bank_path = {folder}/bank\n'
+    )
 
 
-def _options(folder: pathlib.Path, port: int, database: str,
-             more: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _options(
+    folder: pathlib.Path, port: int, database: str, more: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
     credentials = {
-        'auth_type': 'password', 'auth_url': cloud.settings()['keystone_url'],
-        'username': 'karbor', 'password': 'karbor', 'project_name': 'service',
-        'user_domain_id': 'default', 'project_domain_id': 'default'}
+        'auth_type': 'password',
+        'auth_url': cloud.settings()['keystone_url'],
+        'username': 'karbor',
+        'password': 'karbor',
+        'project_name': 'service',
+        'user_domain_id': 'default',
+        'project_domain_id': 'default',
+    }
     options: dict[str, dict[str, Any]] = {
-        'DEFAULT': {'osapi_karbor_listen': '127.0.0.1', 'osapi_karbor_listen_port': port,
-                    'provider_config_dir': folder / 'providers.d', 'report_interval': 1},
+        'DEFAULT': {
+            'osapi_karbor_listen': '127.0.0.1',
+            'osapi_karbor_listen_port': port,
+            'provider_config_dir': folder / 'providers.d',
+            'report_interval': 1,
+        },
         'database': {'connection': database},
-        'keystone_authtoken': {**credentials, 'www_authenticate_uri':
-                               cloud.settings()['keystone_url'], 'token_cache_time': 10},
-        'trustee': {name: value for name, value in credentials.items()
-                    if not name.startswith('project')},
+        'keystone_authtoken': {
+            **credentials,
+            'www_authenticate_uri': cloud.settings()['keystone_url'],
+            'token_cache_time': 10,
+        },
+        'trustee': {
+            name: value for name, value in credentials.items() if not name.startswith('project')
+        },
         'protection': {'job_poll_interval': 0.2},
     }
     for section, values in more.items():
@@ -183,5 +230,8 @@ def _options(folder: pathlib.Path, port: int, database: str,
 
 
 def _text(options: dict[str, dict[str, Any]]) -> str:
-    return '\n'.join(line for section, values in options.items() for line in (
-        f'[{section}]', *(f'{name} = {value}' for name, value in values.items())))
+    return '\n'.join(
+        line
+        for section, values in options.items()
+        for line in (f'[{section}]', *(f'{name} = {value}' for name, value in values.items()))
+    )

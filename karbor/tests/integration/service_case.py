@@ -48,7 +48,7 @@ class ServiceTestCase(oslo_base.BaseTestCase):
 
     def log(self) -> str:
         """What the processes have logged since the test began."""
-        return self.service.log.read_text()[self._old_log:]
+        return self.service.log.read_text()[self._old_log :]
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """A worker that ends with the test."""
@@ -66,5 +66,6 @@ class ServiceTestCase(oslo_base.BaseTestCase):
     def assert_ends_well(self, *checkpoint_ids: str) -> None:
         for checkpoint_id in checkpoint_ids:
             checkpoint = self.caller.wait_for_checkpoint(checkpoint_id, 'available', 'error')
-            self.assertEqual(('available', None),
-                             (checkpoint['status'], checkpoint['status_reason']))
+            self.assertEqual(
+                ('available', None), (checkpoint['status'], checkpoint['status_reason'])
+            )

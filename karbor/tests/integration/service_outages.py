@@ -48,6 +48,7 @@ def _cinder_503(ground: Ground) -> Iterator[None]:
 @contextlib.contextmanager
 def _board_flush(ground: Ground) -> Iterator[None]:
     """All is taken off the board, again and again."""
+
     def flush(stopping: threading.Event) -> None:
         while not stopping.wait(_FLUSH_INTERVAL):
             ground.board.flush()
@@ -64,13 +65,27 @@ def _board_down(ground: Ground) -> Iterator[None]:
     ground.board.start()
 
 
-OUTAGES = {outage.name: outage for outage in (
-    Outage('mariadb-restart', _database_restart, (10, 2)),
-    Outage('keystone-down', _keystone_down, (60, 5)),
-    Outage('cinder-503', _cinder_503, (60, 5)),
-    Outage('redis-flush', _board_flush, (20, 4), board='redis', goes_on=True,
-           trace='has gone from the board; its row keeps it'),
-    Outage('board-down', _board_down, (60, 10), goes_on=True,
-           trace='The job board does not answer, jobs go by their rows'),
-    Outage('postgresql-restart', _database_restart, (10, 2), database='postgresql'),
-)}
+OUTAGES = {
+    outage.name: outage
+    for outage in (
+        Outage('mariadb-restart', _database_restart, (10, 2)),
+        Outage('keystone-down', _keystone_down, (60, 5)),
+        Outage('cinder-503', _cinder_503, (60, 5)),
+        Outage(
+            'redis-flush',
+            _board_flush,
+            (20, 4),
+            board='redis',
+            goes_on=True,
+            trace='has gone from the board; its row keeps it',
+        ),
+        Outage(
+            'board-down',
+            _board_down,
+            (60, 10),
+            goes_on=True,
+            trace='The job board does not answer, jobs go by their rows',
+        ),
+        Outage('postgresql-restart', _database_restart, (10, 2), database='postgresql'),
+    )
+}

@@ -33,8 +33,16 @@ Rows = dict[str, list[dict[str, Any]]]
 ROLES = ('reader', 'member', 'manager', 'admin', 'service', 'stranger')
 _UUID = re.compile('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _HEARTBEAT = ('reported_at', 'updated_at')
-_LISTS = ('/plans', callers.CHECKPOINTS, '/restores', '/verifications', '/triggers',
-          '/scheduled_operations', '/operation_logs', '/protectables/OS::Cinder::Volume/instances')
+_LISTS = (
+    '/plans',
+    callers.CHECKPOINTS,
+    '/restores',
+    '/verifications',
+    '/triggers',
+    '/scheduled_operations',
+    '/operation_logs',
+    '/protectables/OS::Cinder::Volume/instances',
+)
 
 
 class Side:
@@ -48,11 +56,18 @@ class Side:
         self.owner = callers.of(self.project.session, url)
         self.mark = f'mark-{uuid.uuid4().hex}'
         volume = self.project.cinder.volumes.create(1, name=f'{self.mark} volume').id
-        cloud.wait_until(lambda: self.project.cinder.volumes.get(volume).status == 'available',
-                         'a new volume')
+        cloud.wait_until(
+            lambda: self.project.cinder.volumes.get(volume).status == 'available', 'a new volume'
+        )
         self.values = {'project': self.project.id, 'name': self.mark, 'volume': volume}
-        for what in ('plan', 'checkpoint', 'restore', 'verification', 'trigger',
-                     'scheduled_operation'):
+        for what in (
+            'plan',
+            'checkpoint',
+            'restore',
+            'verification',
+            'trigger',
+            'scheduled_operation',
+        ):
             self.values[what] = self.new(what)
         self.values['operation_log'] = self.owner.call('GET', '/operation_logs?limit=1')[0]['id']
 
@@ -66,28 +81,39 @@ class Side:
             return self.owner.trigger(f'{self.mark} trigger')
         if what == 'scheduled_operation':
             return self.owner.scheduled_operation(
-                self.values['trigger'], self.values['plan'], f'{self.mark} operation')
+                self.values['trigger'], self.values['plan'], f'{self.mark} operation'
+            )
         use_id = self.owner.use(what, self.values['checkpoint'])
         assert self.owner.wait_for_use(what, use_id)['status'] == 'success'
         return use_id
 
     def view(self) -> dict[str, Any]:
         """All that the project's member sees of it."""
-        return {path: self.owner.ask('GET', path).json() for path in (
-            *_LISTS, f'/quotas/{self.project.id}/detail')}
+        return {
+            path: self.owner.ask('GET', path).json()
+            for path in (*_LISTS, f'/quotas/{self.project.id}/detail')
+        }
 
     def in_cinder(self) -> dict[str, Any]:
         cinder = self.project.cinder
-        return {thing.id: thing.to_dict() for manager in (cinder.volumes, cinder.volume_snapshots)
-                for thing in manager.list()}
+        return {
+            thing.id: thing.to_dict()
+            for manager in (cinder.volumes, cinder.volume_snapshots)
+            for thing in manager.list()
+        }
 
     def secrets(self, rows: Rows) -> frozenset[str]:
         """What an answer to somebody else must not have in it: ids, and the mark in names."""
-        own = [row for table in rows.values() for row in table
-               if row.get('project_id') == self.project.id]
+        own = [
+            row
+            for table in rows.values()
+            for row in table
+            if row.get('project_id') == self.project.id
+        ]
         found = _UUID.findall(json.dumps([own, *self.in_cinder().values()], default=str))
-        return frozenset({*found, self.project.id, self.project.user_id, self.mark}
-                         - {service.PROVIDER_ID})
+        return frozenset(
+            {*found, self.project.id, self.project.user_id, self.mark} - {service.PROVIDER_ID}
+        )
 
 
 class World:
@@ -107,7 +133,8 @@ class World:
         self._database.row_factory = sqlite3.Row
         self.own, self.other = Side(self.service.url), Side(self.service.url)
         self.own.values['plan_of_other_project'] = self.own.owner.plan(
-            [self.other.project.id], resource_type='OS::Keystone::Project')
+            [self.other.project.id], resource_type='OS::Keystone::Project'
+        )
         self.tokens = {**_tokens_with_roles(self.own.project), **_other_tokens(self.own.project)}
         # What the own project may be answered, since somebody in it has said it himself.
         self.told = {self.own.project.id, self.other.project.id}
@@ -136,8 +163,10 @@ class World:
 
     def rows(self) -> Rows:
         """All rows of the database, but for heartbeats."""
-        found = {table: [dict(row) for row in self._database.execute(f'SELECT * FROM {table}')]
-                 for table in self._tables}
+        found = {
+            table: [dict(row) for row in self._database.execute(f'SELECT * FROM {table}')]
+            for table in self._tables
+        }
         for row in found['services']:
             for name in _HEARTBEAT:
                 del row[name]
@@ -145,26 +174,37 @@ class World:
 
     @functools.cached_property
     def _tables(self) -> list[str]:
-        return [name for name, in self._database.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'alembic_version'")]
+        return [
+            name
+            for (name,) in self._database.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'alembic_version'"
+            )
+        ]
 
     def settle(self) -> None:
         """Wait until no job is under way and no trust is left but those of schedules."""
+
         def is_settled() -> bool:
             rows = self.rows()
             needed = {operation['trust_id'] for operation in rows['scheduled_operations']}
             return {trust['id'] for trust in rows['trusts']} <= needed and all(
-                job['state'] in ('done', 'failed') for job in rows['jobs'])
+                job['state'] in ('done', 'failed') for job in rows['jobs']
+            )
+
         cloud.wait_until(is_settled, 'the end of all jobs')
 
     def outside(self) -> dict[str, Any]:
         """What there is outside of the database: in Cinder, in Keystone and in the bank."""
         trusts = cloud.admin().identity.get('/OS-TRUST/trusts').json()['trusts']
         bank = self._folder / 'bank'
-        return {'own': self.own.in_cinder(), 'other': self.other.in_cinder(),
-                'trusts': sorted(trust['id'] for trust in trusts),
-                'bank': {str(path): path.stat().st_mtime_ns
-                         for path in bank.rglob('*') if path.is_file()}}
+        return {
+            'own': self.own.in_cinder(),
+            'other': self.other.in_cinder(),
+            'trusts': sorted(trust['id'] for trust in trusts),
+            'bank': {
+                str(path): path.stat().st_mtime_ns for path in bank.rglob('*') if path.is_file()
+            },
+        }
 
 
 def _token(**login: Any) -> str:
@@ -176,8 +216,9 @@ def _tokens_with_roles(project: cloud.Project) -> dict[str, str]:
     found = {}
     for role in ROLES:
         auth = project.add_user(role)
-        found[role] = _token(username=auth['username'], password=auth['password'],
-                             project_id=project.id)
+        found[role] = _token(
+            username=auth['username'], password=auth['password'], project_id=project.id
+        )
     return found
 
 
@@ -192,11 +233,15 @@ def _other_tokens(project: cloud.Project) -> dict[str, str | None]:
     login = {'username': auth['username'], 'password': auth['password']}
     revoked = _token(**login, project_id=project.id)
     identity.delete('/auth/tokens', headers={'X-Subject-Token': revoked})
-    return {'domain': _token(**login, domain_id='default'),
-            'unscoped': _token(**login, unscoped=True),
-            'system': _token(**login, system_scope='all'),
-            'expired': _expired_token(project), 'revoked': revoked,
-            'invalid': 'gAAAAABinvalid', 'none': None}
+    return {
+        'domain': _token(**login, domain_id='default'),
+        'unscoped': _token(**login, unscoped=True),
+        'system': _token(**login, system_scope='all'),
+        'expired': _expired_token(project),
+        'revoked': revoked,
+        'invalid': 'gAAAAABinvalid',
+        'none': None,
+    }
 
 
 def _expired_token(project: cloud.Project) -> str:
@@ -204,12 +249,22 @@ def _expired_token(project: cloud.Project) -> str:
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
     made = project.session.post(
         f'/users/{project.user_id}/application_credentials',
-        endpoint_filter={'service_type': 'identity'}, json={'application_credential': {
-            'name': 'short', 'expires_at': end.strftime('%Y-%m-%dT%H:%M:%S')}})
+        endpoint_filter={'service_type': 'identity'},
+        json={
+            'application_credential': {
+                'name': 'short',
+                'expires_at': end.strftime('%Y-%m-%dT%H:%M:%S'),
+            }
+        },
+    )
     credential = made.json()['application_credential']
-    token = ks_session.Session(v3.ApplicationCredential(
-        cloud.settings()['keystone_url'], application_credential_id=credential['id'],
-        application_credential_secret=credential['secret'])).get_token()
+    token = ks_session.Session(
+        v3.ApplicationCredential(
+            cloud.settings()['keystone_url'],
+            application_credential_id=credential['id'],
+            application_credential_secret=credential['secret'],
+        )
+    ).get_token()
     time.sleep(max(0, (end - datetime.datetime.now(datetime.UTC)).total_seconds()))
     return token
 

@@ -34,13 +34,11 @@ PAGE = 10_000 if 'KARBOR_TEST_CHECKPOINTS' in os.environ else 8
 
 
 class SwiftBankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
-
     def make_plugin(self) -> bank_plugin.BankPlugin:
         return bank_suite.swift_bank(object_store.running(PAGE))
 
 
 class S3BankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
-
     def make_plugin(self) -> bank_plugin.BankPlugin:
         return bank_suite.s3_bank(object_store.running(PAGE))
 
@@ -68,7 +66,6 @@ class SwiftBankWithListingsOfThePastTest(bank_suite.BankPluginSuite, base.BaseTe
 
 
 class SwiftTest(base.BaseTestCase):
-
     def test_names_that_old_karbors_gave(self) -> None:
         server = object_store.running(PAGE)
         bank = bank_suite.swift_bank(server)
@@ -110,11 +107,14 @@ class SwiftTest(base.BaseTestCase):
     def test_what_is_wrong_is_said(self) -> None:
         server = object_store.running(PAGE)
         for bank, said in (
-                (bank_suite.swift_bank(server, password='wrong'), 'no token for Swift'),
-                (bank_suite.s3_bank(server, s3_secret_key='wrong'), '403'),
-                (bank_suite.s3_bank(server, s3_access_key='wrong'), '403'),
-                (bank_suite.s3_bank(server, s3_endpoint=server.url.replace('http', 'https')),
-                 'could not be reached')):
+            (bank_suite.swift_bank(server, password='wrong'), 'no token for Swift'),
+            (bank_suite.s3_bank(server, s3_secret_key='wrong'), '403'),
+            (bank_suite.s3_bank(server, s3_access_key='wrong'), '403'),
+            (
+                bank_suite.s3_bank(server, s3_endpoint=server.url.replace('http', 'https')),
+                'could not be reached',
+            ),
+        ):
             error = self.assertRaises(exception.BankError, bank.check)
             self.assertIn(said, error.msg)
             self.assertNotIn(server.key, error.msg)
@@ -126,8 +126,12 @@ class SwiftTest(base.BaseTestCase):
             bank.check()
             connection.delete_container(getattr(bank, '_bucket', None) or bank._container)
 
-            for call in (bank.check, bank.list_objects, lambda bank=bank: bank.get_object('/a'),
-                         lambda bank=bank: bank.update_object('/a', 'x')):
+            for call in (
+                bank.check,
+                bank.list_objects,
+                lambda bank=bank: bank.get_object('/a'),
+                lambda bank=bank: bank.update_object('/a', 'x'),
+            ):
                 error = self.assertRaises(exception.BankError, call)
                 self.assertNotIsInstance(error, exception.BankObjectNotFound)
                 self.assertIn('not there any more', error.msg)
@@ -140,8 +144,11 @@ def _swift_of_the_cloud() -> object_store.Swift:
     identity = cloud.admin().identity
     service = identity.create_service(name='swift', type='object-store')
     identity.create_endpoint(
-        service_id=service.id, interface='public', region_id='RegionOne',
-        url=server.storage_url('$(project_id)s'))
+        service_id=service.id,
+        interface='public',
+        region_id='RegionOne',
+        url=server.storage_url('$(project_id)s'),
+    )
     return server
 
 
@@ -155,8 +162,9 @@ class SwiftOfACloudTest(base.BaseTestCase):
         self.project = cloud.Project()
 
     def _bank(self, **options: str) -> swift_bank_plugin.SwiftBankPlugin:
-        return swift_bank_plugin.SwiftBankPlugin(bank_suite.provider_options(
-            {'swift_client': {'swift_retry_backoff': 0.1, **options}}))
+        return swift_bank_plugin.SwiftBankPlugin(
+            bank_suite.provider_options({'swift_client': {'swift_retry_backoff': 0.1, **options}})
+        )
 
     def _exercise(self, bank: swift_bank_plugin.SwiftBankPlugin) -> None:
         bank.check()
@@ -166,17 +174,25 @@ class SwiftOfACloudTest(base.BaseTestCase):
 
     def test_with_the_names_of_options_that_karbor_always_had(self) -> None:
         auth = self.project.auth
-        self._exercise(self._bank(
-            swift_auth_url=auth['auth_url'], swift_user=auth['username'],
-            swift_key=auth['password'], swift_tenant_name=auth['project_name']))
+        self._exercise(
+            self._bank(
+                swift_auth_url=auth['auth_url'],
+                swift_user=auth['username'],
+                swift_key=auth['password'],
+                swift_tenant_name=auth['project_name'],
+            )
+        )
 
     def test_with_an_application_credential(self) -> None:
-        created = openstack.connect(auth=self.project.auth).identity.\
-            create_application_credential(self.project.user_id, 'bank')
-        bank = self._bank(auth_type='v3applicationcredential',
-                          auth_url=self.project.auth['auth_url'],
-                          application_credential_id=created.id,
-                          application_credential_secret=created.secret)
+        created = openstack.connect(auth=self.project.auth).identity.create_application_credential(
+            self.project.user_id, 'bank'
+        )
+        bank = self._bank(
+            auth_type='v3applicationcredential',
+            auth_url=self.project.auth['auth_url'],
+            application_credential_id=created.id,
+            application_credential_secret=created.secret,
+        )
         self._exercise(bank)
         bank._account._session.auth.auth_ref._auth_token = 'gAAAAA-not-a-token'
         self._exercise(bank)
@@ -184,8 +200,11 @@ class SwiftOfACloudTest(base.BaseTestCase):
     def test_a_user_without_a_role_there(self) -> None:
         auth = self.project.add_user('reader')
         bank = self._bank(
-            swift_auth_url=auth['auth_url'], swift_user=auth['username'],
-            swift_key=auth['password'], swift_tenant_name=auth['project_name'])
+            swift_auth_url=auth['auth_url'],
+            swift_user=auth['username'],
+            swift_key=auth['password'],
+            swift_tenant_name=auth['project_name'],
+        )
 
         error = self.assertRaises(exception.BankError, bank.check)
 
@@ -195,20 +214,27 @@ class SwiftOfACloudTest(base.BaseTestCase):
 class StandaloneTest(integration_base.IntegrationTestCase):
     """The main job with each bank: protect, restart, verify, restore, delete."""
 
-    def _exercise(self, name: str, sections: dict[str, dict[str, Any]],
-                  bank: bank_plugin.BankPlugin) -> None:
+    def _exercise(
+        self, name: str, sections: dict[str, dict[str, Any]], bank: bank_plugin.BankPlugin
+    ) -> None:
         karbor = integration_base.Standalone(self.project, self.folder, self.plugin_options)
         path = karbor.state / 'providers.d/test.conf'
-        path.write_text(path.read_text().replace('karbor-fs-bank-plugin', name)
-                        + bank_suite.ini_text(sections))
+        path.write_text(
+            path.read_text().replace('karbor-fs-bank-plugin', name) + bank_suite.ini_text(sections)
+        )
         karbor.start()
         self.addCleanup(karbor.kill)
         volume_ids = self.project.volumes(2)
         checkpoint_id = karbor.protect(karbor.plan(volume_ids))
         karbor.wait_for_checkpoint(checkpoint_id, 'available')
-        recorded = {volume_id: [bank.get_object(
-            f'/checkpoints/{checkpoint_id}/resource-data/{volume_id}/metadata')['snapshot_id']]
-            for volume_id in volume_ids}
+        recorded = {
+            volume_id: [
+                bank.get_object(f'/checkpoints/{checkpoint_id}/resource-data/{volume_id}/metadata')[
+                    'snapshot_id'
+                ]
+            ]
+            for volume_id in volume_ids
+        }
         self.assertEqual(self.project.snapshots(), recorded)
 
         karbor.kill()
@@ -223,10 +249,16 @@ class StandaloneTest(integration_base.IntegrationTestCase):
 
     def test_swift(self) -> None:
         sections = bank_suite.swift_sections(object_store.running(PAGE))
-        self._exercise('karbor-swift-bank-plugin', sections, swift_bank_plugin.SwiftBankPlugin(
-            bank_suite.provider_options(sections)))
+        self._exercise(
+            'karbor-swift-bank-plugin',
+            sections,
+            swift_bank_plugin.SwiftBankPlugin(bank_suite.provider_options(sections)),
+        )
 
     def test_s3(self) -> None:
         sections = bank_suite.s3_sections(object_store.running(PAGE))
-        self._exercise('karbor-s3-bank-plugin', sections, s3_bank_plugin.S3BankPlugin(
-            bank_suite.provider_options(sections)))
+        self._exercise(
+            'karbor-s3-bank-plugin',
+            sections,
+            s3_bank_plugin.S3BankPlugin(bank_suite.provider_options(sections)),
+        )

@@ -48,8 +48,7 @@ class BoardTestCase(base.TestCase):
 
     def claim(self, board: taskflow_board.TaskFlowBoard, job_id: str) -> bool:
         """What a worker does who wants a certain job."""
-        (found,) = (waiting for waiting in board.waiting([PROVIDER_ID])
-                    if waiting.job_id == job_id)
+        (found,) = (waiting for waiting in board.waiting([PROVIDER_ID]) if waiting.job_id == job_id)
         return board.claim(found)
 
     def board(self) -> taskflow_board.TaskFlowBoard:
@@ -62,15 +61,19 @@ class BoardTestCase(base.TestCase):
         """The row of a job, made long ago: it would be posted if it is not on the board."""
         with db.writer() as session:
             found = job_rows.create(session, 'verify', 's', 'c', PROVIDER_ID, project_id, 'u')
-            session.execute(sa.update(models.Job).where(models.Job.id == found.id).values(
-                created_at=sa.text("datetime('now', '-1 hour')")))
+            session.execute(
+                sa.update(models.Job)
+                .where(models.Job.id == found.id)
+                .values(created_at=sa.text("datetime('now', '-1 hour')"))
+            )
             return found.id
 
     def on_board(self) -> list[str]:
         if self._looker is None:
             self._looker = self.board()
-        return sorted(posting.name for posting in taskflow_board._postings(
-            self._looker._connected()))
+        return sorted(
+            posting.name for posting in taskflow_board._postings(self._looker._connected())
+        )
 
     def set_state(self, job_id: str, state: str) -> None:
         with db.writer() as session:
@@ -180,7 +183,8 @@ class BoardSuite:
         with socket.create_server(('127.0.0.1', 0)) as silent:
             scheme = self.server.url.partition(':')[0]
             board = taskflow_board.TaskFlowBoard(
-                f'{scheme}://127.0.0.1:{silent.getsockname()[1]}', 'me', EXPIRY)
+                f'{scheme}://127.0.0.1:{silent.getsockname()[1]}', 'me', EXPIRY
+            )
             begun = time.monotonic()
             for _ in range(20):
                 board.post(job_id)

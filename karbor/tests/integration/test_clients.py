@@ -50,9 +50,11 @@ class Scenario:
         self.project = cloud.Project()
         self._shell = shell
         self._karbor = shells.Shell(shells.KARBOR, shell.virtualenv, shell.folder)
-        self._logins = {commands.MEMBER: self.project.auth,
-                        commands.MANAGER: self.project.add_user('manager'),
-                        commands.ADMIN: cloud.admin().config.auth}
+        self._logins = {
+            commands.MEMBER: self.project.auth,
+            commands.MANAGER: self.project.add_user('manager'),
+            commands.ADMIN: cloud.admin().config.auth,
+        }
         self.values = self._values()
 
     def _values(self) -> dict[str, str]:
@@ -61,12 +63,17 @@ class Scenario:
         today, day = datetime.datetime.now(datetime.UTC).date(), datetime.timedelta(days=1)
         parameters = {'snapshot_name': 'night', 'description': 'every night'}
         return {
-            'project': self.project.id, 'user': self.project.user_id,
+            'project': self.project.id,
+            'user': self.project.user_id,
             'other_project': cloud.admin().current_project_id,
-            'provider': service.PROVIDER_ID, 'host': socket.gethostname(),
-            'first': first.id, 'first_name': first.name,
-            'second': second.id, 'second_name': second.name,
-            'yesterday': str(today - day), 'tomorrow': str(today + day),
+            'provider': service.PROVIDER_ID,
+            'host': socket.gethostname(),
+            'first': first.id,
+            'first_name': first.name,
+            'second': second.id,
+            'second_name': second.name,
+            'yesterday': str(today - day),
+            'tomorrow': str(today + day),
             'unknown': str(uuid.uuid4()),
             'wide_parameters': shlex.quote(json.dumps({commands.VOLUME: parameters})),
             'restore_parameters': shlex.quote(json.dumps({commands.VOLUME: {}})),
@@ -102,8 +109,9 @@ class Scenario:
             fault = command.fails.get(shell.virtualenv)
         if fault:
             ended = self._run(shell, command)
-            self.test.assertEqual((1, '', fault),
-                                  (ended.code, ended.output, ended.errors.strip()), ended)
+            self.test.assertEqual(
+                (1, '', fault), (ended.code, ended.output, ended.errors.strip()), ended
+            )
             shell = self._karbor
         ended = self._run(shell, command)
         refused = command.refused
@@ -130,8 +138,9 @@ class Scenario:
         options, environment = self._login(shell, command)
         return shell.run([*options, *arguments], environment)
 
-    def _login(self, shell: shells.Shell, command: commands.Command
-               ) -> tuple[list[str], dict[str, str]]:
+    def _login(
+        self, shell: shells.Shell, command: commands.Command
+    ) -> tuple[list[str], dict[str, str]]:
         """Global options and environment with the credentials."""
         auth = self._logins[command.who]
         if command.login == 'environment':
@@ -141,13 +150,20 @@ class Scenario:
             for name in ('username', 'password', 'user_domain_id'):
                 del auth[name]
             token = self.project.login().get_token()
-            auth |= ({'auth_token': token} if shell.name == shells.KARBOR
-                     else {'auth_type': 'token', 'token': token})
-        return [word for name, value in auth.items()
-                for word in (f'--os-{name.replace("_", "-")}', value)], {}
+            auth |= (
+                {'auth_token': token}
+                if shell.name == shells.KARBOR
+                else {'auth_type': 'token', 'token': token}
+            )
+        return [
+            word
+            for name, value in auth.items()
+            for word in (f'--os-{name.replace("_", "-")}', value)
+        ], {}
 
-    def _check_printed(self, shell: shells.Shell, command: commands.Command,
-                       ended: shells.Ended) -> None:
+    def _check_printed(
+        self, shell: shells.Shell, command: commands.Command, ended: shells.Ended
+    ) -> None:
         if command.shows is not None:
             shown = shell.shown(ended.output)
             self._keep(command, shown)
@@ -164,11 +180,18 @@ class Scenario:
         if command.keep:
             self.values[command.keep] = str(found['id'])
 
-    def _check_rows(self, shell: shells.Shell, command: commands.Command,
-                    rows: Sequence[Mapping[str, Any]], ended: shells.Ended) -> None:
+    def _check_rows(
+        self,
+        shell: shells.Shell,
+        command: commands.Command,
+        rows: Sequence[Mapping[str, Any]],
+        ended: shells.Ended,
+    ) -> None:
         hidden = command.karbor_hides if shell.name == shells.KARBOR else ()
-        wanted = [{name: value for name, value in row.items() if name not in hidden}
-                  for row in command.lists or ()]
+        wanted = [
+            {name: value for name, value in row.items() if name not in hidden}
+            for row in command.lists or ()
+        ]
         if not command.among:
             self.test.assertEqual(len(wanted), len(rows), ended)
         if '--sort' in command.arguments:
@@ -176,14 +199,15 @@ class Scenario:
                 self.test.assertEqual([], self._differences(row, found), ended)
             return
         for row in wanted:
-            self.test.assertTrue(any(not self._differences(row, found) for found in rows),
-                                 f'{row} is not there\n{ended}')
+            self.test.assertTrue(
+                any(not self._differences(row, found) for found in rows),
+                f'{row} is not there\n{ended}',
+            )
 
     def _check_done(self, command: commands.Command) -> None:
         if command.ends:
             path, status = command.ends
-            cloud.wait_until(lambda: self.server(path)['status'] == status,
-                             f'{path} {status}')
+            cloud.wait_until(lambda: self.server(path)['status'] == status, f'{path} {status}')
         if command.server:
             path, wanted = command.server
             if wanted is None:
@@ -195,8 +219,9 @@ class Scenario:
 
     def server(self, path: str) -> dict[str, Any]:
         """What the service answers about an object."""
-        answer = self.project.session.get(path.format(**self.values),
-                                          endpoint_filter={'service_type': 'data-protect'})
+        answer = self.project.session.get(
+            path.format(**self.values), endpoint_filter={'service_type': 'data-protect'}
+        )
         return next(iter(answer.json().values()))
 
     def _differences(self, wanted: Any, found: Any) -> list[str]:
@@ -205,13 +230,19 @@ class Scenario:
             wanted, found = wanted.value, json.loads(found) if isinstance(found, str) else found
         if isinstance(wanted, Mapping):
             missing = [f'{name} is not there' for name in wanted if name not in found]
-            return missing or [f'{name}: {fault}' for name, value in wanted.items()
-                               for fault in self._differences(value, found[name])]
+            return missing or [
+                f'{name}: {fault}'
+                for name, value in wanted.items()
+                for fault in self._differences(value, found[name])
+            ]
         if isinstance(wanted, list):
             if len(wanted) != len(found):
                 return [f'{found} instead of {wanted}']
-            return [fault for pair in zip(wanted, found, strict=True)
-                    for fault in self._differences(*pair)]
+            return [
+                fault
+                for pair in zip(wanted, found, strict=True)
+                for fault in self._differences(*pair)
+            ]
         if wanted is None:
             return [] if found in (None, '', '-', 'None') else [f'{found!r} instead of nothing']
         text = str(wanted).format(**self.values)
@@ -239,12 +270,12 @@ class ClientsTest(base.BaseTestCase):
     def setUp(self) -> None:
         self.useFixture(fixtures.EnvironmentVariable('OS_TEST_TIMEOUT', '600'))
         super().setUp()
-        self.addOnException(
-            lambda _: print(self._service.log.read_text()[-4000:]))  # noqa: T201
+        self.addOnException(lambda _: print(self._service.log.read_text()[-4000:]))  # noqa: T201
 
     def _shell(self, name: str, virtualenv: str) -> shells.Shell:
-        return shells.Shell(name, virtualenv,
-                            pathlib.Path(self.useFixture(fixtures.TempDir()).path))
+        return shells.Shell(
+            name, virtualenv, pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        )
 
     def _play(self, name: str, virtualenv: str) -> None:
         before = len(self._service.log.read_text())
@@ -270,19 +301,33 @@ class ClientsTest(base.BaseTestCase):
         for virtualenv in (shells.NEWEST, shells.OLD):
             self.assertEqual(
                 self._shell(shells.KARBOR, virtualenv).commands() - {'help'},
-                {command.karbor for command in tested})
+                {command.karbor for command in tested},
+            )
             self.assertEqual(
                 self._shell(shells.OPENSTACK, virtualenv).commands(),
-                {command.osc for command in tested})
+                {command.osc for command in tested},
+            )
 
     def test_what_fails_is_documented(self) -> None:
         documented = re.findall(
-            r"\* - ``openstack data protection ([a-z ]+)``.*\n"
-            r" +- (fails|works)\n +- (fails|works)\n +- (.*)\n +- ``karbor ([a-z-]+)``\n",
-            _DOCUMENTATION.read_text())
+            r'\* - ``openstack data protection ([a-z ]+)``.*\n'
+            r' +- (fails|works)\n +- (fails|works)\n +- (.*)\n +- ``karbor ([a-z-]+)``\n',
+            _DOCUMENTATION.read_text(),
+        )
         self.assertEqual(len(documented), len(set(documented)))
-        self.assertEqual({
-            (command.osc, *('fails' if virtualenv in command.fails else 'works'
-                            for virtualenv in (shells.NEWEST, shells.OLD)),
-             command.fails[shells.NEWEST], command.karbor)
-            for command in commands.all_commands() if command.fails}, set(documented))
+        self.assertEqual(
+            {
+                (
+                    command.osc,
+                    *(
+                        'fails' if virtualenv in command.fails else 'works'
+                        for virtualenv in (shells.NEWEST, shells.OLD)
+                    ),
+                    command.fails[shells.NEWEST],
+                    command.karbor,
+                )
+                for command in commands.all_commands()
+                if command.fails
+            },
+            set(documented),
+        )

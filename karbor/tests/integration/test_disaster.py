@@ -41,8 +41,9 @@ class DisasterTestCase(service_case.ServiceTestCase):
     def setUpClass(cls) -> None:
         provider_id = str(uuid.uuid4())
         for module, name, value in (
-                (service, 'PROVIDER_ID', provider_id),
-                (callers, 'CHECKPOINTS', f'/providers/{provider_id}/checkpoints')):
+            (service, 'PROVIDER_ID', provider_id),
+            (callers, 'CHECKPOINTS', f'/providers/{provider_id}/checkpoints'),
+        ):
             # No mock.patch: each test stops all of these at its end.
             cls.addClassCleanup(setattr, module, name, getattr(module, name))
             setattr(module, name, value)
@@ -51,14 +52,15 @@ class DisasterTestCase(service_case.ServiceTestCase):
     def manage(self, *arguments: str, code: int = 0) -> str:
         begun = time.monotonic()
         done = self.service.manage(*arguments)
-        print(f'karbor-manage {" ".join(arguments)}: '  # noqa: T201
-              f'{time.monotonic() - begun:.1f} s: {done.stdout.splitlines()[0]}')
+        print(  # noqa: T201
+            f'karbor-manage {" ".join(arguments)}: '
+            f'{time.monotonic() - begun:.1f} s: {done.stdout.splitlines()[0]}'
+        )
         self.assertEqual(code, done.returncode, done.stdout)
         return done.stdout
 
 
 class LossTest(DisasterTestCase):
-
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
@@ -89,31 +91,34 @@ class LossTest(DisasterTestCase):
     def rebuild(self, source: str) -> None:
         """With a dry run before, and once more after it."""
         command = ('checkpoint', 'rebuild', '--from', source)
-        self.assertIn('2 would be written, 0 known, 0 faulty',
-                      self.manage(*command, '--dry-run'))
+        self.assertIn('2 would be written, 0 known, 0 faulty', self.manage(*command, '--dry-run'))
         self.assertIn('2 written, 0 known, 0 faulty', self.manage(*command))
         self.assertIn('0 written, 2 known, 0 faulty', self.manage(*command))
 
     def shown(self) -> list[dict[str, Any]]:
         """The checkpoints, without what only the database knew."""
-        return [{name: value for name, value in checkpoint.items() if name != 'resources_done'}
-                for checkpoint in self.caller.call('GET', f'{callers.CHECKPOINTS}?sort=id:asc')]
+        return [
+            {name: value for name, value in checkpoint.items() if name != 'resources_done'}
+            for checkpoint in self.caller.call('GET', f'{callers.CHECKPOINTS}?sort=id:asc')
+        ]
 
     def assert_restored(self) -> None:
         """The first volume has its bytes of then, and the others are there."""
         for checkpoint_id in self.checkpoint_ids:
             use_id = self.caller.use('verification', checkpoint_id)
-            self.assertEqual('success', self.caller.wait_for_use(
-                'verification', use_id)['status'])
+            self.assertEqual('success', self.caller.wait_for_use('verification', use_id)['status'])
         begun = time.monotonic()
         use = self.caller.wait_for_use(
-            'restore', self.caller.use('restore', self.checkpoint_ids[0]))
+            'restore', self.caller.use('restore', self.checkpoint_ids[0])
+        )
         self.assertEqual(('success', None), (use['status'], use['status_reason']))
         self.assertEqual(_VOLUMES, len(use['new_resources']))
         new_id = use['new_resources'][f'{base.VOLUME}#{self.volume_ids[0]}']
         self.assertEqual(cloud.sha256_of(_DATA), cloud.sha256(new_id, len(_DATA)))
-        print(f'{_VOLUMES} volumes restored from a checkpoint that was '  # noqa: T201
-              f'written again, in {time.monotonic() - begun:.1f} s')
+        print(  # noqa: T201
+            f'{_VOLUMES} volumes restored from a checkpoint that was '
+            f'written again, in {time.monotonic() - begun:.1f} s'
+        )
 
     def test_the_database(self) -> None:
         before = self.shown()
@@ -141,8 +146,10 @@ class LossTest(DisasterTestCase):
         self.rebuild('cinder')
         self.service.start()
         known = ('id', 'status', 'project_id')
-        self.assertEqual([[row[name] for name in known] for row in before],
-                         [[row[name] for name in known] for row in self.shown()])
+        self.assertEqual(
+            [[row[name] for name in known] for row in before],
+            [[row[name] for name in known] for row in self.shown()],
+        )
         self.assert_restored()
 
 
@@ -164,8 +171,10 @@ class StandaloneTest(base.IntegrationTestCase):
         done = karbor.manage('checkpoint', 'rebuild', '--from', 'cinder')
 
         self.assertIn('1 written, 0 known, 0 faulty', done.stdout)
-        self.assertIn('2 snapshots and 0 restored volumes: 0 orphans',
-                      karbor.manage('reconcile', 'now').stdout)
+        self.assertIn(
+            '2 snapshots and 0 restored volumes: 0 orphans',
+            karbor.manage('reconcile', 'now').stdout,
+        )
         karbor.start()
         use = karbor.wait_for_use('restore', karbor.use('restore', checkpoint_id))
         self.assertEqual('success', use['status'])
@@ -176,7 +185,6 @@ class StandaloneTest(base.IntegrationTestCase):
 
 
 class OrphansTest(DisasterTestCase):
-
     def test_orphans(self) -> None:
         volume_ids = self.project.volumes(4)
         worker = self.service.start_worker()
@@ -188,8 +196,7 @@ class OrphansTest(DisasterTestCase):
         self.wait_for_log(f'  orphan: snapshot {orphan} of project {self.project.id}')
         self.assertEqual(5, sum(map(len, self.project.snapshots().values())))
 
-        self.assertIn('0 removed', self.manage('reconcile', 'now', '--dry-run',
-                                               '--remove-orphans'))
+        self.assertIn('0 removed', self.manage('reconcile', 'now', '--dry-run', '--remove-orphans'))
         self.assertIn('1 orphans', self.manage('reconcile', 'now'))
         self.assertEqual(5, sum(map(len, self.project.snapshots().values())))
         self.assertIn('1 removed', self.manage('reconcile', 'now', '--remove-orphans'))
@@ -217,16 +224,24 @@ class OrphansTest(DisasterTestCase):
             self.assertIn(words, error.msg)
         found = cinder_inventory.Inventory(cloud.admin().session, is_whole_cloud=True)
         found.check()
-        self.assertIn((mine, self.project.id), [
-            (item.id, item.project_id) for item in found.snapshots(service.PROVIDER_ID)])
+        self.assertIn(
+            (mine, self.project.id),
+            [(item.id, item.project_id) for item in found.snapshots(service.PROVIDER_ID)],
+        )
         self.project.cinder.volume_snapshots.delete(mine)
         cloud.wait_until(lambda: not self.project.snapshots(), f'the end of {mine}')
 
     def orphan(self, volume_id: str) -> str:
         """A snapshot as a Karbor would make it, of which none knows."""
-        return self.project.cinder.volume_snapshots.create(volume_id, metadata={
-            'karbor_checkpoint_id': str(uuid.uuid4()), 'karbor_plan_id': str(uuid.uuid4()),
-            'karbor_provider_id': service.PROVIDER_ID, 'karbor_resource_id': volume_id}).id
+        return self.project.cinder.volume_snapshots.create(
+            volume_id,
+            metadata={
+                'karbor_checkpoint_id': str(uuid.uuid4()),
+                'karbor_plan_id': str(uuid.uuid4()),
+                'karbor_provider_id': service.PROVIDER_ID,
+                'karbor_resource_id': volume_id,
+            },
+        ).id
 
     def age_database(self) -> None:
         """A database that was begun today may have been lost: let this be an older one."""
@@ -240,5 +255,6 @@ class OrphansTest(DisasterTestCase):
     def allow_removal(self) -> None:
         """Set the option that a worker reads when it starts."""
         path = self.folder / 'karbor.conf'
-        path.write_text(path.read_text().replace(
-            '[protection]\n', '[protection]\nremove_orphans = True\n'))
+        path.write_text(
+            path.read_text().replace('[protection]\n', '[protection]\nremove_orphans = True\n')
+        )

@@ -52,11 +52,11 @@ _SECOND = datetime.timedelta(seconds=1)
 # Whether a user's connection holds the row of a trigger.
 _HOLDS_A_ROW = {
     'mariadb': 'SELECT count(*) FROM information_schema.innodb_trx t '
-               'JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id '
-               'WHERE p.user = :user AND t.trx_rows_locked > 0',
+    'JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id '
+    'WHERE p.user = :user AND t.trx_rows_locked > 0',
     'postgresql': 'SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid '
-                  "WHERE a.usename = :user AND l.relation = 'triggers'::regclass "
-                  "AND l.mode = 'RowShareLock'",
+    "WHERE a.usename = :user AND l.relation = 'triggers'::regclass "
+    "AND l.mode = 'RowShareLock'",
 }
 _NEW_USER = {
     'mariadb': ('CREATE USER {0}@localhost', 'GRANT ALL ON *.* TO {0}@localhost'),
@@ -74,16 +74,21 @@ class _Engine:
         url = sa.make_url(url).set(username=name).render_as_string(hide_password=False)
         self._config.write_text(
             f'[DEFAULT]\nhost = {name}\nreport_interval = 1\n'
-            f'[database]\nconnection = {url}\n[operationengine]\npoll_interval = 0.5\n')
+            f'[database]\nconnection = {url}\n[operationengine]\npoll_interval = 0.5\n'
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         program = pathlib.Path(sys.executable).with_name('karbor-operationengine')
         with self.log.open('ab') as log:
             self._process = subprocess.Popen(
-                [program, '--config-file', self._config], stdout=log, stderr=log,
+                [program, '--config-file', self._config],
+                stdout=log,
+                stderr=log,
                 preexec_fn=functools.partial(  # noqa: PLW1509 - tests begin without threads
-                    processes.die_with_parent, os.getpid()))
+                    processes.die_with_parent, os.getpid()
+                ),
+            )
 
     def stop(self, number: signal.Signals) -> None:
         """Send a signal, and wait for the end if it is to end by that."""
@@ -105,7 +110,6 @@ class _Kills:
 
 
 class EnginesTest(base.TestCase):
-
     def setUp(self) -> None:
         self.useFixture(fixtures.EnvironmentVariable('OS_TEST_TIMEOUT', '300'))
         super().setUp()
@@ -141,9 +145,12 @@ class EnginesTest(base.TestCase):
         self.assertGreater(kills.within_a_fire, 0)
 
     def _schedules(self) -> list[schedule_rows.Schedule]:
-        return [schedule_rows.armed(
-            self._timer(number), self.begin - _SECOND, runs.OVERLAPS[number // 2 % 2])
-            for number in range(_TRIGGERS)]
+        return [
+            schedule_rows.armed(
+                self._timer(number), self.begin - _SECOND, runs.OVERLAPS[number // 2 % 2]
+            )
+            for number in range(_TRIGGERS)
+        ]
 
     def _timer(self, number: int) -> time_triggers.TimeTrigger:
         """Some series go on for long, some end; some fires are put off."""
@@ -153,8 +160,9 @@ class EnginesTest(base.TestCase):
         if second >= _AGAIN:
             rule = 'FREQ=HOURLY' if number % 2 else 'FREQ=MINUTELY;COUNT=1'
             return schedule_rows.calendar(rule, start, jitter=jitter)
-        rule, end = (('FREQ=MINUTELY;COUNT=2', None) if number % 2 else
-                     ('FREQ=MINUTELY', self.begin + _SPAN))
+        rule, end = (
+            ('FREQ=MINUTELY;COUNT=2', None) if number % 2 else ('FREQ=MINUTELY', self.begin + _SPAN)
+        )
         return schedule_rows.calendar(rule, start, jitter=jitter, end_time=end)
 
     def _fires(self, item: schedule_rows.Schedule) -> list[datetime.datetime]:
@@ -170,8 +178,11 @@ class EnginesTest(base.TestCase):
                     connection.exec_driver_sql(statement.format(engine.name))
             connection.commit()
         for engine in found:
-            self.addOnException(lambda _, log=engine.log: print(  # noqa: T201
-                log.read_text(errors='replace')[-2000:]))
+            self.addOnException(
+                lambda _, log=engine.log: print(  # noqa: T201
+                    log.read_text(errors='replace')[-2000:]
+                )
+            )
             self.addCleanup(engine.stop, signal.SIGKILL)
             engine.start()
         return found
@@ -210,8 +221,7 @@ class EnginesTest(base.TestCase):
 
     def _holds_a_row(self, engine: _Engine) -> bool:
         with db.engine().connect() as connection:
-            return bool(connection.scalar(sa.text(_HOLDS_A_ROW[self.kind]),
-                                          {'user': engine.name}))
+            return bool(connection.scalar(sa.text(_HOLDS_A_ROW[self.kind]), {'user': engine.name}))
 
     def _assert_same(self, wanted: Any, found: Any) -> None:
         """Of what differs, not more is shown than can be read."""
@@ -220,50 +230,84 @@ class EnginesTest(base.TestCase):
 
     def _assert_each_fired_once(self, items: list[schedule_rows.Schedule]) -> None:
         wanted = {(item.trigger_id, fire) for item in items for fire in self._fires(item)}
-        self._assert_same(wanted, {(row.trigger_id, row.fire_at)
-                                   for row in _all(models.TriggerFire)})
+        self._assert_same(
+            wanted, {(row.trigger_id, row.fire_at) for row in _all(models.TriggerFire)}
+        )
 
     def _assert_runs(self, items: list[schedule_rows.Schedule]) -> None:
         """Each fire has one log: of its job, or of why there is none."""
-        wanted = {(item.operation_id, item.trigger_id, str(fire), *_outcome(item, number))
-                  for item in items for number, fire in enumerate(self._fires(item))}
+        wanted = {
+            (item.operation_id, item.trigger_id, str(fire), *_outcome(item, number))
+            for item in items
+            for number, fire in enumerate(self._fires(item))
+        }
         made = {job.id: job for job in _all(models.Job)}
         logs = _all(models.OperationLog)
-        self._assert_same(wanted, {
-            (log.scheduled_operation_id, log.extra_info['trigger_id'],
-             log.extra_info['fire_time'], log.status,
-             made[log.id].state if log.id in made else None) for log in logs})
+        self._assert_same(
+            wanted,
+            {
+                (
+                    log.scheduled_operation_id,
+                    log.extra_info['trigger_id'],
+                    log.extra_info['fire_time'],
+                    log.status,
+                    made[log.id].state if log.id in made else None,
+                )
+                for log in logs
+            },
+        )
         self.assertEqual(len(wanted), len(logs))
         self._assert_same(
             {(job.id, job.scheduled_operation_id) for job in made.values()},
-            {(log.id, log.scheduled_operation_id) for log in logs if log.status != 'skipped'})
+            {(log.id, log.scheduled_operation_id) for log in logs if log.status != 'skipped'},
+        )
 
     def _assert_triggers(self, items: list[schedule_rows.Schedule]) -> None:
         wanted = set()
         for item in items:
             last = self._fires(item)[-1]
             after = next(time_triggers.fires(item.timer, last), None)
-            wanted.add((item.trigger_id, last, after,
-                        after and firing.due_at(item.timer, item.trigger_id, after)))
-        self._assert_same(wanted, {(row.id, row.last_fire_at, row.next_fire_at, row.due_at)
-                                   for row in _all(models.Trigger)})
+            wanted.add(
+                (
+                    item.trigger_id,
+                    last,
+                    after,
+                    after and firing.due_at(item.timer, item.trigger_id, after),
+                )
+            )
+        self._assert_same(
+            wanted,
+            {
+                (row.id, row.last_fire_at, row.next_fire_at, row.due_at)
+                for row in _all(models.Trigger)
+            },
+        )
 
     def _say(self, items: list[schedule_rows.Schedule], kills: _Kills) -> None:
         timers = {item.trigger_id: item.timer for item in items}
-        late = sorted((row.fired_at - firing.due_at(
-            timers[row.trigger_id], row.trigger_id, row.fire_at)).total_seconds()
-            for row in _all(models.TriggerFire))
-        print(f'{self.kind}: {len(late)} fires of {len(items)} triggers, '  # noqa: T201
-              f'{kills.count} kills, {kills.within_a_fire} of them within a fire; late by '
-              f'{statistics.median(late):.3f} s (median), '
-              f'{statistics.quantiles(late, n=100)[98]:.3f} s (99 %), {late[-1]:.3f} s (most)',
-              flush=True)
+        late = sorted(
+            (
+                row.fired_at - firing.due_at(timers[row.trigger_id], row.trigger_id, row.fire_at)
+            ).total_seconds()
+            for row in _all(models.TriggerFire)
+        )
+        print(  # noqa: T201
+            f'{self.kind}: {len(late)} fires of {len(items)} triggers, '
+            f'{kills.count} kills, {kills.within_a_fire} of them within a fire; late by '
+            f'{statistics.median(late):.3f} s (median), '
+            f'{statistics.quantiles(late, n=100)[98]:.3f} s (99 %), {late[-1]:.3f} s (most)',
+            flush=True,
+        )
         self.assertGreaterEqual(late[0], 0)
 
     def _assert_what_is_due_is_found_by_its_index(self) -> None:
-        for look in (schedules.earliest_due, *(
+        for look in (
+            schedules.earliest_due,
+            *(
                 lambda session, due=due: schedules.take_due(session, self.begin + due * _SECOND)
-                for due in (-1, 0, 5))):
+                for due in (-1, 0, 5)
+            ),
+        ):
             plan = schedule_rows.explained(look)
             # MariaDB looks up the least value before it makes a plan, or it could not say so.
             self.assertRegex(plan, 'triggers_due_idx|Select tables optimized away')

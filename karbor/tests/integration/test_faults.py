@@ -31,7 +31,6 @@ _SCENARIOS = {
 
 
 class FaultTest(base.IntegrationTestCase):
-
     def _round(self, scenario: str) -> None:
         """Protect, restore and delete; nothing is lost, doubled or left."""
         proxy = fault_proxy.FaultProxy(_cinder_url())
@@ -44,16 +43,16 @@ class FaultTest(base.IntegrationTestCase):
 
         checkpoint_id = karbor.protect(plan_id)
         checkpoint = karbor.wait_for_checkpoint(checkpoint_id, 'available', 'error')
-        self.assertEqual(('available', None),
-                         (checkpoint['status'], checkpoint['status_reason']))
+        self.assertEqual(('available', None), (checkpoint['status'], checkpoint['status_reason']))
         self.assert_protected(karbor, checkpoint_id, volume_ids)
 
         restore = karbor.wait_for_use('restore', karbor.use('restore', checkpoint_id))
         self.assertEqual(('success', None), (restore['status'], restore['status_reason']))
         restored = {key.partition('#')[2] for key in restore['resources_status']}
         self.assertEqual(_VOLUMES, len(restored))
-        self.assertEqual({*volume_ids, *restored},
-                         {volume.id for volume in self.project.cinder.volumes.list()})
+        self.assertEqual(
+            {*volume_ids, *restored}, {volume.id for volume in self.project.cinder.volumes.list()}
+        )
 
         self.assertEqual('deleted', karbor.delete(checkpoint_id)['status'])
         self.assertEqual({}, self.project.snapshots())

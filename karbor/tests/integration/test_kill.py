@@ -27,7 +27,6 @@ _LONGEST_LIFE = 2.0  # seconds; a protect of 20 volumes takes about as long
 
 
 class KillTest(base.IntegrationTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         seed = int(os.environ.get('KARBOR_SEED', time.time_ns()))
@@ -47,9 +46,10 @@ class KillTest(base.IntegrationTestCase):
             checkpoint_id = self.karbor.protect(self.plan_id)
             self._kill_and_restart()
             checkpoint = self.karbor.wait_for_checkpoint(checkpoint_id, 'available', 'error')
-            self.assertEqual(('available', None, _VOLUMES), (
-                checkpoint['status'], checkpoint['status_reason'],
-                checkpoint['resources_done']))
+            self.assertEqual(
+                ('available', None, _VOLUMES),
+                (checkpoint['status'], checkpoint['status_reason'], checkpoint['resources_done']),
+            )
             self.assert_protected(self.karbor, checkpoint_id, self.volume_ids)
             self.assertEqual('deleted', self.karbor.delete(checkpoint_id)['status'])
             self.assertEqual({}, self.project.snapshots())
@@ -72,16 +72,18 @@ class KillTest(base.IntegrationTestCase):
             self._assert_restored_once(restore)
             self.karbor.ask_to_delete(checkpoint_id)
             self._kill_and_restart()
-            checkpoint = self.karbor.wait_for_checkpoint(
-                checkpoint_id, 'deleted', 'error-deleting')
+            checkpoint = self.karbor.wait_for_checkpoint(checkpoint_id, 'deleted', 'error-deleting')
             self.assertEqual('deleted', checkpoint['status'])
             self.assertEqual({}, self.project.snapshots())
 
     def _assert_restored_once(self, restore: dict) -> None:
         """Each volume has one new one, which the restore knows; then remove them."""
         known = {key.partition('#')[2] for key in restore['resources_status']}
-        made = {volume.id for volume in self.project.cinder.volumes.list()
-                if volume.id not in self.volume_ids}
+        made = {
+            volume.id
+            for volume in self.project.cinder.volumes.list()
+            if volume.id not in self.volume_ids
+        }
         self.assertEqual((known, _VOLUMES), (made, len(made)))
         for volume_id in made:
             self.project.cinder.volumes.delete(volume_id)

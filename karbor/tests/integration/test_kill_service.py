@@ -25,7 +25,6 @@ _KILLS = 6
 
 
 class KillServiceTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         self.useFixture(fixtures.EnvironmentVariable('OS_TEST_TIMEOUT', '600'))
         super().setUp()

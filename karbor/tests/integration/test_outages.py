@@ -24,14 +24,20 @@ from karbor.tests.integration import disk_outages, outage_trials, service_outage
 
 
 class OutagesTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         self.useFixture(fixtures.EnvironmentVariable('OS_TEST_TIMEOUT', '600'))
         super().setUp()
 
     def test_services_with_mariadb_and_redis(self) -> None:
-        self._test_services('mariadb', 'redis', 'mariadb-restart', 'keystone-down', 'cinder-503',
-                            'redis-flush', 'board-down')
+        self._test_services(
+            'mariadb',
+            'redis',
+            'mariadb-restart',
+            'keystone-down',
+            'cinder-503',
+            'redis-flush',
+            'board-down',
+        )
 
     def test_services_with_postgresql_and_etcd(self) -> None:
         self._test_services('postgresql', 'etcd', 'postgresql-restart', 'board-down')
@@ -47,12 +53,14 @@ class OutagesTest(base.BaseTestCase):
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         ground = outage_trials.Ground(folder, database, board)
         self.addCleanup(ground.stop)
-        self.addOnException(lambda _: print(  # noqa: T201
-            ground.karbor.log.read_text()[-4000:]))
+        self.addOnException(
+            lambda _: print(  # noqa: T201
+                ground.karbor.log.read_text()[-4000:]
+            )
+        )
         trials = []
         for name in names:
-            trials.append(outage_trials.Trial(ground, service_outages.OUTAGES[name],
-                                              is_short=True))
+            trials.append(outage_trials.Trial(ground, service_outages.OUTAGES[name], is_short=True))
             trials[-1].hit()
         self.assertEqual([], [finding for trial in trials for finding in trial.check()])
 

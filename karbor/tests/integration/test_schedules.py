@@ -41,30 +41,41 @@ class SchedulesTestCase(service_case.ServiceTestCase):
 
     def wait_for_runs(self, operation_id: str, count: int) -> list[Any]:
         """Wait until so many runs have ended; returns the logs of all."""
+
         def ended() -> list[Any] | None:
             runs = self.caller.runs(operation_id)
             over = [run for run in runs if run['ended_at'] is not None]
             return runs if len(over) >= count else None
+
         return cloud.wait_until(ended, f'{count} runs')
 
     def wait_for_retentions(self, operation_id: str, count: int) -> None:
         """Wait until so many have ended; a later one would go by rules that have changed."""
+
         def ended() -> bool:
-            logs = self.caller.call('GET', '/operation_logs?operation_type=retention'
-                                           f'&scheduled_operation_id={operation_id}')
+            logs = self.caller.call(
+                'GET',
+                f'/operation_logs?operation_type=retention&scheduled_operation_id={operation_id}',
+            )
             return sum(log['ended_at'] is not None for log in logs) >= count
+
         cloud.wait_until(ended, f'{count} retentions')
 
     def assert_kept(self, count: int) -> None:
         """So many checkpoints are left, and Cinder has their snapshots and no other."""
+
         def is_quiet() -> bool:
-            return (len(self.caller.available()) == count
-                    and sum(map(len, self.project.snapshots().values())) == count)
+            return (
+                len(self.caller.available()) == count
+                and sum(map(len, self.project.snapshots().values())) == count
+            )
+
         cloud.wait_until(is_quiet, f'{count} checkpoints and snapshots')
 
     def put(self, operation_id: str, **changes: Any) -> None:
-        self.caller.call('PUT', f'/scheduled_operations/{operation_id}',
-                         {'scheduled_operation': changes})
+        self.caller.call(
+            'PUT', f'/scheduled_operations/{operation_id}', {'scheduled_operation': changes}
+        )
 
 
 class ClockTest(SchedulesTestCase):
@@ -81,8 +92,8 @@ class ClockTest(SchedulesTestCase):
 
     def test_ten_minutes_of_which_three_checkpoints_are_kept(self) -> None:
         operation_id = self.caller.scheduled_operation(
-            self.caller.trigger(**_MINUTELY), self.plan_id, operation_type=_RETENTION,
-            keep_last=3)
+            self.caller.trigger(**_MINUTELY), self.plan_id, operation_type=_RETENTION, keep_last=3
+        )
         for number in range(1, 11):
             self.now += datetime.timedelta(minutes=1)
             self.assertEqual(1, self.engine.fire_all_due())
@@ -91,8 +102,10 @@ class ClockTest(SchedulesTestCase):
         self.assertEqual(['available'] * 10, [run['status'] for run in runs])
         self.assertEqual(10, len({run['extra_info']['fire_time'] for run in runs}))
         self.assert_kept(3)
-        self.assertEqual([run['checkpoint_id'] for run in runs[-3:]],
-                         [checkpoint['id'] for checkpoint in self.caller.available()])
+        self.assertEqual(
+            [run['checkpoint_id'] for run in runs[-3:]],
+            [checkpoint['id'] for checkpoint in self.caller.available()],
+        )
         self.caller.call('DELETE', f'/scheduled_operations/{operation_id}')
         self.wait_for_no_trust()
 
@@ -110,24 +123,35 @@ class EngineTest(SchedulesTestCase):
         """Four triggers fire at four moments, three seconds apart."""
         begin = timeutils.utcnow() + datetime.timedelta(seconds=6)
         moments = [begin + datetime.timedelta(seconds=3 * number) for number in range(4)]
-        operation_ids = [self.caller.scheduled_operation(
-            self.caller.trigger(format='calendar', pattern=_yearly(moment)), self.plan_id)
-            for moment in moments]
+        operation_ids = [
+            self.caller.scheduled_operation(
+                self.caller.trigger(format='calendar', pattern=_yearly(moment)), self.plan_id
+            )
+            for moment in moments
+        ]
         first, _ = self.start_engine(), self.start_engine()
         self.wait_for_runs(operation_ids[0], 1)
         first.send_signal(signal.SIGKILL)
         for operation_id, moment in zip(operation_ids, moments, strict=True):
-            run, = self.wait_for_runs(operation_id, 1)
-            self.assertEqual(('available', f'{moment:%Y-%m-%d %H:%M:%S}'),
-                             (run['status'], run['extra_info']['fire_time']))
+            (run,) = self.wait_for_runs(operation_id, 1)
+            self.assertEqual(
+                ('available', f'{moment:%Y-%m-%d %H:%M:%S}'),
+                (run['status'], run['extra_info']['fire_time']),
+            )
         self.assert_kept(4)
-        self.assertIn('karbor-operationengine', [
-            row['binary'] for row in self.administrator().call('GET', '/os-services')
-            if row['state'] == 'up'])
+        self.assertIn(
+            'karbor-operationengine',
+            [
+                row['binary']
+                for row in self.administrator().call('GET', '/os-services')
+                if row['state'] == 'up'
+            ],
+        )
 
     def test_a_quota_that_is_used_up(self) -> None:
         operation_id = self.caller.scheduled_operation(
-            self.caller.trigger(), self.plan_id, operation_type=_RETENTION)
+            self.caller.trigger(), self.plan_id, operation_type=_RETENTION
+        )
         path = f'/scheduled_operations/{operation_id}'
         for number in (1, 2):
             self.caller.call('POST', f'{path}/action', {'run': {}})
@@ -150,33 +174,41 @@ class EngineTest(SchedulesTestCase):
 
     def test_a_user_who_loses_the_role(self) -> None:
         role = (self.project.id, self.project.user_id, self.project.role_id)
-        operation_id = self.caller.scheduled_operation(
-            self.caller.trigger(), self.plan_id)
+        operation_id = self.caller.scheduled_operation(self.caller.trigger(), self.plan_id)
         path = f'/scheduled_operations/{operation_id}/action'
         self.caller.call('POST', path, {'run': {}})
         self.wait_for_runs(operation_id, 1)
         self.assertEqual(1, len(self.project.trusts()))
 
-        other = callers.of(openstack.connect(
-            auth=self.project.add_user('member'), region_name='RegionOne').session,
-            self.service.url)
+        other = callers.of(
+            openstack.connect(
+                auth=self.project.add_user('member'), region_name='RegionOne'
+            ).session,
+            self.service.url,
+        )
         cloud.admin().identity.unassign_project_role_from_user(*role)
         other.call('POST', path, {'run': {}})
-        run = cloud.wait_until(lambda: [
-            run for run in other.runs(operation_id) if run['status'] == 'error'], 'a failure')[0]
+        run = cloud.wait_until(
+            lambda: [run for run in other.runs(operation_id) if run['status'] == 'error'],
+            'a failure',
+        )[0]
         self.assertIn('member', run['error_info'])
 
         cloud.admin().identity.assign_project_role_to_user(*role)
         self.caller = callers.of(self.project.login(), self.service.url)
         self.put(operation_id, enabled=True)
         self.caller.call('POST', path, {'run': {}})
-        self.assertEqual(['available', 'error', 'available'],
-                         [run['status'] for run in self.wait_for_runs(operation_id, 3)])
+        self.assertEqual(
+            ['available', 'error', 'available'],
+            [run['status'] for run in self.wait_for_runs(operation_id, 3)],
+        )
         self.caller.call('DELETE', f'/scheduled_operations/{operation_id}')
         self.wait_for_no_trust()
 
 
 def _yearly(moment: datetime.datetime) -> str:
-    return (f'BEGIN:VEVENT\nRRULE:FREQ=YEARLY;BYMONTH={moment.month};'
-            f'BYMONTHDAY={moment.day};BYHOUR={moment.hour};BYMINUTE={moment.minute};'
-            f'BYSECOND={moment.second}\nEND:VEVENT')
+    return (
+        f'BEGIN:VEVENT\nRRULE:FREQ=YEARLY;BYMONTH={moment.month};'
+        f'BYMONTHDAY={moment.day};BYHOUR={moment.hour};BYMINUTE={moment.minute};'
+        f'BYSECOND={moment.second}\nEND:VEVENT'
+    )

@@ -25,30 +25,36 @@ from karbor.tests.integration import callers, cloud, service, service_case
 
 
 class ServicesTest(service_case.ServiceTestCase):
-
     options = {'DEFAULT': {'service_down_time': 4}}
 
     def test_up_and_down_and_disabled(self) -> None:
         worker = self._started_worker()
         [shown] = self._shown()
-        self.assertEqual(('karbor-protection', 'enabled', None), (
-            shown['binary'], shown['status'], shown['disabled_reason']))
+        self.assertEqual(
+            ('karbor-protection', 'enabled', None),
+            (shown['binary'], shown['status'], shown['disabled_reason']),
+        )
         self.service.kill(worker)
         cloud.wait_until(lambda: self._state() == 'down', 'the killed worker is down')
         self._started_worker()
         self.assertEqual([shown['id']], [service['id'] for service in self._shown()])
 
         administrator = self.administrator()
-        administrator.call('PUT', f'/os-services/{shown["id"]}', {
-            'status': 'disabled', 'disabled_reason': 'maintenance'})
+        administrator.call(
+            'PUT',
+            f'/os-services/{shown["id"]}',
+            {'status': 'disabled', 'disabled_reason': 'maintenance'},
+        )
         self._wait_for_reports(2)
         checkpoint_id = self.caller.protect(self.caller.plan(self.project.volumes(1)))
         self._wait_for_reports(2)
         self.assertEqual('protecting', self.caller.checkpoint(checkpoint_id)['status'])
         self.assertNotIn('begins', self.log())
         [shown] = self._shown()
-        self.assertEqual(('disabled', 'up', 'maintenance'), (
-            shown['status'], shown['state'], shown['disabled_reason']))
+        self.assertEqual(
+            ('disabled', 'up', 'maintenance'),
+            (shown['status'], shown['state'], shown['disabled_reason']),
+        )
         administrator.call('PUT', f'/os-services/{shown["id"]}', {'status': 'enabled'})
         self.assert_ends_well(checkpoint_id)
 
@@ -66,29 +72,41 @@ class ServicesTest(service_case.ServiceTestCase):
     def _wait_for_reports(self, count: int) -> None:
         for _ in range(count):
             before = self._shown()[0]['updated_at']
-            cloud.wait_until(lambda before=before: self._shown()[0]['updated_at'] != before,
-                             'the next report')
+            cloud.wait_until(
+                lambda before=before: self._shown()[0]['updated_at'] != before, 'the next report'
+            )
 
 
 class RequestsTest(service_case.ServiceTestCase):
     """What stands around the API."""
 
-    options = {'oslo_middleware': {'enable_proxy_headers_parsing': True},
-               'cors': {'allowed_origin': 'https://dashboard.example'}}
+    options = {
+        'oslo_middleware': {'enable_proxy_headers_parsing': True},
+        'cors': {'allowed_origin': 'https://dashboard.example'},
+    }
 
     def test_request_ids(self) -> None:
-        answer = self.caller.ask('POST', '/triggers', {'trigger_info': {
-            'name': 'n', 'type': 'time',
-            'properties': {'format': 'crontab', 'pattern': '0 3 * * *'}}})
+        answer = self.caller.ask(
+            'POST',
+            '/triggers',
+            {
+                'trigger_info': {
+                    'name': 'n',
+                    'type': 'time',
+                    'properties': {'format': 'crontab', 'pattern': '0 3 * * *'},
+                }
+            },
+        )
         request_id = answer.headers['x-openstack-request-id']
         self.assertRegex(request_id, r'^req-[0-9a-f-]{36}\Z')
         self.assertEqual(request_id, answer.headers['x-compute-request-id'])
         [log] = self.caller.call('GET', '/operation_logs')
-        self.assertEqual(('trigger_create', request_id, self.project.user_id, self.project.id), (
-            log['operation_type'], log['request_id'], log['user_id'], log['project_id']))
+        self.assertEqual(
+            ('trigger_create', request_id, self.project.user_id, self.project.id),
+            (log['operation_type'], log['request_id'], log['user_id'], log['project_id']),
+        )
         plan_id = self.caller.plan(self.project.volumes(1))
-        answer = self.caller.ask('POST', callers.CHECKPOINTS, {'checkpoint': {
-            'plan_id': plan_id}})
+        answer = self.caller.ask('POST', callers.CHECKPOINTS, {'checkpoint': {'plan_id': plan_id}})
         [log] = self.caller.call('GET', '/operation_logs?operation_type=protect')
         self.assertEqual(answer.headers['x-openstack-request-id'], log['request_id'])
         for path in ('/plans/x', '/nowhere', f'/plans/{self.project.user_id}'):
@@ -111,16 +129,20 @@ class RequestsTest(service_case.ServiceTestCase):
     def _who(self, answer: requests.Response) -> str:
         """Whose request an answer was to, as the log has it."""
         request_id = answer.headers['x-openstack-request-id']
-        [line] = cloud.wait_until(lambda: [
-            line for line in self.log().splitlines() if f"{request_id} 'GET" in line],
-            'the line of the log')
+        [line] = cloud.wait_until(
+            lambda: [line for line in self.log().splitlines() if f"{request_id} 'GET" in line],
+            'the line of the log',
+        )
         return line.partition('[')[2].partition(']')[0]
 
     def test_links_behind_a_proxy(self) -> None:
         for name in ('a', 'b'):
             self.caller.trigger(name)
-        proxy = {'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'cloud.example:8443',
-                 'X-Forwarded-Prefix': '/data-protect'}
+        proxy = {
+            'X-Forwarded-Proto': 'https',
+            'X-Forwarded-Host': 'cloud.example:8443',
+            'X-Forwarded-Prefix': '/data-protect',
+        }
         token = {'X-Auth-Token': self.project.session.get_token()}
         path = f'/v1/{self.project.id}/triggers?limit=1&sort=name:asc'
         root = 'https://cloud.example:8443/data-protect'
@@ -130,31 +152,37 @@ class RequestsTest(service_case.ServiceTestCase):
             page = requests.get(self.service.url + path, headers={**headers, **token}).json()
             [link] = page['triggers_links']
             self.assertEqual('next', link['rel'])
-            self.assertTrue(link['href'].startswith(
-                f'{expected}/v1/{self.project.id}/triggers?'), link)
+            self.assertTrue(
+                link['href'].startswith(f'{expected}/v1/{self.project.id}/triggers?'), link
+            )
             following = requests.get(link['href'].replace(root, self.service.url), headers=token)
-            self.assertEqual(['b'], [trigger['name']
-                                     for trigger in following.json()['triggers']])
+            self.assertEqual(['b'], [trigger['name'] for trigger in following.json()['triggers']])
 
     def test_requests_of_browsers(self) -> None:
         url = f'{self.service.url}/v1/{self.project.id}/plans'
-        asked = {'Access-Control-Request-Method': 'PUT',
-                 'Access-Control-Request-Headers': 'X-Auth-Token'}
+        asked = {
+            'Access-Control-Request-Method': 'PUT',
+            'Access-Control-Request-Headers': 'X-Auth-Token',
+        }
         ours = {'Origin': 'https://dashboard.example'}
         answer = requests.options(url, headers={**ours, **asked})
         self.assertEqual(200, answer.status_code, answer.text)
-        self.assertEqual('https://dashboard.example',
-                         answer.headers['Access-Control-Allow-Origin'])
+        self.assertEqual('https://dashboard.example', answer.headers['Access-Control-Allow-Origin'])
         self.assertIn('PUT', answer.headers['Access-Control-Allow-Methods'])
         self.assertIn('X-Auth-Token', answer.headers['Access-Control-Allow-Headers'])
-        answer = requests.get(url, headers={
-            **ours, 'X-Auth-Token': self.project.session.get_token()})
-        self.assertEqual((200, 'https://dashboard.example'), (
-            answer.status_code, answer.headers['Access-Control-Allow-Origin']))
+        answer = requests.get(
+            url, headers={**ours, 'X-Auth-Token': self.project.session.get_token()}
+        )
+        self.assertEqual(
+            (200, 'https://dashboard.example'),
+            (answer.status_code, answer.headers['Access-Control-Allow-Origin']),
+        )
         self.assertIn('X-OpenStack-Request-ID', answer.headers['Access-Control-Expose-Headers'])
         answer = requests.get(url, headers=ours)  # what is refused can be read, too
-        self.assertEqual((401, 'https://dashboard.example'), (
-            answer.status_code, answer.headers.get('Access-Control-Allow-Origin')))
+        self.assertEqual(
+            (401, 'https://dashboard.example'),
+            (answer.status_code, answer.headers.get('Access-Control-Allow-Origin')),
+        )
         answer = requests.options(url, headers={'Origin': 'https://evil.example', **asked})
         self.assertNotIn('Access-Control-Allow-Origin', answer.headers)
 
@@ -166,8 +194,9 @@ class RequestsTest(service_case.ServiceTestCase):
         self._assert_ready(ready, 200, {'status': 'ok', 'checks': well})
         with contextlib.closing(sqlite3.connect(self.folder / 'karbor.db')) as database:
             database.execute('ALTER TABLE jobs RENAME TO elsewhere')
-            self._assert_ready(ready, 503, {'status': 'failed',
-                                            'checks': {**well, 'job_board': 'failed'}})
+            self._assert_ready(
+                ready, 503, {'status': 'failed', 'checks': {**well, 'job_board': 'failed'}}
+            )
             self.assertEqual(200, requests.get(live).status_code)
             database.execute('ALTER TABLE elsewhere RENAME TO jobs')
         self._assert_ready(ready, 200, {'status': 'ok', 'checks': well})
@@ -182,14 +211,18 @@ class RequestsTest(service_case.ServiceTestCase):
 
     def test_gunicorn(self) -> None:
         url = self.service.start_gunicorn(2)
-        self.assertEqual(requests.get(f'{self.service.url}/v1/openapi.json').json(),
-                         requests.get(f'{url}/v1/openapi.json').json())
-        self.assertEqual(f'{url}/v1/', requests.get(f'{url}/v1').json()[
-            'version']['links'][0]['href'])
+        self.assertEqual(
+            requests.get(f'{self.service.url}/v1/openapi.json').json(),
+            requests.get(f'{url}/v1/openapi.json').json(),
+        )
+        self.assertEqual(
+            f'{url}/v1/', requests.get(f'{url}/v1').json()['version']['links'][0]['href']
+        )
         caller = callers.of(self.project.session, url)
         plan_id = caller.plan(self.project.volumes(1), 'by gunicorn')
-        self.assertEqual(self.caller.call('GET', f'/plans/{plan_id}'),
-                         caller.call('GET', f'/plans/{plan_id}'))
+        self.assertEqual(
+            self.caller.call('GET', f'/plans/{plan_id}'), caller.call('GET', f'/plans/{plan_id}')
+        )
         nobody = callers.Caller(url, self.project.id, None).ask('GET', '/plans')
         self.assertEqual((401, 'unauthorized'), (nobody.status_code, next(iter(nobody.json()))))
         checkpoint_id = caller.protect(plan_id)
@@ -199,8 +232,13 @@ class RequestsTest(service_case.ServiceTestCase):
         def processes() -> Any:
             answer = callers.of(self.project.session, url).ask('GET', '/providers')
             self.assertEqual(200, answer.status_code)
-            served = collections.Counter(re.findall(
-                r"^\S+ \S+ (\d+) INFO karbor.api.middleware .* 'GET \S+/providers' -> 200",
-                self.log(), re.MULTILINE))
+            served = collections.Counter(
+                re.findall(
+                    r"^\S+ \S+ (\d+) INFO karbor.api.middleware .* 'GET \S+/providers' -> 200",
+                    self.log(),
+                    re.MULTILINE,
+                )
+            )
             return served if len(served) == 2 else None
+
         cloud.wait_until(processes, 'requests are served by both processes')

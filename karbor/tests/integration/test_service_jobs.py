@@ -54,8 +54,10 @@ class JobsTest(service_case.ServiceTestCase):
             checkpoint_id = caller.protect(plan_id)
         self.start_worker()
         self.assert_ends_well(checkpoint_id)
-        self.assertEqual(dict.fromkeys(volume_ids, 1), {
-            volume_id: len(ids) for volume_id, ids in self.project.snapshots().items()})
+        self.assertEqual(
+            dict.fromkeys(volume_ids, 1),
+            {volume_id: len(ids) for volume_id, ids in self.project.snapshots().items()},
+        )
         cloud.write(volume_ids[0], b'after!' * 1000)
 
         with self.once() as caller:
@@ -66,9 +68,10 @@ class JobsTest(service_case.ServiceTestCase):
         new_id = restore['new_resources'][f'{base.VOLUME}#{volume_ids[0]}']
         self.assertEqual(cloud.sha256_of(_DATA), cloud.sha256(new_id, len(_DATA)))
         verification = self.caller.wait_for_use('verification', verification_id)
-        self.assertEqual(('success', {f'{base.VOLUME}#{volume_id}': 'available'
-                                      for volume_id in volume_ids}),
-                         (verification['status'], verification['resources_status']))
+        self.assertEqual(
+            ('success', {f'{base.VOLUME}#{volume_id}': 'available' for volume_id in volume_ids}),
+            (verification['status'], verification['resources_status']),
+        )
 
         with self.once() as caller:
             caller.call('DELETE', f'{callers.CHECKPOINTS}/{checkpoint_id}')
@@ -84,9 +87,14 @@ class JobsTest(service_case.ServiceTestCase):
                 checkpoint_ids.append(caller.protect(plan_id))
         [trust_id] = self.project.trusts()
         trust = cloud.admin().identity.get(f'/OS-TRUST/trusts/{trust_id}').json()['trust']
-        self.assertEqual((self.project.id, ['member'], True), (
-            trust['project_id'], [role['name'] for role in trust['roles']],
-            trust['impersonation']))
+        self.assertEqual(
+            (self.project.id, ['member'], True),
+            (
+                trust['project_id'],
+                [role['name'] for role in trust['roles']],
+                trust['impersonation'],
+            ),
+        )
         self.start_worker()
         self.assert_ends_well(*checkpoint_ids)
         self.assertEqual([4], [len(ids) for ids in self.project.snapshots().values()])
@@ -95,16 +103,24 @@ class JobsTest(service_case.ServiceTestCase):
     def test_a_token_by_a_trust(self) -> None:
         caller, trust_id = self._by_trust()
         plan_id = caller.plan(self.project.volumes(1))
-        self._assert_refused(caller, plan_id, {trust_id}, 'your token came from a trust itself. '
-                             'Ask with a token of a login of your own.')
+        self._assert_refused(
+            caller,
+            plan_id,
+            {trust_id},
+            'your token came from a trust itself. Ask with a token of a login of your own.',
+        )
         self._assert_good_while_there_is_a_trust(caller, plan_id, {trust_id})
 
     def test_a_token_by_an_application_credential(self) -> None:
         caller = self._by_credential(unrestricted=False)
         plan_id = caller.plan(self.project.volumes(1))
         for refused in (caller, self._by_credential(unrestricted=True)):
-            self._assert_refused(refused, plan_id, set(), 'Ask with a token of a login of your '
-                                 'own, not of an application credential.')
+            self._assert_refused(
+                refused,
+                plan_id,
+                set(),
+                'Ask with a token of a login of your own, not of an application credential.',
+            )
         self._assert_good_while_there_is_a_trust(caller, plan_id, set())
 
     def _by_trust(self) -> tuple[callers.Caller, str]:
@@ -112,27 +128,54 @@ class JobsTest(service_case.ServiceTestCase):
         auth = self.project.add_user()
         trustee = cloud.admin().identity.find_user(auth['username'])
         trust_id = self.project.session.post(
-            '/OS-TRUST/trusts', endpoint_filter={'service_type': 'identity'}, json={'trust': {
-                'trustor_user_id': self.project.user_id, 'trustee_user_id': trustee.id,
-                'project_id': self.project.id, 'impersonation': True,
-                'roles': [{'name': 'member'}]}}).json()['trust']['id']
-        session = ks_session.Session(v3.Password(
-            cloud.settings()['keystone_url'], username=auth['username'],
-            password=auth['password'], user_domain_id='default', trust_id=trust_id))
+            '/OS-TRUST/trusts',
+            endpoint_filter={'service_type': 'identity'},
+            json={
+                'trust': {
+                    'trustor_user_id': self.project.user_id,
+                    'trustee_user_id': trustee.id,
+                    'project_id': self.project.id,
+                    'impersonation': True,
+                    'roles': [{'name': 'member'}],
+                }
+            },
+        ).json()['trust']['id']
+        session = ks_session.Session(
+            v3.Password(
+                cloud.settings()['keystone_url'],
+                username=auth['username'],
+                password=auth['password'],
+                user_domain_id='default',
+                trust_id=trust_id,
+            )
+        )
         return callers.of(session, self.service.url), trust_id
 
     def _by_credential(self, unrestricted: bool) -> callers.Caller:
         made = self.project.session.post(
             f'/users/{self.project.user_id}/application_credentials',
-            endpoint_filter={'service_type': 'identity'}, json={'application_credential': {
-                'name': f'unrestricted {unrestricted}',
-                'unrestricted': unrestricted}}).json()['application_credential']
-        return callers.of(ks_session.Session(v3.ApplicationCredential(
-            cloud.settings()['keystone_url'], application_credential_id=made['id'],
-            application_credential_secret=made['secret'])), self.service.url)
+            endpoint_filter={'service_type': 'identity'},
+            json={
+                'application_credential': {
+                    'name': f'unrestricted {unrestricted}',
+                    'unrestricted': unrestricted,
+                }
+            },
+        ).json()['application_credential']
+        return callers.of(
+            ks_session.Session(
+                v3.ApplicationCredential(
+                    cloud.settings()['keystone_url'],
+                    application_credential_id=made['id'],
+                    application_credential_secret=made['secret'],
+                )
+            ),
+            self.service.url,
+        )
 
-    def _assert_refused(self, caller: callers.Caller, plan_id: str, trust_ids: set[str],
-                        told: str) -> None:
+    def _assert_refused(
+        self, caller: callers.Caller, plan_id: str, trust_ids: set[str], told: str
+    ) -> None:
         """In clear words, and nothing is left.
 
         :param trust_ids: what the user has for himself.
@@ -143,18 +186,19 @@ class JobsTest(service_case.ServiceTestCase):
         self.assertIn('Karbor needs a trust to act for you after your request', message)
         self.assertIn(told, message)
         self.assertEqual([], self.caller.call('GET', callers.CHECKPOINTS))
-        self.assertEqual(0, self.caller.call(
-            'GET', f'/quotas/{self.project.id}/detail')['checkpoints']['in_use'])
+        self.assertEqual(
+            0, self.caller.call('GET', f'/quotas/{self.project.id}/detail')['checkpoints']['in_use']
+        )
         self.assertEqual(trust_ids, set(self.project.trusts()))
 
-    def _assert_good_while_there_is_a_trust(self, caller: callers.Caller, plan_id: str,
-                                            trust_ids: set[str]) -> None:
+    def _assert_good_while_there_is_a_trust(
+        self, caller: callers.Caller, plan_id: str, trust_ids: set[str]
+    ) -> None:
         checkpoint_ids = [self.caller.protect(plan_id), caller.protect(plan_id)]
         self.assertEqual(len(trust_ids) + 1, len(self.project.trusts()))
         self.start_worker()
         self.assert_ends_well(*checkpoint_ids)
-        cloud.wait_until(lambda: set(self.project.trusts()) == trust_ids,
-                         'the end of the trust')
+        cloud.wait_until(lambda: set(self.project.trusts()) == trust_ids, 'the end of the trust')
 
     def test_trusts_die_while_jobs_wait(self) -> None:
         identity = cloud.admin().identity
@@ -180,37 +224,47 @@ class JobsTest(service_case.ServiceTestCase):
 
     def _assert_says_what_to_do(self, project: cloud.Project, checkpoint_id: str) -> None:
         def ended() -> Any:
-            return [checkpoint for checkpoint in self.administrator().call(
-                'GET', f'{callers.CHECKPOINTS}?project_id={project.id}')
-                if checkpoint['status'] != 'protecting']
+            return [
+                checkpoint
+                for checkpoint in self.administrator().call(
+                    'GET', f'{callers.CHECKPOINTS}?project_id={project.id}'
+                )
+                if checkpoint['status'] != 'protecting'
+            ]
+
         [checkpoint] = cloud.wait_until(ended, 'the end of the job')
         self.assertEqual((checkpoint_id, 'error'), (checkpoint['id'], checkpoint['status']))
-        for part in ('Keystone does not honour trust', f'user {project.user_id}',
-                     f'project {project.id}', 'The user or the project is disabled, or the user '
-                     'has lost the role member.', 'ask again with a token of your own'):
+        for part in (
+            'Keystone does not honour trust',
+            f'user {project.user_id}',
+            f'project {project.id}',
+            'The user or the project is disabled, or the user has lost the role member.',
+            'ask again with a token of your own',
+        ):
             self.assertIn(part, checkpoint['status_reason'])
         [log] = self.administrator().call(
-            'GET', f'/operation_logs?checkpoint_id={checkpoint_id}&all_tenants=1')
-        self.assertEqual(('error', checkpoint['status_reason']),
-                         (log['status'], log['error_info']))
+            'GET', f'/operation_logs?checkpoint_id={checkpoint_id}&all_tenants=1'
+        )
+        self.assertEqual(('error', checkpoint['status_reason']), (log['status'], log['error_info']))
         cloud.wait_until(lambda: not project.trusts(), 'the end of the trust')
         snapshots = cloud.admin_cinder().volume_snapshots.list(
-            search_opts={'all_tenants': 1, 'project_id': project.id})
+            search_opts={'all_tenants': 1, 'project_id': project.id}
+        )
         self.assertEqual([], snapshots)
 
 
 class WorkerEndsTest(service_case.ServiceTestCase):
     """One of two workers ends in the middle of a job."""
 
-    options = {'protection': {'job_lease': _LEASE, 'max_concurrent_resources': 2,
-                              'shutdown_grace': 1}}
+    options = {
+        'protection': {'job_lease': _LEASE, 'max_concurrent_resources': 2, 'shutdown_grace': 1}
+    }
 
     def setUp(self) -> None:
         super().setUp()
         self.volume_ids = self.project.volumes(10)
         plan_id = self.caller.plan(self.volume_ids)
-        self.workers = {worker.pid: worker for worker in (
-            self.start_worker(), self.start_worker())}
+        self.workers = {worker.pid: worker for worker in (self.start_worker(), self.start_worker())}
         cloud.wait_until(lambda: self.log().count('Waiting for jobs') == 2, 'the workers')
         self.checkpoint_id = self.caller.protect(plan_id)
         self.first = self._group_at_work()
@@ -237,8 +291,10 @@ class WorkerEndsTest(service_case.ServiceTestCase):
         self.assertNotEqual(self.first, self._group_at_work())
         self.assertIn('begins (attempt 2)', self.log())
         self.assertEqual(10, self.caller.checkpoint(self.checkpoint_id)['resources_done'])
-        self.assertEqual({volume_id: [self._recorded(volume_id)]
-                          for volume_id in self.volume_ids}, self.project.snapshots())
+        self.assertEqual(
+            {volume_id: [self._recorded(volume_id)] for volume_id in self.volume_ids},
+            self.project.snapshots(),
+        )
         self.caller.call('DELETE', f'{callers.CHECKPOINTS}/{self.checkpoint_id}')
         self.caller.wait_for_checkpoint(self.checkpoint_id, 'deleted')
         self.assertEqual({}, self.project.snapshots())
@@ -246,24 +302,43 @@ class WorkerEndsTest(service_case.ServiceTestCase):
 
     def _group_at_work(self) -> int:
         """Process group of the worker that began the protection last, as the log has it."""
-        pid = int(cloud.wait_until(lambda: re.findall(
-            rf'^\S+ \S+ (\d+) .* protect of {self.checkpoint_id} begins', self.log(),
-            re.MULTILINE), 'the begin of the job')[-1])
+        pid = int(
+            cloud.wait_until(
+                lambda: re.findall(
+                    rf'^\S+ \S+ (\d+) .* protect of {self.checkpoint_id} begins',
+                    self.log(),
+                    re.MULTILINE,
+                ),
+                'the begin of the job',
+            )[-1]
+        )
         return os.getpgid(pid)
 
     def _recorded(self, volume_id: str) -> str:
         """The id of a snapshot as the bank has it."""
-        path = (self.folder / 'bank/karbor/checkpoints' / self.checkpoint_id / 'resource-data'
-                / volume_id / 'metadata')
+        path = (
+            self.folder
+            / 'bank/karbor/checkpoints'
+            / self.checkpoint_id
+            / 'resource-data'
+            / volume_id
+            / 'metadata'
+        )
         return json.loads(path.read_text())['snapshot_id']
 
 
 class KeystoneSilentTest(service_case.ServiceTestCase):
     """Keystone takes connections, and does not answer."""
 
-    options = {'keystone_authtoken': {'http_connect_timeout': 3, 'http_request_max_retries': 0,
-                                      'token_cache_time': 300},
-               'trustee': {'timeout': 3}, 'protection': {'job_lease': _LEASE}}
+    options = {
+        'keystone_authtoken': {
+            'http_connect_timeout': 3,
+            'http_request_max_retries': 0,
+            'token_cache_time': 300,
+        },
+        'trustee': {'timeout': 3},
+        'protection': {'job_lease': _LEASE},
+    }
 
     def test_jobs_wait_until_it_is_back(self) -> None:
         checkpoint_id = self.caller.protect(self.caller.plan(self.project.volumes(1)))
@@ -272,8 +347,9 @@ class KeystoneSilentTest(service_case.ServiceTestCase):
         plan_id = without_trust.plan(other.volumes(1))
         with cloud.keystone_paused():
             self.start_worker()
-            answer = without_trust.ask('POST', callers.CHECKPOINTS,
-                                       {'checkpoint': {'plan_id': plan_id}})
+            answer = without_trust.ask(
+                'POST', callers.CHECKPOINTS, {'checkpoint': {'plan_id': plan_id}}
+            )
             _assert_unavailable(self, answer)
             self.assertEqual([], without_trust.call('GET', callers.CHECKPOINTS))
             cloud.wait_until(lambda: 'is tried again later' in self.log(), 'the worker waits')
@@ -288,8 +364,9 @@ class KeystoneSilentTest(service_case.ServiceTestCase):
             self.assertEqual([], self.caller.call('GET', '/plans'))
             _assert_unavailable(self, unknown.ask('GET', '/plans'))
             for path, status in (('/', 300), ('/healthcheck/ready', 200)):
-                answer = requests.get(self.service.url + path, timeout=5,
-                                      headers={'X-Auth-Token': 'unknown'})
+                answer = requests.get(
+                    self.service.url + path, timeout=5, headers={'X-Auth-Token': 'unknown'}
+                )
                 self.assertEqual(status, answer.status_code)
         self.assertEqual([], unknown.call('GET', '/plans'))
 
@@ -297,8 +374,9 @@ class KeystoneSilentTest(service_case.ServiceTestCase):
 class KeystoneDownTest(service_case.ServiceTestCase):
     """There is nobody who takes connections."""
 
-    options = {'keystone_authtoken': {'auth_url': 'http://127.0.0.1:9/v3',
-                                      'http_request_max_retries': 0}}
+    options = {
+        'keystone_authtoken': {'auth_url': 'http://127.0.0.1:9/v3', 'http_request_max_retries': 0}
+    }
 
     def test_tokens(self) -> None:
         _assert_unavailable(self, self.caller.ask('GET', '/plans'))

@@ -20,10 +20,9 @@ _SIZE = 4 * 1024 * 1024
 
 
 class SnapshotTest(base.IntegrationTestCase):
-
     def test_main_job(self) -> None:
         karbor = self.standalone()
-        volume_id, = self.project.volumes(1)
+        (volume_id,) = self.project.volumes(1)
         original = os.urandom(_SIZE)
         cloud.write(volume_id, original)
 
@@ -33,8 +32,14 @@ class SnapshotTest(base.IntegrationTestCase):
         self.assert_protected(karbor, checkpoint_id, [volume_id])
 
         cloud.write(volume_id, os.urandom(_SIZE))
-        restore = karbor.wait_for_use('restore', karbor.use('restore', checkpoint_id, {
-            base.VOLUME: {'restore_name': 'again', 'restore_description': 'restored'}}))
+        restore = karbor.wait_for_use(
+            'restore',
+            karbor.use(
+                'restore',
+                checkpoint_id,
+                {base.VOLUME: {'restore_name': 'again', 'restore_description': 'restored'}},
+            ),
+        )
         self.assertEqual('success', restore['status'])
         new_id = next(iter(restore['resources_status'])).partition('#')[2]
         new = self.project.cinder.volumes.get(new_id)
@@ -42,18 +47,29 @@ class SnapshotTest(base.IntegrationTestCase):
         self.assertEqual(cloud.sha256_of(original), cloud.sha256(new_id, _SIZE))
         self.assertNotEqual(cloud.sha256_of(original), cloud.sha256(volume_id, _SIZE))
 
-        verification = karbor.wait_for_use('verification',
-                                           karbor.use('verification', checkpoint_id))
+        verification = karbor.wait_for_use(
+            'verification', karbor.use('verification', checkpoint_id)
+        )
         self.assertEqual('success', verification['status'])
         self.assertEqual('deleted', karbor.delete(checkpoint_id)['status'])
         self.assertEqual({}, self.project.snapshots())
 
     def test_project_covers_later_volumes(self) -> None:
         karbor = self.standalone()
-        plan_id = karbor.call('POST', '/plans', {'plan': {
-            'name': 'all', 'provider_id': base.PROVIDER_ID, 'parameters': base.PARAMETERS,
-            'resources': [{'type': 'OS::Keystone::Project', 'id': self.project.id,
-                           'name': 'mine'}]}})['id']
+        plan_id = karbor.call(
+            'POST',
+            '/plans',
+            {
+                'plan': {
+                    'name': 'all',
+                    'provider_id': base.PROVIDER_ID,
+                    'parameters': base.PARAMETERS,
+                    'resources': [
+                        {'type': 'OS::Keystone::Project', 'id': self.project.id, 'name': 'mine'}
+                    ],
+                }
+            },
+        )['id']
         volume_ids = self.project.volumes(3)
         checkpoint_id = karbor.protect(plan_id)
         checkpoint = karbor.wait_for_checkpoint(checkpoint_id, 'available', 'error')
@@ -64,7 +80,7 @@ class SnapshotTest(base.IntegrationTestCase):
 
     def test_force(self) -> None:
         karbor = self.standalone()
-        volume_id, = self.project.volumes(1)
+        (volume_id,) = self.project.volumes(1)
         self.project.attach(volume_id)
         without = karbor.protect(karbor.plan([volume_id]))
         refused = karbor.wait_for_checkpoint(without, 'available', 'error')
@@ -73,8 +89,9 @@ class SnapshotTest(base.IntegrationTestCase):
 
         values = {**base.PARAMETERS[base.VOLUME], 'force': 'True'}
         forced = karbor.protect(karbor.plan([volume_id], {base.VOLUME: values}))
-        self.assertEqual('available', karbor.wait_for_checkpoint(
-            forced, 'available', 'error')['status'])
+        self.assertEqual(
+            'available', karbor.wait_for_checkpoint(forced, 'available', 'error')['status']
+        )
         self.assert_protected(karbor, forced, [volume_id])
         for checkpoint_id in (without, forced):
             self.assertEqual('deleted', karbor.delete(checkpoint_id)['status'])
@@ -86,8 +103,10 @@ class SnapshotTest(base.IntegrationTestCase):
         self.project.set_quota(snapshots=2)
         checkpoint_id = karbor.protect(karbor.plan(volume_ids))
         checkpoint = karbor.wait_for_checkpoint(checkpoint_id, 'available', 'error')
-        self.assertEqual(('error', 2, 1), (
-            checkpoint['status'], checkpoint['resources_done'], checkpoint['resources_failed']))
+        self.assertEqual(
+            ('error', 2, 1),
+            (checkpoint['status'], checkpoint['resources_done'], checkpoint['resources_failed']),
+        )
         self.assertIn('quota', checkpoint['status_reason'])
         self.assertEqual('deleted', karbor.delete(checkpoint_id)['status'])
         self.assertEqual({}, self.project.snapshots())
@@ -123,7 +142,7 @@ class SnapshotTest(base.IntegrationTestCase):
 
     def test_failed_restore_leaves_no_volume(self) -> None:
         karbor = self.standalone()
-        volume_id, = self.project.volumes(1)
+        (volume_id,) = self.project.volumes(1)
         checkpoint_id = karbor.protect(karbor.plan([volume_id]))
         karbor.wait_for_checkpoint(checkpoint_id, 'available')
         cloud.lose_snapshot_bytes(self.project.snapshots()[volume_id][0])

@@ -18,7 +18,6 @@ from karbor.tests.integration import base
 
 
 class StandaloneTest(base.IntegrationTestCase):
-
     def test_second_instance_is_refused(self) -> None:
         karbor = self.standalone()
         second = karbor.run_to_end()
@@ -46,6 +45,8 @@ class StandaloneTest(base.IntegrationTestCase):
         one = karbor.call('GET', f'/protectables/{base.VOLUME}/instances/{volume_ids[0]}')
         self.assertEqual(volume_ids[0], one['id'])
         project = karbor.call(
-            'GET', f'/protectables/OS::Keystone::Project/instances/{self.project.id}')
-        self.assertEqual(sorted(volume_ids), sorted(
-            item['id'] for item in project['dependent_resources']))
+            'GET', f'/protectables/OS::Keystone::Project/instances/{self.project.id}'
+        )
+        self.assertEqual(
+            sorted(volume_ids), sorted(item['id'] for item in project['dependent_resources'])
+        )

@@ -60,30 +60,49 @@ _COMMON_FIELDS = {'project_id', 'provider_id', 'resource_type', 'service_id', 'c
 def _use(kind: str) -> Callable[..., Any]:
     def body(checkpoint_id: str = 'own.checkpoint', volume: str | None = None) -> Any:
         parameters = {f'OS::Cinder::Volume#{volume}': {'restore_name': 'x'}} if volume else {}
-        return {kind: {'provider_id': service.PROVIDER_ID, 'checkpoint_id': checkpoint_id,
-                       'parameters': parameters}}
+        return {
+            kind: {
+                'provider_id': service.PROVIDER_ID,
+                'checkpoint_id': checkpoint_id,
+                'parameters': parameters,
+            }
+        }
+
     return body
 
 
 def _plan(volume: str = 'own.volume', project: str | None = None) -> Any:
-    return (callers.plan_body([project], resource_type='OS::Keystone::Project') if project
-            else callers.plan_body([volume]))
+    return (
+        callers.plan_body([project], resource_type='OS::Keystone::Project')
+        if project
+        else callers.plan_body([volume])
+    )
 
 
 def _plan_change(volume: str | None = None) -> Any:
-    return {'plan': {'resources': callers.plan_body([volume])['plan']['resources']}
-            if volume else {'description': 'changed'}}
+    return {
+        'plan': {'resources': callers.plan_body([volume])['plan']['resources']}
+        if volume
+        else {'description': 'changed'}
+    }
 
 
-def _schedule(trigger_id: str = 'own.trigger', plan_id: str = 'own.plan',
-              text_of_plan_id: str | None = None) -> Any:
-    return {'scheduled_operation': {
-        'name': 'new', 'operation_type': 'protect', 'trigger_id': trigger_id,
-        'operation_definition': _definition(plan_id, text_of_plan_id)}}
+def _schedule(
+    trigger_id: str = 'own.trigger', plan_id: str = 'own.plan', text_of_plan_id: str | None = None
+) -> Any:
+    return {
+        'scheduled_operation': {
+            'name': 'new',
+            'operation_type': 'protect',
+            'trigger_id': trigger_id,
+            'operation_definition': _definition(plan_id, text_of_plan_id),
+        }
+    }
 
 
-def _schedule_change(trigger_id: str | None = None, plan_id: str | None = None,
-                     text_of_plan_id: str | None = None) -> Any:
+def _schedule_change(
+    trigger_id: str | None = None, plan_id: str | None = None, text_of_plan_id: str | None = None
+) -> Any:
     changes: dict[str, Any] = {'description': 'changed', 'enabled': True}
     if trigger_id:
         changes['trigger_id'] = trigger_id
@@ -103,16 +122,23 @@ _BODIES: Mapping[str, Callable[..., Any]] = {
     'PUT ~/plans/{plan_id}': _plan_change,
     'POST ~/plans/{plan_id}/retention': lambda: {'retention': {'keep_last': 1}},
     'POST ~/providers/{provider_id}/checkpoints': lambda plan_id: {
-        'checkpoint': {'plan_id': plan_id}},
+        'checkpoint': {'plan_id': plan_id}
+    },
     'PUT ~/providers/{provider_id}/checkpoints/{checkpoint_id}': lambda: {
-        'os-resetState': {'state': 'available'}},
+        'os-resetState': {'state': 'available'}
+    },
     'POST ~/providers/{provider_id}/checkpoints/action': lambda plan_id: {
-        'copy': {'plan_id': plan_id}},
+        'copy': {'plan_id': plan_id}
+    },
     'POST ~/restores': _use('restore'),
     'POST ~/verifications': _use('verification'),
-    'POST ~/triggers': lambda: {'trigger_info': {
-        'name': 'new', 'type': 'time',
-        'properties': {'format': 'crontab', 'pattern': '0 3 * * *'}}},
+    'POST ~/triggers': lambda: {
+        'trigger_info': {
+            'name': 'new',
+            'type': 'time',
+            'properties': {'format': 'crontab', 'pattern': '0 3 * * *'},
+        }
+    },
     'PUT ~/triggers/{trigger_id}': lambda: {'trigger_info': {'name': 'changed'}},
     'POST ~/scheduled_operations': _schedule,
     'PUT ~/scheduled_operations/{scheduled_operation_id}': _schedule_change,
@@ -171,26 +197,47 @@ def _rows(operations: Sequence[str]) -> list[Row]:
             everywhere = line
         else:
             method, _, path = told.partition(' ')
-            rows.append(Row(Request(method, path, _operation(told, operations),
-                                    dict([body.split('=')] if body else ())), line))
-    first = {row.request.operation: row for row in reversed(rows)
-             if '~' in row.request.path}
-    return [*rows, *(Row(dataclasses.replace(
-        row.request, path=row.request.path.replace('~', '/v1/OTHER.project')
-        .replace('fresh.', 'own.')), everywhere)
-        for row in first.values())]
+            rows.append(
+                Row(
+                    Request(
+                        method,
+                        path,
+                        _operation(told, operations),
+                        dict([body.split('=')] if body else ()),
+                    ),
+                    line,
+                )
+            )
+    first = {row.request.operation: row for row in reversed(rows) if '~' in row.request.path}
+    return [
+        *rows,
+        *(
+            Row(
+                dataclasses.replace(
+                    row.request,
+                    path=row.request.path.replace('~', '/v1/OTHER.project').replace(
+                        'fresh.', 'own.'
+                    ),
+                ),
+                everywhere,
+            )
+            for row in first.values()
+        ),
+    ]
 
 
 def _operation(told: str, operations: Sequence[str]) -> str | None:
     request = told.partition('?')[0].removesuffix('.json')
     # A field can be anything, so `checkpoints/action` fits two of them.
-    fitting = [operation for operation in operations if re.fullmatch(
-        re.sub('{[a-z_]+}', '[^/]+', operation), request)]
+    fitting = [
+        operation
+        for operation in operations
+        if re.fullmatch(re.sub('{[a-z_]+}', '[^/]+', operation), request)
+    ]
     return min(fitting, key=lambda operation: operation.count('{'), default=None)
 
 
 class TenancyTest(oslo_base.BaseTestCase):
-
     world: tenancy.World
 
     @classmethod
@@ -206,7 +253,9 @@ class TenancyTest(oslo_base.BaseTestCase):
         cls.operations = {
             f'{method.upper()} {path.replace("/v1/{project_id}", "~")}': described
             for path, methods in cls.document['paths'].items()
-            for method, described in methods.items() if method != 'parameters'}
+            for method, described in methods.items()
+            if method != 'parameters'
+        }
         cls.rows = _rows(list(cls.operations))
 
     def setUp(self) -> None:
@@ -234,16 +283,23 @@ class TenancyTest(oslo_base.BaseTestCase):
         wrong: list[str] = []
         for row in self.rows:
             for persona, expected in row.answers.items():
-                wrong += [f'{row.request} by {persona}: {what}'
-                          for what in self._faults(row.request, persona, expected)]
+                wrong += [
+                    f'{row.request} by {persona}: {what}'
+                    for what in self._faults(row.request, persona, expected)
+                ]
             if _writes(row.request):
                 after = self.world.outside()
                 watched = ['other'] if '200' in row.answers.values() else after
-                wrong += [f'{row.request}: {what} is changed'
-                          for what in tenancy.differences(before, after) if what in watched]
+                wrong += [
+                    f'{row.request}: {what} is changed'
+                    for what in tenancy.differences(before, after)
+                    if what in watched
+                ]
                 before = after
-        wrong += [f'{path} of the other project is changed' for path in tenancy.differences(
-            view, self.world.other.view())]
+        wrong += [
+            f'{path} of the other project is changed'
+            for path in tenancy.differences(view, self.world.other.view())
+        ]
         self.assertEqual([], wrong, '\n'.join(wrong))
 
     def _faults(self, request: Request, persona: str, expected: str) -> Iterator[str]:
@@ -253,8 +309,9 @@ class TenancyTest(oslo_base.BaseTestCase):
         answer = self._ask(request, persona, values)
         after = self.world.rows()
         told = f'{answer.status_code} {answer.text[:200]}'
-        if not self._is_as_expected(answer, expected, is_part='_id=' in request.path
-                                    or 'name=' in request.path):
+        if not self._is_as_expected(
+            answer, expected, is_part='_id=' in request.path or 'name=' in request.path
+        ):
             yield f'{expected} is expected, not {told}'
         changed = tenancy.differences(before, after)
         if answer.ok and _writes(request):
@@ -264,8 +321,11 @@ class TenancyTest(oslo_base.BaseTestCase):
             if not changed:
                 yield f'nothing is done: {told}'
             if not _is_about_other_limits(request):
-                changed = [table for table in changed if self._of_other(before, table)
-                           != self._of_other(self.world.rows(), table)]
+                changed = [
+                    table
+                    for table in changed
+                    if self._of_other(before, table) != self._of_other(self.world.rows(), table)
+                ]
                 if changed:
                     yield f'rows of the other project are changed: {changed}'
         elif changed:
@@ -276,15 +336,19 @@ class TenancyTest(oslo_base.BaseTestCase):
         if expected in ('404', 'nothing') and 'OTHER.' in request.text:
             yield from self._differences_to_unknown(request, persona, values, answer)
 
-    def _ask(self, request: Request, persona: str,
-             values: Mapping[str, str]) -> requests.Response:
+    def _ask(self, request: Request, persona: str, values: Mapping[str, str]) -> requests.Response:
         path, _, body = _filled(request.text, values).partition(' ')
         path = path.replace('~', f'/v1/{self.world.own.project.id}').replace(
-            'PROVIDER', service.PROVIDER_ID)
+            'PROVIDER', service.PROVIDER_ID
+        )
         token = self.world.tokens[persona]
         return self.session.request(
-            request.method, self.world.service.url + path, json=json.loads(body), timeout=60,
-            headers={'X-Auth-Token': token} if token else {})
+            request.method,
+            self.world.service.url + path,
+            json=json.loads(body),
+            timeout=60,
+            headers={'X-Auth-Token': token} if token else {},
+        )
 
     def _is_as_expected(self, answer: requests.Response, expected: str, is_part: bool) -> bool:
         if expected not in _LISTS:
@@ -294,63 +358,93 @@ class TenancyTest(oslo_base.BaseTestCase):
         [collection] = [key for key in answer.json() if not key.endswith('_links')]
         listed = {item['id'] for item in answer.json()[collection]}
         everything = self._listable(collection, expected, answer)
-        return bool(listed) and listed <= everything if is_part and expected == 'OTHER' \
+        return (
+            bool(listed) and listed <= everything
+            if is_part and expected == 'OTHER'
             else listed == everything
+        )
 
     def _listable(self, collection: str, whose: str, answer: requests.Response) -> set[str]:
         if whose == 'nothing':
             return set()
         if collection == 'instances':
-            return ({self.world.own.project.id} if 'Keystone' in answer.url else
-                    {volume.id for volume in self.world.own.project.cinder.volumes.list()})
-        wanted = {'own': [self.world.own], 'OTHER': [self.world.other],
-                  'all': [self.world.own, self.world.other]}[whose]
-        return {row['id'] for row in self.world.rows()[_TABLES.get(collection, collection)]
-                if row['project_id'] in [side.project.id for side in wanted]
-                and (collection != 'checkpoints' or row['status'] != 'deleted')}
+            return (
+                {self.world.own.project.id}
+                if 'Keystone' in answer.url
+                else {volume.id for volume in self.world.own.project.cinder.volumes.list()}
+            )
+        wanted = {
+            'own': [self.world.own],
+            'OTHER': [self.world.other],
+            'all': [self.world.own, self.world.other],
+        }[whose]
+        return {
+            row['id']
+            for row in self.world.rows()[_TABLES.get(collection, collection)]
+            if row['project_id'] in [side.project.id for side in wanted]
+            and (collection != 'checkpoints' or row['status'] != 'deleted')
+        }
 
     def _of_other(self, rows: tenancy.Rows, table: str) -> list[dict[str, Any]]:
-        return [row for row in rows[table]
-                if row.get('project_id') == self.world.other.project.id]
+        return [row for row in rows[table] if row.get('project_id') == self.world.other.project.id]
 
-    def _leaks(self, request: Request, answer: requests.Response, values: Mapping[str, str],
-               expected: str) -> list[str]:
+    def _leaks(
+        self, request: Request, answer: requests.Response, values: Mapping[str, str], expected: str
+    ) -> list[str]:
         """What is in an answer and should not be: of the other project, or, where the caller
         is refused, of any."""
         secrets: set[str] = set()
-        may_see_other = expected in ('OTHER', 'all') or (expected == '200' and (
-            'all_tenants' in request.path or 'quotas/OTHER' in request.path))
+        may_see_other = expected in ('OTHER', 'all') or (
+            expected == '200' and ('all_tenants' in request.path or 'quotas/OTHER' in request.path)
+        )
         if not may_see_other:
             secrets |= self.world.secrets[self.world.other]
         if not answer.ok:
             secrets |= self.world.secrets[self.world.own]
         text = f'{answer.text} {dict(answer.headers)}'
-        return [secret for secret in secrets - {*values.values(), *self.world.told}
-                if secret in text]
+        return [
+            secret for secret in secrets - {*values.values(), *self.world.told} if secret in text
+        ]
 
-    def _differences_to_unknown(self, request: Request, persona: str, values: Mapping[str, str],
-                                answer: requests.Response) -> Iterator[str]:
-        unknown = {name: self.world.unknown(name) if name.startswith('OTHER.') else value
-                   for name, value in values.items()}
+    def _differences_to_unknown(
+        self, request: Request, persona: str, values: Mapping[str, str], answer: requests.Response
+    ) -> Iterator[str]:
+        unknown = {
+            name: self.world.unknown(name) if name.startswith('OTHER.') else value
+            for name, value in values.items()
+        }
         other = self._ask(request, persona, unknown)
         told, expected = _anonymous(answer, values), _anonymous(other, unknown)
         if told != expected:
             yield f'what exists is told from what does not: {told}, {expected}'
 
     def test_headers_do_not_say_who_asks(self) -> None:
-        lies = {'X-Project-Id': self.world.other.project.id, 'X-Tenant-Id':
-                self.world.other.project.id, 'X-Roles': 'admin', 'X-Role': 'admin',
-                'X-User-Id': self.world.other.project.user_id, 'X-Identity-Status': 'Confirmed',
-                'X-Is-Admin-Project': 'True', 'OpenStack-System-Scope': 'all'}
-        paths = {'own': f'/v1/{self.world.own.project.id}/plans?all_tenants=1',
-                 'OTHER': f'/v1/{self.world.other.project.id}/plans'}
-        for persona, whose, status in (('member', 'own', 200), ('member', 'OTHER', 400),
-                                       ('stranger', 'own', 403), ('none', 'own', 401),
-                                       ('invalid', 'OTHER', 401)):
+        lies = {
+            'X-Project-Id': self.world.other.project.id,
+            'X-Tenant-Id': self.world.other.project.id,
+            'X-Roles': 'admin',
+            'X-Role': 'admin',
+            'X-User-Id': self.world.other.project.user_id,
+            'X-Identity-Status': 'Confirmed',
+            'X-Is-Admin-Project': 'True',
+            'OpenStack-System-Scope': 'all',
+        }
+        paths = {
+            'own': f'/v1/{self.world.own.project.id}/plans?all_tenants=1',
+            'OTHER': f'/v1/{self.world.other.project.id}/plans',
+        }
+        for persona, whose, status in (
+            ('member', 'own', 200),
+            ('member', 'OTHER', 400),
+            ('stranger', 'own', 403),
+            ('none', 'own', 401),
+            ('invalid', 'OTHER', 401),
+        ):
             token = self.world.tokens[persona]
             answer = self.session.get(
                 self.world.service.url + paths[whose],
-                headers={**lies, **({'X-Auth-Token': token} if token else {})})
+                headers={**lies, **({'X-Auth-Token': token} if token else {})},
+            )
             self.assertEqual(status, answer.status_code, answer.text)
             self.assertNotIn(self.world.other.values['plan'], answer.text)
             self.assertNotIn(self.world.other.mark, answer.text)
@@ -359,10 +453,16 @@ class TenancyTest(oslo_base.BaseTestCase):
         """Nor is it told from one that is not there, not even to an administrator."""
         before = self.world.outside()
         for persona in ('member', 'admin'):
-            caller = callers.Caller(self.world.service.url, self.world.own.project.id,
-                                    self.world.tokens[persona])
-            told = [self._reasons(caller, volume_id) for volume_id in (
-                self.world.other.values['volume'], self.world.unknown('OTHER.volume'))]
+            caller = callers.Caller(
+                self.world.service.url, self.world.own.project.id, self.world.tokens[persona]
+            )
+            told = [
+                self._reasons(caller, volume_id)
+                for volume_id in (
+                    self.world.other.values['volume'],
+                    self.world.unknown('OTHER.volume'),
+                )
+            ]
             self.assertEqual(*told)
             self.assertIn('404', told[0])
         after = self.world.outside()
@@ -395,7 +495,8 @@ def _ways_to_others(operation: str, described: Mapping[str, Any]) -> Iterator[st
             if name == 'all_tenants':
                 yield 'all_tenants=1'
             elif name in ('marker', 'project_id') or (
-                    name.endswith('_id') and name != 'provider_id'):
+                name.endswith('_id') and name != 'provider_id'
+            ):
                 yield rf'{name}=OTHER\.'
     content = described.get('requestBody', {}).get('content', {})
     for name in set(re.findall('"([a-z]+_id)":', json.dumps(content))) - {'provider_id'}:
@@ -408,8 +509,9 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 def _anonymous(answer: requests.Response, values: Mapping[str, str]) -> tuple[int, str]:
     """The status and the text, but for what the request itself said."""
-    text = functools.reduce(lambda text, name: text.replace(values[name], name), values,
-                            answer.text)
+    text = functools.reduce(
+        lambda text, name: text.replace(values[name], name), values, answer.text
+    )
     return answer.status_code, re.sub('req-[0-9a-f-]{36}', 'REQUEST', text)
 
 

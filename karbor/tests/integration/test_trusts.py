@@ -33,7 +33,6 @@ from karbor.tests.integration import cloud
 
 
 class TrustsTest(base.TestCase):
-
     def setUp(self) -> None:
         self.useFixture(fixtures.EnvironmentVariable('OS_TEST_TIMEOUT', '600'))
         super().setUp()
@@ -43,41 +42,67 @@ class TrustsTest(base.TestCase):
     def new_trusts(self, **options: Any) -> trusts.Trusts:
         """Those of a process of its own, with the sandbox's user for Karbor."""
         path = self.temp_dir / 'trustee.conf'
-        lines = {'auth_type': 'password', 'auth_url': cloud.settings()['keystone_url'],
-                 'username': 'karbor', 'password': 'karbor', 'user_domain_id': 'default',
-                 'project_name': 'service', 'project_domain_id': 'default', **options}
-        path.write_text('[trustee]\n' + ''.join(
-            f'{name} = {value}\n' for name, value in lines.items()))
+        lines = {
+            'auth_type': 'password',
+            'auth_url': cloud.settings()['keystone_url'],
+            'username': 'karbor',
+            'password': 'karbor',
+            'user_domain_id': 'default',
+            'project_name': 'service',
+            'project_domain_id': 'default',
+            **options,
+        }
+        path.write_text(
+            '[trustee]\n' + ''.join(f'{name} = {value}\n' for name, value in lines.items())
+        )
         conf = cfg.ConfigOpts()
         conf(args=[], default_config_files=[str(path)], default_config_dirs=[])
         return trusts.Trusts(conf)
 
-    def context(self, session: ks_session.Session | None = None,
-                **changes: Any) -> karbor_context.RequestContext:
+    def context(
+        self, session: ks_session.Session | None = None, **changes: Any
+    ) -> karbor_context.RequestContext:
         """What a request brings that has a token of the session, or of the user's own."""
         session = session or self.project.login()
         access = session.auth.get_access(session)
-        return karbor_context.RequestContext(**{
-            'user_id': access.user_id, 'project_id': access.project_id,
-            'roles': list(access.role_names), 'auth_token': access.auth_token,
-            'auth_token_info': access._data, 'is_trust_scoped': access.trust_scoped, **changes})
+        return karbor_context.RequestContext(
+            **{
+                'user_id': access.user_id,
+                'project_id': access.project_id,
+                'roles': list(access.role_names),
+                'auth_token': access.auth_token,
+                'auth_token_info': access._data,
+                'is_trust_scoped': access.trust_scoped,
+                **changes,
+            }
+        )
 
     def new_job(self, trust_id: str) -> str:
         with db.writer() as session:
             rows.hold(session, trust_id)
-            return jobs.create(session, 'protect', 's', 'c', 'p', self.project.id,
-                               self.project.user_id, trust_id=trust_id).id
+            return jobs.create(
+                session,
+                'protect',
+                's',
+                'c',
+                'p',
+                self.project.id,
+                self.project.user_id,
+                trust_id=trust_id,
+            ).id
 
     def in_keystone(self) -> dict[str, dict[str, Any]]:
         """The trusts of the user, by id."""
         answer = cloud.admin().identity.get(
-            '/OS-TRUST/trusts', params={'trustor_user_id': self.project.user_id})
+            '/OS-TRUST/trusts', params={'trustor_user_id': self.project.user_id}
+        )
         return {trust['id']: trust for trust in answer.json()['trusts']}
 
     def test_one_for_many_calls_with_the_least_roles(self) -> None:
         identity = cloud.admin().identity
         identity.assign_project_role_to_user(
-            self.project.id, self.project.user_id, identity.find_role('manager').id)
+            self.project.id, self.project.user_id, identity.find_role('manager').id
+        )
         context = self.context()
         self.assertLess({'manager', 'member'}, set(context.roles))
 
@@ -104,7 +129,8 @@ class TrustsTest(base.TestCase):
         client_factory.use_sessions(self.trusts.session)
         self.addCleanup(client_factory.use_sessions, None)
         context = karbor_context.RequestContext(
-            user_id=self.project.user_id, project_id=self.project.id, trust_id=trust_id)
+            user_id=self.project.user_id, project_id=self.project.id, trust_id=trust_id
+        )
         self.trusts.check(trust_id)
 
         cinder = client_factory.ClientFactory.create_client('cinder', context)
@@ -112,8 +138,9 @@ class TrustsTest(base.TestCase):
 
         self.assertEqual({volume_id: [snapshot_id]}, self.project.snapshots())
         snapshot = cloud.admin_cinder().volume_snapshots.get(snapshot_id)
-        self.assertEqual(self.project.id,
-                         getattr(snapshot, 'os-extended-snapshot-attributes:project_id'))
+        self.assertEqual(
+            self.project.id, getattr(snapshot, 'os-extended-snapshot-attributes:project_id')
+        )
         self.assertEqual(self.project.user_id, snapshot.user_id)
 
     def test_a_request_reaches_cinder_by_its_own_token(self) -> None:
@@ -140,12 +167,16 @@ class TrustsTest(base.TestCase):
         credential = self.project.session.post(
             f'/users/{self.project.user_id}/application_credentials',
             endpoint_filter={'service_type': 'identity'},
-            json={'application_credential': {'name': 'test'}}).json()['application_credential']
-        session = ks_session.Session(v3.ApplicationCredential(
-            cloud.settings()['keystone_url'], application_credential_id=credential['id'],
-            application_credential_secret=credential['secret']))
-        error = self.assertRaises(exception.TrustNotPossible, self.trusts.of,
-                                  self.context(session))
+            json={'application_credential': {'name': 'test'}},
+        ).json()['application_credential']
+        session = ks_session.Session(
+            v3.ApplicationCredential(
+                cloud.settings()['keystone_url'],
+                application_credential_id=credential['id'],
+                application_credential_secret=credential['secret'],
+            )
+        )
+        error = self.assertRaises(exception.TrustNotPossible, self.trusts.of, self.context(session))
         self.assertIn('HTTP 403', str(error))
         self.assertIn('Ask with a token of a login of your own', str(error))
 
@@ -170,19 +201,35 @@ class TrustsTest(base.TestCase):
     def test_what_makes_it_die(self) -> None:
         identity = cloud.admin().identity
         for end, told in (
-                (lambda project, trust_id: identity.unassign_project_role_from_user(
-                    project.id, project.user_id, project.role_id), 'has lost the role member'),
-                (lambda project, trust_id: identity.update_user(
-                    project.user_id, is_enabled=False), 'The user or the project is disabled'),
-                (lambda project, trust_id: identity.update_project(
-                    project.id, is_enabled=False), 'The user or the project is disabled'),
-                (lambda project, trust_id: identity.delete_user(project.user_id),
-                 'It has been deleted there'),
-                (lambda project, trust_id: identity.delete_project(project.id),
-                 'It has been deleted there'),
-                (lambda project, trust_id: project.session.delete(
-                    f'/OS-TRUST/trusts/{trust_id}', endpoint_filter={'service_type': 'identity'}),
-                 'It has been deleted there')):
+            (
+                lambda project, trust_id: identity.unassign_project_role_from_user(
+                    project.id, project.user_id, project.role_id
+                ),
+                'has lost the role member',
+            ),
+            (
+                lambda project, trust_id: identity.update_user(project.user_id, is_enabled=False),
+                'The user or the project is disabled',
+            ),
+            (
+                lambda project, trust_id: identity.update_project(project.id, is_enabled=False),
+                'The user or the project is disabled',
+            ),
+            (
+                lambda project, trust_id: identity.delete_user(project.user_id),
+                'It has been deleted there',
+            ),
+            (
+                lambda project, trust_id: identity.delete_project(project.id),
+                'It has been deleted there',
+            ),
+            (
+                lambda project, trust_id: project.session.delete(
+                    f'/OS-TRUST/trusts/{trust_id}', endpoint_filter={'service_type': 'identity'}
+                ),
+                'It has been deleted there',
+            ),
+        ):
             self.project = cloud.Project()
             trust_id = self.trusts.of(self.context())
             self.new_job(trust_id)
@@ -191,8 +238,14 @@ class TrustsTest(base.TestCase):
 
             error = str(self.assertRaises(exception.TrustDied, self.trusts.check, trust_id))
 
-            for part in (trust_id, f'user {self.project.user_id}', f'project {self.project.id}',
-                         '(HTTP 40', told, 'a new trust is made'):
+            for part in (
+                trust_id,
+                f'user {self.project.user_id}',
+                f'project {self.project.id}',
+                '(HTTP 40',
+                told,
+                'a new trust is made',
+            ):
                 self.assertIn(part, error)
             self.assertRaises(exception.TrustGone, self.new_job, trust_id)
             self._end_jobs()
@@ -204,10 +257,12 @@ class TrustsTest(base.TestCase):
         trust_id = self.trusts.of(self.context())
         self.new_job(trust_id)
         identity.unassign_project_role_from_user(
-            self.project.id, self.project.user_id, self.project.role_id)
+            self.project.id, self.project.user_id, self.project.role_id
+        )
         self.assertRaises(exception.TrustDied, self.trusts.check, trust_id)
         identity.assign_project_role_to_user(
-            self.project.id, self.project.user_id, self.project.role_id)
+            self.project.id, self.project.user_id, self.project.role_id
+        )
 
         new = self.trusts.of(self.context())
 
@@ -220,14 +275,14 @@ class TrustsTest(base.TestCase):
 
     def test_wrong_credentials_are_not_the_trusts_fault(self) -> None:
         trust_id = self.trusts.of(self.context())
-        self.assertRaises(exception.IdentityUnavailable,
-                          self.new_trusts(password='wrong').check, trust_id)
+        self.assertRaises(
+            exception.IdentityUnavailable, self.new_trusts(password='wrong').check, trust_id
+        )
         self.new_job(trust_id)
 
     def test_sweep(self) -> None:
         crashed = self.new_trusts(trust_mark=self.project.id)
-        with (mock.patch.object(rows, 'add', side_effect=SystemExit),
-              self.assertRaises(SystemExit)):
+        with mock.patch.object(rows, 'add', side_effect=SystemExit), self.assertRaises(SystemExit):
             crashed.of(self.context())
         foreign = self.trusts.of(self.context())
         [lost] = set(self.in_keystone()) - {foreign}

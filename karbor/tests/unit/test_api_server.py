@@ -33,8 +33,13 @@ class _Mirror:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         time.sleep(0.05)  # long enough for others to come at the same time
-        resp.media = {'process': os.getpid(), 'path': req.path, 'query': req.query_string,
-                      'headers': req.headers, 'prefix': req.prefix}
+        resp.media = {
+            'process': os.getpid(),
+            'path': req.path,
+            'query': req.query_string,
+            'headers': req.headers,
+            'prefix': req.prefix,
+        }
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.media = {'type': req.content_type, 'body': req.bounded_stream.read().decode()}
@@ -47,7 +52,6 @@ class _Mirror:
 
 
 class HttpClientTest(base.TestCase):
-
     def setUp(self) -> None:
         super().setUp()
         app = falcon.App()
@@ -79,8 +83,14 @@ class HttpClientTest(base.TestCase):
         self.assertEqual(_WORKERS, len(seen - {os.getpid()}))
 
     def test_a_request_arrives_as_it_was_sent(self) -> None:
-        for path, arrived in (('/a/../b/', '/a/../b/'), ('//v1', '//v1'), ('/a b', '/a b'),
-                              ('/%2e%20', '/. '), ('/\xfc%C3%BC', '/\xfc\xfc'), ('/%', '/%')):
+        for path, arrived in (
+            ('/a/../b/', '/a/../b/'),
+            ('//v1', '//v1'),
+            ('/a b', '/a b'),
+            ('/%2e%20', '/. '),
+            ('/\xfc%C3%BC', '/\xfc\xfc'),
+            ('/%', '/%'),
+        ):
             self.assertEqual(arrived, self.get(path)['path'])
         self.assertEqual('a=1&a=2&b=%26', self.get('/', params={'a': [1, 2], 'b': '&'})['query'])
         self.assertEqual('a=%26b', self.get('/?a=%26b')['query'])
@@ -90,8 +100,10 @@ class HttpClientTest(base.TestCase):
 
     def test_bodies(self) -> None:
         for kwargs, body, content_type in (
-                ({'body': 'a\xfc'}, 'a\xfc', None), ({}, '', None),
-                ({'json': {'a': 1}}, '{"a": 1}', 'application/json')):
+            ({'body': 'a\xfc'}, 'a\xfc', None),
+            ({}, '', None),
+            ({'json': {'a': 1}}, '{"a": 1}', 'application/json'),
+        ):
             answer = self.client.simulate_post('/', **kwargs)
             self.assertEqual({'type': content_type, 'body': body}, answer.json)
 
@@ -115,8 +127,9 @@ class HttpClientTest(base.TestCase):
 
     def test_many_first_requests(self) -> None:
         seen: list[int] = []
-        threads = [threading.Thread(target=lambda: seen.append(self.get('/')['process']))
-                   for _ in range(8)]
+        threads = [
+            threading.Thread(target=lambda: seen.append(self.get('/')['process'])) for _ in range(8)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -134,13 +147,17 @@ class HttpClientTest(base.TestCase):
 
     def test_they_end_with_the_tests(self) -> None:
         """Even when the tests are killed."""
-        program = ('from karbor.tests.unit.test_api_server import HttpClientTest as T\n'
-                   't = T("test_bodies"); t.setUp()\n'
-                   'print(t.get("/")["process"], flush=True); input()')
-        with subprocess.Popen([sys.executable, '-c', program], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE,
-                              env={**os.environ, 'TMPDIR': str(self.temp_dir),
-                                   'KARBOR_TEST_DATABASE': 'sqlite'}) as tests:
+        program = (
+            'from karbor.tests.unit.test_api_server import HttpClientTest as T\n'
+            't = T("test_bodies"); t.setUp()\n'
+            'print(t.get("/")["process"], flush=True); input()'
+        )
+        with subprocess.Popen(
+            [sys.executable, '-c', program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, 'TMPDIR': str(self.temp_dir), 'KARBOR_TEST_DATABASE': 'sqlite'},
+        ) as tests:
             worker = int(tests.stdout.readline())
             self.assertFalse(_is_gone(worker))
             tests.send_signal(signal.SIGKILL)

@@ -33,7 +33,10 @@ class FakeKeystone:
 
     def __init__(self) -> None:
         self.project: dict[str, Any] | None = {
-            'id': PROJECT_ID, 'name': 'demo', 'domain': {'id': 'default', 'name': 'Default'}}
+            'id': PROJECT_ID,
+            'name': 'demo',
+            'domain': {'id': 'default', 'name': 'Default'},
+        }
         self.catalog: list[dict[str, Any]] = []
 
     @contextlib.contextmanager
@@ -54,19 +57,37 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = f'http://{self.headers["Host"]}/v3/'
-        self._answer(200, {'version': {'id': 'v3.14', 'status': 'stable',
-                                       'links': [{'rel': 'self', 'href': url}]}})
+        self._answer(
+            200,
+            {
+                'version': {
+                    'id': 'v3.14',
+                    'status': 'stable',
+                    'links': [{'rel': 'self', 'href': url}],
+                }
+            },
+        )
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
         if body['auth']['identity']['password']['user']['password'] != 'right':
-            self._answer(401, {'error': {'code': 401, 'message': 'The request you have made '
-                                                                 'requires authentication.'}})
+            self._answer(
+                401,
+                {
+                    'error': {
+                        'code': 401,
+                        'message': 'The request you have made requires authentication.',
+                    }
+                },
+            )
             return
         token: dict[str, Any] = {
             'user': {'id': 'u1', 'name': 'u', 'domain': {'id': 'default', 'name': 'Default'}},
-            'methods': ['password'], 'issued_at': '2020-11-05T10:00:00.000000Z',
-            'expires_at': '2999-11-05T10:00:00.000000Z', 'roles': []}
+            'methods': ['password'],
+            'issued_at': '2020-11-05T10:00:00.000000Z',
+            'expires_at': '2999-11-05T10:00:00.000000Z',
+            'roles': [],
+        }
         if self.keystone.project:
             token.update(project=self.keystone.project, catalog=self.keystone.catalog)
         self._answer(201, {'token': token})
@@ -74,8 +95,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, status: int, content: Any) -> None:
         data = json.dumps(content).encode()
         self.send_response(status)
-        for name, value in (('Content-Type', 'application/json'), ('X-Subject-Token', 'secret'),
-                            ('Content-Length', str(len(data)))):
+        for name, value in (
+            ('Content-Type', 'application/json'),
+            ('X-Subject-Token', 'secret'),
+            ('Content-Length', str(len(data))),
+        ):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
@@ -86,12 +110,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 def cloud_of(auth_url: str, **fields: Any) -> dict[str, Any]:
     """An entry of clouds.yaml."""
-    return {'auth': {'auth_url': auth_url, 'username': 'u', 'password': 'right',
-                     'user_domain_id': 'default', 'project_id': PROJECT_ID}, **fields}
+    return {
+        'auth': {
+            'auth_url': auth_url,
+            'username': 'u',
+            'password': 'right',
+            'user_domain_id': 'default',
+            'project_id': PROJECT_ID,
+        },
+        **fields,
+    }
 
 
-def only_these_clouds(test: base.BaseTestCase, folder: pathlib.Path,
-                      **entries: dict[str, Any]) -> pathlib.Path:
+def only_these_clouds(
+    test: base.BaseTestCase, folder: pathlib.Path, **entries: dict[str, Any]
+) -> pathlib.Path:
     """Let a test know these clouds and no others, whatever the tester's shell knows."""
     for name in list(os.environ):
         if name.startswith('OS_') and not name.endswith('_CAPTURE'):
@@ -103,7 +136,6 @@ def only_these_clouds(test: base.BaseTestCase, folder: pathlib.Path,
 
 
 class LoadTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -122,9 +154,17 @@ class LoadTest(base.BaseTestCase):
 
     def test_who_and_where(self) -> None:
         cloud = self.load(region_name='R1', interface='internal')
-        self.assertEqual((PROJECT_ID, 'demo', 'u1', 'R1', 'internal', None), (
-            cloud.project_id, cloud.project_name, cloud.user_id, cloud.region, cloud.interface,
-            cloud.cinder_endpoint))
+        self.assertEqual(
+            (PROJECT_ID, 'demo', 'u1', 'R1', 'internal', None),
+            (
+                cloud.project_id,
+                cloud.project_name,
+                cloud.user_id,
+                cloud.region,
+                cloud.interface,
+                cloud.cinder_endpoint,
+            ),
+        )
         self.assertEqual('secret', cloud.session.get_token())
 
     def test_every_thread_has_a_connection(self) -> None:
@@ -137,8 +177,12 @@ class LoadTest(base.BaseTestCase):
         self.assertEqual(5, self.load().session.timeout)
 
     def test_an_endpoint_of_the_file_loses_the_project(self) -> None:
-        for endpoint in ('http://c.example/v3', 'http://c.example/v3/',
-                         f'http://c.example/v3/{PROJECT_ID}', f'http://c.example/v3/{PROJECT_ID}/'):
+        for endpoint in (
+            'http://c.example/v3',
+            'http://c.example/v3/',
+            f'http://c.example/v3/{PROJECT_ID}',
+            f'http://c.example/v3/{PROJECT_ID}/',
+        ):
             cloud = self.load(block_storage_endpoint_override=endpoint)
             self.assertEqual('http://c.example/v3', cloud.cinder_endpoint)
 
@@ -194,7 +238,9 @@ class LoadTest(base.BaseTestCase):
 
     def test_a_way_to_log_in_that_knows_no_project(self) -> None:
         """Among others what openrc of a Karbor that runs gives to a shell."""
-        for kind, auth in (('admin_token', {'endpoint': self.url, 'token': 't'}),
-                           ('none', {'endpoint': self.url})):
+        for kind, auth in (
+            ('admin_token', {'endpoint': self.url, 'token': 't'}),
+            ('none', {'endpoint': self.url}),
+        ):
             self.assertTrue(self.refused(c={'auth_type': kind, 'auth': auth}), kind)
         self.assertTrue(self.refused(c={'auth_type': 'no-such-type', 'auth': {}}))

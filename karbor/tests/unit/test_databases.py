@@ -47,7 +47,6 @@ def _many_at_once(act: Callable[[], Any], count: int = 8) -> list[Any]:
 
 
 class TextTest(base.TestCase):
-
     def test_texts_that_look_alike_are_different_keys(self) -> None:
         texts = {'a', 'A', '\xe4', 'a\u0308', '\U0001f4be', '\U0001f512'}
         with db.writer() as session:
@@ -56,19 +55,32 @@ class TextTest(base.TestCase):
 
         with db.reader() as session:
             found = uses.results(session, ['subject'])['subject']
-            self.assertEqual({(text, text) for text in texts},
-                             {(row.resource_id, row.reason) for row in found})
+            self.assertEqual(
+                {(text, text) for text in texts}, {(row.resource_id, row.reason) for row in found}
+            )
             self.assertEqual({}, uses.results(session, ['SUBJECT']))
 
     def test_names_are_searched_whatever_the_case(self) -> None:
         with db.writer() as session:
             for name in ('\xdcn\xef', 'Nightly 100%', 'other'):
-                plans.create(session, project_id='p', name=name, provider_id='x',
-                             status='suspended', resources=[], parameters={})
+                plans.create(
+                    session,
+                    project_id='p',
+                    name=name,
+                    provider_id='x',
+                    status='suspended',
+                    resources=[],
+                    parameters={},
+                )
 
         with db.reader() as session:
-            for text, wanted in (('\xfcN\xcf', ['\xdcn\xef']), ('LY 100%', ['Nightly 100%']),
-                                 ('u', []), ('_', []), ('HT', ['Nightly 100%'])):
+            for text, wanted in (
+                ('\xfcN\xcf', ['\xdcn\xef']),
+                ('LY 100%', ['Nightly 100%']),
+                ('u', []),
+                ('_', []),
+                ('HT', ['Nightly 100%']),
+            ):
                 rows, _ = plans.page(session, paging.Wanted('p', paging.Page(9), {'name': text}))
                 self.assertEqual(wanted, [row.name for row in rows], text)
 
@@ -78,12 +90,11 @@ class TextTest(base.TestCase):
             uses.record_result(session, 'subject', 'type', 'id', 'error', text)
 
         with db.reader() as session:
-            row, = uses.results(session, ['subject'])['subject']
+            (row,) = uses.results(session, ['subject'])['subject']
             self.assertEqual(text, row.reason)
 
 
 class ConcurrencyTest(base.TestCase):
-
     def test_only_as_many_are_counted_as_there_may_be(self) -> None:
         @db.transaction
         def take(session: orm.Session, project_id: str) -> bool:
@@ -101,8 +112,16 @@ class ConcurrencyTest(base.TestCase):
         ids = [base.new_id(), base.new_id()]
         with db.writer() as session:
             for plan_id in ids:
-                plans.create(session, id=plan_id, project_id='p', name='0', provider_id='x',
-                             status='suspended', resources=[], parameters={})
+                plans.create(
+                    session,
+                    id=plan_id,
+                    project_id='p',
+                    name='0',
+                    provider_id='x',
+                    status='suspended',
+                    resources=[],
+                    parameters={},
+                )
         order = iter([ids, ids[::-1]] * 4)
 
         @db.transaction
@@ -119,8 +138,13 @@ class ConcurrencyTest(base.TestCase):
     def test_what_is_begun_again(self) -> None:
         savepoint = db_exc.DBError()
         savepoint.cause = db_exc.DBDeadlock()
-        for error, runs in ((db_exc.DBDeadlock(), 2), (db_exc.DBConsistencyError(), 2),
-                            (savepoint, 2), (db_exc.DBError(), 1), (LookupError(), 1)):
+        for error, runs in (
+            (db_exc.DBDeadlock(), 2),
+            (db_exc.DBConsistencyError(), 2),
+            (savepoint, 2),
+            (db_exc.DBError(), 1),
+            (LookupError(), 1),
+        ):
             write = mock.Mock(side_effect=[error, None], __name__='write')
             try:
                 db.transaction(write)()
@@ -130,12 +154,13 @@ class ConcurrencyTest(base.TestCase):
 
 
 class UrlTest(base.TestCase):
-
     def test_mariadb_is_told_what_oslo_db_does_not_say(self) -> None:
         wanted = 'mysql+pymysql://karbor:p%40w@host/karbor?charset=utf8mb4'
-        for given in ('mysql+pymysql://karbor:p%40w@host/karbor',
-                      'mariadb+pymysql://karbor:p%40w@host/karbor',
-                      'mysql+pymysql://karbor:p%40w@host/karbor?charset=utf8'):
+        for given in (
+            'mysql+pymysql://karbor:p%40w@host/karbor',
+            'mariadb+pymysql://karbor:p%40w@host/karbor',
+            'mysql+pymysql://karbor:p%40w@host/karbor?charset=utf8',
+        ):
             self.assertEqual(wanted, api._for_oslo_db(given))
 
     def test_other_urls_stay_as_they_are(self) -> None:
@@ -144,11 +169,12 @@ class UrlTest(base.TestCase):
 
 
 class ServersTest(base.TestCase):
-
     def test_what_is_not_installed_is_named_with_its_package(self) -> None:
         with mock.patch.dict('os.environ', PATH=str(self.temp_dir)):
-            for kind, package in ((database_servers.MariaDB, 'mariadb-server'),
-                                  (database_servers.PostgreSQL, 'postgresql')):
+            for kind, package in (
+                (database_servers.MariaDB, 'mariadb-server'),
+                (database_servers.PostgreSQL, 'postgresql'),
+            ):
                 with mock.patch.object(kind, 'places', ()):
                     error = self.assertRaises(database_servers.ServerError, kind)
                 self.assertIn(f'apt-get install {package}', str(error))

@@ -31,14 +31,29 @@ NOW = datetime.datetime(2026, 5, 1, 12, 0, 0)
 
 
 def _checkpoint(**changes: Any) -> dict[str, Any]:
-    return {'project_id': base.PROJECT_ID, 'provider_id': base.PROVIDER_ID, 'plan_id': 'p',
-            'status': 'available', 'protection_plan': {}, 'resource_graph': '[{}, []]',
-            'resources_total': 0, 'extra_info': {}, **changes}
+    return {
+        'project_id': base.PROJECT_ID,
+        'provider_id': base.PROVIDER_ID,
+        'plan_id': 'p',
+        'status': 'available',
+        'protection_plan': {},
+        'resource_graph': '[{}, []]',
+        'resources_total': 0,
+        'extra_info': {},
+        **changes,
+    }
 
 
 def _plan(**changes: Any) -> dict[str, Any]:
-    return {'project_id': base.PROJECT_ID, 'name': 'plan', 'provider_id': base.PROVIDER_ID,
-            'status': 'suspended', 'resources': [], 'parameters': {}, **changes}
+    return {
+        'project_id': base.PROJECT_ID,
+        'name': 'plan',
+        'provider_id': base.PROVIDER_ID,
+        'status': 'suspended',
+        'resources': [],
+        'parameters': {},
+        **changes,
+    }
 
 
 def _fail(session: orm.Session, text: str) -> None:
@@ -50,26 +65,31 @@ def _fail(session: orm.Session, text: str) -> None:
 
 
 class SchemaTest(base.TestCase):
-
     changes_schema = True
 
     def test_migrations_make_what_the_models_say(self) -> None:
         with db.engine().connect() as connection:
             context = alembic_migration.MigrationContext.configure(
-                connection, opts={'compare_type': True, 'compare_server_default': True})
+                connection, opts={'compare_type': True, 'compare_server_default': True}
+            )
 
             self.assertEqual([], autogenerate.compare_metadata(context, models.Base.metadata))
 
     def test_the_comparison_would_see_a_difference(self) -> None:
         with db.engine().connect() as connection:
             connection.execute(sa.text('ALTER TABLE plans ADD COLUMN extra VARCHAR(9)'))
-            {index.name: index for index in models.Job.__table__.indexes}[
-                'jobs_state_idx'].drop(connection)
+            {index.name: index for index in models.Job.__table__.indexes}['jobs_state_idx'].drop(
+                connection
+            )
             context = alembic_migration.MigrationContext.configure(connection)
 
-            self.assertEqual({'remove_column', 'add_index'}, {
-                change[0] for change in
-                autogenerate.compare_metadata(context, models.Base.metadata)})
+            self.assertEqual(
+                {'remove_column', 'add_index'},
+                {
+                    change[0]
+                    for change in autogenerate.compare_metadata(context, models.Base.metadata)
+                },
+            )
 
     def test_what_was_there_is_kept_and_counted(self) -> None:
         db.dispose()
@@ -78,25 +98,34 @@ class SchemaTest(base.TestCase):
         moment = "'2026-05-01 12:00:00'"
         with db.engine().begin() as connection:
             for plan_id in ('p1', 'p2'):
-                connection.execute(sa.text(
-                    f"INSERT INTO plans VALUES ('{plan_id}', 'project', 'n', NULL, 'x', "
-                    f"'suspended', '[]', '{{}}', {moment}, NULL)"))
+                connection.execute(
+                    sa.text(
+                        f"INSERT INTO plans VALUES ('{plan_id}', 'project', 'n', NULL, 'x', "
+                        f"'suspended', '[]', '{{}}', {moment}, NULL)"
+                    )
+                )
             for checkpoint_id, status in (('c1', 'available'), ('c2', 'deleted')):
-                connection.execute(sa.text(
-                    f"INSERT INTO checkpoints VALUES ('{checkpoint_id}', 'project', 'x', 'p1', "
-                    f"'{status}', NULL, '{{}}', '', 0, '{{}}', {moment}, NULL)"))
-            connection.execute(sa.text(
-                "INSERT INTO jobs (id, kind, subject_id, checkpoint_id, project_id, state, "
-                f"attempts, created_at) VALUES ('j', 'protect', 'c1', 'c1', 'project', "
-                f"'pending', 0, {moment})"))
-            connection.execute(sa.text(
-                "INSERT INTO job_resources VALUES ('j', 't', 'r', TRUE, NULL, NULL)"))
+                connection.execute(
+                    sa.text(
+                        f"INSERT INTO checkpoints VALUES ('{checkpoint_id}', 'project', 'x', 'p1', "
+                        f"'{status}', NULL, '{{}}', '', 0, '{{}}', {moment}, NULL)"
+                    )
+                )
+            connection.execute(
+                sa.text(
+                    'INSERT INTO jobs (id, kind, subject_id, checkpoint_id, project_id, state, '
+                    f"attempts, created_at) VALUES ('j', 'protect', 'c1', 'c1', 'project', "
+                    f"'pending', 0, {moment})"
+                )
+            )
+            connection.execute(
+                sa.text("INSERT INTO job_resources VALUES ('j', 't', 'r', TRUE, NULL, NULL)")
+            )
 
         migration.upgrade()
 
         with db.reader() as session:
-            self.assertEqual({'plans': 2, 'checkpoints': 1},
-                             quotas.in_use(session, 'project'))
+            self.assertEqual({'plans': 2, 'checkpoints': 1}, quotas.in_use(session, 'project'))
             self.assertIsNone(session.get(models.Job, 'j').claimed_until)
             self.assertEqual(1, len(jobs.resources(session, 'j')))
 
@@ -117,7 +146,6 @@ class SchemaTest(base.TestCase):
 
 
 class TransactionTest(base.TestCase):
-
     def test_what_fails_is_undone(self) -> None:
         def fail() -> None:
             with db.writer() as session:
@@ -143,14 +171,17 @@ class TransactionTest(base.TestCase):
         self.assertEqual(2, len(begun))
 
         for use in (db.reader, db.writer):
-            for text, is_full in (('database or disk is full', True),
-                                  ('the database system is starting up', False)):
+            for text, is_full in (
+                ('database or disk is full', True),
+                ('the database system is starting up', False),
+            ):
                 error = self.assertRaises(db.DatabaseUnusable, self._fail_in, use, text)
                 self.assertEqual(is_full, error.is_full)
 
     def test_a_statement_that_is_wrong_is_no_fault_of_the_database(self) -> None:
-        error = self.assertRaises(sa.exc.OperationalError, self._fail_in, db.reader,
-                                  'no such column: x')
+        error = self.assertRaises(
+            sa.exc.OperationalError, self._fail_in, db.reader, 'no such column: x'
+        )
         self.assertNotIsInstance(error, db_exc.DBError)
 
     def _fail_in(self, use: Any, text: str) -> None:
@@ -211,26 +242,35 @@ class TransactionTest(base.TestCase):
 
 
 class PagingTest(base.TestCase):
-
     def _fill(self, moments: list[datetime.datetime]) -> list[str]:
         with db.writer() as session:
-            return [checkpoints.create(session, **_checkpoint(created_at=moment)).id
-                    for moment in moments]
+            return [
+                checkpoints.create(session, **_checkpoint(created_at=moment)).id
+                for moment in moments
+            ]
 
-    def _page(self, page: paging.Page, filters: dict[str, str] | None = None,
-              since: Any = None, before: Any = None) -> tuple[list[str], bool]:
+    def _page(
+        self,
+        page: paging.Page,
+        filters: dict[str, str] | None = None,
+        since: Any = None,
+        before: Any = None,
+    ) -> tuple[list[str], bool]:
         with db.reader() as session:
             rows, more = checkpoints.page(
-                session, base.PROVIDER_ID,
-                paging.Wanted(base.PROJECT_ID, page, filters or {}), since, before)
+                session,
+                base.PROVIDER_ID,
+                paging.Wanted(base.PROJECT_ID, page, filters or {}),
+                since,
+                before,
+            )
             return [row.id for row in rows], more
 
     def _all(self, limit: int, **options: Any) -> list[str]:
         found: list[str] = []
         more = True
         while more:
-            ids, more = self._page(paging.Page(
-                limit, found[-1] if found else None, **options))
+            ids, more = self._page(paging.Page(limit, found[-1] if found else None, **options))
             self.assertTrue(ids)
             found += ids
         return found
@@ -242,8 +282,9 @@ class PagingTest(base.TestCase):
 
         for limit in (1, 2, 3, 5, 12, 13, 50):
             self.assertEqual([key for _, key in reversed(by_age)], self._all(limit))
-            self.assertEqual([key for _, key in by_age],
-                             self._all(limit, sort=(('created_at', 'asc'),)))
+            self.assertEqual(
+                [key for _, key in by_age], self._all(limit, sort=(('created_at', 'asc'),))
+            )
 
     def test_forward_by_a_column_with_equal_values(self) -> None:
         ids = self._fill([NOW] * 9)
@@ -255,17 +296,22 @@ class PagingTest(base.TestCase):
     def test_more_only_when_there_is_more(self) -> None:
         self._fill([NOW] * 4)
 
-        self.assertEqual([(3, True), (4, False), (4, False)], [
-            (len(ids), more) for ids, more in (
-                self._page(paging.Page(limit)) for limit in (3, 4, 5))])
+        self.assertEqual(
+            [(3, True), (4, False), (4, False)],
+            [
+                (len(ids), more)
+                for ids, more in (self._page(paging.Page(limit)) for limit in (3, 4, 5))
+            ],
+        )
 
     def test_offset(self) -> None:
         self._fill([NOW + datetime.timedelta(seconds=number) for number in range(5)])
         everyone = self._all(50)
 
         self.assertEqual((everyone[2:4], True), self._page(paging.Page(2, offset=2)))
-        self.assertEqual((everyone[3:], False),
-                         self._page(paging.Page(9, marker=everyone[1], offset=1)))
+        self.assertEqual(
+            (everyone[3:], False), self._page(paging.Page(9, marker=everyone[1], offset=1))
+        )
 
     def test_a_marker_that_is_not_there(self) -> None:
         with db.writer() as session:
@@ -282,8 +328,14 @@ class PagingTest(base.TestCase):
 
         self.assertEqual(([own], False), self._page(paging.Page(5)))
         with db.reader() as session:
-            self.assertRaises(exception.CheckpointNotFound, checkpoints.get, session,
-                              base.PROJECT_ID, base.PROVIDER_ID, other.id)
+            self.assertRaises(
+                exception.CheckpointNotFound,
+                checkpoints.get,
+                session,
+                base.PROJECT_ID,
+                base.PROVIDER_ID,
+                other.id,
+            )
 
     def test_filters_and_times(self) -> None:
         day = datetime.timedelta(days=1)
@@ -292,14 +344,14 @@ class PagingTest(base.TestCase):
             checkpoints.set_status(session, ids[0], 'deleted', 'by hand')
 
         for filters, since, before, expected in (
-                ({}, None, None, [ids[2], ids[1]]),
-                ({'status': 'deleted'}, None, None, [ids[0]]),
-                ({'plan_id': 'q'}, None, None, []),
-                ({'plan_id': 'p'}, None, NOW + day, []),
-                ({}, NOW + 2 * day, None, [ids[2]]),
-                ({}, NOW + day, NOW + 2 * day, [ids[1]])):
-            self.assertEqual((expected, False),
-                             self._page(paging.Page(5), filters, since, before))
+            ({}, None, None, [ids[2], ids[1]]),
+            ({'status': 'deleted'}, None, None, [ids[0]]),
+            ({'plan_id': 'q'}, None, None, []),
+            ({'plan_id': 'p'}, None, NOW + day, []),
+            ({}, NOW + 2 * day, None, [ids[2]]),
+            ({}, NOW + day, NOW + 2 * day, [ids[1]]),
+        ):
+            self.assertEqual((expected, False), self._page(paging.Page(5), filters, since, before))
 
     def test_plans_are_found_by_the_text_and_no_pattern(self) -> None:
         with db.writer() as session:
@@ -307,17 +359,20 @@ class PagingTest(base.TestCase):
                 plans.create(session, **_plan(name=name))
 
         with db.reader() as session:
-            for text, names in (('0%', {'50% of it'}), ('_', {'a_b'}),
-                                ('of', {'50% of it', '50 of it'}), ('z', set())):
-                rows, _ = plans.page(session, paging.Wanted(
-                    base.PROJECT_ID, paging.Page(9), {'name': text}))
+            for text, names in (
+                ('0%', {'50% of it'}),
+                ('_', {'a_b'}),
+                ('of', {'50% of it', '50 of it'}),
+                ('z', set()),
+            ):
+                rows, _ = plans.page(
+                    session, paging.Wanted(base.PROJECT_ID, paging.Page(9), {'name': text})
+                )
                 self.assertEqual(names, {row.name for row in rows})
 
 
 class JobRowsTest(base.TestCase):
-
-    def _create(self, state: str = jobs.PENDING, subject_id: str = 's',
-                **changes: Any) -> str:
+    def _create(self, state: str = jobs.PENDING, subject_id: str = 's', **changes: Any) -> str:
         with db.writer() as session:
             job = jobs.create(session, 'protect', subject_id, 'c', 'p', base.PROJECT_ID, 'u')
             for name, value in {'state': state, **changes}.items():
@@ -368,8 +423,10 @@ class JobRowsTest(base.TestCase):
         with db.writer() as session:
             self.assertEqual([first, second, third], list(jobs.take_up_again(session)))
 
-        self.assertEqual([(jobs.PENDING, 1), (jobs.PENDING, 0), (jobs.PENDING, 2)],
-                         [self._state(job_id) for job_id in (first, second, third)])
+        self.assertEqual(
+            [(jobs.PENDING, 1), (jobs.PENDING, 0), (jobs.PENDING, 2)],
+            [self._state(job_id) for job_id in (first, second, third)],
+        )
         self.assertEqual([jobs.DONE, jobs.FAILED], [self._state(job_id)[0] for job_id in over])
 
     def test_unfinished_of_a_checkpoint(self) -> None:
@@ -386,17 +443,31 @@ class JobRowsTest(base.TestCase):
         other = self._create(subject_id='t')
         with db.writer() as session:
             for job_id, resource_id, is_done in (
-                    (old, 'a', False), (old, 'b', False), (new, 'a', True), (new, 'b', True),
-                    (new, 'c', False), (other, 'a', False)):
-                jobs.record_resource(session, job_id, 'type', resource_id, is_done,
-                                     None if is_done else f'reason {resource_id}')
+                (old, 'a', False),
+                (old, 'b', False),
+                (new, 'a', True),
+                (new, 'b', True),
+                (new, 'c', False),
+                (other, 'a', False),
+            ):
+                jobs.record_resource(
+                    session,
+                    job_id,
+                    'type',
+                    resource_id,
+                    is_done,
+                    None if is_done else f'reason {resource_id}',
+                )
 
         with db.reader() as session:
-            self.assertEqual({'s': {True: 2, False: 1}, 't': {False: 1}},
-                             jobs.progress(session, ['s', 't', 'none']))
-            self.assertEqual([('c', 'reason c')], [
-                (row.resource_id, row.reason)
-                for row in jobs.failures_of_newest(session, 's')])
+            self.assertEqual(
+                {'s': {True: 2, False: 1}, 't': {False: 1}},
+                jobs.progress(session, ['s', 't', 'none']),
+            )
+            self.assertEqual(
+                [('c', 'reason c')],
+                [(row.resource_id, row.reason) for row in jobs.failures_of_newest(session, 's')],
+            )
             self.assertEqual([], list(jobs.failures_of_newest(session, 'none')))
 
     def test_a_resource_is_recorded_over_again(self) -> None:
@@ -407,12 +478,10 @@ class JobRowsTest(base.TestCase):
 
         with db.reader() as session:
             (row,) = jobs.resources(session, job_id)
-            self.assertEqual((True, None, 'new'),
-                             (row.is_done, row.reason, row.new_resource_id))
+            self.assertEqual((True, None, 'new'), (row.is_done, row.reason, row.new_resource_id))
 
 
 class UsesTest(base.TestCase):
-
     def test_results_are_written_over(self) -> None:
         for status, reason in (('restoring', None), ('error', 'no quota')):
             with db.writer() as session:
@@ -422,17 +491,29 @@ class UsesTest(base.TestCase):
 
         with db.reader() as session:
             found = uses.results(session, ['r', 'none'])
-            self.assertEqual({'r': [('a', 'error', 'no quota')]}, {
-                key: [(row.resource_id, row.status, row.reason) for row in rows]
-                for key, rows in found.items()})
+            self.assertEqual(
+                {'r': [('a', 'error', 'no quota')]},
+                {
+                    key: [(row.resource_id, row.status, row.reason) for row in rows]
+                    for key, rows in found.items()
+                },
+            )
 
     def test_what_is_not_there(self) -> None:
-        for model, error in ((models.Restore, exception.RestoreNotFound),
-                             (models.Verification, exception.VerificationNotFound)):
+        for model, error in (
+            (models.Restore, exception.RestoreNotFound),
+            (models.Verification, exception.VerificationNotFound),
+        ):
             with db.writer() as session:
                 other = uses.create(
-                    session, model, project_id=base.OTHER_PROJECT_ID, provider_id='p',
-                    checkpoint_id='c', status='in_progress', parameters={})
+                    session,
+                    model,
+                    project_id=base.OTHER_PROJECT_ID,
+                    provider_id='p',
+                    checkpoint_id='c',
+                    status='in_progress',
+                    parameters={},
+                )
             with db.reader() as session:
                 for use_id in ('none', other.id):
                     self.assertRaises(error, uses.get, session, model, base.PROJECT_ID, use_id)

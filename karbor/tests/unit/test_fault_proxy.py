@@ -37,9 +37,14 @@ class _UpstreamHandler(http.server.BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
-        seen = {'method': self.command, 'path': self.path, 'host': self.headers['Host'],
-                'token': self.headers.get('X-Auth-Token'), 'body': body.decode(),
-                'client': self.client_address[1]}
+        seen = {
+            'method': self.command,
+            'path': self.path,
+            'host': self.headers['Host'],
+            'token': self.headers.get('X-Auth-Token'),
+            'body': body.decode(),
+            'client': self.client_address[1],
+        }
         self.server.seen.append(seen)
         content = json.dumps(seen).encode()
         if self.path.endswith('/empty'):
@@ -83,21 +88,26 @@ class FaultProxyTestCase(base.BaseTestCase):
         super().setUp()
         self.upstream = _Upstream()
         self.addCleanup(self.upstream.end)
-        self.proxy = fault_proxy.FaultProxy(
-            f'http://127.0.0.1:{self.upstream.server_address[1]}')
+        self.proxy = fault_proxy.FaultProxy(f'http://127.0.0.1:{self.upstream.server_address[1]}')
         self.proxy.start()
         self.addCleanup(self.proxy.stop)
         self.connection = self.connect()
 
     def connect(self) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(
-            '127.0.0.1', int(self.proxy.url.rpartition(':')[2]), timeout=10)
+            '127.0.0.1', int(self.proxy.url.rpartition(':')[2]), timeout=10
+        )
         self.addCleanup(connection.close)
         return connection
 
-    def ask(self, method: str, path: str, body: Any = None, headers: Any = None,
-            connection: http.client.HTTPConnection | None = None
-            ) -> tuple[http.client.HTTPResponse, bytes]:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Any = None,
+        connection: http.client.HTTPConnection | None = None,
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         connection = connection or self.connection
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
@@ -111,11 +121,11 @@ class FaultProxyTestCase(base.BaseTestCase):
 
 
 class PassingOnTest(FaultProxyTestCase):
-
     def test_request_and_answer_are_unchanged(self) -> None:
         target = f'/v3/{PROJECT}/snapshots?limit=1&marker=x%20y'
-        response, content = self.ask('POST', target, b'{"snapshot": {}}',
-                                     {'X-Auth-Token': 'secret'})
+        response, content = self.ask(
+            'POST', target, b'{"snapshot": {}}', {'X-Auth-Token': 'secret'}
+        )
         self.assertEqual(202, response.status)
         seen = json.loads(content)
         self.assertEqual([seen], self.upstream.seen)
@@ -166,11 +176,12 @@ class PassingOnTest(FaultProxyTestCase):
 
 
 class FaultsTest(FaultProxyTestCase):
-
     def test_statuses(self) -> None:
         for fault, status, retry_after in (
-                (Fault.TOO_MANY_REQUESTS, 429, '1'), (Fault.INTERNAL_ERROR, 500, None),
-                (Fault.UNAVAILABLE, 503, None)):
+            (Fault.TOO_MANY_REQUESTS, 429, '1'),
+            (Fault.INTERNAL_ERROR, 500, None),
+            (Fault.UNAVAILABLE, 503, None),
+        ):
             self.proxy.rules = [Rule(fault=fault)]
             response, content = self.ask('POST', '/v3/snapshots', b'body')
             self.assertEqual(status, response.status)
@@ -214,7 +225,6 @@ class FaultsTest(FaultProxyTestCase):
 
 
 class RulesTest(FaultProxyTestCase):
-
     def statuses(self, number: int, method: str = 'GET', path: str = '/v3/volumes') -> list[int]:
         return [self.ask(method, path)[0].status for _ in range(number)]
 
@@ -260,8 +270,10 @@ class RulesTest(FaultProxyTestCase):
         self.assertEqual([202], self.statuses(1, 'DELETE', f'/v3/{PROJECT}/snapshots/{PROJECT}'))
 
     def test_the_first_rule_that_applies_decides(self) -> None:
-        self.proxy.rules = [Rule(fault=Fault.UNAVAILABLE, times=1),
-                            Rule(fault=Fault.INTERNAL_ERROR, times=1)]
+        self.proxy.rules = [
+            Rule(fault=Fault.UNAVAILABLE, times=1),
+            Rule(fault=Fault.INTERNAL_ERROR, times=1),
+        ]
         self.assertEqual([503, 500, 202], self.statuses(3))
 
     def test_requests_are_counted_by_template(self) -> None:
@@ -269,38 +281,54 @@ class RulesTest(FaultProxyTestCase):
         self.statuses(2, 'POST', f'/v3/{PROJECT}/snapshots')
         self.statuses(1, 'GET', f'/v3/{PROJECT}/snapshots/detail?limit=2')
         self.statuses(3, 'DELETE', f'/v3/snapshots/{SNAPSHOT}')
-        self.assertEqual({('POST', '/snapshots'): 2, ('GET', '/snapshots/detail'): 1,
-                          ('DELETE', '/snapshots/{id}'): 3}, self.proxy.requests)
+        self.assertEqual(
+            {
+                ('POST', '/snapshots'): 2,
+                ('GET', '/snapshots/detail'): 1,
+                ('DELETE', '/snapshots/{id}'): 3,
+            },
+            self.proxy.requests,
+        )
         self.proxy.reset()
         self.assertEqual({}, self.proxy.requests)
         self.assertEqual([], self.proxy.rules)
 
 
 class TextTest(base.BaseTestCase):
-
     def test_path_template(self) -> None:
         for target, template in (
-                ('/', '/'),
-                ('/v3', '/'),
-                ('/v3/', '/'),
-                (f'/v3/{PROJECT}', '/'),
-                ('/v3/auth/tokens', '/auth/tokens'),
-                (f'/v2.0/users/{PROJECT}', '/users/{id}'),
-                (f'/v3/{PROJECT}/volumes/{SNAPSHOT}/metadata/{SNAPSHOT}',
-                 '/volumes/{id}/metadata/{id}'),
-                ('/healthcheck?x=/y', '/healthcheck')):
+            ('/', '/'),
+            ('/v3', '/'),
+            ('/v3/', '/'),
+            (f'/v3/{PROJECT}', '/'),
+            ('/v3/auth/tokens', '/auth/tokens'),
+            (f'/v2.0/users/{PROJECT}', '/users/{id}'),
+            (
+                f'/v3/{PROJECT}/volumes/{SNAPSHOT}/metadata/{SNAPSHOT}',
+                '/volumes/{id}/metadata/{id}',
+            ),
+            ('/healthcheck?x=/y', '/healthcheck'),
+        ):
             self.assertEqual(template, fault_proxy.path_template(target))
 
     def test_parse_rule(self) -> None:
         rule = fault_proxy.parse_rule(
-            r'POST|PUT /snapshots/[^/\d]+$ 503 times=3 probability=0.5 latency=1.5 retry_after=2')
+            r'POST|PUT /snapshots/[^/\d]+$ 503 times=3 probability=0.5 latency=1.5 retry_after=2'
+        )
         self.assertEqual('POST|PUT', rule.method)
         self.assertEqual(r'/snapshots/[^/\d]+$', rule.path)
         self.assertEqual(Fault.UNAVAILABLE, rule.fault)
-        self.assertEqual((3, 0.5, 1.5, 2),
-                         (rule.times, rule.probability, rule.latency, rule.retry_after))
+        self.assertEqual(
+            (3, 0.5, 1.5, 2), (rule.times, rule.probability, rule.latency, rule.retry_after)
+        )
 
     def test_parse_rule_refuses_nonsense(self) -> None:
-        for text in ('POST', 'POST /x 418', 'POST /x 503 often=1', 'POST /x 503 times=many',
-                     'POST /x 503 times', '.* /x pass applied=3'):
+        for text in (
+            'POST',
+            'POST /x 418',
+            'POST /x 503 often=1',
+            'POST /x 503 times=many',
+            'POST /x 503 times',
+            '.* /x pass applied=3',
+        ):
             self.assertRaises(ValueError, fault_proxy.parse_rule, text)

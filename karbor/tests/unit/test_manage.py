@@ -32,7 +32,6 @@ from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 
 
 class ManageTestCase(base.TestCase):
-
     def setUp(self) -> None:
         super().setUp()
         # The options and the database are those of the test.
@@ -49,13 +48,14 @@ class ManageTestCase(base.TestCase):
     def job(self, state: str) -> str:
         @db.transaction
         def write(session: object) -> str:
-            return jobs.create(session, 'protect', new_id(), new_id(), PROVIDER_ID, PROJECT_ID,
-                               'user', state=state).id
+            return jobs.create(
+                session, 'protect', new_id(), new_id(), PROVIDER_ID, PROJECT_ID, 'user', state=state
+            ).id
+
         return write()
 
 
 class ManageTest(ManageTestCase):
-
     def test_jobs(self):
         parked, pending = self.job('parked'), self.job('pending')
         listed = self.run_manage('job', 'list')
@@ -72,8 +72,7 @@ class ManageTest(ManageTestCase):
 
     def test_purge(self):
         self.assertIn('operation_logs: 0', self.run_manage('db', 'purge', '--days', '30'))
-        self.assertIn('checkpoints: 0',
-                      self.run_manage('db', 'purge', '--days', '30', '--dry-run'))
+        self.assertIn('checkpoints: 0', self.run_manage('db', 'purge', '--days', '30', '--dry-run'))
         for wrong in ('0', '-1', 'x', '1000000'):
             with contextlib.redirect_stderr(io.StringIO()):
                 self.assertRaises(SystemExit, self.run_manage, 'db', 'purge', '--days', wrong)
@@ -93,28 +92,32 @@ class ManageTest(ManageTestCase):
 
 
 class ReconcileTest(ManageTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.enterContext(mock.patch.object(wiring, 'providers', return_value=[]))
         self.inventory = self.enterContext(mock.patch.object(wiring, 'inventory'))
         self.trusts = self.enterContext(mock.patch.object(wiring, 'used_trusts')).return_value
         self.trusts.survey.return_value = trusts.Survey(
-            frozenset('a'), frozenset('b'), frozenset('c'))
+            frozenset('a'), frozenset('b'), frozenset('c')
+        )
 
     def expired_job(self) -> str:
         job_id = self.job('running')
         with db.writer() as session:
-            session.get(models.Job, job_id).claimed_until = timeutils.utcnow(
-                ) - datetime.timedelta(seconds=1)
+            session.get(models.Job, job_id).claimed_until = timeutils.utcnow() - datetime.timedelta(
+                seconds=1
+            )
         return job_id
 
     def test_a_dry_run_changes_nothing(self) -> None:
         job_id = self.expired_job()
         said = self.run_manage('reconcile', 'now', '--dry-run')
         self.assertIn('1 running, 0 parked; 1 whose workers are gone would be handed back', said)
-        self.assertIn('1 that nothing needs would be deleted, 1 that Keystone has no more, '
-                      '1 that no job knows', said)
+        self.assertIn(
+            '1 that nothing needs would be deleted, 1 that Keystone has no more, '
+            '1 that no job knows',
+            said,
+        )
         self.trusts.sweep.assert_not_called()
         self.assertEqual('running', job_control.get(job_id).state)
 
@@ -122,7 +125,8 @@ class ReconcileTest(ManageTestCase):
         job_id = self.expired_job()
         self.trusts.survey.side_effect = [
             self.trusts.survey.return_value,
-            trusts.Survey(frozenset(), frozenset('b'), frozenset('c'))]
+            trusts.Survey(frozenset(), frozenset('b'), frozenset('c')),
+        ]
         said = self.run_manage('reconcile', 'now')
         self.assertIn('1 whose workers are gone were handed back', said)
         self.assertIn('job board: 0 jobs that it lost were posted again', said)
@@ -146,8 +150,14 @@ class ReconcileTest(ManageTestCase):
         self.inventory.return_value.check.side_effect = exception.InventoryFailed(reason='403')
         self.trusts.survey.side_effect = exception.IdentityUnavailable(reason='away')
         said = self.run_manage('reconcile', 'now', code=1)
-        for words in ('jobs: 0 queued', 'orphans are not looked for', '403',
-                      'trusts are not looked at', 'away', 'Not everything could be done.'):
+        for words in (
+            'jobs: 0 queued',
+            'orphans are not looked for',
+            '403',
+            'trusts are not looked at',
+            'away',
+            'Not everything could be done.',
+        ):
             self.assertIn(words, said)
 
     def test_the_database_fails_in_each(self) -> None:
@@ -155,8 +165,10 @@ class ReconcileTest(ManageTestCase):
         self.inventory.return_value.check.side_effect = error
         self.trusts.survey.side_effect = error
         board = mock.Mock(spec=jobboard.DatabaseBoard, **{'lost.side_effect': error})
-        with mock.patch.object(wiring, 'job_board', return_value=board), \
-                mock.patch.object(job_counts, 'by_state', side_effect=error):
+        with (
+            mock.patch.object(wiring, 'job_board', return_value=board),
+            mock.patch.object(job_counts, 'by_state', side_effect=error),
+        ):
             said = self.run_manage('reconcile', 'now', code=1)
         for words in ('jobs are', 'the job board is', 'orphans are', 'trusts are'):
             self.assertIn(words, said)
@@ -177,8 +189,11 @@ class StandaloneTest(base.TestCase):
 
     def run_manage(self, folder: pathlib.Path, *arguments: str) -> tuple[int, str]:
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), \
-                mock.patch.object(standalone, '_configure'):
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+            mock.patch.object(standalone, '_configure'),
+        ):
             return manage.main(['--state-dir', str(folder), *arguments]), printed.getvalue()
 
     def test_a_folder_that_is_none(self) -> None:

@@ -26,30 +26,41 @@ from karbor.tests import base
 
 
 def _request(path: str = f'/v1/{base.PROJECT_ID}/plans', **token: Any) -> falcon.Request:
-    user = types.SimpleNamespace(**{
-        'user_id': 'user', 'project_id': base.PROJECT_ID, 'project_name': 'demo',
-        'role_names': ['member'], 'auth_token': 'secret', 'user_domain_id': 'default',
-        'project_domain_id': 'default', 'trust_id': None, **token})
+    user = types.SimpleNamespace(
+        **{
+            'user_id': 'user',
+            'project_id': base.PROJECT_ID,
+            'project_name': 'demo',
+            'role_names': ['member'],
+            'auth_token': 'secret',
+            'user_domain_id': 'default',
+            'project_domain_id': 'default',
+            'trust_id': None,
+            **token,
+        }
+    )
     req = testing.create_req(path=path)
-    req.env.update({'keystone.token_auth': types.SimpleNamespace(user=user),
-                    'keystone.token_info': {'token': {}}})
+    req.env.update(
+        {
+            'keystone.token_auth': types.SimpleNamespace(user=user),
+            'keystone.token_info': {'token': {}},
+        }
+    )
     return req
 
 
 class RequestIdTest(base.TestCase):
-
     def test_a_request_is_one_line_of_the_log(self) -> None:
         log = self.useFixture(fixtures.FakeLogger())
         part, req, resp = middleware.RequestId(), _request('/v1/x\r\ny'), falcon.Response()
         req.method = 'GE\r\nT'
         part.process_request(req, resp)
         part.process_response(req, resp, None, True)
-        line, = log.output.splitlines()
+        (line,) = log.output.splitlines()
         self.assertIn(r"'GE\r\nT /v1/x\r\ny' -> 200", line)
 
 
 class KeystoneAuthTest(base.TestCase):
-
     def ask(self, req: falcon.Request) -> falcon.Request:
         for part in (middleware.RequestId(), middleware.KeystoneAuth()):
             part.process_request(req, falcon.Response())
@@ -59,8 +70,15 @@ class KeystoneAuthTest(base.TestCase):
         context = self.ask(_request(trust_id='t')).context.karbor
         self.assertEqual(
             ('user', base.PROJECT_ID, ['member'], 'secret', {'token': {}}, True),
-            (context.user_id, context.project_id, context.roles, context.auth_token,
-             context.auth_token_info, context.is_trust_scoped))
+            (
+                context.user_id,
+                context.project_id,
+                context.roles,
+                context.auth_token,
+                context.auth_token_info,
+                context.is_trust_scoped,
+            ),
+        )
         self.assertFalse(self.ask(_request()).context.karbor.is_trust_scoped)
 
     def test_the_log_names_who_asks_now(self) -> None:
@@ -68,8 +86,9 @@ class KeystoneAuthTest(base.TestCase):
         for user_id in ('first', 'second'):
             req = self.ask(_request(user_id=user_id))
             current = oslo_context.get_current()
-            self.assertEqual((user_id, req.context.request_id),
-                             (current.user_id, current.request_id))
+            self.assertEqual(
+                (user_id, req.context.request_id), (current.user_id, current.request_id)
+            )
         req = self.ask(_request('/v1/openapi.json'))
         current = oslo_context.get_current()
         self.assertEqual((None, req.context.request_id), (current.user_id, current.request_id))

@@ -28,46 +28,50 @@ _ROOT = pathlib.Path(karbor.__file__).parents[1]
 
 
 class ConfigurationSampleTest(base.BaseTestCase):
-
     def test_is_what_the_generator_writes(self) -> None:
         """Made by: oslo-config-generator --config-file etc/config-generator.conf"""
         made = pathlib.Path(self.create_tempfiles([('sample', '')])[0])
         conf = cfg.ConfigOpts()
         generator.register_cli_opts(conf)
-        conf(['--config-file', str(_ROOT / 'etc/config-generator.conf'),
-              '--output-file', str(made)])
+        conf(
+            ['--config-file', str(_ROOT / 'etc/config-generator.conf'), '--output-file', str(made)]
+        )
         generator.generate(conf)
         # Of the options of oslo's libraries only the names are compared: their texts change
         # from one release to the next.
-        self.assertEqual(_own_part(made.read_text()),
-                         _own_part((_ROOT / 'etc/karbor.conf.sample').read_text()))
+        self.assertEqual(
+            _own_part(made.read_text()), _own_part((_ROOT / 'etc/karbor.conf.sample').read_text())
+        )
 
 
 class PolicySampleTest(base.BaseTestCase):
-
     def test_is_what_the_generator_writes(self) -> None:
         """Made by: oslopolicy-sample-generator --config-file etc/policy-generator.conf"""
         made = pathlib.Path(self.create_tempfiles([('sample', '')])[0])
         policy_generator.generate_sample(
-            ['--config-file', str(_ROOT / 'etc/policy-generator.conf'),
-             '--output-file', str(made)], cfg.ConfigOpts())
+            ['--config-file', str(_ROOT / 'etc/policy-generator.conf'), '--output-file', str(made)],
+            cfg.ConfigOpts(),
+        )
         self.assertEqual(made.read_text(), (_ROOT / 'etc/policy.yaml.sample').read_text())
 
 
 def _own_part(sample: str) -> str:
     """The sections that are Karbor's alone, and its part of [DEFAULT]."""
     sections = re.split(r'(?m)^(?=\[)', sample)
-    own = [section for section in sections if section.startswith(
-        ('[protection]', '[cinder_client]', '[trustee]'))]
+    own = [
+        section
+        for section in sections
+        if section.startswith(('[protection]', '[cinder_client]', '[trustee]'))
+    ]
     default = next(section for section in sections if section.startswith('[DEFAULT]'))
     return ''.join([default.partition('# From oslo')[0], *own])
 
 
 class ReadmeExampleTest(base.BaseTestCase):
-
     def test_plugin_fulfils_the_contract(self) -> None:
-        code = re.search(r'code-block:: python\n\n((?:(?:    .*)?\n)+)',
-                         (_ROOT / 'README.rst').read_text()).group(1)
+        code = re.search(
+            r'code-block:: python\n\n((?:(?:    .*)?\n)+)', (_ROOT / 'README.rst').read_text()
+        ).group(1)
         namespace: dict = {}
         exec(textwrap.dedent(code), namespace)
         plugin_class = namespace['VolumeNamePlugin']
@@ -77,5 +81,4 @@ class ReadmeExampleTest(base.BaseTestCase):
         resource = Resource('OS::Cinder::Volume', 'id', 'name')
         self.assertEqual([resource.type], plugin_class.get_supported_resources_types())
         for getter in ('get_protect_operation', 'get_delete_operation'):
-            self.assertIsInstance(getattr(plugin, getter)(resource),
-                                  protection_plugin.Operation)
+            self.assertIsInstance(getattr(plugin, getter)(resource), protection_plugin.Operation)

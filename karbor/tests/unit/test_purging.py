@@ -25,7 +25,6 @@ _DAY = datetime.timedelta(days=1)
 
 
 class PurgeTest(base.TestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.now = timeutils.utcnow()
@@ -40,33 +39,61 @@ class PurgeTest(base.TestCase):
     def checkpoint(self, days: float, status: str) -> str:
         """With a protect job, of one resource."""
         checkpoint_id = self.add(
-            models.Checkpoint, days, provider_id=PROVIDER_ID, plan_id=new_id(), status=status,
-            protection_plan={}, resource_graph='', resources_total=1, extra_info={})
+            models.Checkpoint,
+            days,
+            provider_id=PROVIDER_ID,
+            plan_id=new_id(),
+            status=status,
+            protection_plan={},
+            resource_graph='',
+            resources_total=1,
+            extra_info={},
+        )
         self.job(days, 'protect', checkpoint_id, checkpoint_id)
         return checkpoint_id
 
-    def job(self, days: float, kind: str, subject_id: str, checkpoint_id: str,
-            state: str = 'done') -> str:
-        job_id = self.add(models.Job, days, kind=kind, subject_id=subject_id, state=state,
-                          checkpoint_id=checkpoint_id, provider_id=PROVIDER_ID)
+    def job(
+        self, days: float, kind: str, subject_id: str, checkpoint_id: str, state: str = 'done'
+    ) -> str:
+        job_id = self.add(
+            models.Job,
+            days,
+            kind=kind,
+            subject_id=subject_id,
+            state=state,
+            checkpoint_id=checkpoint_id,
+            provider_id=PROVIDER_ID,
+        )
         with db.writer() as session:
-            session.add(models.JobResource(job_id=job_id, resource_type='t', resource_id='r',
-                                           is_done=True))
+            session.add(
+                models.JobResource(job_id=job_id, resource_type='t', resource_id='r', is_done=True)
+            )
         return job_id
 
     def use(self, days: float, status: str, checkpoint_id: str) -> str:
-        use_id = self.add(models.Restore, days, provider_id=PROVIDER_ID, status=status,
-                          checkpoint_id=checkpoint_id, parameters={})
+        use_id = self.add(
+            models.Restore,
+            days,
+            provider_id=PROVIDER_ID,
+            status=status,
+            checkpoint_id=checkpoint_id,
+            parameters={},
+        )
         self.job(days, 'restore', use_id, checkpoint_id)
         with db.writer() as session:
-            session.add(models.ResourceResult(subject_id=use_id, resource_type='t',
-                                              resource_id='r', status='x'))
+            session.add(
+                models.ResourceResult(
+                    subject_id=use_id, resource_type='t', resource_id='r', status='x'
+                )
+            )
         return use_id
 
     def count(self) -> dict[str, int]:
         with db.reader() as session:
-            return {name: session.scalar(sa.select(sa.func.count()).select_from(table))
-                    for name, table in models.Base.metadata.tables.items()}
+            return {
+                name: session.scalar(sa.select(sa.func.count()).select_from(table))
+                for name, table in models.Base.metadata.tables.items()
+            }
 
     def ids(self, model: Any) -> set[str]:
         with db.reader() as session:
@@ -82,8 +109,12 @@ class PurgeTest(base.TestCase):
 
     def test_deleted_checkpoints_go_with_their_jobs(self):
         self.checkpoint(40, 'deleted')
-        kept = {self.checkpoint(20, 'deleted'), self.checkpoint(400, 'available'),
-                self.checkpoint(400, 'error'), self.checkpoint(400, 'error-deleting')}
+        kept = {
+            self.checkpoint(20, 'deleted'),
+            self.checkpoint(400, 'available'),
+            self.checkpoint(400, 'error'),
+            self.checkpoint(400, 'error-deleting'),
+        }
         self.assertEqual({'checkpoints': 1}, self.purge())
         self.assertEqual(kept, self.ids(models.Checkpoint))
         self.assertEqual((4, 4), (self.count()['jobs'], self.count()['job_resources']))
@@ -96,15 +127,18 @@ class PurgeTest(base.TestCase):
         self.assertEqual({'restores': 2}, self.purge())
         self.assertEqual(kept, self.ids(models.Restore))
         found = self.count()
-        self.assertEqual((3, 3, 2), (found['jobs'], found['job_resources'],
-                                     found['resource_results']))
+        self.assertEqual(
+            (3, 3, 2), (found['jobs'], found['job_resources'], found['resource_results'])
+        )
 
     def test_jobs_of_nothing(self):
         operation_id = new_id()
         self.job(40, 'retention', operation_id, operation_id)
         self.job(40, 'protect', operation_id, operation_id, state='failed')
-        kept = {self.job(40, 'protect', new_id(), new_id(), state=state)
-                for state in ('pending', 'running', 'queued', 'parked')}
+        kept = {
+            self.job(40, 'protect', new_id(), new_id(), state=state)
+            for state in ('pending', 'running', 'queued', 'parked')
+        }
         kept.add(self.job(2, 'retention', operation_id, operation_id))
         self.assertEqual({'jobs': 2}, self.purge())
         self.assertEqual(kept, self.ids(models.Job))
@@ -116,14 +150,21 @@ class PurgeTest(base.TestCase):
             self.add(models.OperationLog, days, operation_type='x', status='x')
             trigger_id = self.add(models.Trigger, days, name='t', type='time', properties={})
             with db.writer() as session:
-                session.add(models.TriggerFire(trigger_id=trigger_id, fire_at=ended,
-                                               fired_at=ended))
+                session.add(
+                    models.TriggerFire(trigger_id=trigger_id, fire_at=ended, fired_at=ended)
+                )
         self.assertEqual({'operation_logs': 1, 'trigger_fires': 1}, self.purge())
         self.assertEqual(3, self.count()['operation_logs'])
 
     def test_more_than_one_transaction_removes(self):
         with db.writer() as session:
-            session.add_all(models.OperationLog(
-                project_id=PROJECT_ID, operation_type='x', status='x',
-                ended_at=self.now - 40 * _DAY) for _ in range(1201))
+            session.add_all(
+                models.OperationLog(
+                    project_id=PROJECT_ID,
+                    operation_type='x',
+                    status='x',
+                    ended_at=self.now - 40 * _DAY,
+                )
+                for _ in range(1201)
+            )
         self.assertEqual({'operation_logs': 1201}, self.purge())

@@ -35,7 +35,6 @@ from karbor.tests.unit.test_clouds import PROJECT_ID
 
 
 class ArgumentsTest(base.BaseTestCase):
-
     def parse(self, *arguments: str):
         return standalone._parser().parse_args(arguments)
 
@@ -47,16 +46,42 @@ class ArgumentsTest(base.BaseTestCase):
 
     def test_nothing_is_needed(self) -> None:
         arguments = self.parse()
-        self.assertEqual((None, None, '127.0.0.1', 8799, []), (
-            arguments.os_cloud, arguments.state_dir, arguments.host, arguments.port,
-            arguments.config_file))
+        self.assertEqual(
+            (None, None, '127.0.0.1', 8799, []),
+            (
+                arguments.os_cloud,
+                arguments.state_dir,
+                arguments.host,
+                arguments.port,
+                arguments.config_file,
+            ),
+        )
 
     def test_all_of_them(self) -> None:
-        arguments = self.parse('--os-cloud', 'c', '--state-dir', '/s', '--host', '::1', '--port',
-                               '0', '--config-file', 'a', '--config-file', 'b')
-        self.assertEqual(('c', pathlib.Path('/s'), '::1', 0, ['a', 'b']), (
-            arguments.os_cloud, arguments.state_dir, arguments.host, arguments.port,
-            arguments.config_file))
+        arguments = self.parse(
+            '--os-cloud',
+            'c',
+            '--state-dir',
+            '/s',
+            '--host',
+            '::1',
+            '--port',
+            '0',
+            '--config-file',
+            'a',
+            '--config-file',
+            'b',
+        )
+        self.assertEqual(
+            ('c', pathlib.Path('/s'), '::1', 0, ['a', 'b']),
+            (
+                arguments.os_cloud,
+                arguments.state_dir,
+                arguments.host,
+                arguments.port,
+                arguments.config_file,
+            ),
+        )
 
     def test_ports_that_are_none(self) -> None:
         for port in ('x', '-1', '65536', '', '1.5'):
@@ -69,13 +94,19 @@ class ArgumentsTest(base.BaseTestCase):
     def test_help_names_everything(self) -> None:
         with contextlib.redirect_stdout(io.StringIO()) as said:
             self.assertEqual(0, self.assertRaises(SystemExit, standalone.main, ['--help']).code)
-        for name in ('--os-cloud', '--state-dir', '--host', '--port', '--config-file', '127.0.0.1',
-                     '8799'):
+        for name in (
+            '--os-cloud',
+            '--state-dir',
+            '--host',
+            '--port',
+            '--config-file',
+            '127.0.0.1',
+            '8799',
+        ):
             self.assertIn(name, said.getvalue())
 
 
 class DefaultsTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         for name, value in (('XDG_STATE_HOME', None), ('OS_CLOUD', None), ('HOME', '/my')):
@@ -92,45 +123,71 @@ class DefaultsTest(base.BaseTestCase):
         self.assertEqual(pathlib.Path('/x/karbor/c'), standalone._default_state_dir('c'))
 
     def test_urls_that_a_client_can_use(self) -> None:
-        for host, url in (('127.0.0.1', 'http://127.0.0.1:1'), ('0.0.0.0', 'http://127.0.0.1:1'),
-                          ('::', 'http://[::1]:1'), ('::1', 'http://[::1]:1'),
-                          ('fe80::1', 'http://[fe80::1]:1'), ('k.example', 'http://k.example:1')):
+        for host, url in (
+            ('127.0.0.1', 'http://127.0.0.1:1'),
+            ('0.0.0.0', 'http://127.0.0.1:1'),
+            ('::', 'http://[::1]:1'),
+            ('::1', 'http://[::1]:1'),
+            ('fe80::1', 'http://[fe80::1]:1'),
+            ('k.example', 'http://k.example:1'),
+        ):
             self.assertEqual(url, standalone._url(host, 1))
 
     def test_a_warning_of_an_open_address(self) -> None:
-        for host, is_open in (('127.0.0.1', False), ('127.1.2.3', False), ('::1', False),
-                              ('localhost', False), ('0.0.0.0', True), ('::', True),
-                              ('192.0.2.1', True), ('k.example', True)):
+        for host, is_open in (
+            ('127.0.0.1', False),
+            ('127.1.2.3', False),
+            ('::1', False),
+            ('localhost', False),
+            ('0.0.0.0', True),
+            ('::', True),
+            ('192.0.2.1', True),
+            ('k.example', True),
+        ):
             with mock.patch.object(standalone.LOG, 'warning') as warning:
                 standalone._warn_of_open_address(host)
             self.assertEqual(is_open, warning.called, host)
 
 
 class UseCloudTest(karbor_base.TestCase):
-
     def use(self, **fields: str | None) -> None:
-        standalone._use_cloud(clouds.Cloud(**{
-            'session': None, 'project_id': 'p', 'project_name': None, 'user_id': None,
-            'region': None, 'interface': None, 'cinder_endpoint': None, **fields}))
+        standalone._use_cloud(
+            clouds.Cloud(
+                **{
+                    'session': None,
+                    'project_id': 'p',
+                    'project_name': None,
+                    'user_id': None,
+                    'region': None,
+                    'interface': None,
+                    'cinder_endpoint': None,
+                    **fields,
+                }
+            )
+        )
         self.addCleanup(standalone.client_factory.use_sessions, None)
 
     def test_clouds_yaml_says_where_cinder_is(self) -> None:
         self.use(region='R1', interface='internal', cinder_endpoint='http://c/v3')
         options = cfg.CONF.cinder_client
-        self.assertEqual(('R1', 'internal', 'http://c/v3'), (
-            options.region_id, options.interface, options.cinder_endpoint))
+        self.assertEqual(
+            ('R1', 'internal', 'http://c/v3'),
+            (options.region_id, options.interface, options.cinder_endpoint),
+        )
 
     def test_what_it_does_not_say_stays(self) -> None:
         self.use(region='', interface=None)
         options = cfg.CONF.cinder_client
-        self.assertEqual((None, 'public', None), (
-            options.region_id, options.interface, options.cinder_endpoint))
+        self.assertEqual(
+            (None, 'public', None), (options.region_id, options.interface, options.cinder_endpoint)
+        )
 
     def test_karbor_conf_has_the_last_word(self) -> None:
         file = self.temp_dir / 'karbor.conf'
         file.write_text('[cinder_client]\nregion_id = R2\n')
-        cfg.CONF(args=[], project='karbor', default_config_files=[str(file)],
-                 default_config_dirs=[])
+        cfg.CONF(
+            args=[], project='karbor', default_config_files=[str(file)], default_config_dirs=[]
+        )
         self.use(region='R1')
         self.assertEqual('R2', cfg.CONF.cinder_client.region_id)
 
@@ -144,21 +201,28 @@ class FailedStartTest(karbor_base.TestCase):
         self.useFixture(fixtures.MonkeyPatch('karbor.cmd.standalone._configure', lambda _: None))
 
     def fails(self, error: Exception, *arguments: str) -> str:
-        with mock.patch.object(standalone, '_serve', side_effect=error), \
-                contextlib.redirect_stderr(io.StringIO()) as said:
+        with (
+            mock.patch.object(standalone, '_serve', side_effect=error),
+            contextlib.redirect_stderr(io.StringIO()) as said,
+        ):
             self.assertEqual(1, standalone.main(arguments))
         self.assertEqual(1, said.getvalue().count('\n'))
         return said.getvalue()
 
     def test_one_line_with_the_reason(self) -> None:
-        for error in (clouds.CloudError('why'), state_dir.StateDirectoryError('why'),
-                      cfg.Error('why')):
+        for error in (
+            clouds.CloudError('why'),
+            state_dir.StateDirectoryError('why'),
+            cfg.Error('why'),
+        ):
             self.assertEqual('karbor-standalone: why\n', self.fails(error))
 
     def test_a_port_that_is_taken(self) -> None:
         error = OSError(98, 'Address already in use')
-        self.assertEqual('karbor-standalone: [Errno 98] Address already in use\n',
-                         self.fails(error, '--host', 'h', '--port', '7'))
+        self.assertEqual(
+            'karbor-standalone: [Errno 98] Address already in use\n',
+            self.fails(error, '--host', 'h', '--port', '7'),
+        )
 
     def test_a_database_of_a_newer_karbor(self) -> None:
         error = migration.SchemaError('The database was made by a newer Karbor')
@@ -183,9 +247,23 @@ class ProcessTest(base.BaseTestCase):
 
     def start(self, *arguments: str) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, '-m', 'karbor.cmd.standalone', '--os-cloud', 'c', '--state-dir',
-             str(self.state), '--port', '0', *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder)
+            [
+                sys.executable,
+                '-m',
+                'karbor.cmd.standalone',
+                '--os-cloud',
+                'c',
+                '--state-dir',
+                str(self.state),
+                '--port',
+                '0',
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+        )
         timer = threading.Timer(30, process.kill)  # it may hang, the test may not
         timer.start()
         self.addCleanup(process.wait)
@@ -210,9 +288,12 @@ class ProcessTest(base.BaseTestCase):
             plans = requests.get(f'{url}/plans', headers={'X-Auth-Token': token}, timeout=10)
             self.assertEqual((200, {'plans': []}), (plans.status_code, plans.json()))
             self.assertEqual(401, requests.get(f'{url}/plans', timeout=10).status_code)
-            shell = subprocess.run(['sh', '-c', '. "$0" && echo "$KARBOR_URL"',
-                                    str(self.state / 'openrc')], capture_output=True, text=True,
-                                   check=True)
+            shell = subprocess.run(
+                ['sh', '-c', '. "$0" && echo "$KARBOR_URL"', str(self.state / 'openrc')],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
             self.assertEqual(f'{url}\n', shell.stdout)
             process.send_signal(signal.SIGTERM)
             self.assertEqual(0, process.wait(20))
@@ -233,11 +314,12 @@ class ProcessTest(base.BaseTestCase):
         bad_config = self.folder / 'bad.conf'
         bad_config.write_text('[protection]\nmax_concurrent_jobs = none\n')
         for cloud, arguments, part in (
-                (wrong, (), 'does not take the credentials'),
-                (self.cloud, ('--os-cloud', 'nowhere'), 'nowhere'),
-                (self.cloud, ('--config-file', '/no/such.conf'), '/no/such.conf'),
-                (self.cloud, ('--config-file', str(bad_config)), 'max_concurrent_jobs'),
-                (self.cloud, ('--host', '192.0.2.1'), '192.0.2.1')):
+            (wrong, (), 'does not take the credentials'),
+            (self.cloud, ('--os-cloud', 'nowhere'), 'nowhere'),
+            (self.cloud, ('--config-file', '/no/such.conf'), '/no/such.conf'),
+            (self.cloud, ('--config-file', str(bad_config)), 'max_concurrent_jobs'),
+            (self.cloud, ('--host', '192.0.2.1'), '192.0.2.1'),
+        ):
             self.clouds.write_text(json.dumps({'clouds': {'c': cloud}}))
             said, _ = (process := self.start(*arguments)).communicate()
             self.assertEqual(1, process.returncode, said)

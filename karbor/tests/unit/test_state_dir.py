@@ -26,13 +26,13 @@ from karbor.services.protection import provider
 from karbor.tests.unit.test_clouds import PROJECT_ID
 
 URL = 'http://127.0.0.1:8799'
-_HOLD_LOCK = '''
+_HOLD_LOCK = """
 import pathlib, sys
 from karbor.common import state_dir
 state = state_dir.StateDirectory(pathlib.Path(sys.argv[1]))
 print('locked', flush=True)
 sys.stdin.read()
-'''
+"""
 
 
 def _mode(path: pathlib.Path) -> str:
@@ -40,7 +40,6 @@ def _mode(path: pathlib.Path) -> str:
 
 
 class StateDirectoryTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'above', 'state')
@@ -65,8 +64,10 @@ class StateDirectoryTest(base.BaseTestCase):
         for path in [self.path, *self.path.rglob('*')]:
             if path.name != 'lock':  # which says no more than a process id
                 self.assertEqual('0o700' if path.is_dir() else '0o600', _mode(path), path)
-        self.assertEqual({'clouds.yaml', 'lock', 'openrc', 'project', 'providers.d', 'token'},
-                         {path.name for path in self.path.iterdir()})
+        self.assertEqual(
+            {'clouds.yaml', 'lock', 'openrc', 'project', 'providers.d', 'token'},
+            {path.name for path in self.path.iterdir()},
+        )
 
     def test_one_that_is_open_to_others_is_refused(self) -> None:
         self.path.mkdir(parents=True)
@@ -87,8 +88,11 @@ class StateDirectoryTest(base.BaseTestCase):
         self.assertIn(str(self.path), self.refused())
 
     def test_a_second_process_is_refused_and_told_which_is_first(self) -> None:
-        with subprocess.Popen([sys.executable, '-c', _HOLD_LOCK, str(self.path)],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        with subprocess.Popen(
+            [sys.executable, '-c', _HOLD_LOCK, str(self.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as first:
             self.assertEqual(b'locked\n', first.stdout.readline())
             self.assertIn(f'process {first.pid})', self.refused())
             self.assertIn(f'process {first.pid})', self.refused())  # not written over
@@ -118,27 +122,27 @@ class StateDirectoryTest(base.BaseTestCase):
     def test_the_provider_can_be_loaded(self) -> None:
         registry = provider.ProviderRegistry(self.fill().provider_config_dir)
         self.assertEqual({}, registry.failures)
-        found, = registry
-        self.assertEqual({'OS::Cinder::Volume', 'OS::Keystone::Project'},
-                         set(found.plugin_classes))
+        (found,) = registry
+        self.assertEqual({'OS::Cinder::Volume', 'OS::Keystone::Project'}, set(found.plugin_classes))
         found.bank.update_object('/a', 'b')
-        self.assertEqual(['a'], [path.name for path in (self.path / 'bank').rglob('*')
-                                 if path.is_file()])
+        self.assertEqual(
+            ['a'], [path.name for path in (self.path / 'bank').rglob('*') if path.is_file()]
+        )
 
     def test_an_edited_provider_stays(self) -> None:
         state = self.fill()
-        file, = state.provider_config_dir.iterdir()
+        (file,) = state.provider_config_dir.iterdir()
         file.rename(file.with_name('mine.conf'))
         state.ensure_provider()
-        self.assertEqual(['mine.conf'], [path.name for path in
-                                         state.provider_config_dir.iterdir()])
+        self.assertEqual(['mine.conf'], [path.name for path in state.provider_config_dir.iterdir()])
 
     def test_a_folder_with_an_odd_name(self) -> None:
-        self.path = self.path.with_name("a #b 'c' \"d\" %65;é:@")
+        self.path = self.path.with_name('a #b \'c\' "d" %65;é:@')
         self.test_the_provider_can_be_loaded()
         self.sourced('OS_CLIENT_CONFIG_FILE', str(self.path / 'clouds.yaml'))
-        engine = sqlalchemy.create_engine(self.open(self.path.with_name(
-            self.path.name + '2')).database_url)
+        engine = sqlalchemy.create_engine(
+            self.open(self.path.with_name(self.path.name + '2')).database_url
+        )
         engine.connect().close()
         self.assertTrue((self.path.parent / (self.path.name + '2') / 'karbor.db').exists())
 
@@ -157,24 +161,30 @@ class StateDirectoryTest(base.BaseTestCase):
         """Source openrc in a POSIX shell; a variable has that value, or is not set."""
         variables = {'PATH': os.environ['PATH'], **environment}
         result = subprocess.run(
-            ['sh', '-euc', '. "$0"; env -0', str(self.path / 'openrc')], env=variables,
-            capture_output=True, check=True)
+            ['sh', '-euc', '. "$0"; env -0', str(self.path / 'openrc')],
+            env=variables,
+            capture_output=True,
+            check=True,
+        )
         self.assertEqual('', result.stderr.decode())
         seen = dict(item.split('=', 1) for item in result.stdout.decode().split('\0') if item)
         self.assertEqual(expected, seen.get(name))
 
     def test_openrc_leads_clients_to_karbor(self) -> None:
         token = self.fill().token()
-        for name, value in (('KARBOR_URL', f'{URL}/v1/{PROJECT_ID}'), ('OS_AUTH_TOKEN', token),
-                            ('OS_CLOUD', 'karbor'), ('OS_NO_CLIENT_AUTH', '1'),
-                            ('OS_CLIENT_CONFIG_FILE', str(self.path / 'clouds.yaml'))):
+        for name, value in (
+            ('KARBOR_URL', f'{URL}/v1/{PROJECT_ID}'),
+            ('OS_AUTH_TOKEN', token),
+            ('OS_CLOUD', 'karbor'),
+            ('OS_NO_CLIENT_AUTH', '1'),
+            ('OS_CLIENT_CONFIG_FILE', str(self.path / 'clouds.yaml')),
+        ):
             self.sourced(name, value)
             self.sourced(name, value, OS_CLOUD='mine', OS_AUTH_TOKEN='t', KARBOR_URL='x')
 
     def test_openrc_forgets_other_credentials(self) -> None:
         self.fill()
-        for name in ('OS_PASSWORD', 'OS_AUTH_URL', 'OS_PROJECT_ID', 'OS_REGION_NAME',
-                     'OS_X1'):
+        for name in ('OS_PASSWORD', 'OS_AUTH_URL', 'OS_PROJECT_ID', 'OS_REGION_NAME', 'OS_X1'):
             self.sourced(name, None, **{name: 'a b*\n"$x'})
         for name in ('HOME', 'MY_OS_PASSWORD', 'KOS_X'):
             self.sourced(name, 'a b', **{name: 'a b'})

@@ -25,11 +25,13 @@ from karbor.db import migration, models
 from karbor.tests import base
 
 SUCCESS, WARNING, FAILURE = (
-    upgradecheck.Code.SUCCESS, upgradecheck.Code.WARNING, upgradecheck.Code.FAILURE)
+    upgradecheck.Code.SUCCESS,
+    upgradecheck.Code.WARNING,
+    upgradecheck.Code.FAILURE,
+)
 
 
 class UpgradeCheckTest(base.TestCase):
-
     changes_schema = True
 
     def setUp(self) -> None:
@@ -62,23 +64,31 @@ class UpgradeCheckTest(base.TestCase):
 
     def test_a_database_of_a_newer_karbor(self) -> None:
         with db.writer() as session:
-            session.connection().exec_driver_sql(
-                "UPDATE alembic_version SET version_num = '9999'")
+            session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         code, text = self.check()
         self.assertEqual(FAILURE, code)
         self.assertIn('made by a newer Karbor', text)
 
     def test_no_database(self) -> None:
-        with mock.patch.object(migration.api, 'engine',
-                               side_effect=db_exc.DBConnectionError(LookupError('refused'))):
+        with mock.patch.object(
+            migration.api, 'engine', side_effect=db_exc.DBConnectionError(LookupError('refused'))
+        ):
             code, text = self.check()
         self.assertEqual(FAILURE, code)
         self.assertIn('The database does not answer', text)
 
     def test_parked_jobs(self) -> None:
         with db.writer() as session:
-            session.add(models.Job(kind='protect', subject_id='s', checkpoint_id='c',
-                                   provider_id='p', project_id='x', state=job_rows.PARKED))
+            session.add(
+                models.Job(
+                    kind='protect',
+                    subject_id='s',
+                    checkpoint_id='c',
+                    provider_id='p',
+                    project_id='x',
+                    state=job_rows.PARKED,
+                )
+            )
         code, text = self.check()
         self.assertEqual(WARNING, code)
         self.assertIn('1 jobs wait for an administrator', text)
@@ -114,13 +124,13 @@ class UpgradeCheckTest(base.TestCase):
 
 
 class CommandTest(base.TestCase):
-
     def test_a_broken_configuration_is_one_line(self) -> None:
         (self.temp_dir / 'karbor.conf').write_text('nonsense')
         text = io.StringIO()
         with contextlib.redirect_stderr(text), mock.patch.object(cfg, 'CONF', cfg.ConfigOpts()):
-            code = status.main(['--config-file', str(self.temp_dir / 'karbor.conf'),
-                                'upgrade', 'check'])
+            code = status.main(
+                ['--config-file', str(self.temp_dir / 'karbor.conf'), 'upgrade', 'check']
+            )
         self.assertEqual(255, code)
         self.assertIn('karbor-status: ', text.getvalue())
         self.assertNotIn('Traceback', text.getvalue())

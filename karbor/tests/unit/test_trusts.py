@@ -39,7 +39,6 @@ from karbor.tests import base, fake_keystone
 
 
 class TrustsTestCase(base.TestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.keystone = fake_keystone.FakeKeystone()
@@ -51,11 +50,20 @@ class TrustsTestCase(base.TestCase):
     def options(self, **options: Any) -> cfg.ConfigOpts:
         """Configuration of a process of its own."""
         path = self.temp_dir / 'trustee.conf'
-        lines = {'auth_type': 'password', 'auth_url': self.auth_url, 'username': 'karbor',
-                 'password': fake_keystone.PASSWORD, 'user_domain_id': 'default',
-                 'project_name': 'service', 'project_domain_id': 'default', **options}
-        path.write_text('[trustee]\n' + ''.join(
-            f'{name} = {value}\n' for name, value in lines.items() if value is not None))
+        lines = {
+            'auth_type': 'password',
+            'auth_url': self.auth_url,
+            'username': 'karbor',
+            'password': fake_keystone.PASSWORD,
+            'user_domain_id': 'default',
+            'project_name': 'service',
+            'project_domain_id': 'default',
+            **options,
+        }
+        path.write_text(
+            '[trustee]\n'
+            + ''.join(f'{name} = {value}\n' for name, value in lines.items() if value is not None)
+        )
         conf = cfg.ConfigOpts()
         conf(args=[], default_config_files=[str(path)], default_config_dirs=[])
         return conf
@@ -64,42 +72,66 @@ class TrustsTestCase(base.TestCase):
         return trusts.Trusts(self.options(**options))
 
     def context(self, **changes: Any) -> karbor_context.RequestContext:
-        return karbor_context.RequestContext(**{
-            'user_id': 'user', 'project_id': base.PROJECT_ID, 'roles': ['member', 'reader'],
-            'auth_token': fake_keystone.USER_TOKEN, **changes})
+        return karbor_context.RequestContext(
+            **{
+                'user_id': 'user',
+                'project_id': base.PROJECT_ID,
+                'roles': ['member', 'reader'],
+                'auth_token': fake_keystone.USER_TOKEN,
+                **changes,
+            }
+        )
 
     def new_job(self, trust_id: str) -> str:
         @db.transaction
         def write(session: Any) -> str:
             rows.hold(session, trust_id)
-            return jobs.create(session, 'protect', 's', 'c', 'p', base.PROJECT_ID, 'user',
-                               trust_id=trust_id).id
+            return jobs.create(
+                session, 'protect', 's', 'c', 'p', base.PROJECT_ID, 'user', trust_id=trust_id
+            ).id
+
         return write()
 
     def new_operation(self, trust_id: str) -> None:
         """A scheduled operation that acts by a trust."""
         with db.writer() as session:
-            plan = models.Plan(project_id=base.PROJECT_ID, name='p', provider_id='p', status='x',
-                               resources=[], parameters={})
-            trigger = models.Trigger(project_id=base.PROJECT_ID, name='t', type='time',
-                                     properties={})
+            plan = models.Plan(
+                project_id=base.PROJECT_ID,
+                name='p',
+                provider_id='p',
+                status='x',
+                resources=[],
+                parameters={},
+            )
+            trigger = models.Trigger(
+                project_id=base.PROJECT_ID, name='t', type='time', properties={}
+            )
             session.add_all((plan, trigger))
             session.flush()
-            session.add(models.ScheduledOperation(
-                project_id=base.PROJECT_ID, name='o', operation_type='protect',
-                trigger_id=trigger.id, plan_id=plan.id, operation_definition={},
-                trust_id=trust_id))
+            session.add(
+                models.ScheduledOperation(
+                    project_id=base.PROJECT_ID,
+                    name='o',
+                    operation_type='protect',
+                    trigger_id=trigger.id,
+                    plan_id=plan.id,
+                    operation_definition={},
+                    trust_id=trust_id,
+                )
+            )
 
     def end(self, job_id: str) -> None:
         with db.writer() as session:
-            session.execute(sa.update(models.Job).where(models.Job.id == job_id).values(
-                state=jobs.DONE))
+            session.execute(
+                sa.update(models.Job).where(models.Job.id == job_id).values(state=jobs.DONE)
+            )
 
     def rows(self) -> dict[str, bool]:
         """Ids of the trusts of the table, and which are live."""
         with db.reader() as session:
-            return {row.id: row.live_key is not None
-                    for row in session.scalars(sa.select(models.Trust))}
+            return {
+                row.id: row.live_key is not None for row in session.scalars(sa.select(models.Trust))
+            }
 
     def assert_live(self, *trust_ids: str) -> None:
         """Keystone and the table agree on what there is."""
@@ -108,18 +140,30 @@ class TrustsTestCase(base.TestCase):
 
     def age(self, seconds: float) -> None:
         with db.writer() as session:
-            session.execute(sa.update(models.Trust).values(
-                created_at=timeutils.utcnow() - datetime.timedelta(seconds=seconds)))
+            session.execute(
+                sa.update(models.Trust).values(
+                    created_at=timeutils.utcnow() - datetime.timedelta(seconds=seconds)
+                )
+            )
 
 
 class OptionsTest(TrustsTestCase):
-
     def test_the_sample_file_has_all(self) -> None:
         [(group, opts)] = trustee.list_opts()
         self.assertEqual('trustee', group)
         self.assertLessEqual(
-            {'auth_type', 'auth_url', 'username', 'password', 'cafile', 'timeout', 'trust_roles',
-             'trust_mark'}, {opt.dest for opt in opts})
+            {
+                'auth_type',
+                'auth_url',
+                'username',
+                'password',
+                'cafile',
+                'timeout',
+                'trust_roles',
+                'trust_mark',
+            },
+            {opt.dest for opt in opts},
+        )
 
     def test_no_request_waits_for_ever(self) -> None:
         conf = self.options()
@@ -127,14 +171,22 @@ class OptionsTest(TrustsTestCase):
         trustee.register_opts(conf)
         self.assertEqual(60, conf.trustee.timeout)
         self.keystone.before_create = functools.partial(time.sleep, 1)
-        self.assertRaises(exception.IdentityUnavailable, self.new_trusts(timeout=0.2).of,
-                          self.context())
+        self.assertRaises(
+            exception.IdentityUnavailable, self.new_trusts(timeout=0.2).of, self.context()
+        )
 
     def test_credentials_that_cannot_use_trusts_are_refused(self) -> None:
-        for options in ({'auth_type': None}, {'auth_type': 'none'}, {'auth_type': 'nonsense'},
-                        {'auth_url': None},
-                        {'auth_type': 'v3applicationcredential',
-                         'application_credential_id': 'i', 'application_credential_secret': 's'}):
+        for options in (
+            {'auth_type': None},
+            {'auth_type': 'none'},
+            {'auth_type': 'nonsense'},
+            {'auth_url': None},
+            {
+                'auth_type': 'v3applicationcredential',
+                'application_credential_id': 'i',
+                'application_credential_secret': 's',
+            },
+        ):
             error = self.assertRaises(exception.KarborException, self.new_trusts, **options)
             self.assertIn('[trustee]', str(error))
 
@@ -144,7 +196,6 @@ class OptionsTest(TrustsTestCase):
 
 
 class OfTest(TrustsTestCase):
-
     def test_one_request_makes_it_and_none_finds_it_again(self) -> None:
         trust_id = self.trusts.of(self.context())
         self.assertEqual({'password': 1, 'create': 1}, self.keystone.requests)
@@ -159,26 +210,45 @@ class OfTest(TrustsTestCase):
     def test_what_is_asked_for_is_the_least(self) -> None:
         trust_id = self.trusts.of(self.context(roles=['admin', 'manager', 'member', 'reader']))
         self.assertEqual(
-            {'id': trust_id, 'trustor_user_id': 'user', 'trustee_user_id': fake_keystone.ME,
-             'project_id': base.PROJECT_ID, 'impersonation': True,
-             'roles': [{'name': 'member'}], 'karbor': 'karbor'}, self.keystone.trusts[trust_id])
+            {
+                'id': trust_id,
+                'trustor_user_id': 'user',
+                'trustee_user_id': fake_keystone.ME,
+                'project_id': base.PROJECT_ID,
+                'impersonation': True,
+                'roles': [{'name': 'member'}],
+                'karbor': 'karbor',
+            },
+            self.keystone.trusts[trust_id],
+        )
 
     def test_one_for_each_user_project_and_set_of_roles(self) -> None:
         several = self.new_trusts(trust_roles='Member,creator')
-        contexts = [self.context(**changes) for changes in (
-            {}, {'user_id': 'other'}, {'project_id': base.OTHER_PROJECT_ID},
-            {'roles': ['member', 'creator']}, {'roles': ['creator']})]
+        contexts = [
+            self.context(**changes)
+            for changes in (
+                {},
+                {'user_id': 'other'},
+                {'project_id': base.OTHER_PROJECT_ID},
+                {'roles': ['member', 'creator']},
+                {'roles': ['creator']},
+            )
+        ]
         found = [several.of(context) for context in contexts]
         self.assertEqual(5, len(set(found)))
         self.assertEqual(found[3], several.of(self.context(roles=['creator', 'x', 'member'])))
         self.assert_live(*found)
 
     def test_no_role_to_delegate(self) -> None:
-        error = self.assertRaises(exception.TrustNotPossible, self.trusts.of,
-                                  self.context(roles=['reader', 'observer']))
+        error = self.assertRaises(
+            exception.TrustNotPossible, self.trusts.of, self.context(roles=['reader', 'observer'])
+        )
         self.assertEqual(403, error.code)
-        self.assertIn('one of the roles member ([trustee] trust_roles), and your roles are: '
-                      'observer, reader.', str(error))
+        self.assertIn(
+            'one of the roles member ([trustee] trust_roles), and your roles are: '
+            'observer, reader.',
+            str(error),
+        )
         self.assertEqual({}, self.keystone.requests)
 
     def test_a_trust_scoped_token_uses_what_is_live_and_makes_none(self) -> None:
@@ -203,11 +273,11 @@ class OfTest(TrustsTestCase):
     def test_what_passes_is_not_the_users_fault(self) -> None:
         for status in (408, 429, 500, 502, 503):
             self.keystone.answers['create'] = status
-            error = self.assertRaises(exception.IdentityUnavailable, self.trusts.of,
-                                      self.context())
+            error = self.assertRaises(exception.IdentityUnavailable, self.trusts.of, self.context())
             self.assertEqual(503, error.code)
-        self.assertRaises(exception.IdentityUnavailable,
-                          self.new_trusts(password='wrong').of, self.context())
+        self.assertRaises(
+            exception.IdentityUnavailable, self.new_trusts(password='wrong').of, self.context()
+        )
         self.server.close()
         self.assertRaises(exception.IdentityUnavailable, self.trusts.of, self.context())
         self.assertEqual({}, self.rows())
@@ -247,9 +317,14 @@ class OfTest(TrustsTestCase):
         trust_id = self.trusts.of(self.context())
         self.trusts.check(trust_id)
         self.keystone.answers.update({'create': 403, 'trust token': 403})
-        told = [str(self.assertRaises(exception.TrustNotPossible, self.trusts.of,
-                                      self.context(user_id='other'))),
-                str(self.assertRaises(exception.TrustDied, self.trusts.check, trust_id))]
+        told = [
+            str(
+                self.assertRaises(
+                    exception.TrustNotPossible, self.trusts.of, self.context(user_id='other')
+                )
+            ),
+            str(self.assertRaises(exception.TrustDied, self.trusts.check, trust_id)),
+        ]
         self.trusts.release(trust_id)
         for text in (log.output, *told):
             for secret in (fake_keystone.USER_TOKEN, fake_keystone.PASSWORD, 'secret-'):
@@ -257,7 +332,6 @@ class OfTest(TrustsTestCase):
 
 
 class SessionTest(TrustsTestCase):
-
     def test_of_a_trust(self) -> None:
         trust_id = self.trusts.of(self.context())
         context = self.context(auth_token=None, trust_id=trust_id)
@@ -275,8 +349,9 @@ class SessionTest(TrustsTestCase):
         self.assertIsNot(sessions[0], few.session(self.context(trust_id='0')))
 
     def test_sessions_share_connections_and_no_cookies(self) -> None:
-        first, second = (self.trusts.session(self.context(trust_id=name)).session
-                         for name in ('1', '2'))
+        first, second = (
+            self.trusts.session(self.context(trust_id=name)).session for name in ('1', '2')
+        )
         self.assertIs(first.get_adapter(self.auth_url), second.get_adapter(self.auth_url))
         self.assertIsNot(first.cookies, second.cookies)
 
@@ -289,12 +364,12 @@ class SessionTest(TrustsTestCase):
         self.assertEqual({}, self.keystone.requests)
 
     def test_of_neither(self) -> None:
-        self.assertRaises(exception.KarborException, self.trusts.session,
-                          self.context(auth_token=None))
+        self.assertRaises(
+            exception.KarborException, self.trusts.session, self.context(auth_token=None)
+        )
 
 
 class CheckTest(TrustsTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.trust_id = self.trusts.of(self.context())
@@ -304,8 +379,13 @@ class CheckTest(TrustsTestCase):
 
     def died(self) -> str:
         text = str(self.assertRaises(exception.TrustDied, self.trusts.check, self.trust_id))
-        for part in (self.trust_id, 'user user', f'project {base.PROJECT_ID}', '(HTTP 40',
-                     'ask again with a token of your own'):
+        for part in (
+            self.trust_id,
+            'user user',
+            f'project {base.PROJECT_ID}',
+            '(HTTP 40',
+            'ask again with a token of your own',
+        ):
             self.assertIn(part.lower(), text.lower())
         return text
 
@@ -360,15 +440,15 @@ class CheckTest(TrustsTestCase):
         self.assertEqual({self.trust_id: True}, self.rows())
 
     def test_wrong_credentials_of_our_own_are_not_the_trusts(self) -> None:
-        self.assertRaises(exception.IdentityUnavailable, self.new_trusts(password='wrong').check,
-                          self.trust_id)
+        self.assertRaises(
+            exception.IdentityUnavailable, self.new_trusts(password='wrong').check, self.trust_id
+        )
         with mock.patch.object(fake_keystone, 'PASSWORD', 'changed'):
             self.assertRaises(exception.IdentityUnavailable, self.trusts.check, self.trust_id)
         self.assertEqual({self.trust_id: True}, self.rows())
 
 
 class ReleaseTest(TrustsTestCase):
-
     def test_the_last_job_deletes_it(self) -> None:
         trust_id = self.trusts.of(self.context())
         first, second = self.new_job(trust_id), self.new_job(trust_id)
@@ -390,7 +470,7 @@ class ReleaseTest(TrustsTestCase):
         self.new_operation(trust_id)
         self.end(job_id)
         self.trusts.release(trust_id)
-        self.age(10 ** 6)
+        self.age(10**6)
         self.trusts.sweep()
         self.assert_live(trust_id)
 
@@ -405,8 +485,9 @@ class ReleaseTest(TrustsTestCase):
         self.new_job(trust_id)
         db.transaction(rows.retire_dead)(trust_id)
         context = karbor_context.RequestContext('user', base.PROJECT_ID, trust_id=trust_id)
-        self.assertEqual(trust_id, trusts.with_trust(
-            self.trusts, context, lambda _session, found: found))
+        self.assertEqual(
+            trust_id, trusts.with_trust(self.trusts, context, lambda _session, found: found)
+        )
 
     def test_none_and_unknown_ones(self) -> None:
         self.trusts.release(None)
@@ -471,7 +552,6 @@ class ReleaseTest(TrustsTestCase):
 
 
 class SweepTest(TrustsTestCase):
-
     def test_what_no_job_needs_goes_when_it_is_old(self) -> None:
         needed = self.trusts.of(self.context())
         self.new_job(needed)
@@ -523,7 +603,6 @@ class SweepTest(TrustsTestCase):
 
 
 class SurveyTest(TrustsTestCase):
-
     def test_each_kind(self) -> None:
         needed = self.trusts.of(self.context())
         self.new_job(needed)
@@ -534,8 +613,10 @@ class SurveyTest(TrustsTestCase):
         del self.keystone.trusts[dead]
         unknown = self.keystone.add(karbor='karbor')
         before = dict(self.keystone.trusts), self.rows()
-        self.assertEqual(trusts.Survey(frozenset({idle}), frozenset({dead}),
-                                       frozenset({unknown})), self.trusts.survey())
+        self.assertEqual(
+            trusts.Survey(frozenset({idle}), frozenset({dead}), frozenset({unknown})),
+            self.trusts.survey(),
+        )
         self.assertEqual(before, (self.keystone.trusts, self.rows()))
         self.trusts.retire([dead])
         self.assertFalse(self.rows()[dead])
@@ -554,12 +635,14 @@ class SurveyTest(TrustsTestCase):
 
 
 class NoTrustsTest(TrustsTestCase):
-
     def test_standalone_needs_none(self) -> None:
         none = trusts.NoTrusts()
         self.assertIsNone(none.of(self.context()))
         calls: list[Callable[[], None]] = [
-            lambda: none.check('x'), lambda: none.release(None), none.sweep]
+            lambda: none.check('x'),
+            lambda: none.release(None),
+            none.sweep,
+        ]
         for call in calls:
             call()
         self.assertEqual({}, self.keystone.requests)

@@ -26,7 +26,6 @@ def _application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 class WebServerTest(base.TestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.address = self.enterContext(_serving())
@@ -41,8 +40,10 @@ class WebServerTest(base.TestCase):
         return received
 
     def test_an_application_is_served(self):
-        self.assertRegex(self.answer(b'GET / HTTP/1.1\r\nHost: k\r\nX: ab\r\n\r\n'),
-                         rb'(?s)^HTTP/1.1 200 OK.*ab$')
+        self.assertRegex(
+            self.answer(b'GET / HTTP/1.1\r\nHost: k\r\nX: ab\r\n\r\n'),
+            rb'(?s)^HTTP/1.1 200 OK.*ab$',
+        )
 
     def test_a_first_header_line_that_continues_none(self):
         for blank in (b' ', b'\t'):
@@ -50,8 +51,9 @@ class WebServerTest(base.TestCase):
             self.assertTrue(received.startswith(b'HTTP/1.1 400 '), received)
 
     def test_a_length_that_nobody_can_count_to(self):
-        received = self.answer(b'GET / HTTP/1.1\r\nHost: k\r\nContent-Length: '
-                               + b'9' * 23 + b'\r\n\r\n')
+        received = self.answer(
+            b'GET / HTTP/1.1\r\nHost: k\r\nContent-Length: ' + b'9' * 23 + b'\r\n\r\n'
+        )
         self.assertTrue(received.startswith(b'HTTP/1.1 413 '), received)
 
     def test_headers_have_an_end(self):

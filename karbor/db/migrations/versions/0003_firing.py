@@ -27,32 +27,39 @@ def upgrade() -> None:
     _extend_triggers()
     _extend_scheduled_operations()
     with op.batch_alter_table('checkpoints') as checkpoints:
-        checkpoints.add_column(sa.Column('pinned', sa.Boolean, nullable=False,
-                                         server_default=sa.false()))
-        checkpoints.create_index('checkpoints_plan_status_idx',
-                                 ['plan_id', 'status', 'created_at'])
+        checkpoints.add_column(
+            sa.Column('pinned', sa.Boolean, nullable=False, server_default=sa.false())
+        )
+        checkpoints.create_index('checkpoints_plan_status_idx', ['plan_id', 'status', 'created_at'])
     with op.batch_alter_table('checkpoints') as checkpoints:
-        checkpoints.alter_column('pinned', existing_type=sa.Boolean, existing_nullable=False,
-                                 server_default=None)
-    op.create_index('operation_logs_scheduled_operation_idx', 'operation_logs',
-                    ['scheduled_operation_id', 'created_at', 'id'])
+        checkpoints.alter_column(
+            'pinned', existing_type=sa.Boolean, existing_nullable=False, server_default=None
+        )
+    op.create_index(
+        'operation_logs_scheduled_operation_idx',
+        'operation_logs',
+        ['scheduled_operation_id', 'created_at', 'id'],
+    )
 
 
 def _extend_jobs() -> None:
     with op.batch_alter_table('jobs') as jobs:
-        jobs.add_column(sa.Column('provider_id', sa.String(36), nullable=False,
-                                  server_default=''))
+        jobs.add_column(sa.Column('provider_id', sa.String(36), nullable=False, server_default=''))
         jobs.add_column(sa.Column('scheduled_operation_id', sa.String(36)))
         jobs.add_column(sa.Column('tries', sa.Integer, nullable=False, server_default='0'))
         jobs.create_index('jobs_scheduled_operation_idx', ['scheduled_operation_id', 'state'])
-    op.execute('UPDATE jobs SET provider_id = (SELECT checkpoints.provider_id FROM checkpoints '
-               'WHERE checkpoints.id = jobs.checkpoint_id) WHERE EXISTS (SELECT 1 FROM '
-               'checkpoints WHERE checkpoints.id = jobs.checkpoint_id)')
+    op.execute(
+        'UPDATE jobs SET provider_id = (SELECT checkpoints.provider_id FROM checkpoints '
+        'WHERE checkpoints.id = jobs.checkpoint_id) WHERE EXISTS (SELECT 1 FROM '
+        'checkpoints WHERE checkpoints.id = jobs.checkpoint_id)'
+    )
     with op.batch_alter_table('jobs') as jobs:
-        jobs.alter_column('provider_id', existing_type=sa.String(36), existing_nullable=False,
-                          server_default=None)
-        jobs.alter_column('tries', existing_type=sa.Integer, existing_nullable=False,
-                          server_default=None)
+        jobs.alter_column(
+            'provider_id', existing_type=sa.String(36), existing_nullable=False, server_default=None
+        )
+        jobs.alter_column(
+            'tries', existing_type=sa.Integer, existing_nullable=False, server_default=None
+        )
 
 
 def _extend_triggers() -> None:
@@ -64,15 +71,21 @@ def _extend_triggers() -> None:
     op.execute('UPDATE triggers SET due_at = created_at')
     op.create_table(
         'trigger_fires',
-        sa.Column('trigger_id', sa.String(36), sa.ForeignKey('triggers.id', ondelete='CASCADE'),
-                  primary_key=True),
+        sa.Column(
+            'trigger_id',
+            sa.String(36),
+            sa.ForeignKey('triggers.id', ondelete='CASCADE'),
+            primary_key=True,
+        ),
         sa.Column('fire_at', MOMENT, primary_key=True),
-        sa.Column('fired_at', MOMENT, nullable=False))
+        sa.Column('fired_at', MOMENT, nullable=False),
+    )
 
 
 def _extend_scheduled_operations() -> None:
     with op.batch_alter_table('scheduled_operations') as operations:
         operations.add_column(sa.Column('trust_id', sa.String(64)))
-        operations.create_foreign_key('scheduled_operations_trust_fk', 'trusts', ['trust_id'],
-                                      ['id'], ondelete='SET NULL')
+        operations.create_foreign_key(
+            'scheduled_operations_trust_fk', 'trusts', ['trust_id'], ['id'], ondelete='SET NULL'
+        )
         operations.create_index('scheduled_operations_trust_idx', ['trust_id'])

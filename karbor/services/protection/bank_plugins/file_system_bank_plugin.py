@@ -30,11 +30,14 @@ from karbor import exception
 from karbor.services.protection import bank_plugin
 
 OPTS = [
-    cfg.StrOpt('file_system_bank_path',
-               help='Folder of the bank. It is made when it is missing; what is below can be '
-                    'read by its owner only.'),
-    cfg.StrOpt('bank_object_container', default='karbor',
-               help='Folder below it that holds the objects.'),
+    cfg.StrOpt(
+        'file_system_bank_path',
+        help='Folder of the bank. It is made when it is missing; what is below can be '
+        'read by its owner only.',
+    ),
+    cfg.StrOpt(
+        'bank_object_container', default='karbor', help='Folder below it that holds the objects.'
+    ),
 ]
 GROUP = 'file_system_bank_plugin'
 
@@ -92,9 +95,13 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
         options = config[GROUP]
         if not options.file_system_bank_path:
             raise exception.InvalidParameterValue(
-                err=f'[{GROUP}] file_system_bank_path is not set.')
-        self._container = pathlib.Path(options.file_system_bank_path).absolute().joinpath(
-            options.bank_object_container)
+                err=f'[{GROUP}] file_system_bank_path is not set.'
+            )
+        self._container = (
+            pathlib.Path(options.file_system_bank_path)
+            .absolute()
+            .joinpath(options.bank_object_container)
+        )
         self._container.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def get_owner_id(self, context: bank_plugin.Context = None) -> str:
@@ -121,9 +128,14 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
         except (OSError, ValueError) as exc:
             raise exception.BankGetObjectFailed(key=key, reason=exc) from exc
 
-    def list_objects(self, prefix: str | None = None, limit: int | None = None,
-                     marker: str | None = None, sort_dir: str | None = None,
-                     context: bank_plugin.Context = None) -> list[str]:
+    def list_objects(
+        self,
+        prefix: str | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        sort_dir: str | None = None,
+        context: bank_plugin.Context = None,
+    ) -> list[str]:
         prefix = '/' + (prefix or '').lstrip('/')
         descending = sort_dir == 'desc'
         try:

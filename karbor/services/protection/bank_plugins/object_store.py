@@ -48,8 +48,11 @@ LOG = logging.getLogger(__name__)
 
 JSON_MARK = 'true'
 BYTES_MARK = 'bytes'
-CONTENT_TYPES = {None: 'text/plain; charset=utf-8', JSON_MARK: 'application/json',
-                 BYTES_MARK: 'application/octet-stream'}
+CONTENT_TYPES = {
+    None: 'text/plain; charset=utf-8',
+    JSON_MARK: 'application/json',
+    BYTES_MARK: 'application/octet-stream',
+}
 
 PAGE_LIMIT = 1000
 
@@ -96,8 +99,9 @@ def container_needed(text: str) -> Iterator[None]:
 
 def is_passing_status(status: int | None) -> bool:
     """Whether an answer of this status says that another try may help."""
-    return status in _PASSING_STATUSES or (status is not None and status >= 500
-                                           and status not in (501, 505))
+    return status in _PASSING_STATUSES or (
+        status is not None and status >= 500 and status not in (501, 505)
+    )
 
 
 def seconds_of(retry_after: str | None) -> float:
@@ -134,11 +138,20 @@ def decode(data: bytes, mark: str | None) -> Any:
 
 def lease_opts() -> list[cfg.Opt]:
     """Options of old provider files; nothing ever looked at the leases."""
-    return [cfg.IntOpt(name, default=default, deprecated_for_removal=True,
-                       deprecated_reason='Karbor keeps no leases in banks any more.',
-                       help='Has no effect.')
-            for name, default in (('lease_expire_window', 600), ('lease_renew_window', 120),
-                                  ('lease_validity_window', 100))]
+    return [
+        cfg.IntOpt(
+            name,
+            default=default,
+            deprecated_for_removal=True,
+            deprecated_reason='Karbor keeps no leases in banks any more.',
+            help='Has no effect.',
+        )
+        for name, default in (
+            ('lease_expire_window', 600),
+            ('lease_renew_window', 120),
+            ('lease_validity_window', 100),
+        )
+    ]
 
 
 class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
@@ -157,8 +170,9 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
     #: whether the store itself can list in descending order
     lists_descending = True
 
-    def __init__(self, config: cfg.ConfigOpts, container: str, retries: int,
-                 backoff: float) -> None:
+    def __init__(
+        self, config: cfg.ConfigOpts, container: str, retries: int, backoff: float
+    ) -> None:
         super().__init__(config)
         self.container_text = container
         self._retries = retries
@@ -194,8 +208,9 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
         """
 
     @abc.abstractmethod
-    def _page(self, prefix: str, limit: int | None, marker: str | None,
-              descending: bool) -> tuple[list[str], bool]:
+    def _page(
+        self, prefix: str, limit: int | None, marker: str | None, descending: bool
+    ) -> tuple[list[str], bool]:
         """One page of keys as the store lists them, and whether it is the last one.
 
         :param limit: how many are wanted; the page may have fewer.
@@ -243,14 +258,22 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
         except (Fault, ValueError, RecursionError) as exc:
             raise exception.BankGetObjectFailed(key=key, reason=exc) from exc
 
-    def list_objects(self, prefix: str | None = None, limit: int | None = None,
-                     marker: str | None = None, sort_dir: str | None = None,
-                     context: bank_plugin.Context = None) -> list[str]:
+    def list_objects(
+        self,
+        prefix: str | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        sort_dir: str | None = None,
+        context: bank_plugin.Context = None,
+    ) -> list[str]:
         prefix = '/' + (prefix or '').lstrip('/')
         try:
             self._prepare(self._patiently)
-            return list(itertools.islice(
-                self._settled_keys(prefix, limit, marker, sort_dir == 'desc'), limit))
+            return list(
+                itertools.islice(
+                    self._settled_keys(prefix, limit, marker, sort_dir == 'desc'), limit
+                )
+            )
         except Fault as fault:
             raise exception.BankListObjectsFailed(reason=fault) from fault
 
@@ -322,31 +345,41 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
             self._memory.forget(key)  # somebody else has deleted it
             raise
 
-    def _settled_keys(self, prefix: str, limit: int | None, marker: str | None,
-                      descending: bool) -> Iterator[str]:
+    def _settled_keys(
+        self, prefix: str, limit: int | None, marker: str | None, descending: bool
+    ) -> Iterator[str]:
         """The keys that the store lists, put right by what is remembered."""
         listed = self._listed(prefix, limit, marker, descending)
-        written = sorted((key for key in self._memory.written(prefix)
-                          if _is_after(key, marker, descending)), reverse=descending)
-        merged = heapq.merge(((key, True) for key in listed), ((key, False) for key in written),
-                             key=operator.itemgetter(0), reverse=descending)
+        written = sorted(
+            (key for key in self._memory.written(prefix) if _is_after(key, marker, descending)),
+            reverse=descending,
+        )
+        merged = heapq.merge(
+            ((key, True) for key in listed),
+            ((key, False) for key in written),
+            key=operator.itemgetter(0),
+            reverse=descending,
+        )
         for key, found in itertools.groupby(merged, operator.itemgetter(0)):
             is_listed = any(is_listed for _, is_listed in found)
             if (is_listed and not self._memory.was_deleted(key)) or self._is_there(key):
                 yield key
 
-    def _listed(self, prefix: str, limit: int | None, marker: str | None,
-                descending: bool) -> Iterator[str]:
+    def _listed(
+        self, prefix: str, limit: int | None, marker: str | None, descending: bool
+    ) -> Iterator[str]:
         """The keys that the store lists, page by page, in the order asked for."""
         if descending and not self.lists_descending:
             whole = self._listed(prefix, None, None, descending=False)
-            yield from reversed([*itertools.takewhile(
-                lambda key: not marker or key < marker, whole)])
+            yield from reversed(
+                [*itertools.takewhile(lambda key: not marker or key < marker, whole)]
+            )
             return
         is_last = False
         while not is_last:
             page, is_last = self._patiently(
-                functools.partial(self._page, prefix, limit, marker, descending))
+                functools.partial(self._page, prefix, limit, marker, descending)
+            )
             yield from filter(_is_key, page)
             marker = page[-1] if page else marker
 
@@ -406,8 +439,11 @@ class _Memory:
     def written(self, prefix: str) -> list[str]:
         oldest = time.monotonic() - _MEMORY_SECONDS
         with self._lock:
-            return [key for key, (moment, is_there) in self._notes.items()
-                    if is_there and moment >= oldest and key.startswith(prefix)]
+            return [
+                key
+                for key, (moment, is_there) in self._notes.items()
+                if is_there and moment >= oldest and key.startswith(prefix)
+            ]
 
     def _last(self, key: str) -> bool | None:
         with self._lock:

@@ -37,37 +37,66 @@ GROUP = 's3_bank_plugin'
 CLIENT_GROUP = 's3_client'
 
 OPTS = [
-    cfg.StrOpt('bank_s3_object_bucket', default='karbor',
-               help='Bucket of the bank. It is made when it is missing.'),
-    cfg.StrOpt('bank_s3_object_prefix', default='',
-               help='What the names of all objects begin with. A single slash reads what '
-                    'older Karbors wrote.'),
-    cfg.StrOpt('bank_s3_lease_bucket', default='lease', deprecated_for_removal=True,
-               deprecated_reason='Karbor keeps no leases in banks any more.',
-               help='Has no effect.'),
+    cfg.StrOpt(
+        'bank_s3_object_bucket',
+        default='karbor',
+        help='Bucket of the bank. It is made when it is missing.',
+    ),
+    cfg.StrOpt(
+        'bank_s3_object_prefix',
+        default='',
+        help='What the names of all objects begin with. A single slash reads what '
+        'older Karbors wrote.',
+    ),
+    cfg.StrOpt(
+        'bank_s3_lease_bucket',
+        default='lease',
+        deprecated_for_removal=True,
+        deprecated_reason='Karbor keeps no leases in banks any more.',
+        help='Has no effect.',
+    ),
     *object_store.lease_opts(),
 ]
 
 CLIENT_OPTS = [
-    cfg.URIOpt('s3_endpoint', schemes=['http', 'https'],
-               help='URL of the server; unset means Amazon\'s.'),
+    cfg.URIOpt(
+        's3_endpoint', schemes=['http', 'https'], help="URL of the server; unset means Amazon's."
+    ),
     cfg.StrOpt('s3_access_key', secret=True, help='Access key of the owner of the bucket.'),
     cfg.StrOpt('s3_secret_key', secret=True, help='Secret key that belongs to it.'),
-    cfg.StrOpt('s3_region', default='us-east-1',
-               help='Region that requests are signed for, and that the bucket is made in.'),
-    cfg.StrOpt('s3_addressing_style', default='path',
-               choices=[('path', 'in the path of the URL'),
-                        ('virtual', 'in the name of the host')],
-               help='Where in a request the name of the bucket is.'),
-    cfg.StrOpt('s3_ca_cert_file',
-               help='File of the certificate authorities to check the certificate with.'),
+    cfg.StrOpt(
+        's3_region',
+        default='us-east-1',
+        help='Region that requests are signed for, and that the bucket is made in.',
+    ),
+    cfg.StrOpt(
+        's3_addressing_style',
+        default='path',
+        choices=[('path', 'in the path of the URL'), ('virtual', 'in the name of the host')],
+        help='Where in a request the name of the bucket is.',
+    ),
+    cfg.StrOpt(
+        's3_ca_cert_file', help='File of the certificate authorities to check the certificate with.'
+    ),
     cfg.BoolOpt('s3_auth_insecure', default=False, help='Do not check the certificate.'),
-    cfg.IntOpt('s3_retry_attempts', default=3, min=0,
-               help='How often a request that fails in passing is sent again.'),
-    cfg.FloatOpt('s3_retry_backoff', default=2, min=0,
-                 help='Seconds before it is sent again; twice as long every further time.'),
-    cfg.FloatOpt('s3_request_timeout', default=60, min=1,
-                 help='Longest time to wait for an answer, or for more of it, in seconds.'),
+    cfg.IntOpt(
+        's3_retry_attempts',
+        default=3,
+        min=0,
+        help='How often a request that fails in passing is sent again.',
+    ),
+    cfg.FloatOpt(
+        's3_retry_backoff',
+        default=2,
+        min=0,
+        help='Seconds before it is sent again; twice as long every further time.',
+    ),
+    cfg.FloatOpt(
+        's3_request_timeout',
+        default=60,
+        min=1,
+        help='Longest time to wait for an answer, or for more of it, in seconds.',
+    ),
 ]
 
 _MARK = 'x-object-meta-serialized'
@@ -77,11 +106,25 @@ _NO_OBJECT = frozenset({'NoSuchKey', '404', 'NotFound'})
 _NO_BUCKET = 'NoSuchBucket'
 _MINE = frozenset({'BucketAlreadyOwnedByYou', 'BucketAlreadyExists'})
 # These come with a 400 or a 403, though another try may help.
-_PASSING_CODES = frozenset({'BadDigest', 'IncompleteBody', 'RequestTimeout', 'SlowDown',
-                            'Throttling', 'ThrottlingException', 'XAmzContentSHA256Mismatch'})
+_PASSING_CODES = frozenset(
+    {
+        'BadDigest',
+        'IncompleteBody',
+        'RequestTimeout',
+        'SlowDown',
+        'Throttling',
+        'ThrottlingException',
+        'XAmzContentSHA256Mismatch',
+    }
+)
 _CONNECTION_ERRORS = (
-    boto_exc.HTTPClientError, boto_exc.ConnectionError, boto_exc.IncompleteReadError,
-    botocore.parsers.ResponseParserError, urllib3.exceptions.HTTPError, OSError)
+    boto_exc.HTTPClientError,
+    boto_exc.ConnectionError,
+    boto_exc.IncompleteReadError,
+    botocore.parsers.ResponseParserError,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
 
 
 class S3BankPlugin(object_store.ObjectStoreBankPlugin):
@@ -100,8 +143,12 @@ class S3BankPlugin(object_store.ObjectStoreBankPlugin):
         self._bucket = config[GROUP].bank_s3_object_bucket
         self._prefix = config[GROUP].bank_s3_object_prefix
         _check_options(options, self._bucket)
-        super().__init__(config, f'The bucket {self._bucket}', options.s3_retry_attempts,
-                         options.s3_retry_backoff)
+        super().__init__(
+            config,
+            f'The bucket {self._bucket}',
+            options.s3_retry_attempts,
+            options.s3_retry_backoff,
+        )
         self._options = options
         self._lock = threading.Lock()
         self._made_client: Any = None
@@ -110,10 +157,13 @@ class S3BankPlugin(object_store.ObjectStoreBankPlugin):
         digest = hashlib.md5(data, usedforsecurity=False).digest()
         with object_store.container_needed(self.container_text), _faults():
             self._client().put_object(
-                Bucket=self._bucket, Key=self._name(key), Body=data,
+                Bucket=self._bucket,
+                Key=self._name(key),
+                Body=data,
                 ContentType=object_store.CONTENT_TYPES[mark],
                 ContentMD5=base64.b64encode(digest).decode(),
-                Metadata={} if mark is None else {_MARK: mark})
+                Metadata={} if mark is None else {_MARK: mark},
+            )
 
     def _get(self, key: str) -> tuple[bytes, str | None]:
         with _faults():
@@ -130,15 +180,20 @@ class S3BankPlugin(object_store.ObjectStoreBankPlugin):
         with _faults():
             self._client().delete_object(Bucket=self._bucket, Key=self._name(key))
 
-    def _page(self, prefix: str, limit: int | None, marker: str | None,
-              descending: bool) -> tuple[list[str], bool]:
+    def _page(
+        self, prefix: str, limit: int | None, marker: str | None, descending: bool
+    ) -> tuple[list[str], bool]:
         where = {'StartAfter': self._name(marker)} if marker else {}
         with object_store.container_needed(self.container_text), _faults():
             answer = self._client().list_objects_v2(
-                Bucket=self._bucket, Prefix=self._name(prefix), **where,
-                MaxKeys=min(limit or object_store.PAGE_LIMIT, object_store.PAGE_LIMIT))
-        keys = ['/' + entry['Key'].removeprefix(self._prefix)
-                for entry in answer.get('Contents', ())]
+                Bucket=self._bucket,
+                Prefix=self._name(prefix),
+                **where,
+                MaxKeys=min(limit or object_store.PAGE_LIMIT, object_store.PAGE_LIMIT),
+            )
+        keys = [
+            '/' + entry['Key'].removeprefix(self._prefix) for entry in answer.get('Contents', ())
+        ]
         is_last = not answer.get('IsTruncated')
         if not is_last and not keys:
             raise Fault('S3 sent an empty page that is not the last one', is_passing=True)
@@ -154,8 +209,11 @@ class S3BankPlugin(object_store.ObjectStoreBankPlugin):
 
     def _make_container(self) -> None:
         region = self._options.s3_region
-        where = {} if region == _FIRST_REGION else {
-            'CreateBucketConfiguration': {'LocationConstraint': region}}
+        where = (
+            {}
+            if region == _FIRST_REGION
+            else {'CreateBucketConfiguration': {'LocationConstraint': region}}
+        )
         with object_store.container_needed(self.container_text), _faults():
             try:
                 self._client().create_bucket(Bucket=self._bucket, **where)
@@ -180,27 +238,36 @@ def _check_options(options: Any, bucket: str) -> None:
     missing = [name for name in ('s3_access_key', 's3_secret_key') if not options[name]]
     if missing:
         raise exception.InvalidParameterValue(
-            err=f'[{CLIENT_GROUP}] {", ".join(missing)} must be set.')
+            err=f'[{CLIENT_GROUP}] {", ".join(missing)} must be set.'
+        )
     if not 3 <= len(bucket) <= 255 or '/' in bucket:
         raise exception.InvalidParameterValue(
-            err=f'[{GROUP}] bank_s3_object_bucket {bucket!r} cannot be a name.')
+            err=f'[{GROUP}] bank_s3_object_bucket {bucket!r} cannot be a name.'
+        )
 
 
 def _connect(options: Any) -> Any:
     """A client that tries once: the bank itself knows when to try again."""
     config = botocore.config.Config(
-        connect_timeout=options.s3_request_timeout, read_timeout=options.s3_request_timeout,
+        connect_timeout=options.s3_request_timeout,
+        read_timeout=options.s3_request_timeout,
         retries={'total_max_attempts': 1, 'mode': 'standard'},
-        max_pool_connections=_CONNECTIONS, user_agent='karbor',
+        max_pool_connections=_CONNECTIONS,
+        user_agent='karbor',
         s3={'addressing_style': options.s3_addressing_style},
         # Not every server knows the newer checksums; Content-MD5 they all do.
         request_checksum_calculation='when_required',
-        response_checksum_validation='when_required')
+        response_checksum_validation='when_required',
+    )
     return boto3.session.Session().client(
-        's3', endpoint_url=options.s3_endpoint, aws_access_key_id=options.s3_access_key,
-        aws_secret_access_key=options.s3_secret_key, region_name=options.s3_region,
+        's3',
+        endpoint_url=options.s3_endpoint,
+        aws_access_key_id=options.s3_access_key,
+        aws_secret_access_key=options.s3_secret_key,
+        region_name=options.s3_region,
         verify=not options.s3_auth_insecure and (options.s3_ca_cert_file or True),
-        config=config)
+        config=config,
+    )
 
 
 @contextlib.contextmanager
@@ -229,6 +296,8 @@ def _fault_of_answer(error: boto_exc.ClientError) -> Fault:
     about = error.response.get('ResponseMetadata', {})
     status = about.get('HTTPStatusCode')
     text = error.response['Error'].get('Message', '')[:200]
-    return Fault(f'S3 answered {status} {code}: {text}',
-                 code in _PASSING_CODES or object_store.is_passing_status(status),
-                 object_store.seconds_of(about.get('HTTPHeaders', {}).get('retry-after')))
+    return Fault(
+        f'S3 answered {status} {code}: {text}',
+        code in _PASSING_CODES or object_store.is_passing_status(status),
+        object_store.seconds_of(about.get('HTTPHeaders', {}).get('retry-after')),
+    )

@@ -42,38 +42,62 @@ GROUP = 'swift_bank_plugin'
 CLIENT_GROUP = 'swift_client'
 
 OPTS = [
-    cfg.StrOpt('bank_swift_object_container', default='karbor',
-               help='Container of the bank. It is made when it is missing.'),
+    cfg.StrOpt(
+        'bank_swift_object_container',
+        default='karbor',
+        help='Container of the bank. It is made when it is missing.',
+    ),
     *object_store.lease_opts(),
 ]
 
 CLIENT_OPTS = [
-    cfg.URIOpt('swift_auth_url', schemes=['http', 'https'],
-               help='URL of Keystone. With auth_type set, the options of that kind of '
-                    'authentication are used instead of this and the next five.'),
+    cfg.URIOpt(
+        'swift_auth_url',
+        schemes=['http', 'https'],
+        help='URL of Keystone. With auth_type set, the options of that kind of '
+        'authentication are used instead of this and the next five.',
+    ),
     cfg.StrOpt('swift_user', help='Name of the user who owns the container.'),
     cfg.StrOpt('swift_key', secret=True, help='Password of the user.'),
     cfg.StrOpt('swift_tenant_name', help='Name of the project that the container is in.'),
-    cfg.StrOpt('swift_user_domain_name', default='Default',
-               help='Name of the domain of the user.'),
-    cfg.StrOpt('swift_project_domain_name', default='Default',
-               help='Name of the domain of the project.'),
-    cfg.StrOpt('swift_catalog_info', default='object-store:swift:publicURL',
-               help='<type>:<name>:<interface> of Swift in the catalog; the name is not '
-                    'looked at.'),
+    cfg.StrOpt('swift_user_domain_name', default='Default', help='Name of the domain of the user.'),
+    cfg.StrOpt(
+        'swift_project_domain_name', default='Default', help='Name of the domain of the project.'
+    ),
+    cfg.StrOpt(
+        'swift_catalog_info',
+        default='object-store:swift:publicURL',
+        help='<type>:<name>:<interface> of Swift in the catalog; the name is not looked at.',
+    ),
     cfg.StrOpt('region_id', help='Region of the endpoint; unset takes the first one.'),
-    cfg.URIOpt('swift_endpoint', schemes=['http', 'https'],
-               help='URL of the account to use instead of the catalog\'s, for example '
-                    'http://swift.example/v1/AUTH_0123.'),
-    cfg.StrOpt('swift_ca_cert_file',
-               help='File of the certificate authorities to check certificates with.'),
+    cfg.URIOpt(
+        'swift_endpoint',
+        schemes=['http', 'https'],
+        help="URL of the account to use instead of the catalog's, for example "
+        'http://swift.example/v1/AUTH_0123.',
+    ),
+    cfg.StrOpt(
+        'swift_ca_cert_file', help='File of the certificate authorities to check certificates with.'
+    ),
     cfg.BoolOpt('swift_auth_insecure', default=False, help='Do not check certificates.'),
-    cfg.IntOpt('swift_retry_attempts', default=3, min=0,
-               help='How often a request that fails in passing is sent again.'),
-    cfg.FloatOpt('swift_retry_backoff', default=2, min=0,
-                 help='Seconds before it is sent again; twice as long every further time.'),
-    cfg.FloatOpt('swift_request_timeout', default=60, min=1,
-                 help='Longest time to wait for an answer, or for more of it, in seconds.'),
+    cfg.IntOpt(
+        'swift_retry_attempts',
+        default=3,
+        min=0,
+        help='How often a request that fails in passing is sent again.',
+    ),
+    cfg.FloatOpt(
+        'swift_retry_backoff',
+        default=2,
+        min=0,
+        help='Seconds before it is sent again; twice as long every further time.',
+    ),
+    cfg.FloatOpt(
+        'swift_request_timeout',
+        default=60,
+        min=1,
+        help='Longest time to wait for an answer, or for more of it, in seconds.',
+    ),
 ]
 
 _MARK_HEADER = 'x-object-meta-serialized'
@@ -81,8 +105,12 @@ _MARK_HEADER = 'x-object-meta-serialized'
 _NEWEST = {'X-Newest': 'true'}
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 _UNPROCESSABLE = 422  # what arrived is not what was sent
-_PASSING_ERRORS = (ks_exc.ConnectFailure, ks_exc.ConnectTimeout, ks_exc.UnknownConnectionError,
-                   ks_exc.RetriableConnectionFailure)
+_PASSING_ERRORS = (
+    ks_exc.ConnectFailure,
+    ks_exc.ConnectTimeout,
+    ks_exc.UnknownConnectionError,
+    ks_exc.RetriableConnectionFailure,
+)
 
 
 class SwiftBankPlugin(object_store.ObjectStoreBankPlugin):
@@ -99,17 +127,27 @@ class SwiftBankPlugin(object_store.ObjectStoreBankPlugin):
         options = config[CLIENT_GROUP]
         self._container = config[GROUP].bank_swift_object_container
         _check_container(self._container)
-        super().__init__(config, f'The container {self._container}',
-                         options.swift_retry_attempts, options.swift_retry_backoff)
+        super().__init__(
+            config,
+            f'The container {self._container}',
+            options.swift_retry_attempts,
+            options.swift_retry_backoff,
+        )
         self._account = _Account(config)
 
     def _put(self, key: str, data: bytes, mark: str | None) -> None:
         headers = {} if mark is None else {_MARK_HEADER: mark}
         with object_store.container_needed(self.container_text):
             self._account.send(
-                swift.put_object, self._container, key, contents=data, headers=headers,
-                content_length=len(data), content_type=object_store.CONTENT_TYPES[mark],
-                etag=_md5(data))
+                swift.put_object,
+                self._container,
+                key,
+                contents=data,
+                headers=headers,
+                content_length=len(data),
+                content_type=object_store.CONTENT_TYPES[mark],
+                etag=_md5(data),
+            )
 
     def _get(self, key: str) -> tuple[bytes, str | None]:
         headers, data = self._ask_for_object(swift.get_object, key)
@@ -136,13 +174,19 @@ class SwiftBankPlugin(object_store.ObjectStoreBankPlugin):
             self._check_container()
             raise
 
-    def _page(self, prefix: str, limit: int | None, marker: str | None,
-              descending: bool) -> tuple[list[str], bool]:
+    def _page(
+        self, prefix: str, limit: int | None, marker: str | None, descending: bool
+    ) -> tuple[list[str], bool]:
         """Only an empty page is surely the last one."""
         with object_store.container_needed(self.container_text):
             _, entries = self._account.send(
-                _page_of_any_size, self._container, prefix=prefix, marker=marker, limit=limit,
-                query_string='reverse=on' if descending else None)
+                _page_of_any_size,
+                self._container,
+                prefix=prefix,
+                marker=marker,
+                limit=limit,
+                query_string='reverse=on' if descending else None,
+            )
         return [entry['name'] for entry in entries], not entries
 
     def _has_container(self) -> bool:
@@ -164,7 +208,8 @@ class SwiftBankPlugin(object_store.ObjectStoreBankPlugin):
 def _check_container(name: str) -> None:
     if not name or '/' in name or len(name.encode()) > 256:
         raise exception.InvalidParameterValue(
-            err=f'[{GROUP}] bank_swift_object_container {name!r} cannot be a name.')
+            err=f'[{GROUP}] bank_swift_object_container {name!r} cannot be a name.'
+        )
 
 
 def _page_of_any_size(*args: Any, limit: int | None, **kwargs: Any) -> Any:
@@ -239,18 +284,22 @@ class _Account:
             self._session.invalidate()
         return self._send(function, self._session.get_token(), *args, **kwargs)
 
-    def _send(self, function: Callable[..., Any], token: str | None, *args: Any,
-              **kwargs: Any) -> Any:
+    def _send(
+        self, function: Callable[..., Any], token: str | None, *args: Any, **kwargs: Any
+    ) -> Any:
         url = self._url()
         with self._connection(url) as connection:
-            return function(url, token, *args, http_conn=(connection.parsed_url, connection),
-                            **kwargs)
+            return function(
+                url, token, *args, http_conn=(connection.parsed_url, connection), **kwargs
+            )
 
     def _url(self) -> str:
         url = self._options.swift_endpoint or self._session.get_endpoint(**self._endpoint_filter)
         if not url:
-            raise Fault('The catalog has no endpoint of Swift: {service_type}, {interface}, '
-                        'region {region_name}'.format(**self._endpoint_filter))
+            raise Fault(
+                'The catalog has no endpoint of Swift: {service_type}, {interface}, '
+                'region {region_name}'.format(**self._endpoint_filter)
+            )
         return url.rstrip('/')
 
     @contextlib.contextmanager
@@ -277,8 +326,12 @@ class _Account:
     def _connect(self, url: str) -> swift.HTTPConnection:
         options = self._options
         return swift.HTTPConnection(
-            url, cacert=options.swift_ca_cert_file, insecure=options.swift_auth_insecure,
-            timeout=options.swift_request_timeout, default_user_agent='karbor')
+            url,
+            cacert=options.swift_ca_cert_file,
+            insecure=options.swift_auth_insecure,
+            timeout=options.swift_request_timeout,
+            default_user_agent='karbor',
+        )
 
 
 def _endpoint_filter(options: Any) -> dict[str, Any]:
@@ -286,17 +339,23 @@ def _endpoint_filter(options: Any) -> dict[str, Any]:
     if len(parts) != 3 or not parts[0] or not parts[2]:
         raise exception.InvalidParameterValue(
             err=f'[{CLIENT_GROUP}] swift_catalog_info {options.swift_catalog_info!r} is not '
-                f'<type>:<name>:<interface>.')
-    return {'service_type': parts[0], 'interface': parts[2].removesuffix('URL'),
-            'region_name': options.region_id}
+            f'<type>:<name>:<interface>.'
+        )
+    return {
+        'service_type': parts[0],
+        'interface': parts[2].removesuffix('URL'),
+        'region_name': options.region_id,
+    }
 
 
 def _session(config: cfg.ConfigOpts) -> ks_session.Session:
     options = config[CLIENT_GROUP]
     return ks_session.Session(
-        auth=_auth(config), verify=not options.swift_auth_insecure and (
-            options.swift_ca_cert_file or True),
-        timeout=options.swift_request_timeout, user_agent='karbor')
+        auth=_auth(config),
+        verify=not options.swift_auth_insecure and (options.swift_ca_cert_file or True),
+        timeout=options.swift_request_timeout,
+        user_agent='karbor',
+    )
 
 
 def _auth(config: cfg.ConfigOpts) -> ks_plugin.BaseAuthPlugin | None:
@@ -311,16 +370,23 @@ def _auth(config: cfg.ConfigOpts) -> ks_plugin.BaseAuthPlugin | None:
 
 
 def _password(options: Any) -> generic.Password:
-    missing = [name for name in ('swift_auth_url', 'swift_user', 'swift_key',
-                                 'swift_tenant_name') if not options[name]]
+    missing = [
+        name
+        for name in ('swift_auth_url', 'swift_user', 'swift_key', 'swift_tenant_name')
+        if not options[name]
+    ]
     if missing:
         raise exception.InvalidParameterValue(
-            err=f'[{CLIENT_GROUP}] {", ".join(missing)} must be set, or auth_type.')
+            err=f'[{CLIENT_GROUP}] {", ".join(missing)} must be set, or auth_type.'
+        )
     return generic.Password(
-        auth_url=options.swift_auth_url, username=options.swift_user,
-        password=options.swift_key, project_name=options.swift_tenant_name,
+        auth_url=options.swift_auth_url,
+        username=options.swift_user,
+        password=options.swift_key,
+        project_name=options.swift_tenant_name,
         user_domain_name=options.swift_user_domain_name,
-        project_domain_name=options.swift_project_domain_name)
+        project_domain_name=options.swift_project_domain_name,
+    )
 
 
 def _fault_of_answer(error: swiftclient.ClientException) -> Fault:
@@ -335,12 +401,18 @@ def _fault_of_answer(error: swiftclient.ClientException) -> Fault:
         text = text.decode(errors='replace')
     if text and not text.lstrip().startswith('<'):
         reason = f'{reason}: {text[:200]}'
-    return Fault(reason, status == _UNPROCESSABLE or object_store.is_passing_status(status),
-                 object_store.seconds_of(headers.get('retry-after')))
+    return Fault(
+        reason,
+        status == _UNPROCESSABLE or object_store.is_passing_status(status),
+        object_store.seconds_of(headers.get('retry-after')),
+    )
 
 
 def _fault_of_keystone(error: ks_exc.ClientException) -> Fault:
     status = getattr(error, 'http_status', None)
     is_passing = isinstance(error, _PASSING_ERRORS) or object_store.is_passing_status(status)
-    return Fault(f'there is no token for Swift: {error}', is_passing,
-                 getattr(error, 'retry_after', None) or 0)
+    return Fault(
+        f'there is no token for Swift: {error}',
+        is_passing,
+        getattr(error, 'retry_after', None) or 0,
+    )

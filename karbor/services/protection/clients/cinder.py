@@ -31,8 +31,12 @@ SERVICE = 'cinder'
 MICROVERSION = '3.43'
 
 
-def create(context: karbor_context.RequestContext, conf: cfg.ConfigOpts,
-           session: ks_session.Session | None = None, **_: Any) -> cinder_client.Client:
+def create(
+    context: karbor_context.RequestContext,
+    conf: cfg.ConfigOpts,
+    session: ks_session.Session | None = None,
+    **_: Any,
+) -> cinder_client.Client:
     """A client that acts as the context's user.
 
     :param context: who asks; without a session, its token and catalog are used.
@@ -50,9 +54,14 @@ def create(context: karbor_context.RequestContext, conf: cfg.ConfigOpts,
         endpoint = None
     client = cinder_client.Client(MICROVERSION, session=session)
     client.client = _SessionClient(
-        session=session, api_version=client.api_version, service_type=options.service_type,
-        region_name=options.region_id, interface=options.interface,
-        endpoint_override=endpoint, user_agent='karbor')
+        session=session,
+        api_version=client.api_version,
+        service_type=options.service_type,
+        region_name=options.region_id,
+        interface=options.interface,
+        endpoint_override=endpoint,
+        user_agent='karbor',
+    )
     return client
 
 
@@ -79,15 +88,17 @@ def _error_of(response: Any, body: Any) -> cinder_exc.ClientException:
         return cinder_exc.from_response(response, None)
 
 
-def _session_of_token(context: karbor_context.RequestContext, options: Any,
-                      endpoint: str | None) -> ks_session.Session:
+def _session_of_token(
+    context: karbor_context.RequestContext, options: Any, endpoint: str | None
+) -> ks_session.Session:
     endpoint = endpoint or _catalog_endpoint(context, options.cinder_catalog_info)
     if endpoint is None:
         raise exception.KarborException('The catalog has no endpoint of Cinder.')
     return ks_session.Session(
         auth=token_endpoint.Token(endpoint, context.auth_token),
         verify=not options.cinder_auth_insecure and (options.cinder_ca_cert_file or True),
-        timeout=options.request_timeout)
+        timeout=options.request_timeout,
+    )
 
 
 def _catalog_endpoint(context: karbor_context.RequestContext, catalog_info: str) -> str | None:

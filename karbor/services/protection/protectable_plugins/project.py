@@ -30,19 +30,32 @@ class ProjectProtectablePlugin(protectable_plugin.ProtectablePlugin):
     def get_parent_resource_types(self) -> tuple[str, ...]:
         return ()
 
-    def list_resources(self, context: karbor_context.RequestContext,
-                       parameters: dict[str, Any] | None = None) -> list[Resource]:
-        return [Resource(constants.PROJECT_RESOURCE_TYPE, context.project_id,
-                         context.project_name or context.project_id)]
+    def list_resources(
+        self, context: karbor_context.RequestContext, parameters: dict[str, Any] | None = None
+    ) -> list[Resource]:
+        return [
+            Resource(
+                constants.PROJECT_RESOURCE_TYPE,
+                context.project_id,
+                context.project_name or context.project_id,
+            )
+        ]
 
-    def show_resource(self, context: karbor_context.RequestContext, resource_id: str,
-                      parameters: dict[str, Any] | None = None) -> Resource:
+    def show_resource(
+        self,
+        context: karbor_context.RequestContext,
+        resource_id: str,
+        parameters: dict[str, Any] | None = None,
+    ) -> Resource:
         if resource_id != context.project_id:
             raise exception.ProtectableResourceNotFound(
-                type=constants.PROJECT_RESOURCE_TYPE, id=resource_id,
-                reason='it is not the project that you act in.')
+                type=constants.PROJECT_RESOURCE_TYPE,
+                id=resource_id,
+                reason='it is not the project that you act in.',
+            )
         return self.list_resources(context)[0]
 
-    def get_dependent_resources(self, context: karbor_context.RequestContext,
-                                parent_resource: Resource) -> list[Resource]:
+    def get_dependent_resources(
+        self, context: karbor_context.RequestContext, parent_resource: Resource
+    ) -> list[Resource]:
         return []

@@ -39,18 +39,22 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
     def get_parent_resource_types(self) -> tuple[str, ...]:
         return (constants.PROJECT_RESOURCE_TYPE,)
 
-    def list_resources(self, context: karbor_context.RequestContext,
-                       parameters: dict[str, Any] | None = None) -> list[Resource]:
+    def list_resources(
+        self, context: karbor_context.RequestContext, parameters: dict[str, Any] | None = None
+    ) -> list[Resource]:
         try:
             volumes = cinder_requests.listed(_manager(context), {}, _PATIENCE)
         except cinder_requests.CLIENT_ERRORS as exc:
             raise _failed(exc) from exc
-        return [_resource(volume) for volume in volumes
-                if volume.status not in _UNUSABLE_STATUSES]
+        return [_resource(volume) for volume in volumes if volume.status not in _UNUSABLE_STATUSES]
 
-    def page_of_resources(self, context: karbor_context.RequestContext,
-                          parameters: dict[str, Any] | None, marker: str | None,
-                          limit: int) -> tuple[list[Resource], bool]:
+    def page_of_resources(
+        self,
+        context: karbor_context.RequestContext,
+        parameters: dict[str, Any] | None,
+        marker: str | None,
+        limit: int,
+    ) -> tuple[list[Resource], bool]:
         manager, has_all = _manager(context), False
         if marker is not None and _own(manager, context, marker) is None:
             raise exception.MarkerNotFound(marker=marker)
@@ -62,28 +66,38 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
             marker = volumes[-1].id if volumes else None
         return [_resource(volume) for volume in usable[:limit]], len(usable) > limit
 
-    def show_resource(self, context: karbor_context.RequestContext, resource_id: str,
-                      parameters: dict[str, Any] | None = None) -> Resource:
+    def show_resource(
+        self,
+        context: karbor_context.RequestContext,
+        resource_id: str,
+        parameters: dict[str, Any] | None = None,
+    ) -> Resource:
         volume = _own(_manager(context), context, resource_id)
         if volume is None:
             raise exception.ProtectableResourceNotFound(
-                type=constants.VOLUME_RESOURCE_TYPE, id=resource_id,
-                reason='the project has no such volume')
+                type=constants.VOLUME_RESOURCE_TYPE,
+                id=resource_id,
+                reason='the project has no such volume',
+            )
         if volume.status in _UNUSABLE_STATUSES:
             raise exception.ProtectableResourceInvalidStatus(
-                type=constants.VOLUME_RESOURCE_TYPE, id=resource_id, status=volume.status)
+                type=constants.VOLUME_RESOURCE_TYPE, id=resource_id, status=volume.status
+            )
         return _resource(volume)
 
-    def get_dependent_resources(self, context: karbor_context.RequestContext,
-                                parent_resource: Resource) -> list[Resource]:
+    def get_dependent_resources(
+        self, context: karbor_context.RequestContext, parent_resource: Resource
+    ) -> list[Resource]:
         """The volumes of a project, which must be the caller's.
 
         :raises ProtectableResourceNotFound: it is another project.
         """
         if parent_resource.id != context.project_id:
             raise exception.ProtectableResourceNotFound(
-                type=parent_resource.type, id=parent_resource.id,
-                reason='it is not the project that you act in.')
+                type=parent_resource.type,
+                id=parent_resource.id,
+                reason='it is not the project that you act in.',
+            )
         return self.list_resources(context)
 
 
@@ -113,6 +127,7 @@ def _page(manager: Any, limit: int, marker: str | None) -> list[Any]:
 
     :param marker: id of the volume before the first.
     """
+
     def page() -> list[Any]:
         try:
             return cinder_requests.page(manager, {}, limit, marker, 'id:asc')
@@ -127,9 +142,14 @@ def _page(manager: Any, limit: int, marker: str | None) -> list[Any]:
 
 def _failed(error: Exception) -> exception.ListProtectableResourceFailed:
     return exception.ListProtectableResourceFailed(
-        type=constants.VOLUME_RESOURCE_TYPE, reason=cinder_requests.describe(error))
+        type=constants.VOLUME_RESOURCE_TYPE, reason=cinder_requests.describe(error)
+    )
 
 
 def _resource(volume: Any) -> Resource:
-    return Resource(constants.VOLUME_RESOURCE_TYPE, volume.id, volume.name or '',
-                    {'availability_zone': volume.availability_zone})
+    return Resource(
+        constants.VOLUME_RESOURCE_TYPE,
+        volume.id,
+        volume.name or '',
+        {'availability_zone': volume.availability_zone},
+    )

@@ -25,11 +25,15 @@ from karbor.services.protection import bank_plugin
 LOG = logging.getLogger(__name__)
 
 
-def status_poll(get_status_func: Callable[[], str], interval: float,
-                success_statuses: Collection[str] = (),
-                failure_statuses: Collection[str] = (),
-                ignore_statuses: Collection[str] = (),
-                ignore_unexpected: bool = False, timeout: float | None = None) -> bool:
+def status_poll(
+    get_status_func: Callable[[], str],
+    interval: float,
+    success_statuses: Collection[str] = (),
+    failure_statuses: Collection[str] = (),
+    ignore_statuses: Collection[str] = (),
+    ignore_unexpected: bool = False,
+    timeout: float | None = None,
+) -> bool:
     """Ask for a status until it is one that ends the waiting.
 
     :param get_status_func: returns the status; what it raises is passed on.
@@ -55,27 +59,31 @@ def status_poll(get_status_func: Callable[[], str], interval: float,
         time.sleep(interval)
 
 
-def update_resource_restore_result(restore_record: Any, resource_type: str, resource_id: str,
-                                   status: str, reason: str = '') -> None:
+def update_resource_restore_result(
+    restore_record: Any, resource_type: str, resource_id: str, status: str, reason: str = ''
+) -> None:
     """Tell a restore how one of its new resources is doing; a failure to is only logged."""
     try:
         restore_record.update_resource_status(resource_type, resource_id, status, reason)
         restore_record.save()
     except Exception:
         # By contract: the resource is restored, whether or not that can be told.
-        LOG.exception('The status %s of %s %s could not be recorded', status, resource_type,
-                      resource_id)
+        LOG.exception(
+            'The status %s of %s %s could not be recorded', status, resource_type, resource_id
+        )
 
 
-def update_resource_verify_result(verify_record: Any, resource_type: str, resource_id: str,
-                                  status: str, reason: str = '') -> None:
+def update_resource_verify_result(
+    verify_record: Any, resource_type: str, resource_id: str, status: str, reason: str = ''
+) -> None:
     """Tell a verification what was found of one resource."""
     verify_record.update_resource_status(resource_type, resource_id, status, reason)
     verify_record.save()
 
 
-def backup_image_to_bank(glance_client: Any, image_id: str,
-                         bank_section: bank_plugin.BankSection, object_size: int) -> int:
+def backup_image_to_bank(
+    glance_client: Any, image_id: str, bank_section: bank_plugin.BankSection, object_size: int
+) -> int:
     """Copy an image to objects ``data_1``, ``data_2``, ... of a section.
 
     :param object_size: bytes of each object.
@@ -95,8 +103,9 @@ def backup_image_to_bank(glance_client: Any, image_id: str,
     return count
 
 
-def restore_image_from_bank(glance_client: Any, bank_section: bank_plugin.BankSection,
-                            restore_name: str) -> Any:
+def restore_image_from_bank(
+    glance_client: Any, bank_section: bank_plugin.BankSection, restore_name: str
+) -> Any:
     """Make an image of the objects that :func:`backup_image_to_bank` wrote.
 
     The section's object ``metadata`` has ``chunks_num`` and ``image_metadata`` with
@@ -112,8 +121,10 @@ def restore_image_from_bank(glance_client: Any, bank_section: bank_plugin.BankSe
     if missing:
         raise _image_failed(restore_name, f'the bank lacks {", ".join(sorted(missing))}')
     made = glance_client.images.create(
-        name=restore_name, disk_format=image['disk_format'],
-        container_format=image['container_format'])
+        name=restore_name,
+        disk_format=image['disk_format'],
+        container_format=image['container_format'],
+    )
     digest = hashlib.md5(usedforsecurity=False)  # Glance's own `checksum` is an MD5
     try:
         glance_client.images.upload(made.id, _Digesting(bank_section, keys, digest))
@@ -128,14 +139,14 @@ def restore_image_from_bank(glance_client: Any, bank_section: bank_plugin.BankSe
 
 def _image_failed(name: str, reason: str) -> exception.RestoreResourceFailed:
     return exception.RestoreResourceFailed(
-        name='Image', reason=reason, resource_id=name, resource_type='OS::Glance::Image')
+        name='Image', reason=reason, resource_id=name, resource_type='OS::Glance::Image'
+    )
 
 
 class _Digesting(bank_plugin.BankIO):
     """A BankIO that feeds a digest with what it reads."""
 
-    def __init__(self, bank_section: bank_plugin.BankSection, keys: list[str],
-                 digest: Any) -> None:
+    def __init__(self, bank_section: bank_plugin.BankSection, keys: list[str], digest: Any) -> None:
         super().__init__(bank_section, keys)
         self._digest = digest
 

@@ -40,7 +40,8 @@ class ClockTest(base.TestCase):
 
     def schedule(self, catch_up: str = time_triggers.SKIP) -> None:
         self.item = schedule_rows.armed(
-            schedule_rows.calendar('FREQ=HOURLY', START, catch_up=catch_up), START)
+            schedule_rows.calendar('FREQ=HOURLY', START, catch_up=catch_up), START
+        )
         schedule_rows.insert([self.item])
 
     def look_at(self, *moments: datetime.datetime) -> None:
@@ -59,22 +60,27 @@ class ClockTest(base.TestCase):
         """These fires have been run, each of them once, and no others."""
         with db.reader() as session:
             recorded = session.scalars(sa.select(models.TriggerFire.fire_at)).all()
-            logs = session.scalars(sa.select(models.OperationLog).where(
-                models.OperationLog.status != 'skipped')).all()
+            logs = session.scalars(
+                sa.select(models.OperationLog).where(models.OperationLog.status != 'skipped')
+            ).all()
             job_ids = session.scalars(sa.select(models.Job.id)).all()
         self.assertEqual(sorted(fires), sorted(recorded))
-        self.assertEqual([str(fire) for fire in sorted(fires)],
-                         sorted(log.extra_info['fire_time'] for log in logs))
+        self.assertEqual(
+            [str(fire) for fire in sorted(fires)],
+            sorted(log.extra_info['fire_time'] for log in logs),
+        )
         self.assertEqual(sorted(job_ids), sorted(log.id for log in logs))
 
     def assert_told(self, *missed: tuple[datetime.datetime, int]) -> None:
         """There is a log for each of these, with the first missed fire and how many."""
         with db.reader() as session:
-            logs = session.scalars(sa.select(models.OperationLog).where(
-                models.OperationLog.status == 'skipped')).all()
-        self.assertEqual(sorted((str(first), count) for first, count in missed),
-                         sorted((log.extra_info['fire_time'], log.extra_info['missed'])
-                                for log in logs))
+            logs = session.scalars(
+                sa.select(models.OperationLog).where(models.OperationLog.status == 'skipped')
+            ).all()
+        self.assertEqual(
+            sorted((str(first), count) for first, count in missed),
+            sorted((log.extra_info['fire_time'], log.extra_info['missed']) for log in logs),
+        )
         for log in logs:
             self.assertIn('missed', log.error_info)
 
@@ -102,8 +108,9 @@ class ClockTest(base.TestCase):
         self.look_at(*self.hours(0, 3))
         self.now = START + 2 * HOUR
         with db.writer() as session:
-            trigger = schedules.get_trigger(session, base.PROJECT_ID, self.item.trigger_id,
-                                            lock=True)
+            trigger = schedules.get_trigger(
+                session, base.PROJECT_ID, self.item.trigger_id, lock=True
+            )
             engine.arm(session, trigger, self.now)
         self.look_at(*self.hours(2, 5))
         self.assert_ran(*self.hours(1, 5))
@@ -180,19 +187,24 @@ class ClockTest(base.TestCase):
         self.look_at(START + (years + 1) * HOUR)
         self.assertEqual(START + (years + 2) * HOUR, self.next_fire_at())
         with db.reader() as session:  # which fires there were is forgotten after a month
-            self.assertEqual([START + (years + 1) * HOUR], list(session.scalars(
-                sa.select(models.TriggerFire.fire_at))))
+            self.assertEqual(
+                [START + (years + 1) * HOUR],
+                list(session.scalars(sa.select(models.TriggerFire.fire_at))),
+            )
 
 
 class DueTest(base.TestCase):
-
     def test_what_is_due_is_found_by_its_index(self) -> None:
-        schedule_rows.insert(schedule_rows.armed(
-            schedule_rows.calendar('FREQ=DAILY', START + number * MINUTE), START, runs.QUEUE)
-            for number in range(1_000))
+        schedule_rows.insert(
+            schedule_rows.armed(
+                schedule_rows.calendar('FREQ=DAILY', START + number * MINUTE), START, runs.QUEUE
+            )
+            for number in range(1_000)
+        )
         for due in (0, 3):
-            self.assert_uses_index(lambda session, due=due: schedules.take_due(
-                session, START + due * MINUTE))
+            self.assert_uses_index(
+                lambda session, due=due: schedules.take_due(session, START + due * MINUTE)
+            )
         self.assert_uses_index(schedules.earliest_due)
 
     def assert_uses_index(self, look: Callable[[orm.Session], Any]) -> None:

@@ -61,8 +61,15 @@ def reset() -> None:
         notes.clear()
 
 
-def _note(kind: str, hook: str, operation: Any, resource: Resource, context: Any,
-          parameters: dict[str, Any], keywords: dict[str, Any]) -> None:
+def _note(
+    kind: str,
+    hook: str,
+    operation: Any,
+    resource: Resource,
+    context: Any,
+    parameters: dict[str, Any],
+    keywords: dict[str, Any],
+) -> None:
     JOURNAL.append(Call(kind, hook, resource, operation, context, parameters, keywords))
     fault = FAULTS.get((kind, resource.id, hook))
     if fault is not None:
@@ -104,16 +111,23 @@ class ChildProtect(_Noting):
         section.update_object('status', constants.RESOURCE_STATUS_PROTECTING)
         client = ClientFactory.create_client('cinder', context)
         snapshot = client.volume_snapshots.create(
-            resource.id, name=parameters['name'], force=parameters['force'])
+            resource.id, name=parameters['name'], force=parameters['force']
+        )
         ready = utils.status_poll(
             lambda: client.volume_snapshots.get(snapshot.id).status,
-            interval=self.plugin.poll_interval, success_statuses={'available'},
-            failure_statuses={'error'}, ignore_statuses={'creating'})
+            interval=self.plugin.poll_interval,
+            success_statuses={'available'},
+            failure_statuses={'error'},
+            ignore_statuses={'creating'},
+        )
         if not ready:
             section.update_object('status', constants.RESOURCE_STATUS_ERROR)
             raise exception.CreateResourceFailed(
-                name='Child Snapshot', reason='the snapshot is in error',
-                resource_id=resource.id, resource_type=resource.type)
+                name='Child Snapshot',
+                reason='the snapshot is in error',
+                resource_id=resource.id,
+                resource_type=resource.type,
+            )
         section.update_object('metadata', {'snapshot_id': snapshot.id})
         section.update_object('status', constants.RESOURCE_STATUS_AVAILABLE)
 
@@ -125,7 +139,8 @@ class ChildRestore(_Noting):
         metadata = checkpoint.get_resource_bank_section(resource.id).get_object('metadata')
         client = ClientFactory.create_client('cinder', context)
         volume = client.volumes.create(
-            snapshot_id=metadata['snapshot_id'], name=parameters.get('restore_name'))
+            snapshot_id=metadata['snapshot_id'], name=parameters.get('restore_name')
+        )
         kwargs.get('new_resources')[resource.id] = volume.id
         record = kwargs.get('restore')
         for status in (constants.RESOURCE_STATUS_RESTORING, constants.RESOURCE_STATUS_AVAILABLE):
@@ -157,7 +172,8 @@ class ChildVerify(_Noting):
     def work(self, checkpoint, resource, context, parameters, **kwargs):
         status = checkpoint.get_resource_bank_section(resource.id).get_object('status')
         utils.update_resource_verify_result(
-            kwargs.get('verify'), resource.type, resource.id, status, 'as the bank says')
+            kwargs.get('verify'), resource.type, resource.id, status, 'as the bank says'
+        )
 
 
 class _Plugin(protection_plugin.ProtectionPlugin):
@@ -195,21 +211,37 @@ class ChildPlugin(_Plugin):
 
     group = 'child_plugin'
     types = [constants.VOLUME_RESOURCE_TYPE]
-    operations = {'protect': ChildProtect, 'restore': ChildRestore, 'delete': ChildDelete,
-                  'verify': ChildVerify}
+    operations = {
+        'protect': ChildProtect,
+        'restore': ChildRestore,
+        'delete': ChildDelete,
+        'verify': ChildVerify,
+    }
 
     @classmethod
     def get_options_schema(cls, resources_type):
-        return {'title': 'Child', 'type': 'object', 'properties': {
-            'name': {'type': 'string'}, 'force': {'type': 'boolean', 'default': False},
-            'copies': {'type': 'integer', 'default': 1},
-            'description': {'type': 'string', 'default': None}}, 'required': ['name']}
+        return {
+            'title': 'Child',
+            'type': 'object',
+            'properties': {
+                'name': {'type': 'string'},
+                'force': {'type': 'boolean', 'default': False},
+                'copies': {'type': 'integer', 'default': 1},
+                'description': {'type': 'string', 'default': None},
+            },
+            'required': ['name'],
+        }
 
     @classmethod
     def get_restore_schema(cls, resources_type):
-        return {'title': 'Child Restore', 'type': 'object', 'properties': {
-            'restore_name': {'type': 'string', 'default': None},
-            'bootable': {'type': 'boolean', 'default': False}}}
+        return {
+            'title': 'Child Restore',
+            'type': 'object',
+            'properties': {
+                'restore_name': {'type': 'string', 'default': None},
+                'bootable': {'type': 'boolean', 'default': False},
+            },
+        }
 
     @classmethod
     def get_saved_info_schema(cls, resources_type):
@@ -217,16 +249,26 @@ class ChildPlugin(_Plugin):
 
     @classmethod
     def get_verify_schema(cls, resources_type):
-        return {'title': 'Child Verify', 'type': 'object', 'properties': {
-            'deep': {'type': 'boolean', 'default': False}}}
+        return {
+            'title': 'Child Verify',
+            'type': 'object',
+            'properties': {'deep': {'type': 'boolean', 'default': False}},
+        }
 
 
 class ParentProtect(_Noting):
     kind = constants.OPERATION_PROTECT
 
     def on_main(self, checkpoint, resource, context, parameters, operation_log=None, **kwargs):
-        _note(self.kind, 'on_main', self, resource, context, parameters,
-              {'operation_log': operation_log, **kwargs})
+        _note(
+            self.kind,
+            'on_main',
+            self,
+            resource,
+            context,
+            parameters,
+            {'operation_log': operation_log, **kwargs},
+        )
         operation_log.extra_info = 'noted'
         operation_log.save()
         section = checkpoint.get_resource_bank_section(resource.id)
@@ -239,17 +281,28 @@ class ParentRestore(_Noting):
 
     kind = constants.OPERATION_RESTORE
 
-    def on_complete(self, resource, parameters, new_resources, restore, context, checkpoint,
-                    **kwargs):
-        _note(self.kind, 'on_complete', self, resource, context, parameters,
-              {'new_resources': new_resources, 'restore': restore, **kwargs})
-        children = next(node.child_nodes for node in checkpoint.resource_graph
-                        if node.value == resource)
+    def on_complete(
+        self, resource, parameters, new_resources, restore, context, checkpoint, **kwargs
+    ):
+        _note(
+            self.kind,
+            'on_complete',
+            self,
+            resource,
+            context,
+            parameters,
+            {'new_resources': new_resources, 'restore': restore, **kwargs},
+        )
+        children = next(
+            node.child_nodes for node in checkpoint.resource_graph if node.value == resource
+        )
         server = ClientFactory.create_client('cinder', context).boot(
-            [new_resources[child.value.id] for child in children])
+            [new_resources[child.value.id] for child in children]
+        )
         new_resources[resource.id] = server
         utils.update_resource_restore_result(
-            restore, resource.type, server, constants.RESOURCE_STATUS_AVAILABLE)
+            restore, resource.type, server, constants.RESOURCE_STATUS_AVAILABLE
+        )
 
 
 class ParentDelete:
@@ -276,8 +329,12 @@ class ParentPlugin(_Plugin):
 
     group = 'parent_plugin'
     types = [constants.SERVER_RESOURCE_TYPE]
-    operations = {'protect': ParentProtect, 'restore': ParentRestore, 'delete': ParentDelete,
-                  'verify': ParentVerify}
+    operations = {
+        'protect': ParentProtect,
+        'restore': ParentRestore,
+        'delete': ParentDelete,
+        'verify': ParentVerify,
+    }
 
     @classmethod
     def get_options_schema(cls, resources_type):
@@ -297,7 +354,6 @@ class ParentThatLeavesObjects(ParentPlugin):
 
 
 class ParentThatFailsToBegin(ParentPlugin):
-
     def get_protect_operation(self, resource):
         raise exception.KarborException('')
 
@@ -316,7 +372,8 @@ class ParentProtectable(protectable_plugin.ProtectablePlugin):
 
     def show_resource(self, context, resource_id, parameters=None):
         raise exception.ProtectableResourceNotFound(
-            id=resource_id, type=self.get_resource_type(), reason='nothing is listed')
+            id=resource_id, type=self.get_resource_type(), reason='nothing is listed'
+        )
 
     def get_dependent_resources(self, context, parent_resource):
         return []

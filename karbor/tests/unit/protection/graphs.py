@@ -21,8 +21,11 @@ from karbor.services.protection import graph
 
 TYPES = ('OS::Keystone::Project', 'OS::Nova::Server', 'OS::Cinder::Volume')
 
-EXTRA_INFO = st.none() | st.text(max_size=8) | st.dictionaries(
-    st.text(max_size=4), st.integers() | st.text(max_size=4), max_size=2)
+EXTRA_INFO = (
+    st.none()
+    | st.text(max_size=8)
+    | st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), max_size=2)
+)
 
 
 def resource(number: int, extra_info: Any = None) -> Resource:
@@ -35,8 +38,9 @@ def roots(draw: Any, most: int = 12) -> list[graph.GraphNode]:
     """The roots of a graph with shared children, resources without any relation included."""
     nodes: list[graph.GraphNode] = []
     for number in range(draw(st.integers(1, most))):
-        below = draw(st.lists(st.sampled_from(nodes), max_size=4, unique_by=id)
-                     if nodes else st.just([]))
+        below = draw(
+            st.lists(st.sampled_from(nodes), max_size=4, unique_by=id) if nodes else st.just([])
+        )
         nodes.append(graph.GraphNode(resource(number, draw(EXTRA_INFO)), tuple(below)))
     children = {child.value for node in nodes for child in node.child_nodes}
     return [node for node in nodes if node.value not in children]
@@ -55,5 +59,4 @@ def edges(graph_roots: list[graph.GraphNode]) -> list[tuple[Resource, Resource]]
 
 
 def resources(graph_roots: list[graph.GraphNode]) -> set[Resource]:
-    return {node.value for node in graph_roots} | {
-        child for _, child in edges(graph_roots)}
+    return {node.value for node in graph_roots} | {child for _, child in edges(graph_roots)}

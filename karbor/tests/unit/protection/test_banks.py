@@ -36,9 +36,35 @@ from karbor.services.protection.bank_plugins import file_system_bank_plugin
 from karbor.tests import bank_suite
 
 BAD_KEYS: tuple[Any, ...] = (
-    '', '/', '//', '.', '..', '../x', 'a/../b', 'a/..', './a', 'a/.', 'a/./b', '/..', '/../x',
-    'a//b', 'a/', 'a b', 'a\n', 'a\x00', 'a~', 'ä', 'a*', 'a\\b', 'a?b', 'a:b', None, 5, b'a',
-    ['a'])
+    '',
+    '/',
+    '//',
+    '.',
+    '..',
+    '../x',
+    'a/../b',
+    'a/..',
+    './a',
+    'a/.',
+    'a/./b',
+    '/..',
+    '/../x',
+    'a//b',
+    'a/',
+    'a b',
+    'a\n',
+    'a\x00',
+    'a~',
+    'ä',
+    'a*',
+    'a\\b',
+    'a?b',
+    'a:b',
+    None,
+    5,
+    b'a',
+    ['a'],
+)
 
 
 def file_system_bank(test: base.BaseTestCase) -> file_system_bank_plugin.FileSystemBankPlugin:
@@ -46,13 +72,15 @@ def file_system_bank(test: base.BaseTestCase) -> file_system_bank_plugin.FileSys
     config = cfg.ConfigOpts()
     config([], default_config_files=[], default_config_dirs=[])
     config.register_opts(file_system_bank_plugin.OPTS, file_system_bank_plugin.GROUP)
-    config.set_override('file_system_bank_path', f'{test.useFixture(fixtures.TempDir()).path}/b',
-                        file_system_bank_plugin.GROUP)
+    config.set_override(
+        'file_system_bank_path',
+        f'{test.useFixture(fixtures.TempDir()).path}/b',
+        file_system_bank_plugin.GROUP,
+    )
     return file_system_bank_plugin.FileSystemBankPlugin(config)
 
 
 class FileSystemBankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
-
     def make_plugin(self) -> bank_plugin.BankPlugin:
         return file_system_bank(self)
 
@@ -61,15 +89,19 @@ class FileSystemBankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
         return pathlib.Path(options.file_system_bank_path, options.bank_object_container)
 
     def _files(self) -> list[str]:
-        return sorted(str(path.relative_to(self._folder()))
-                      for path in self._folder().rglob('*') if path.is_file())
+        return sorted(
+            str(path.relative_to(self._folder()))
+            for path in self._folder().rglob('*')
+            if path.is_file()
+        )
 
     def test_a_folder_must_be_configured(self) -> None:
         config = cfg.ConfigOpts()
         config([], default_config_files=[], default_config_dirs=[])
 
         error = self.assertRaises(
-            exception.InvalidParameterValue, file_system_bank_plugin.FileSystemBankPlugin, config)
+            exception.InvalidParameterValue, file_system_bank_plugin.FileSystemBankPlugin, config
+        )
 
         self.assertIn('[file_system_bank_plugin] file_system_bank_path', error.msg)
 
@@ -85,15 +117,15 @@ class FileSystemBankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
         (self._folder() / 'c/index.json').write_text('{"version": "0.9", "timestamp": 1}')
         (self._folder() / 'c/status').write_text('protecting')
 
-        self.assertEqual({'version': '0.9', 'timestamp': 1},
-                         self.plugin.get_object('/c/index.json'))
+        self.assertEqual(
+            {'version': '0.9', 'timestamp': 1}, self.plugin.get_object('/c/index.json')
+        )
         self.assertEqual('protecting', self.plugin.get_object('/c/status'))
 
     def test_a_file_of_no_known_form(self) -> None:
         (self._folder() / 'c').write_bytes(b'\xc3\x28')
 
-        error = self.assertRaises(
-            exception.BankGetObjectFailed, self.plugin.get_object, '/c')
+        error = self.assertRaises(exception.BankGetObjectFailed, self.plugin.get_object, '/c')
 
         self.assertNotIsInstance(error, exception.BankObjectNotFound)
 
@@ -123,16 +155,15 @@ class FileSystemBankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
         with mock.patch('os.scandir', side_effect=denied):
             self.assertRaises(exception.BankListObjectsFailed, self.plugin.list_objects)
         with mock.patch('pathlib.Path.read_bytes', side_effect=denied):
-            error = self.assertRaises(
-                exception.BankGetObjectFailed, self.plugin.get_object, '/a/b')
+            error = self.assertRaises(exception.BankGetObjectFailed, self.plugin.get_object, '/a/b')
         self.assertNotIsInstance(error, exception.BankObjectNotFound)
         with mock.patch('os.unlink', side_effect=denied):
-            self.assertRaises(
-                exception.BankDeleteObjectFailed, self.plugin.delete_object, '/a/b')
+            self.assertRaises(exception.BankDeleteObjectFailed, self.plugin.delete_object, '/a/b')
 
     def _assert_failed_write_leaves_the_old(self, key: str, value: Any) -> None:
         error = self.assertRaises(
-            exception.BankUpdateObjectFailed, self.plugin.update_object, key, value)
+            exception.BankUpdateObjectFailed, self.plugin.update_object, key, value
+        )
 
         self.assertIn(key, error.msg)
         self.assertEqual('old', self.plugin.get_object('/a/b'))
@@ -232,7 +263,6 @@ class FileSystemBankKillTest(base.BaseTestCase):
 
 
 class FileSystemBankThreadsTest(base.BaseTestCase):
-
     TURNS = 700
 
     def test_neighbours_are_written_and_deleted_at_once(self) -> None:
@@ -265,32 +295,44 @@ class FileSystemBankThreadsTest(base.BaseTestCase):
 
 
 class BankKeyTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.bank = bank_plugin.Bank(file_system_bank(self))
         self.section = self.bank.get_sub_section('/checkpoints/c')
 
     def test_keys_as_the_plugin_sees_them(self) -> None:
-        for key, expected in (('a', '/a'), ('/a', '/a'), ('a/b', '/a/b'), ('/a/b.c', '/a/b.c'),
-                              ('1@a-b_C.json', '/1@a-b_C.json'), ('..a', '/..a'),
-                              ('.a/...', '/.a/...')):
+        for key, expected in (
+            ('a', '/a'),
+            ('/a', '/a'),
+            ('a/b', '/a/b'),
+            ('/a/b.c', '/a/b.c'),
+            ('1@a-b_C.json', '/1@a-b_C.json'),
+            ('..a', '/..a'),
+            ('.a/...', '/.a/...'),
+        ):
             self.assertEqual(expected, bank_plugin.absolute_key(key))
 
     def test_bad_keys_are_refused_everywhere(self) -> None:
         for key in BAD_KEYS:
-            for call in (self.bank.get_object, self.bank.delete_object,
-                         lambda key: self.bank.update_object(key, 'x'),
-                         self.section.get_object, self.section.delete_object,
-                         lambda key: self.section.update_object(key, 'x')):
+            for call in (
+                self.bank.get_object,
+                self.bank.delete_object,
+                lambda key: self.bank.update_object(key, 'x'),
+                self.section.get_object,
+                self.section.delete_object,
+                lambda key: self.section.update_object(key, 'x'),
+            ):
                 self.assertRaises(exception.InvalidParameterValue, call, key)
         self.assertEqual([], self.bank.list_objects())
 
     def test_bad_sections_are_refused(self) -> None:
         for name in BAD_KEYS:
             if name != 'a/':  # a section may end in a slash, as the contract writes it
-                for make in (self.bank.get_sub_section, self.section.get_sub_section,
-                             lambda name: bank_plugin.BankSection(self.bank, name)):
+                for make in (
+                    self.bank.get_sub_section,
+                    self.section.get_sub_section,
+                    lambda name: bank_plugin.BankSection(self.bank, name),
+                ):
                     self.assertRaises(exception.InvalidParameterValue, make, name)
 
     def test_no_prefix_leads_out_of_the_bank(self) -> None:
@@ -300,8 +342,9 @@ class BankKeyTest(base.BaseTestCase):
         self.bank.update_object('/other', 'x')
 
         for listing, prefix in itertools.product(
-                (self.bank.list_objects, self.section.list_objects),
-                ('..', '../', '/../', '../..', '../../', 'a/../../..', './', '..//')):
+            (self.bank.list_objects, self.section.list_objects),
+            ('..', '../', '/../', '../..', '../../', 'a/../../..', './', '..//'),
+        ):
             try:
                 found = listing(prefix)
             except exception.InvalidParameterValue:
@@ -317,7 +360,6 @@ class BankKeyTest(base.BaseTestCase):
 
 
 class BankSectionTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.bank = bank_plugin.Bank(file_system_bank(self))
@@ -327,11 +369,13 @@ class BankSectionTest(base.BaseTestCase):
         self.section.update_object('/index.json', 1)
         self.section.update_object('data/x', 2)
 
-        self.assertEqual(['/checkpoints/c/data/x', '/checkpoints/c/index.json'],
-                         self.bank.list_objects())
+        self.assertEqual(
+            ['/checkpoints/c/data/x', '/checkpoints/c/index.json'], self.bank.list_objects()
+        )
         self.assertEqual(['data/x', 'index.json'], self.section.list_objects())
-        self.assertEqual((1, 2), (self.section.get_object('index.json'),
-                                  self.section.get_object('/data/x')))
+        self.assertEqual(
+            (1, 2), (self.section.get_object('index.json'), self.section.get_object('/data/x'))
+        )
 
     def test_a_section_sees_no_other(self) -> None:
         for key in ('/checkpoints/c2/a', '/checkpoints/b', '/checkpoints/c/mine', '/a'):
@@ -347,19 +391,20 @@ class BankSectionTest(base.BaseTestCase):
             self.section.update_object(f'data/{number}', 'x')
         self.section.update_object('other', 'x')
 
-        self.assertEqual([f'data/{number}' for number in range(5)],
-                         self.section.list_objects('data/'))
-        self.assertEqual(['data/3', 'data/2'], self.section.list_objects(
-            'data/', limit=2, marker='4', sort_dir='desc'))
-        self.assertEqual(['data/3', 'data/4', 'other'],
-                         self.section.list_objects(marker='data/2'))
+        self.assertEqual(
+            [f'data/{number}' for number in range(5)], self.section.list_objects('data/')
+        )
+        self.assertEqual(
+            ['data/3', 'data/2'],
+            self.section.list_objects('data/', limit=2, marker='4', sort_dir='desc'),
+        )
+        self.assertEqual(['data/3', 'data/4', 'other'], self.section.list_objects(marker='data/2'))
 
     def test_sub_sections(self) -> None:
         below = self.section.get_sub_section('resource-data/r/')
         below.update_object('status', 'available')
 
-        self.assertEqual('available',
-                         self.bank.get_object('/checkpoints/c/resource-data/r/status'))
+        self.assertEqual('available', self.bank.get_object('/checkpoints/c/resource-data/r/status'))
         self.assertTrue(below.is_writable)
         self.assertIs(self.bank, below.bank)
         self.assertEqual(self.bank.get_owner_id(), below.get_owner_id())
@@ -373,12 +418,12 @@ class BankSectionTest(base.BaseTestCase):
         for section in read_only:
             self.assertFalse(section.is_writable)
             self.assertIn('a', section.list_objects()[0])
-            self.assertRaises(exception.BankReadonlyViolation,
-                              section.update_object, 'a', 'y')
+            self.assertRaises(exception.BankReadonlyViolation, section.update_object, 'a', 'y')
             self.assertRaises(exception.BankReadonlyViolation, section.delete_object, 'a')
             self.assertRaises(exception.BankReadonlyViolation, section.get_sub_section, 'b')
-            self.assertRaises(exception.BankReadonlyViolation,
-                              section.get_sub_section, 'b', is_writable=True)
+            self.assertRaises(
+                exception.BankReadonlyViolation, section.get_sub_section, 'b', is_writable=True
+            )
         self.assertEqual('x', self.section.get_object('data/a'))
 
     def test_bank_io(self) -> None:
@@ -387,9 +432,10 @@ class BankSectionTest(base.BaseTestCase):
         reader = bank_plugin.BankIO(self.section, ['data_1', 'data_0', 'data_2'])
 
         self.assertTrue(reader.readable())
-        self.assertEqual(['second', b'first', b'third', '', ''],
-                         [reader.read(), reader.read(4), reader.read(), reader.read(),
-                          reader.read()])
+        self.assertEqual(
+            ['second', b'first', b'third', '', ''],
+            [reader.read(), reader.read(4), reader.read(), reader.read(), reader.read()],
+        )
 
     def test_bank_io_of_a_missing_object(self) -> None:
         reader = bank_plugin.BankIO(self.section, ['none'])

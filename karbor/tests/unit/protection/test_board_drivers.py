@@ -23,14 +23,19 @@ from karbor.services.protection import board_drivers, taskflow_board
 
 
 class ParseTest(base.BaseTestCase):
-
     def test_redis(self) -> None:
         found = board_drivers.parse('redis://me:a%2Fb@board:7000/3?health_check_interval=7')
         self.assertEqual({'board': 'redis', 'namespace': 'karbor'}, found.options)
         given = found.client().connection_pool.connection_kwargs
-        for name, value in (('host', 'board'), ('port', 7000), ('db', 3), ('username', 'me'),
-                            ('password', 'a/b'), ('health_check_interval', 7),
-                            ('socket_timeout', 2.0)):
+        for name, value in (
+            ('host', 'board'),
+            ('port', 7000),
+            ('db', 3),
+            ('username', 'me'),
+            ('password', 'a/b'),
+            ('health_check_interval', 7),
+            ('socket_timeout', 2.0),
+        ):
             self.assertEqual(value, given[name])
 
     def test_redis_with_tls(self) -> None:
@@ -44,8 +49,9 @@ class ParseTest(base.BaseTestCase):
         self.assertEqual({'board': 'etcd', 'path': 'karbor'}, found.options)
         with mock.patch('etcd3gw.client') as made:
             found.client()
-        made.assert_called_once_with(host='127.0.0.1', port=2379, protocol='https',
-                                     ca_cert=ca_file, timeout=2.0)
+        made.assert_called_once_with(
+            host='127.0.0.1', port=2379, protocol='https', ca_cert=ca_file, timeout=2.0
+        )
         self.assertEqual('mine/jobs', board_drivers.parse('etcd://b/mine/jobs').options['path'])
 
     def test_zookeeper(self) -> None:
@@ -56,25 +62,37 @@ class ParseTest(base.BaseTestCase):
         self.assertEqual({('one', 2181), ('two', 2182)}, set(client.hosts))
 
     def test_what_cannot_be_understood(self) -> None:
-        for connection in ('redis', 'rodis://board', 'redis://', 'etcd://:2379',
-                           'redis://board:port', 'redis://board:0', 'zookeeper://', '',
-                           'redis://board?nonsense=1', 'redis://board?socket_timeout=x',
-                           'etcd://board?timeout=3', 'etcd://board?ca_cert=/not/there',
-                           'etcd://me:secret@board', 'zookeeper://me:secret@board',
-                           'zookeeper://board?x=1'):
+        for connection in (
+            'redis',
+            'rodis://board',
+            'redis://',
+            'etcd://:2379',
+            'redis://board:port',
+            'redis://board:0',
+            'zookeeper://',
+            '',
+            'redis://board?nonsense=1',
+            'redis://board?socket_timeout=x',
+            'etcd://board?timeout=3',
+            'etcd://board?ca_cert=/not/there',
+            'etcd://me:secret@board',
+            'zookeeper://me:secret@board',
+            'zookeeper://board?x=1',
+        ):
             error = self.assertRaises(exception.InvalidInput, board_drivers.parse, connection)
             self.assertIn('[jobboard] connection', error.msg)
 
     def test_a_password_is_not_told(self) -> None:
         error = self.assertRaises(
-            exception.InvalidInput, board_drivers.parse, 'redis://me:secret@board:port')
+            exception.InvalidInput, board_drivers.parse, 'redis://me:secret@board:port'
+        )
         self.assertNotIn('secret', str(error))
 
     def test_a_library_that_is_missing_is_named(self) -> None:
-        with mock.patch.object(board_drivers.importlib, 'import_module',
-                               side_effect=ImportError):
+        with mock.patch.object(board_drivers.importlib, 'import_module', side_effect=ImportError):
             error = self.assertRaises(
-                exception.InvalidInput, board_drivers.parse, 'zookeeper://board')
+                exception.InvalidInput, board_drivers.parse, 'zookeeper://board'
+            )
         self.assertIn('kazoo', error.msg)
 
 
@@ -87,7 +105,8 @@ class SilentServerTest(base.BaseTestCase):
         with mock.patch.object(board_drivers, '_TIMEOUT', 0.1):
             for kind in ('redis', 'etcd'):
                 board = taskflow_board.TaskFlowBoard(
-                    f'{kind}://127.0.0.1:{server.getsockname()[1]}', 'me', 60)
+                    f'{kind}://127.0.0.1:{server.getsockname()[1]}', 'me', 60
+                )
                 begun = time.monotonic()
                 self.assertFalse(board.answers())
                 self.assertLess(time.monotonic() - begun, 1, kind)

@@ -27,9 +27,14 @@ PROVIDER_ID = '3f9d2a10-8b41-4c52-9a11-6f1f0f3b7c20'
 PROJECT_ID = '1f3c9a7be2d84c5f9b0d6e4a3c2b1a09'
 PLAN_ID = 'c2a1f7d0-5c52-46ff-9a2c-6f4a7f7d1b11'
 VOLUME_ID = '9e2c5d18-4c30-4f8f-b6a0-5a55d2b1c7aa'
-PLAN = {'id': PLAN_ID, 'name': 'nightly', 'provider_id': PROVIDER_ID,
-        'resources': [{'id': VOLUME_ID, 'type': 'OS::Cinder::Volume', 'name': 'data',
-                       'extra_info': None}]}
+PLAN = {
+    'id': PLAN_ID,
+    'name': 'nightly',
+    'provider_id': PROVIDER_ID,
+    'resources': [
+        {'id': VOLUME_ID, 'type': 'OS::Cinder::Volume', 'name': 'data', 'extra_info': None}
+    ],
+}
 GRAPH = f'[{{"0x0": ["OS::Cinder::Volume", "{VOLUME_ID}", "data", null]}}, []]'
 EXTRA_INFO = '{"created_by": "manual"}'
 # The moment of the example in the contract (section E.2); parts of a second are cut off.
@@ -44,7 +49,6 @@ INDICES = [
 
 
 class CheckpointTestCase(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.plugin = test_banks.file_system_bank(self)
@@ -53,33 +57,50 @@ class CheckpointTestCase(base.BaseTestCase):
         self.checkpoint = self._create()
 
     def _create(self, **changes: Any) -> checkpoint.Checkpoint:
-        return self.collection.create(**{
-            'checkpoint_id': CHECKPOINT_ID, 'plan': PLAN, 'project_id': PROJECT_ID,
-            'resource_graph': GRAPH, 'extra_info': EXTRA_INFO, 'created_at': CREATED_AT,
-            **changes})
+        return self.collection.create(
+            **{
+                'checkpoint_id': CHECKPOINT_ID,
+                'plan': PLAN,
+                'project_id': PROJECT_ID,
+                'resource_graph': GRAPH,
+                'extra_info': EXTRA_INFO,
+                'created_at': CREATED_AT,
+                **changes,
+            }
+        )
 
     def _stored(self) -> Any:
         return self.bank.get_object(INDEX_KEY)
 
 
 class CreateTest(CheckpointTestCase):
-
     def test_keys(self) -> None:
         self.assertEqual([INDEX_KEY, *INDICES], self.bank.list_objects())
         for key in INDICES:
             self.assertEqual(CHECKPOINT_ID, self.bank.get_object(key))
 
     def test_index_object(self) -> None:
-        self.assertEqual({
-            'version': '0.9', 'id': CHECKPOINT_ID, 'status': 'protecting',
-            'owner_id': self.bank.get_owner_id(), 'provider_id': PROVIDER_ID,
-            'project_id': PROJECT_ID, 'protection_plan': PLAN, 'extra_info': EXTRA_INFO,
-            'created_at': '2020-11-05', 'timestamp': 1604571302, 'resource_graph': GRAPH,
-        }, self._stored())
+        self.assertEqual(
+            {
+                'version': '0.9',
+                'id': CHECKPOINT_ID,
+                'status': 'protecting',
+                'owner_id': self.bank.get_owner_id(),
+                'provider_id': PROVIDER_ID,
+                'project_id': PROJECT_ID,
+                'protection_plan': PLAN,
+                'extra_info': EXTRA_INFO,
+                'created_at': '2020-11-05',
+                'timestamp': 1604571302,
+                'resource_graph': GRAPH,
+            },
+            self._stored(),
+        )
 
     def test_the_day_is_that_of_utc_wherever_the_process_is(self) -> None:
-        made = self._create(checkpoint_id='other',
-                            created_at=datetime.datetime(2024, 2, 29, 23, 59, 59))
+        made = self._create(
+            checkpoint_id='other', created_at=datetime.datetime(2024, 2, 29, 23, 59, 59)
+        )
 
         self.assertEqual('2024-02-29', made.created_at)
         self.assertEqual(1709251199, made._index['timestamp'])
@@ -90,8 +111,9 @@ class CreateTest(CheckpointTestCase):
 
         again = self._create()
 
-        self.assertEqual('available',
-                         again.get_resource_bank_section(VOLUME_ID).get_object('status'))
+        self.assertEqual(
+            'available', again.get_resource_bank_section(VOLUME_ID).get_object('status')
+        )
         self.assertEqual(5, len(self.bank.list_objects()))
 
     def test_two_checkpoints_do_not_meet(self) -> None:
@@ -102,21 +124,39 @@ class CreateTest(CheckpointTestCase):
 
     def test_a_checkpoint_id_that_could_escape(self) -> None:
         for checkpoint_id in ('..', '../..', 'a/../../b', '', '.'):
-            self.assertRaises(exception.InvalidParameterValue, self._create,
-                              checkpoint_id=checkpoint_id)
+            self.assertRaises(
+                exception.InvalidParameterValue, self._create, checkpoint_id=checkpoint_id
+            )
 
 
 class MembersTest(CheckpointTestCase):
-
     def test_properties(self) -> None:
         self.assertEqual(
-            (CHECKPOINT_ID, PROVIDER_ID, PROJECT_ID, self.bank.get_owner_id(), '2020-11-05',
-             'protecting', EXTRA_INFO, PLAN),
-            (self.checkpoint.id, self.checkpoint.provider_id, self.checkpoint.project_id,
-             self.checkpoint.owner_id, self.checkpoint.created_at, self.checkpoint.status,
-             self.checkpoint.extra_info, self.checkpoint.protection_plan))
-        self.assertEqual([graph.GraphNode(Resource('OS::Cinder::Volume', VOLUME_ID, 'data'))],
-                         self.checkpoint.resource_graph)
+            (
+                CHECKPOINT_ID,
+                PROVIDER_ID,
+                PROJECT_ID,
+                self.bank.get_owner_id(),
+                '2020-11-05',
+                'protecting',
+                EXTRA_INFO,
+                PLAN,
+            ),
+            (
+                self.checkpoint.id,
+                self.checkpoint.provider_id,
+                self.checkpoint.project_id,
+                self.checkpoint.owner_id,
+                self.checkpoint.created_at,
+                self.checkpoint.status,
+                self.checkpoint.extra_info,
+                self.checkpoint.protection_plan,
+            ),
+        )
+        self.assertEqual(
+            [graph.GraphNode(Resource('OS::Cinder::Volume', VOLUME_ID, 'data'))],
+            self.checkpoint.resource_graph,
+        )
 
     def test_what_is_read_only(self) -> None:
         for name in ('id', 'provider_id', 'project_id', 'owner_id', 'created_at'):
@@ -127,39 +167,73 @@ class MembersTest(CheckpointTestCase):
         self.assertEqual(['0.9'], list(self.checkpoint.SUPPORTED_VERSIONS))
 
     def test_to_dict(self) -> None:
-        self.assertEqual({
-            'id': CHECKPOINT_ID, 'status': 'protecting', 'protection_plan': PLAN,
-            'extra_info': EXTRA_INFO, 'project_id': PROJECT_ID, 'resource_graph': GRAPH,
-            'created_at': '2020-11-05'}, self.checkpoint.to_dict())
+        self.assertEqual(
+            {
+                'id': CHECKPOINT_ID,
+                'status': 'protecting',
+                'protection_plan': PLAN,
+                'extra_info': EXTRA_INFO,
+                'project_id': PROJECT_ID,
+                'resource_graph': GRAPH,
+                'created_at': '2020-11-05',
+            },
+            self.checkpoint.to_dict(),
+        )
 
     def test_resource_section(self) -> None:
         section = self.checkpoint.get_resource_bank_section(VOLUME_ID)
         section.update_object('metadata', {'snapshot_id': 's'})
 
-        self.assertEqual({'snapshot_id': 's'}, self.bank.get_object(
-            f'/checkpoints/{CHECKPOINT_ID}/resource-data/{VOLUME_ID}/metadata'))
+        self.assertEqual(
+            {'snapshot_id': 's'},
+            self.bank.get_object(
+                f'/checkpoints/{CHECKPOINT_ID}/resource-data/{VOLUME_ID}/metadata'
+            ),
+        )
 
     def test_resource_ids_that_are_one_part_of_a_key(self) -> None:
-        for resource_id in (VOLUME_ID, PROJECT_ID, 'a', 'A_b.c@d-1', '-', '@', 'a..b',
-                            'x' * 255):
+        for resource_id in (VOLUME_ID, PROJECT_ID, 'a', 'A_b.c@d-1', '-', '@', 'a..b', 'x' * 255):
             self.checkpoint.get_resource_bank_section(resource_id).update_object('s', 1)
 
     def test_resource_ids_that_could_escape(self) -> None:
-        for resource_id in ('', '.', '..', '../x', 'a/b', '/a', 'a/', '.hidden', '..a', 'a b',
-                            'a\n', '\n', 'a~', 'ä', 'a\x00', 'x' * 256, None, 5, b'a'):
-            self.assertRaises(exception.InvalidParameterValue,
-                              self.checkpoint.get_resource_bank_section, resource_id)
+        for resource_id in (
+            '',
+            '.',
+            '..',
+            '../x',
+            'a/b',
+            '/a',
+            'a/',
+            '.hidden',
+            '..a',
+            'a b',
+            'a\n',
+            '\n',
+            'a~',
+            'ä',
+            'a\x00',
+            'x' * 256,
+            None,
+            5,
+            b'a',
+        ):
+            self.assertRaises(
+                exception.InvalidParameterValue,
+                self.checkpoint.get_resource_bank_section,
+                resource_id,
+            )
 
 
 class CommitTest(CheckpointTestCase):
-
     def test_setting_changes_this_object_only(self) -> None:
         self.checkpoint.status = 'available'
         self.checkpoint.extra_info = '{}'
         self.checkpoint.resource_graph = []
 
-        self.assertEqual(('protecting', EXTRA_INFO, GRAPH), tuple(
-            self._stored()[key] for key in ('status', 'extra_info', 'resource_graph')))
+        self.assertEqual(
+            ('protecting', EXTRA_INFO, GRAPH),
+            tuple(self._stored()[key] for key in ('status', 'extra_info', 'resource_graph')),
+        )
 
     def test_commit_writes_it(self) -> None:
         volume = graph.GraphNode(Resource('OS::Cinder::Volume', 'v', 'other', {'a': 1}))
@@ -170,8 +244,9 @@ class CommitTest(CheckpointTestCase):
         self.checkpoint.commit()
 
         again = self.collection.get(CHECKPOINT_ID)
-        self.assertEqual(('available', None, [volume]),
-                         (again.status, again.extra_info, again.resource_graph))
+        self.assertEqual(
+            ('available', None, [volume]), (again.status, again.extra_info, again.resource_graph)
+        )
 
     def test_reload_forgets_what_was_not_committed(self) -> None:
         self.checkpoint.status = 'error'
@@ -193,16 +268,17 @@ class CommitTest(CheckpointTestCase):
         self.bank.delete_object(INDEX_KEY)
 
         self.assertRaises(exception.CheckpointNotFound, self.checkpoint.reload_meta_data)
-        error = self.assertRaises(
-            exception.CheckpointNotFound, self.collection.get, CHECKPOINT_ID)
+        error = self.assertRaises(exception.CheckpointNotFound, self.collection.get, CHECKPOINT_ID)
         self.assertIn(CHECKPOINT_ID, error.msg)
 
     def test_a_version_that_is_not_known(self) -> None:
         for version in ('1.0', '0.8', None, 0.9):
             self.bank.update_object(INDEX_KEY, {**self._stored(), 'version': version})
 
-            for read in (self.checkpoint.reload_meta_data,
-                         lambda: self.collection.get(CHECKPOINT_ID)):
+            for read in (
+                self.checkpoint.reload_meta_data,
+                lambda: self.collection.get(CHECKPOINT_ID),
+            ):
                 error = self.assertRaises(RuntimeError, read)
                 self.assertIn(str(version), str(error))
 
@@ -224,7 +300,6 @@ class CommitTest(CheckpointTestCase):
 
 
 class GoneTest(CheckpointTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.section = self.checkpoint.get_resource_bank_section(VOLUME_ID)

@@ -29,7 +29,6 @@ MARKS = inventories.marks(provider=PROVIDER_ID, checkpoint='c')
 
 
 class InventoryTest(base.TestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.cinder = fake_cinder.FakeCinder(PROJECT_ID)
@@ -41,8 +40,7 @@ class InventoryTest(base.TestCase):
 
     def snapshots(self, count: int) -> list[str]:
         volume = self.cinder.add_volume()
-        return [self.cinder.add_snapshot(volume['id'], metadata=MARKS)['id']
-                for _ in range(count)]
+        return [self.cinder.add_snapshot(volume['id'], metadata=MARKS)['id'] for _ in range(count)]
 
     def listed(self) -> list[str]:
         return [item.id for item in self.inventory.snapshots(PROVIDER_ID)]
@@ -50,16 +48,23 @@ class InventoryTest(base.TestCase):
     def test_what_is_told_of_one(self) -> None:
         (made,) = self.snapshots(1)
         (item,) = self.inventory.snapshots(PROVIDER_ID)
-        self.assertEqual((made, 'snapshot', 'available', 1, PROJECT_ID, 'c'), (
-            item.id, item.kind, item.status, item.size, item.project_id, item.checkpoint_id))
-        self.assertLess(abs(datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-                            - item.created_at).total_seconds(), 60)
+        self.assertEqual(
+            (made, 'snapshot', 'available', 1, PROJECT_ID, 'c'),
+            (item.id, item.kind, item.status, item.size, item.project_id, item.checkpoint_id),
+        )
+        self.assertLess(
+            abs(
+                datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - item.created_at
+            ).total_seconds(),
+            60,
+        )
         self.assertEqual(item, self.inventory.again(item))
 
     def test_times_with_a_zone(self) -> None:
         volume = self.cinder.add_volume()
-        self.cinder.add_snapshot(volume['id'], metadata=MARKS,
-                                 created_at='2026-01-02T03:04:05+01:00')
+        self.cinder.add_snapshot(
+            volume['id'], metadata=MARKS, created_at='2026-01-02T03:04:05+01:00'
+        )
         (item,) = self.inventory.snapshots(PROVIDER_ID)
         self.assertEqual(datetime.datetime(2026, 1, 2, 2, 4, 5), item.created_at)
 
@@ -90,15 +95,21 @@ class InventoryTest(base.TestCase):
         self.cinder.add_volume(metadata=MARKS)
         made = self.cinder.add_volume(metadata={**MARKS, **inventories.marks(restore='r')})
         (item,) = self.inventory.volumes(PROVIDER_ID)
-        self.assertEqual((made['id'], 'volume', 'r', PROJECT_ID), (
-            item.id, item.kind, item.restore_id, item.project_id))
+        self.assertEqual(
+            (made['id'], 'volume', 'r', PROJECT_ID),
+            (item.id, item.kind, item.restore_id, item.project_id),
+        )
 
     def test_other_projects(self) -> None:
         volume = self.cinder.add_volume()
-        self.cinder.add_snapshot(volume['id'], metadata=MARKS, **{
-            'os-extended-snapshot-attributes:project_id': OTHER_PROJECT_ID})
-        self.assertEqual([], inventories.inventory(
-            self.url, is_whole_cloud=False).snapshots(PROVIDER_ID))
+        self.cinder.add_snapshot(
+            volume['id'],
+            metadata=MARKS,
+            **{'os-extended-snapshot-attributes:project_id': OTHER_PROJECT_ID},
+        )
+        self.assertEqual(
+            [], inventories.inventory(self.url, is_whole_cloud=False).snapshots(PROVIDER_ID)
+        )
         (item,) = self.inventory.snapshots(PROVIDER_ID)
         self.assertEqual(OTHER_PROJECT_ID, item.project_id)
 
@@ -121,8 +132,11 @@ class InventoryTest(base.TestCase):
         self.assertEqual(made, self.listed())
 
     def test_credentials(self) -> None:
-        for answer, words in ((None, 'no project'), (ks_exc.Unauthorized('no'), '401'),
-                              (ks_exc.ConnectFailure('away'), 'away')):
+        for answer, words in (
+            (None, 'no project'),
+            (ks_exc.Unauthorized('no'), '401'),
+            (ks_exc.ConnectFailure('away'), 'away'),
+        ):
             session = mock.Mock(spec=ks_session.Session)
             session.get_project_id.side_effect = [answer]
             found: Any = cinder_inventory.Inventory(session, is_whole_cloud=True)
@@ -137,5 +151,7 @@ class InventoryTest(base.TestCase):
         self.assertIsNone(self.inventory.again(items[first]))
         self.assertIsNone(self.inventory.remove(items[first], 10))
         self.cinder.settle_to['deletion'] = None
-        self.assertIn(f'the snapshot {second} is still in status deleting',
-                      self.inventory.remove(items[second], 1))
+        self.assertIn(
+            f'the snapshot {second} is still in status deleting',
+            self.inventory.remove(items[second], 1),
+        )

@@ -27,7 +27,6 @@ MARKS = {'karbor_checkpoint_id': 'c'}
 
 
 class ItemsTestCase(base.BaseTestCase):
-
     patience = 0.05
 
     def setUp(self) -> None:
@@ -46,8 +45,10 @@ class ItemsTestCase(base.BaseTestCase):
         """A snapshot, and whether there may be two."""
         marks = marks or MARKS
         return self.snapshots.make(
-            functools.partial(self.snapshots.manager.create, self.volume['id'],
-                              metadata=marks), marks, look_first)
+            functools.partial(self.snapshots.manager.create, self.volume['id'], metadata=marks),
+            marks,
+            look_first,
+        )
 
 
 class FilterTest(ItemsTestCase):
@@ -61,8 +62,9 @@ class FilterTest(ItemsTestCase):
     def test_only_what_carries_the_marks_is_found(self) -> None:
         own = self.cinder.add_snapshot(self.volume['id'], metadata={**MARKS, 'more': 'x'})
         self.assertEqual([own['id']], [item.id for item in self.snapshots.find(MARKS)])
-        self.assertEqual([own['id']],
-                         [item.id for item in self.snapshots.at_start(self.volume['id'])])
+        self.assertEqual(
+            [own['id']], [item.id for item in self.snapshots.at_start(self.volume['id'])]
+        )
 
     def test_nothing_foreign_is_adopted_or_removed(self) -> None:
         snapshot, doubtful = self.make(look_first=True)
@@ -76,7 +78,6 @@ class FilterTest(ItemsTestCase):
 
 
 class AdoptionTest(ItemsTestCase):
-
     def test_what_ended_in_error_is_not_adopted(self) -> None:
         """Cinder answered 500 and left a row in error: one fault is to cost nothing."""
         broken = self.cinder.add_snapshot(self.volume['id'], 'error', metadata=MARKS)
@@ -132,15 +133,13 @@ class GivingUpTest(ItemsTestCase):
     def test_a_volume_service_that_is_dead(self) -> None:
         self.cinder.settle_to['snapshot'] = None
         snapshot, _ = self.make()
-        self.assertRaises(watcher.WaitTimeout, self.snapshots.wait_until_available, snapshot,
-                          0.1)
+        self.assertRaises(watcher.WaitTimeout, self.snapshots.wait_until_available, snapshot, 0.1)
         fault = self.assertRaises(cinder_items.CinderFault, self.make)
         self.assertIn('is still in status creating', str(fault))
         self.assertEqual([snapshot.id], list(self.cinder.snapshots), 'one more was asked for')
 
 
 class NoJsonTest(ItemsTestCase):
-
     def test_an_answer_that_is_not_json_is_tried_again(self) -> None:
         """As of a proxy in between that answers 200 with a page of its own."""
         self.cinder.faults = [Fault('GET', '/snapshots/detail', status=200, times=1)]

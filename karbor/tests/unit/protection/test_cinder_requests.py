@@ -65,7 +65,6 @@ def fault(code: int, retry_after: str | None = None, message: str = 'no') -> Exc
 
 
 class RequestsTestCase(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.clock = Clock()
@@ -73,7 +72,6 @@ class RequestsTestCase(base.BaseTestCase):
 
 
 class RetryTest(RequestsTestCase):
-
     def test_an_answer_is_passed_on(self) -> None:
         self.assertEqual('yes', cinder_requests.retry(Answers('yes'), 0))
         self.assertEqual([], self.clock.slept)
@@ -85,16 +83,18 @@ class RetryTest(RequestsTestCase):
             self.assertEqual(2, call.sent)
 
     def test_no_answer(self) -> None:
-        for error in (ks_exc.ConnectFailure('x'), ks_exc.ConnectTimeout('x'),
-                      ks_exc.UnknownConnectionError('x', OSError()),
-                      ks_exc.ServiceUnavailable('x')):
+        for error in (
+            ks_exc.ConnectFailure('x'),
+            ks_exc.ConnectTimeout('x'),
+            ks_exc.UnknownConnectionError('x', OSError()),
+            ks_exc.ServiceUnavailable('x'),
+        ):
             self.assertEqual('yes', cinder_requests.retry(Answers(error, 'yes'), 10), error)
 
     def test_other_codes_at_once(self) -> None:
         for code in (400, 401, 403, 404, 409, 413, 501):
             call = Answers(fault(code, '1'), 'yes')
-            raised = self.assertRaises(cinder_exc.ClientException, cinder_requests.retry, call,
-                                       10)
+            raised = self.assertRaises(cinder_exc.ClientException, cinder_requests.retry, call, 10)
             self.assertEqual((code, 1), (raised.code, call.sent))
         self.assertEqual([], self.clock.slept)
 
@@ -118,8 +118,7 @@ class RetryTest(RequestsTestCase):
         self.assertGreaterEqual(self.clock.slept[0], 0.75 * cinder_requests.FIRST_PAUSE)
 
     def test_retry_after_that_is_no_number(self) -> None:
-        cinder_requests.retry(
-            Answers(fault(503, 'Wed, 21 Oct 2026 07:28:00 GMT'), 'yes'), 60)
+        cinder_requests.retry(Answers(fault(503, 'Wed, 21 Oct 2026 07:28:00 GMT'), 'yes'), 60)
         self.assertLess(self.clock.now, 1)
 
     def test_retry_after_longer_than_the_patience(self) -> None:
@@ -157,7 +156,6 @@ class RetryTest(RequestsTestCase):
 
 
 class CreateTest(RequestsTestCase):
-
     def create(self, make: Answers, find: Callable[[], Any], **kwargs: Any) -> Any:
         return cinder_requests.create(make, find, 60, **kwargs)
 
@@ -187,8 +185,7 @@ class CreateTest(RequestsTestCase):
         self.assertEqual(0, make.sent)
 
     def test_an_earlier_run_made_nothing(self) -> None:
-        self.assertEqual(('new', True),
-                         self.create(Answers('new'), Answers(None), look_first=True))
+        self.assertEqual(('new', True), self.create(Answers('new'), Answers(None), look_first=True))
 
     def test_a_refusal_is_passed_on(self) -> None:
         make, find = Answers(fault(413)), Answers(None)
@@ -203,11 +200,14 @@ class PagesTest(RequestsTestCase):
         super().setUp()
         self.cinder = FakeCinder()
         self.snapshots = cinder_client.create(
-            karbor_context.RequestContext(project_id='p'), cfg.ConfigOpts(),
-            session=self.cinder.session()).volume_snapshots
+            karbor_context.RequestContext(project_id='p'),
+            cfg.ConfigOpts(),
+            session=self.cinder.session(),
+        ).volume_snapshots
         volume = self.cinder.add_volume()
-        self.ids = [self.cinder.add_snapshot(volume['id'], metadata={'ours': 'yes'})['id']
-                    for _ in range(7)]
+        self.ids = [
+            self.cinder.add_snapshot(volume['id'], metadata={'ours': 'yes'})['id'] for _ in range(7)
+        ]
         self.cinder.add_snapshot(volume['id'], metadata={'ours': 'no'})
         self.useFixture(fixtures.MockPatchObject(cinder_requests, 'PAGE_LIMIT', 3))
 
@@ -252,13 +252,21 @@ class PagesTest(RequestsTestCase):
     def _marker_goes(self) -> None:
         """The last snapshot of the first page is deleted before the second page is read."""
         marker = self.ids[2]
-        self.cinder.faults = [Fault(times=1), Fault(times=1, hook=(
-            lambda: self.cinder.snapshots.pop(marker)))]
+        self.cinder.faults = [
+            Fault(times=1),
+            Fault(times=1, hook=(lambda: self.cinder.snapshots.pop(marker))),
+        ]
 
     def test_marker_gone_is_passing_and_tells_itself(self) -> None:
         error = self.assertRaises(
-            cinder_requests.MarkerGone, cinder_requests.page, self.snapshots, {}, 3, 'none',
-            'created_at:asc')
+            cinder_requests.MarkerGone,
+            cinder_requests.page,
+            self.snapshots,
+            {},
+            3,
+            'none',
+            'created_at:asc',
+        )
         self.assertTrue(cinder_requests.is_passing(error))
 
     def test_a_list_that_is_not_there_is_no_missing_marker(self) -> None:
@@ -268,23 +276,30 @@ class PagesTest(RequestsTestCase):
 
     def test_both_directions(self) -> None:
         def page(marker: str | None, direction: str) -> list[str]:
-            return [item.id for item in cinder_requests.page(
-                self.snapshots, {'ours': 'yes'}, 2, marker, f'created_at:{direction}')]
+            return [
+                item.id
+                for item in cinder_requests.page(
+                    self.snapshots, {'ours': 'yes'}, 2, marker, f'created_at:{direction}'
+                )
+            ]
 
         self.assertEqual(self.ids[2:4], page(self.ids[1], 'asc'))
         self.assertEqual([self.ids[4], self.ids[3]], page(self.ids[5], 'desc'))
 
 
 class DescribeTest(base.BaseTestCase):
-
     def test_answers(self) -> None:
         self.assertEqual('Cinder answered 400: no', cinder_requests.describe(fault(400)))
-        self.assertEqual('a quota would be exceeded: too many (HTTP 413)',
-                         cinder_requests.describe(fault(413, message='too many')))
+        self.assertEqual(
+            'a quota would be exceeded: too many (HTTP 413)',
+            cinder_requests.describe(fault(413, message='too many')),
+        )
 
     def test_no_answer(self) -> None:
-        self.assertEqual('Cinder could not be reached: no route', cinder_requests.describe(
-            ks_exc.ConnectFailure('no route')))
+        self.assertEqual(
+            'Cinder could not be reached: no route',
+            cinder_requests.describe(ks_exc.ConnectFailure('no route')),
+        )
 
     def test_an_answer_of_keystone(self) -> None:
         self.assertIn('401', cinder_requests.describe(ks_exc.Unauthorized('who?')))

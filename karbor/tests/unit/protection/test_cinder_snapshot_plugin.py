@@ -123,15 +123,16 @@ class Clock:
 
 
 class SnapshotPluginTestCase(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.useFixture(fixtures.Timeout(60, gentle=True))  # an endless wait is a failure
         for noisy in ('keystoneauth', 'urllib3'):
             logging.getLogger(noisy).setLevel(logging.INFO)
-        for module, name, value in ((cinder_requests, 'FIRST_PAUSE', 0.001),
-                                    (cinder_requests, 'LONGEST_PAUSE', 0.004),
-                                    (watcher, 'FIRST_INTERVAL', 0.002)):
+        for module, name, value in (
+            (cinder_requests, 'FIRST_PAUSE', 0.001),
+            (cinder_requests, 'LONGEST_PAUSE', 0.004),
+            (watcher, 'FIRST_INTERVAL', 0.002),
+        ):
             self.useFixture(fixtures.MockPatchObject(module, name, value))
         cinder_client.register_opts(cfg.CONF)
         self.cinder = RecordingCinder()
@@ -150,34 +151,55 @@ class SnapshotPluginTestCase(base.BaseTestCase):
         config(args=[], default_config_files=[], default_config_dirs=[])
         config.register_opts(file_system_bank_plugin.OPTS, file_system_bank_plugin.GROUP)
         config.register_opts(cinder_snapshot_plugin.OPTS, cinder_snapshot_plugin.GROUP)
-        config.set_override('file_system_bank_path', self.useFixture(fixtures.TempDir()).path,
-                            file_system_bank_plugin.GROUP)
+        config.set_override(
+            'file_system_bank_path',
+            self.useFixture(fixtures.TempDir()).path,
+            file_system_bank_plugin.GROUP,
+        )
         config.set_override('poll_interval', 0.05, cinder_snapshot_plugin.GROUP)
         return config
 
     def new_checkpoint(self) -> checkpoint.Checkpoint:
-        plan = {'id': PLAN_ID, 'name': 'nightly', 'provider_id': PROVIDER_ID, 'resources': [],
-                'parameters': {}}
+        plan = {
+            'id': PLAN_ID,
+            'name': 'nightly',
+            'provider_id': PROVIDER_ID,
+            'resources': [],
+            'parameters': {},
+        }
         return checkpoint.CheckpointCollection(self.bank).create(
-            str(uuid.uuid4()), plan, 'p', '[]', None, datetime.datetime(2026, 1, 2))
+            str(uuid.uuid4()), plan, 'p', '[]', None, datetime.datetime(2026, 1, 2)
+        )
 
     def new_plugin(self) -> cinder_snapshot_plugin.CinderSnapshotProtectionPlugin:
         """The plugin of one job; with the test's time-outs, shorter than options can be."""
         plugin = cinder_snapshot_plugin.CinderSnapshotProtectionPlugin(self.config)
-        plugin.options = types.SimpleNamespace(**{
-            **{option.dest: plugin.options[option.dest]
-               for option in cinder_snapshot_plugin.OPTS}, **self.timeouts})
+        plugin.options = types.SimpleNamespace(
+            **{
+                **{
+                    option.dest: plugin.options[option.dest]
+                    for option in cinder_snapshot_plugin.OPTS
+                },
+                **self.timeouts,
+            }
+        )
         return plugin
 
-    def run_job(self, kind: str, volume_id: str | None = None,
-                parameters: dict[str, Any] | None = None, plugin: Any = None,
-                **kwargs: Any) -> None:
+    def run_job(
+        self,
+        kind: str,
+        volume_id: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        plugin: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """One job with one volume, as the walker would call the main hook."""
         resource = Resource(VOLUME_TYPE, volume_id or self.volume['id'], 'db')
         plugin = plugin or self.new_plugin()
         operation = getattr(plugin, f'get_{kind}_operation')(resource)
-        operation.on_main(self.checkpoint, resource, self.context, parameters or {},
-                          operation_log={}, **kwargs)
+        operation.on_main(
+            self.checkpoint, resource, self.context, parameters or {}, operation_log={}, **kwargs
+        )
 
     def protect(self, **kwargs: Any) -> None:
         self.run_job('protect', **kwargs)
@@ -185,10 +207,15 @@ class SnapshotPluginTestCase(base.BaseTestCase):
     def delete(self, **kwargs: Any) -> None:
         self.run_job('delete', **kwargs)
 
-    def restore(self, record: RecordOfUse, new_resources: dict[str, str] | None = None,
-                **kwargs: Any) -> None:
-        self.run_job('restore', restore=record, new_resources=(
-            {} if new_resources is None else new_resources), **kwargs)
+    def restore(
+        self, record: RecordOfUse, new_resources: dict[str, str] | None = None, **kwargs: Any
+    ) -> None:
+        self.run_job(
+            'restore',
+            restore=record,
+            new_resources=({} if new_resources is None else new_resources),
+            **kwargs,
+        )
 
     def section(self, volume_id: str | None = None) -> bank_plugin.BankSection:
         return self.checkpoint.get_resource_bank_section(volume_id or self.volume['id'])
@@ -203,21 +230,32 @@ class SnapshotPluginTestCase(base.BaseTestCase):
         return found
 
     def marks(self, **more: str) -> dict[str, str]:
-        return {'karbor_checkpoint_id': self.checkpoint.id, 'karbor_provider_id': PROVIDER_ID,
-                'karbor_plan_id': PLAN_ID, 'karbor_resource_id': self.volume['id'], **more}
+        return {
+            'karbor_checkpoint_id': self.checkpoint.id,
+            'karbor_provider_id': PROVIDER_ID,
+            'karbor_plan_id': PLAN_ID,
+            'karbor_resource_id': self.volume['id'],
+            **more,
+        }
 
     def only(self, items: dict[str, Any]) -> dict[str, Any]:
         """The one item that there is."""
         self.assertEqual(1, len(items), items)
         return next(iter(items.values()))
 
-    def fails(self, error: type[exception.ResourceFailed], call: Callable[..., Any],
-              *args: Any, **kwargs: Any) -> str:
+    def fails(
+        self,
+        error: type[exception.ResourceFailed],
+        call: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> str:
         """Call what must fail as the contract says; returns the reason."""
         raised = self.assertRaises(error, call, *args, **kwargs)
-        self.assertEqual((VOLUME_TYPE, self.volume['id'], 'Volume Snapshot'), (
-            raised.kwargs['resource_type'], raised.kwargs['resource_id'],
-            raised.kwargs['name']))
+        self.assertEqual(
+            (VOLUME_TYPE, self.volume['id'], 'Volume Snapshot'),
+            (raised.kwargs['resource_type'], raised.kwargs['resource_id'], raised.kwargs['name']),
+        )
         self.assertIn(raised.kwargs['reason'], str(raised))
         return raised.kwargs['reason']
 
@@ -258,7 +296,8 @@ class PublishedTest(SnapshotPluginTestCase):
     plugin_class = cinder_snapshot_plugin.CinderSnapshotProtectionPlugin
 
     def test_options_schema_is_the_specifications(self) -> None:
-        self.assertJson('''
+        self.assertJson(
+            """
             {"title": "Volume Snapshot Protection Options", "type": "object",
              "properties": {
                "snapshot_name": {"type": "string", "title": "Snapshot Name",
@@ -268,18 +307,22 @@ class PublishedTest(SnapshotPluginTestCase):
                "force": {"type": "boolean", "title": "Force",
                  "description": "If force is True, create a snapshot even if the volume is attached to an instance.",
                  "default": false}},
-             "required": ["snapshot_name", "description", "force"]}''',  # noqa: E501
-                        self.plugin_class.get_options_schema(VOLUME_TYPE))
+             "required": ["snapshot_name", "description", "force"]}""",  # noqa: E501
+            self.plugin_class.get_options_schema(VOLUME_TYPE),
+        )
 
     def test_restore_schema_is_the_specifications(self) -> None:
-        self.assertJson('''
+        self.assertJson(
+            """
             {"title": "Volume Protection Restore", "type": "object",
              "properties": {
                "restore_name": {"type": "string", "title": "Restore Name",
                  "description": "The name of the restored volume.", "default": null},
                "restore_description": {"type": "string", "title": "Restore Description",
                  "description": "The description of the restored volume.",
-                 "default": null}}}''', self.plugin_class.get_restore_schema(VOLUME_TYPE))
+                 "default": null}}}""",
+            self.plugin_class.get_restore_schema(VOLUME_TYPE),
+        )
 
     def assertJson(self, expected: str, schema: dict[str, Any]) -> None:
         """The same JSON, in the same order."""
@@ -292,7 +335,8 @@ class PublishedTest(SnapshotPluginTestCase):
         self.protect()
         schema = self.plugin_class.get_saved_info_schema(VOLUME_TYPE)
         saved = self.plugin_class.get_saved_info(
-            self.section(), Resource(VOLUME_TYPE, self.volume['id'], 'db'))
+            self.section(), Resource(VOLUME_TYPE, self.volume['id'], 'db')
+        )
         self.assertEqual(set(schema['required']), set(saved))
         self.assertEqual(set(schema['properties']), set(saved))
 
@@ -300,14 +344,16 @@ class PublishedTest(SnapshotPluginTestCase):
         self.assertEqual([VOLUME_TYPE], self.plugin_class.get_supported_resources_types())
 
     def test_entry_point(self) -> None:
-        found, = distributions.entry_points(group='karbor.protections', name=ENTRY_POINT)
+        (found,) = distributions.entry_points(group='karbor.protections', name=ENTRY_POINT)
         self.assertIs(self.plugin_class, found.load())
 
     def test_entry_point_of_setup_cfg(self) -> None:
         setup = configparser.ConfigParser()
         setup.read(pathlib.Path(karbor.__file__).parents[1] / 'setup.cfg')
-        lines = dict(line.split(' = ') for line in
-                     setup['entry_points']['karbor.protections'].strip().splitlines())
+        lines = dict(
+            line.split(' = ')
+            for line in setup['entry_points']['karbor.protections'].strip().splitlines()
+        )
         module, _, name = lines[ENTRY_POINT].partition(':')
         self.assertIs(self.plugin_class, getattr(importlib.import_module(module), name))
 
@@ -319,20 +365,32 @@ class PublishedTest(SnapshotPluginTestCase):
 
 
 class ProtectTest(SnapshotPluginTestCase):
-
     def test_what_cinder_is_asked_for(self) -> None:
-        self.protect(parameters={'snapshot_name': 'nightly-db', 'description': 'by plan',
-                                 'force': True})
-        self.assertEqual([{'snapshot': {
-            'volume_id': self.volume['id'], 'name': 'nightly-db', 'description': 'by plan',
-            'force': True, 'metadata': self.marks()}}], self.cinder.bodies)
+        self.protect(
+            parameters={'snapshot_name': 'nightly-db', 'description': 'by plan', 'force': True}
+        )
+        self.assertEqual(
+            [
+                {
+                    'snapshot': {
+                        'volume_id': self.volume['id'],
+                        'name': 'nightly-db',
+                        'description': 'by plan',
+                        'force': True,
+                        'metadata': self.marks(),
+                    }
+                }
+            ],
+            self.cinder.bodies,
+        )
 
     def test_without_parameters(self) -> None:
         self.protect()
-        snapshot, = self.cinder.bodies
+        (snapshot,) = self.cinder.bodies
         self.assertIs(False, snapshot['snapshot']['force'])
-        self.assertEqual((None, None), (snapshot['snapshot']['name'],
-                                        snapshot['snapshot']['description']))
+        self.assertEqual(
+            (None, None), (snapshot['snapshot']['name'], snapshot['snapshot']['description'])
+        )
 
     def test_what_the_bank_holds_at_each_step(self) -> None:
         seen = {}
@@ -340,15 +398,23 @@ class ProtectTest(SnapshotPluginTestCase):
         def look(step: str) -> Callable[[], Any]:
             return lambda: seen.setdefault(step, self.in_bank())
 
-        self.cinder.faults = [Fault('POST', '/snapshots$', hook=look('before the POST')),
-                              Fault('GET', '/snapshots', hook=look('before waiting'))]
+        self.cinder.faults = [
+            Fault('POST', '/snapshots$', hook=look('before the POST')),
+            Fault('GET', '/snapshots', hook=look('before waiting')),
+        ]
         self.protect()
         snapshot = self.only(self.cinder.snapshots)
         saved = {'volume_id': self.volume['id'], 'size': 3, 'snapshot_id': snapshot['id']}
-        self.assertEqual({
-            'before the POST': {'status': 'protecting',
-                                'metadata': {'volume_id': self.volume['id']}},
-            'before waiting': {'status': 'protecting', 'metadata': saved}}, seen)
+        self.assertEqual(
+            {
+                'before the POST': {
+                    'status': 'protecting',
+                    'metadata': {'volume_id': self.volume['id']},
+                },
+                'before waiting': {'status': 'protecting', 'metadata': saved},
+            },
+            seen,
+        )
         self.assertEqual({'status': 'available', 'metadata': saved}, self.in_bank())
         self.assertEqual('available', snapshot['status'])
 
@@ -365,8 +431,11 @@ class ProtectTest(SnapshotPluginTestCase):
         self.cinder.error_message = 'create snapshot: no backend has room'
         reason = self.fails(exception.CreateResourceFailed, self.protect)
         snapshot = self.only(self.cinder.snapshots)
-        self.assertEqual(f'the snapshot {snapshot["id"]} is in status error: '
-                         'create snapshot: no backend has room', reason)
+        self.assertEqual(
+            f'the snapshot {snapshot["id"]} is in status error: '
+            'create snapshot: no backend has room',
+            reason,
+        )
         self.assertBankKnows(snapshot, 'error')
 
     def test_the_newest_message_is_told(self) -> None:
@@ -423,16 +492,22 @@ class ProtectTest(SnapshotPluginTestCase):
         self.assertIn('503', reason)
 
     def test_snapshot_deleted_by_somebody_meanwhile(self) -> None:
-        self.cinder.faults = [Fault('GET', '/snapshots/detail', times=1,
-                                    hook=self.cinder.snapshots.clear)]
+        self.cinder.faults = [
+            Fault('GET', '/snapshots/detail', times=1, hook=self.cinder.snapshots.clear)
+        ]
         reason = self.fails(exception.CreateResourceFailed, self.protect)
         self.assertIn('was deleted while it was being made', reason)
         self.assertEqual('error', self.in_bank()['status'])
 
     def test_metadata_taken_away_meanwhile(self) -> None:
-        self.cinder.faults = [Fault(
-            'GET', '/snapshots/detail', times=1,
-            hook=lambda: self.only(self.cinder.snapshots).update(metadata={}))]
+        self.cinder.faults = [
+            Fault(
+                'GET',
+                '/snapshots/detail',
+                times=1,
+                hook=lambda: self.only(self.cinder.snapshots).update(metadata={}),
+            )
+        ]
         self.protect()
         self.assertBankKnows(self.only(self.cinder.snapshots), 'available')
 
@@ -443,10 +518,16 @@ class ProtectTest(SnapshotPluginTestCase):
         # All are made before the first look, so that each is in the list of the others.
         self.useFixture(fixtures.MockPatchObject(watcher, 'FIRST_INTERVAL', 0.05))
         with futures.ThreadPoolExecutor(len(volumes)) as pool:
-            list(pool.map(lambda volume: self.protect(volume_id=volume['id'], plugin=plugin),
-                          volumes))
-        self.assertEqual(0, self.requests('GET', '/snapshots/{id}'),
-                         'a snapshot was taken for gone and read by itself')
+            list(
+                pool.map(
+                    lambda volume: self.protect(volume_id=volume['id'], plugin=plugin), volumes
+                )
+            )
+        self.assertEqual(
+            0,
+            self.requests('GET', '/snapshots/{id}'),
+            'a snapshot was taken for gone and read by itself',
+        )
 
     # Passing faults of HTTP
 
@@ -469,32 +550,48 @@ class ProtectTest(SnapshotPluginTestCase):
         self.assertSurvives(Fault('POST', '/snapshots$', status=504, done=True, times=1))
 
     def test_lost_answer_and_a_fault_of_the_search(self) -> None:
-        self.assertSurvives(Fault('POST', '/snapshots$', reset='after', times=1),
-                            Fault('GET', '/snapshots/detail', status=500, times=1))
+        self.assertSurvives(
+            Fault('POST', '/snapshots$', reset='after', times=1),
+            Fault('GET', '/snapshots/detail', status=500, times=1),
+        )
 
     def test_faults_while_waiting(self) -> None:
-        self.assertSurvives(Fault('GET', '/snapshots/detail', status=503, times=1),
-                            Fault('GET', '/snapshots/detail', reset='before', times=1),
-                            Fault('GET', '/snapshots/detail', reset='after', times=1))
+        self.assertSurvives(
+            Fault('GET', '/snapshots/detail', status=503, times=1),
+            Fault('GET', '/snapshots/detail', reset='before', times=1),
+            Fault('GET', '/snapshots/detail', reset='after', times=1),
+        )
 
     def assertSurvives(self, *faults: Fault) -> None:
         """There is one snapshot, never were two, and the bank knows it."""
         self.cinder.faults = list(faults)
         self.protect()
-        self.assertEqual([fault.times for fault in faults],
-                         [fault.applied for fault in faults], 'a fault did not happen')
+        self.assertEqual(
+            [fault.times for fault in faults],
+            [fault.applied for fault in faults],
+            'a fault did not happen',
+        )
         self.assertEqual(['snapshot'], self.cinder.made)
         self.assertBankKnows(self.only(self.cinder.snapshots), 'available')
 
     def assertBankKnows(self, snapshot: dict[str, Any], status: str) -> None:
-        self.assertEqual({'status': status, 'metadata': {
-            'volume_id': self.volume['id'], 'size': 3, 'snapshot_id': snapshot['id']}},
-            self.in_bank())
+        self.assertEqual(
+            {
+                'status': status,
+                'metadata': {
+                    'volume_id': self.volume['id'],
+                    'size': 3,
+                    'snapshot_id': snapshot['id'],
+                },
+            },
+            self.in_bank(),
+        )
 
     def test_retry_after_is_honoured(self) -> None:
         clock = self.patch_clock()
-        self.assertSurvives(Fault('POST', '/snapshots$', status=429, times=1,
-                                  headers={'Retry-After': '17'}))
+        self.assertSurvives(
+            Fault('POST', '/snapshots$', status=429, times=1, headers={'Retry-After': '17'})
+        )
         self.assertEqual([17.0], clock.slept)
 
     def test_patience_ends(self) -> None:
@@ -541,8 +638,9 @@ class ProtectTest(SnapshotPluginTestCase):
 
     def test_in_use_without_force(self) -> None:
         self.volume['status'] = 'in-use'
-        reason = self.fails(exception.CreateResourceFailed, self.protect,
-                            parameters={'force': False})
+        reason = self.fails(
+            exception.CreateResourceFailed, self.protect, parameters={'force': False}
+        )
         self.assertIn('current status is: in-use', reason)
         self.assertEqual({}, self.cinder.snapshots)
 
@@ -565,8 +663,11 @@ class ProtectTest(SnapshotPluginTestCase):
 
     def test_volume_that_became_ready_right_after_the_refusal(self) -> None:
         self.volume['status'] = 'detaching'
-        self.cinder.faults = [Fault('GET', '/volumes/', times=1, hook=(
-            lambda: self.volume.update(status='available')))]
+        self.cinder.faults = [
+            Fault(
+                'GET', '/volumes/', times=1, hook=(lambda: self.volume.update(status='available'))
+            )
+        ]
         self.protect()
         self.assertBankKnows(self.only(self.cinder.snapshots), 'available')
 
@@ -610,9 +711,12 @@ class ProtectTest(SnapshotPluginTestCase):
             self.protect()
         late = self.cinder.snapshots.copy()
         self.cinder.snapshots.clear()
-        self.cinder.faults = [Fault('GET', '/snapshots/detail', times=1), Fault(
-            'GET', '/snapshots/detail', times=1,
-            hook=lambda: self.cinder.snapshots.update(late))]
+        self.cinder.faults = [
+            Fault('GET', '/snapshots/detail', times=1),
+            Fault(
+                'GET', '/snapshots/detail', times=1, hook=lambda: self.cinder.snapshots.update(late)
+            ),
+        ]
         self.protect()
         self.assertEqual(list(late), list(self.cinder.snapshots))
         self.assertEqual(['snapshot'], self.cinder.made, 'asked for a second time')
@@ -627,8 +731,9 @@ class ProtectTest(SnapshotPluginTestCase):
 
     def test_a_run_long_after_the_kill_waits_for_nothing(self) -> None:
         self.timeouts['in_flight_timeout'] = 30
-        self.section().update_object('metadata', {
-            'volume_id': self.volume['id'], 'asked_at': '2026-01-01T00:00:00'})
+        self.section().update_object(
+            'metadata', {'volume_id': self.volume['id'], 'asked_at': '2026-01-01T00:00:00'}
+        )
         clock = self.patch_clock()
         self.protect()
         self.assertEqual([], clock.slept)
@@ -662,7 +767,7 @@ class ProtectTest(SnapshotPluginTestCase):
         before = set(self.cinder.snapshots)
         self.section().update_object('metadata', {'volume_id': self.volume['id']})
         self.protect()
-        made, = set(self.cinder.snapshots) - before
+        (made,) = set(self.cinder.snapshots) - before
         self.assertBankKnows(self.cinder.snapshots[made], 'available')
         self.assertLessEqual(before, set(self.cinder.snapshots), 'removed what is not ours')
 
@@ -678,17 +783,27 @@ class ProtectTest(SnapshotPluginTestCase):
 
     def _lose_a_request_that_is_served_late(self, looks: int = 10) -> None:
         """The double appears with the second request; it takes some looks to be ready."""
+
         def serve_late() -> None:
-            double = self.cinder.add_snapshot(self.volume['id'], status='creating',
-                                              metadata=self.marks())
+            double = self.cinder.add_snapshot(
+                self.volume['id'], status='creating', metadata=self.marks()
+            )
             if looks:
                 self.cinder.settle_later(double['id'], 'available', looks)
             else:
-                self.cinder.faults.append(Fault('GET', double['id'], times=1, hook=(
-                    lambda: double.update(status='available'))))
+                self.cinder.faults.append(
+                    Fault(
+                        'GET',
+                        double['id'],
+                        times=1,
+                        hook=(lambda: double.update(status='available')),
+                    )
+                )
 
-        self.cinder.faults = [Fault('POST', '/snapshots$', reset='before', times=1),
-                              Fault('POST', '/snapshots$', hook=serve_late, times=1)]
+        self.cinder.faults = [
+            Fault('POST', '/snapshots$', reset='before', times=1),
+            Fault('POST', '/snapshots$', hook=serve_late, times=1),
+        ]
 
     def test_doubles_of_a_broken_run_are_removed(self) -> None:
         self.section().update_object('metadata', {'volume_id': self.volume['id']})
@@ -700,7 +815,6 @@ class ProtectTest(SnapshotPluginTestCase):
 
 
 class RestoreTest(SnapshotPluginTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.protect()
@@ -712,16 +826,19 @@ class RestoreTest(SnapshotPluginTestCase):
         self.new_resources: dict[str, str] = {}
 
     def new_volumes(self) -> dict[str, Any]:
-        return {key: volume for key, volume in self.cinder.volumes.items()
-                if key != self.volume['id']}
+        return {
+            key: volume for key, volume in self.cinder.volumes.items() if key != self.volume['id']
+        }
 
     def run_restore(self, **kwargs: Any) -> None:
         self.restore(self.record, self.new_resources, **kwargs)
 
     def assertRestored(self) -> None:
         volume = self.only(self.new_volumes())
-        self.assertEqual(('available', self.snapshot['id'], 3),
-                         (volume['status'], volume['snapshot_id'], volume['size']))
+        self.assertEqual(
+            ('available', self.snapshot['id'], 3),
+            (volume['status'], volume['snapshot_id'], volume['size']),
+        )
         self.assertEqual({self.volume['id']: volume['id']}, self.new_resources)
         self.assertEqual([(VOLUME_TYPE, volume['id'], 'available', '')], self.record.told)
         self.assertEqual(1, self.record.saved)
@@ -731,12 +848,17 @@ class RestoreTest(SnapshotPluginTestCase):
 
     def test_what_cinder_is_asked_for(self) -> None:
         self.run_restore()
-        body, = self.cinder.bodies
+        (body,) = self.cinder.bodies
         wanted = {key: value for key, value in body['volume'].items() if value is not None}
-        self.assertEqual({
-            'size': 3, 'snapshot_id': self.snapshot['id'],
-            'name': f'volume-{self.checkpoint.id}@{self.volume["id"]}',
-            'metadata': self.marks(karbor_restore_id=self.record['id'])}, wanted)
+        self.assertEqual(
+            {
+                'size': 3,
+                'snapshot_id': self.snapshot['id'],
+                'name': f'volume-{self.checkpoint.id}@{self.volume["id"]}',
+                'metadata': self.marks(karbor_restore_id=self.record['id']),
+            },
+            wanted,
+        )
         self.assertRestored()
 
     def test_given_name_and_description(self) -> None:
@@ -758,8 +880,10 @@ class RestoreTest(SnapshotPluginTestCase):
         def look() -> None:
             seen.append(self.in_bank().get(record))
 
-        self.cinder.faults = [Fault('POST', '/volumes$', hook=look),
-                              Fault('GET', '/volumes/detail', times=1, hook=look)]
+        self.cinder.faults = [
+            Fault('POST', '/volumes$', hook=look),
+            Fault('GET', '/volumes/detail', times=1, hook=look),
+        ]
         self.run_restore()
         self.assertEqual([{}, {'volume_id': self.only(self.new_volumes())['id']}], seen)
 
@@ -798,14 +922,19 @@ class RestoreTest(SnapshotPluginTestCase):
         self.assertSurvives(Fault('POST', '/volumes$', reset='after', times=1))
 
     def test_faults_while_waiting(self) -> None:
-        self.assertSurvives(Fault('GET', '/volumes/detail', status=503, times=1),
-                            Fault('GET', '/volumes/detail', reset='before', times=1))
+        self.assertSurvives(
+            Fault('GET', '/volumes/detail', status=503, times=1),
+            Fault('GET', '/volumes/detail', reset='before', times=1),
+        )
 
     def assertSurvives(self, *faults: Fault) -> None:
         self.cinder.faults = list(faults)
         self.run_restore()
-        self.assertEqual([fault.times for fault in faults],
-                         [fault.applied for fault in faults], 'a fault did not happen')
+        self.assertEqual(
+            [fault.times for fault in faults],
+            [fault.applied for fault in faults],
+            'a fault did not happen',
+        )
         self.assertEqual(['volume'], self.cinder.made)
         self.assertRestored()
 
@@ -841,8 +970,7 @@ class RestoreTest(SnapshotPluginTestCase):
         self.cinder.settle_to['volume'] = 'error'
         self.cinder.error_message = 'schedule allocate volume: no backend has room'
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
-        self.assertIn('is in status error: schedule allocate volume: no backend has room',
-                      reason)
+        self.assertIn('is in status error: schedule allocate volume: no backend has room', reason)
         self.assertTrue(reason.endswith('was removed'), reason)
         self.assertEqual({}, self.new_volumes())
         self.assertNothingTold()
@@ -865,8 +993,10 @@ class RestoreTest(SnapshotPluginTestCase):
 
     def test_faults_while_a_volume_in_error_is_removed(self) -> None:
         self.cinder.settle_to['volume'] = 'error'
-        self.cinder.faults = [Fault('DELETE', '/volumes/', status=503, times=1),
-                              Fault('DELETE', '/volumes/', reset='after', times=1)]
+        self.cinder.faults = [
+            Fault('DELETE', '/volumes/', status=503, times=1),
+            Fault('DELETE', '/volumes/', reset='after', times=1),
+        ]
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         self.assertTrue(reason.endswith('was removed'), reason)
         self.assertEqual({}, self.new_volumes())
@@ -877,15 +1007,24 @@ class RestoreTest(SnapshotPluginTestCase):
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         volume = self.only(self.new_volumes())
         self.assertIn(f'the volume {volume["id"]} is still in status creating', reason)
-        self.assertIn(f'it is left in Cinder: the volume {volume["id"]} cannot be deleted '
-                      f'while Cinder is working on it', reason)
+        self.assertIn(
+            f'it is left in Cinder: the volume {volume["id"]} cannot be deleted '
+            f'while Cinder is working on it',
+            reason,
+        )
         self.assertNothingTold()
 
     def test_volume_that_settles_too_late_is_removed(self) -> None:
         self.timeouts['restore_timeout'] = 0.05
         self.cinder.settle_to['volume'] = None
-        self.cinder.faults = [Fault('DELETE', '/volumes/', times=1, hook=lambda: self.only(
-            self.new_volumes()).update(status='available'))]
+        self.cinder.faults = [
+            Fault(
+                'DELETE',
+                '/volumes/',
+                times=1,
+                hook=lambda: self.only(self.new_volumes()).update(status='available'),
+            )
+        ]
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         self.assertIn('still in status creating', reason)
         self.assertTrue(reason.endswith('was removed'), reason)
@@ -895,29 +1034,45 @@ class RestoreTest(SnapshotPluginTestCase):
         self.cinder.settle_to.update(volume='error', deletion='error_deleting')
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         volume = self.only(self.new_volumes())
-        self.assertTrue(reason.endswith(
-            f'it is left in Cinder: the volume {volume["id"]} is in status error_deleting '
-            f'after it was deleted'), reason)
+        self.assertTrue(
+            reason.endswith(
+                f'it is left in Cinder: the volume {volume["id"]} is in status error_deleting '
+                f'after it was deleted'
+            ),
+            reason,
+        )
 
     def test_volume_whose_removal_takes_too_long(self) -> None:
         self.timeouts['settle_timeout'] = 0.05
         self.cinder.settle_to.update(volume='error', deletion=None)
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         volume = self.only(self.new_volumes())
-        self.assertIn(f'it is left in Cinder: the volume {volume["id"]} is still in status '
-                      f'deleting', reason)
+        self.assertIn(
+            f'it is left in Cinder: the volume {volume["id"]} is still in status deleting', reason
+        )
 
     def test_volume_without_its_metadata_is_not_said_to_be_removed(self) -> None:
         self.cinder.settle_to.update(volume='error', deletion='error_deleting')
-        self.cinder.faults = [Fault('DELETE', '/volumes/', hook=lambda: self.only(
-            self.new_volumes()).update(metadata={}))]
+        self.cinder.faults = [
+            Fault(
+                'DELETE',
+                '/volumes/',
+                hook=lambda: self.only(self.new_volumes()).update(metadata={}),
+            )
+        ]
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         self.assertIn('it is left in Cinder', reason)
         self.assertIn('is in status error_deleting', reason)
 
     def test_volume_deleted_by_somebody_meanwhile(self) -> None:
-        self.cinder.faults = [Fault('GET', '/volumes/detail', times=1, hook=lambda: (
-            self.cinder.volumes.pop(self.only(self.new_volumes())['id'])))]
+        self.cinder.faults = [
+            Fault(
+                'GET',
+                '/volumes/detail',
+                times=1,
+                hook=lambda: self.cinder.volumes.pop(self.only(self.new_volumes())['id']),
+            )
+        ]
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         self.assertIn('was deleted while it was being made', reason)
 
@@ -944,8 +1099,10 @@ class RestoreTest(SnapshotPluginTestCase):
         def crash() -> None:
             raise Crash
 
-        with self.assertRaisesCrash(), mock.patch.object(
-                watcher.Watcher, 'wait', side_effect=lambda *args: crash()):
+        with (
+            self.assertRaisesCrash(),
+            mock.patch.object(watcher.Watcher, 'wait', side_effect=lambda *args: crash()),
+        ):
             self.run_restore()
         self.assertAdopts()
 
@@ -966,29 +1123,38 @@ class RestoreTest(SnapshotPluginTestCase):
     def test_a_request_thought_lost_that_is_served_late(self) -> None:
         def serve_late() -> None:
             double = self.cinder.add_volume(
-                size=3, status='creating', snapshot_id=self.snapshot['id'],
-                metadata=self.marks(karbor_restore_id=self.record['id']))
+                size=3,
+                status='creating',
+                snapshot_id=self.snapshot['id'],
+                metadata=self.marks(karbor_restore_id=self.record['id']),
+            )
             self.cinder.settle_later(double['id'], 'available', looks=5)
 
-        self.cinder.faults = [Fault('POST', '/volumes$', reset='before', times=1),
-                              Fault('POST', '/volumes$', hook=serve_late, times=1)]
+        self.cinder.faults = [
+            Fault('POST', '/volumes$', reset='before', times=1),
+            Fault('POST', '/volumes$', hook=serve_late, times=1),
+        ]
         self.run_restore()
         self.assertRestored()
-        self.assertEqual({'volume_id': self.only(self.new_volumes())['id']},
-                         self.in_bank()[f'restore-{self.record["id"]}'])
+        self.assertEqual(
+            {'volume_id': self.only(self.new_volumes())['id']},
+            self.in_bank()[f'restore-{self.record["id"]}'],
+        )
 
     def test_doubles_of_a_broken_run_are_removed(self) -> None:
         self.section().update_object(f'restore-{self.record["id"]}', {})
         for _ in range(2):
-            self.cinder.add_volume(size=3, snapshot_id=self.snapshot['id'],
-                                   metadata=self.marks(karbor_restore_id=self.record['id']))
+            self.cinder.add_volume(
+                size=3,
+                snapshot_id=self.snapshot['id'],
+                metadata=self.marks(karbor_restore_id=self.record['id']),
+            )
         self.run_restore()
         self.assertEqual(0, self.requests('POST', '/volumes'))
         self.assertRestored()
 
 
 class VerifyTest(SnapshotPluginTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.protect()
@@ -1039,30 +1205,40 @@ class VerifyTest(SnapshotPluginTestCase):
         self.assertFails('the checkpoint has no snapshot of it')
 
     def test_faults_are_no_verdict(self) -> None:
-        self.cinder.faults = [Fault('GET', '/snapshots', status=500, times=1),
-                              Fault('GET', '/snapshots', reset='after', times=1)]
+        self.cinder.faults = [
+            Fault('GET', '/snapshots', status=500, times=1),
+            Fault('GET', '/snapshots', reset='after', times=1),
+        ]
         self.verify()
         self.assertEqual('available', self.record.told[0][2])
 
     def test_many_volumes_with_one_list(self) -> None:
         volumes = [self.cinder.add_volume(size=3) for _ in range(40)]
         for volume in volumes:
-            snapshot = self.cinder.add_snapshot(volume['id'], metadata=self.marks(
-                karbor_resource_id=volume['id']))
-            self.section(volume['id']).update_object('metadata', {
-                'volume_id': volume['id'], 'snapshot_id': snapshot['id'], 'size': 3})
+            snapshot = self.cinder.add_snapshot(
+                volume['id'], metadata=self.marks(karbor_resource_id=volume['id'])
+            )
+            self.section(volume['id']).update_object(
+                'metadata', {'volume_id': volume['id'], 'snapshot_id': snapshot['id'], 'size': 3}
+            )
         plugin = self.new_plugin()
         with futures.ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(lambda volume: self.run_job(
-                'verify', volume['id'], plugin=plugin, verify=self.record, new_resources={}),
-                volumes))
-        self.assertEqual({(volume['id'], 'available') for volume in volumes},
-                         {told[1:3] for told in self.record.told})
+            list(
+                pool.map(
+                    lambda volume: self.run_job(
+                        'verify', volume['id'], plugin=plugin, verify=self.record, new_resources={}
+                    ),
+                    volumes,
+                )
+            )
+        self.assertEqual(
+            {(volume['id'], 'available') for volume in volumes},
+            {told[1:3] for told in self.record.told},
+        )
         self.assertEqual({('GET', '/snapshots/detail'): 1}, dict(self.cinder.requests))
 
 
 class DeleteTest(SnapshotPluginTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.protect()
@@ -1105,8 +1281,7 @@ class DeleteTest(SnapshotPluginTestCase):
         self.assertEqual({'status': 'deleted'}, self.in_bank())
         self.checkpoint = theirs
         self.assertEqual(other, self.in_bank())
-        self.assertEqual(other['metadata']['snapshot_id'],
-                         self.only(self.cinder.snapshots)['id'])
+        self.assertEqual(other['metadata']['snapshot_id'], self.only(self.cinder.snapshots)['id'])
 
     def test_marked_but_not_recorded(self) -> None:
         self.section().update_object('metadata', {'volume_id': self.volume['id']})
@@ -1167,8 +1342,10 @@ class DeleteTest(SnapshotPluginTestCase):
         def crash() -> None:
             raise Crash
 
-        with self.assertRaisesCrash(), mock.patch.object(
-                watcher.Watcher, 'wait', side_effect=lambda *args: crash()):
+        with (
+            self.assertRaisesCrash(),
+            mock.patch.object(watcher.Watcher, 'wait', side_effect=lambda *args: crash()),
+        ):
             self.delete()
         self.assertEqual('deleting', self.snapshot['status'])
         self.assertIn('metadata', self.in_bank())
@@ -1202,8 +1379,14 @@ class DeleteTest(SnapshotPluginTestCase):
 
     def test_ready_right_after_the_deletion_was_refused(self) -> None:
         self.snapshot['status'] = 'backing-up'
-        self.cinder.faults = [Fault('GET', self.snapshot['id'], times=1, hook=(
-            lambda: self.snapshot.update(status='available')))]
+        self.cinder.faults = [
+            Fault(
+                'GET',
+                self.snapshot['id'],
+                times=1,
+                hook=(lambda: self.snapshot.update(status='available')),
+            )
+        ]
         self.delete()
         self.assertDeleted()
 
@@ -1279,8 +1462,14 @@ class DeleteTest(SnapshotPluginTestCase):
         plugin = self.new_plugin()
 
         def delete(volume: dict[str, Any]) -> str:
-            return str(self.assertRaises(exception.DeleteResourceFailed, self.delete,
-                                         volume_id=volume['id'], plugin=plugin))
+            return str(
+                self.assertRaises(
+                    exception.DeleteResourceFailed,
+                    self.delete,
+                    volume_id=volume['id'],
+                    plugin=plugin,
+                )
+            )
 
         with futures.ThreadPoolExecutor(len(volumes)) as pool:
             for reason in pool.map(delete, volumes):
@@ -1313,11 +1502,16 @@ class RequestCountTest(SnapshotPluginTestCase):
         plugin = self.new_plugin()
         self.cinder.requests.clear()
         with futures.ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(lambda volume: self.run_job(kind, volume['id'], plugin=plugin,
-                                                      **kwargs), volumes))
+            list(
+                pool.map(
+                    lambda volume: self.run_job(kind, volume['id'], plugin=plugin, **kwargs),
+                    volumes,
+                )
+            )
 
-    def assertRequests(self, method: str, path: str, lists: str, number: int,
-                       more: int = 0) -> None:
+    def assertRequests(
+        self, method: str, path: str, lists: str, number: int, more: int = 0
+    ) -> None:
         counts = dict(self.cinder.requests)
         self.assertEqual(number, counts.pop((method, path), 0))
         listed = counts.pop(('GET', lists), 0)
@@ -1330,8 +1524,10 @@ class RequestCountTest(SnapshotPluginTestCase):
         volumes = [self.cinder.add_volume(name=f'v{i}') for i in range(number)]
         self.side_by_side('protect', volumes)
         self.assertRequests('POST', '/snapshots', '/snapshots/detail', number)
-        self.assertEqual({volume['id'] for volume in volumes},
-                         {item['volume_id'] for item in self.cinder.snapshots.values()})
+        self.assertEqual(
+            {volume['id'] for volume in volumes},
+            {item['volume_id'] for item in self.cinder.snapshots.values()},
+        )
         record, new_resources = RecordOfUse(), {}
         self.side_by_side('restore', volumes, restore=record, new_resources=new_resources)
         self.assertRequests('POST', '/volumes', '/volumes/detail', number)

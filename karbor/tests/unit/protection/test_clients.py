@@ -31,7 +31,6 @@ from karbor.tests.fake_cinder import FakeCinder, Fault
 
 
 class ClientsTestCase(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.cinder = FakeCinder()
@@ -40,27 +39,41 @@ class ClientsTestCase(base.BaseTestCase):
         cinder_client_conf.register_opts(self.conf)
         self.overrides = self.useFixture(config_fixture.Config(self.conf))
         self.context = karbor_context.RequestContext(
-            user_id='u', project_id='p', auth_token='of-the-request', service_catalog=[
+            user_id='u',
+            project_id='p',
+            auth_token='of-the-request',
+            service_catalog=[
                 {'type': 'compute', 'name': 'nova', 'endpoints': [{'publicURL': 'http://nova'}]},
                 {'type': 'volumev3', 'name': 'cinderv3', 'endpoints': []},
-                {'type': 'volumev3', 'name': 'cinderv3', 'endpoints': [
-                    {'publicURL': 'http://public/v3/p', 'internalURL': 'http://in/v3/p'}]}])
+                {
+                    'type': 'volumev3',
+                    'name': 'cinderv3',
+                    'endpoints': [
+                        {'publicURL': 'http://public/v3/p', 'internalURL': 'http://in/v3/p'}
+                    ],
+                },
+            ],
+        )
         self.addCleanup(client_factory.use_sessions, None)
 
     def create(self, **kwargs: Any) -> Any:
-        return client_factory.ClientFactory.create_client('cinder', self.context, self.conf,
-                                                          **kwargs)
+        return client_factory.ClientFactory.create_client(
+            'cinder', self.context, self.conf, **kwargs
+        )
 
     def set(self, **options: Any) -> None:
         self.overrides.config(group='cinder_client', **options)
 
 
 class ClientFactoryTest(ClientsTestCase):
-
     def test_unknown_service(self) -> None:
         error = self.assertRaises(
-            exception.KarborException, client_factory.ClientFactory.create_client, 'nova',
-            self.context, self.conf)
+            exception.KarborException,
+            client_factory.ClientFactory.create_client,
+            'nova',
+            self.context,
+            self.conf,
+        )
         self.assertIn("'nova'", str(error))
 
     def test_the_loader_is_asked_for_the_session_of_the_context(self) -> None:
@@ -79,8 +92,7 @@ class ClientFactoryTest(ClientsTestCase):
         other = FakeCinder()
         client_factory.use_sessions(lambda context: other.session())
         self.create(session=self.cinder.session()).volumes.list()
-        self.assertEqual((1, 0), (sum(self.cinder.requests.values()),
-                                  sum(other.requests.values())))
+        self.assertEqual((1, 0), (sum(self.cinder.requests.values()), sum(other.requests.values())))
 
     def test_without_a_loader_the_token_is_used_again(self) -> None:
         client_factory.use_sessions(lambda context: self.cinder.session())
@@ -94,12 +106,10 @@ class ClientFactoryTest(ClientsTestCase):
             job = cinder_job.CinderJob(self.context, 1, 1)
         self.assertIs(create.return_value.volume_snapshots, job.snapshots({}).manager)
         self.assertEqual((self.context, self.conf), create.call_args_list[0].args)
-        self.assertEqual({'extra': 1, 'privileged_user': False},
-                         create.call_args_list[0].kwargs)
+        self.assertEqual({'extra': 1, 'privileged_user': False}, create.call_args_list[0].kwargs)
 
 
 class CinderClientTest(ClientsTestCase):
-
     def endpoint(self) -> str:
         return self.create().client.get_endpoint()
 
@@ -144,9 +154,15 @@ class CinderClientTest(ClientsTestCase):
     def test_endpoint_of_the_catalog_by_session(self) -> None:
         self.set(region_id='north', interface='internal', service_type='volumev3')
         adapter = self.create(session=self.cinder.session()).client
-        self.assertEqual(('north', 'internal', 'volumev3', None), (
-            adapter.region_name, adapter.interface, adapter.service_type,
-            adapter.endpoint_override))
+        self.assertEqual(
+            ('north', 'internal', 'volumev3', None),
+            (
+                adapter.region_name,
+                adapter.interface,
+                adapter.service_type,
+                adapter.endpoint_override,
+            ),
+        )
 
     def test_microversion_is_one_that_honours_force(self) -> None:
         self.assertEqual('3.43', self.create().api_version.get_string())
@@ -154,7 +170,6 @@ class CinderClientTest(ClientsTestCase):
 
 
 class ErrorsTest(ClientsTestCase):
-
     def error(self, *faults: Fault) -> Any:
         self.cinder.faults = list(faults)
         client = self.create(session=self.cinder.session())
@@ -177,8 +192,15 @@ class ErrorsTest(ClientsTestCase):
         self.assertEqual('http://cinder.fake/v3/p/volumes/some', self.error().url)
 
     def test_errors_that_are_not_cinders(self) -> None:
-        for body in (b'<html>busy</html>', b'', b'"busy"', b'{"error": "busy"}',
-                     b'{"message": "busy"}', b'[]', b'null'):
+        for body in (
+            b'<html>busy</html>',
+            b'',
+            b'"busy"',
+            b'{"error": "busy"}',
+            b'{"message": "busy"}',
+            b'[]',
+            b'null',
+        ):
             answer = 503, {'Retry-After': '2', 'Content-Type': 'application/json'}, body
             with mock.patch.object(self.cinder, 'handle', return_value=answer):
                 error = self.error()

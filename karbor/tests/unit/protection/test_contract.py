@@ -45,7 +45,8 @@ class _Cloud:
     def __init__(self) -> None:
         self.volumes = types.SimpleNamespace(create=self._create_volume)
         self.volume_snapshots = types.SimpleNamespace(
-            create=self._create_snapshot, get=self._get_snapshot, delete=self._delete_snapshot)
+            create=self._create_snapshot, get=self._get_snapshot, delete=self._delete_snapshot
+        )
         self.asked: list[tuple[Any, ...]] = []
         self.snapshots: dict[str, list[str]] = {}
         self.servers: dict[str, list[str]] = {}
@@ -59,8 +60,7 @@ class _Cloud:
 
     def _get_snapshot(self, snapshot_id: str) -> Any:
         statuses = self.snapshots[snapshot_id]
-        return types.SimpleNamespace(
-            status=statuses.pop(0) if len(statuses) > 1 else statuses[0])
+        return types.SimpleNamespace(status=statuses.pop(0) if len(statuses) > 1 else statuses[0])
 
     def _delete_snapshot(self, snapshot_id: str) -> None:
         del self.snapshots[snapshot_id]
@@ -77,7 +77,6 @@ class _Cloud:
 
 
 class ContractTestCase(base.TestCase):
-
     plugins: tuple[str, ...] = ('ParentPlugin', 'ChildPlugin')
 
     def setUp(self) -> None:
@@ -86,26 +85,31 @@ class ContractTestCase(base.TestCase):
         self.addCleanup(contract_plugins.reset)
         contract_plugins.CHILDREN.update(CHILDREN)
         self.cloud = _Cloud()
-        create = mock.patch('karbor.services.protection.clients.cinder.create',
-                            return_value=self.cloud)
+        create = mock.patch(
+            'karbor.services.protection.clients.cinder.create', return_value=self.cloud
+        )
         create.start()
         self.addCleanup(create.stop)
         self.context = karbor_context.RequestContext(
-            'user', base.PROJECT_ID, auth_token='t', overwrite=False)
+            'user', base.PROJECT_ID, auth_token='t', overwrite=False
+        )
         self._serve(self.plugins)
         self.plan_id = self._plan(EVERYONE[:2] + EVERYONE[-1:], self.parameters())
 
     def _serve(self, plugins: tuple[str, ...]) -> None:
-        folder = self.provider_dir(plugins=tuple(
-            f'{contract_plugins.HERE}.{plugin}' for plugin in plugins))
+        folder = self.provider_dir(
+            plugins=tuple(f'{contract_plugins.HERE}.{plugin}' for plugin in plugins)
+        )
         with (folder / 'provider.conf').open('a') as file:
             file.write('[child_plugin]\npoll_interval = 0.001\n')
         self.registry = provider.ProviderRegistry(folder)
         self.assertEqual({}, self.registry.failures)
         self.protectables = protectables.Protectables(
-            [contract_plugins.ParentProtectable(), contract_plugins.ChildProtectable()])
+            [contract_plugins.ParentProtectable(), contract_plugins.ChildProtectable()]
+        )
         self.manager = manager.ProtectionManager(
-            self.registry, self.protectables, self.run_job, trusts.NoTrusts())
+            self.registry, self.protectables, self.run_job, trusts.NoTrusts()
+        )
         self.runner = self.new_runner(lambda _job: self.context)
         self.bank = self.registry.get(base.PROVIDER_ID).bank
 
@@ -116,18 +120,31 @@ class ContractTestCase(base.TestCase):
         return jobs.JobRunner(self.registry, self.manager, context_of, 4, trusts.NoTrusts())
 
     def parameters(self) -> dict[str, Any]:
-        return {VOLUME: {'name': 'nightly', 'force': 'True'},
-                VOLUMES[1].key: {'name': 'shared', 'copies': '3'}}
+        return {
+            VOLUME: {'name': 'nightly', 'force': 'True'},
+            VOLUMES[1].key: {'name': 'shared', 'copies': '3'},
+        }
 
     def _plan(self, resources: list[Resource], parameters: dict[str, Any]) -> str:
-        return plans.Plans(self.registry, self.protectables).create(self.context, {
-            'name': 'plan', 'provider_id': base.PROVIDER_ID, 'parameters': parameters,
-            'resources': [{'type': resource.type, 'id': resource.id, 'name': resource.name}
-                          for resource in resources]}).id
+        return (
+            plans.Plans(self.registry, self.protectables)
+            .create(
+                self.context,
+                {
+                    'name': 'plan',
+                    'provider_id': base.PROVIDER_ID,
+                    'parameters': parameters,
+                    'resources': [
+                        {'type': resource.type, 'id': resource.id, 'name': resource.name}
+                        for resource in resources
+                    ],
+                },
+            )
+            .id
+        )
 
     def run_protect(self) -> models.Checkpoint:
-        row = self.manager.create_checkpoint(
-            self.context, base.PROVIDER_ID, self.plan_id, {})
+        row = self.manager.create_checkpoint(self.context, base.PROVIDER_ID, self.plan_id, {})
         return self.checkpoint(row.id)
 
     def checkpoint(self, checkpoint_id: str) -> models.Checkpoint:
@@ -141,10 +158,16 @@ class ContractTestCase(base.TestCase):
         """A restore or a verification."""
         model, create = {
             'restore': (models.Restore, self.manager.create_restore),
-            'verify': (models.Verification, self.manager.create_verification)}[kind]
-        made = create(self.context, {
-            'provider_id': base.PROVIDER_ID, 'checkpoint_id': checkpoint_id,
-            'parameters': parameters or {}})
+            'verify': (models.Verification, self.manager.create_verification),
+        }[kind]
+        made = create(
+            self.context,
+            {
+                'provider_id': base.PROVIDER_ID,
+                'checkpoint_id': checkpoint_id,
+                'parameters': parameters or {},
+            },
+        )
         return self.manager.get_use(self.context, model, made.id)
 
     def run_operation(self, kind: str) -> tuple[str, Any]:
@@ -158,13 +181,18 @@ class ContractTestCase(base.TestCase):
         else:
             checkpoint = self.run_protect()
             contract_plugins.JOURNAL.clear()
-            made = (self.run_delete(checkpoint.id) if kind == 'delete'
-                    else self.run_use(kind, checkpoint.id))
+            made = (
+                self.run_delete(checkpoint.id)
+                if kind == 'delete'
+                else self.run_use(kind, checkpoint.id)
+            )
         return made.id, made
 
     def results(self, use_id: str) -> dict[str, tuple[str, str | None]]:
-        return {f'{row.resource_type}#{row.resource_id}': (row.status, row.reason)
-                for row in self.manager.results([use_id]).get(use_id, [])}
+        return {
+            f'{row.resource_type}#{row.resource_id}': (row.status, row.reason)
+            for row in self.manager.results([use_id]).get(use_id, [])
+        }
 
     def job(self, subject_id: str, kind: str) -> models.Job:
         with db.reader() as session:
@@ -176,23 +204,33 @@ class ContractTestCase(base.TestCase):
 
 
 class HappyTest(ContractTestCase):
-
     def test_protect(self) -> None:
         row = self.run_protect()
 
-        self.assertEqual(('available', None, 6),
-                         (row.status, row.status_reason, row.resources_total))
+        self.assertEqual(
+            ('available', None, 6), (row.status, row.status_reason, row.resources_total)
+        )
         self.assertEqual(manager.Progress(6, 0), self.manager.progress([row.id])[row.id])
-        self.assertEqual('available', self.bank.get_object(
-            f'/checkpoints/{row.id}/index.json')['status'])
+        self.assertEqual(
+            'available', self.bank.get_object(f'/checkpoints/{row.id}/index.json')['status']
+        )
         for resource in VOLUMES:
             section = f'/checkpoints/{row.id}/resource-data/{resource.id}'
             self.assertEqual('available', self.bank.get_object(f'{section}/status'))
-            self.assertEqual({'snapshot_id': f'snapshot-of-{resource.id}'},
-                             self.bank.get_object(f'{section}/metadata'))
-        self.assertEqual({resource.id: {
-            'name': 'shared' if resource == VOLUMES[1] else 'nightly', 'force': True}
-            for resource in VOLUMES}, dict(self.cloud.asked))
+            self.assertEqual(
+                {'snapshot_id': f'snapshot-of-{resource.id}'},
+                self.bank.get_object(f'{section}/metadata'),
+            )
+        self.assertEqual(
+            {
+                resource.id: {
+                    'name': 'shared' if resource == VOLUMES[1] else 'nightly',
+                    'force': True,
+                }
+                for resource in VOLUMES
+            },
+            dict(self.cloud.asked),
+        )
 
     def test_restore(self) -> None:
         checkpoint = self.run_protect()
@@ -202,14 +240,24 @@ class HappyTest(ContractTestCase):
         self.assertEqual(('success', None), (restore.status, restore.status_reason))
         new_resources = contract_plugins.JOURNAL[-1].keywords['new_resources']
         self.assertEqual({resource.id for resource in EVERYONE}, set(new_resources))
-        self.assertEqual({(f'snapshot-of-{volume.id}', 'back') for volume in VOLUMES},
-                         set(self.cloud.restored.values()))
+        self.assertEqual(
+            {(f'snapshot-of-{volume.id}', 'back') for volume in VOLUMES},
+            set(self.cloud.restored.values()),
+        )
         # What servers were booted with are the new ids that their volumes have told.
         self.assertEqual(
-            sorted([new_resources[child.id] for child in children]
-                   for children in CHILDREN.values()), sorted(self.cloud.servers.values()))
-        self.assertEqual({f'{resource.type}#{new_resources[resource.id]}': ('available', None)
-                          for resource in EVERYONE}, self.results(restore.id))
+            sorted(
+                [new_resources[child.id] for child in children] for children in CHILDREN.values()
+            ),
+            sorted(self.cloud.servers.values()),
+        )
+        self.assertEqual(
+            {
+                f'{resource.type}#{new_resources[resource.id]}': ('available', None)
+                for resource in EVERYONE
+            },
+            self.results(restore.id),
+        )
         self.assertEqual('available', self.checkpoint(checkpoint.id).status)
 
     def test_verify(self) -> None:
@@ -218,8 +266,10 @@ class HappyTest(ContractTestCase):
         verification = self.run_use('verify', checkpoint.id, {VOLUME: {'deep': 'yes'}})
 
         self.assertEqual(('success', None), (verification.status, verification.status_reason))
-        self.assertEqual({volume.key: ('available', 'as the bank says') for volume in VOLUMES},
-                         self.results(verification.id))
+        self.assertEqual(
+            {volume.key: ('available', 'as the bank says') for volume in VOLUMES},
+            self.results(verification.id),
+        )
 
     def test_delete(self) -> None:
         checkpoint = self.run_protect()
@@ -228,15 +278,23 @@ class HappyTest(ContractTestCase):
 
         self.assertEqual(('deleted', None), (row.status, row.status_reason))
         self.assertEqual({}, self.cloud.snapshots)
-        self.assertEqual([], [key for key in self.bank.list_objects()
-                              if 'metadata' in key or key.startswith('/indices')])
+        self.assertEqual(
+            [],
+            [
+                key
+                for key in self.bank.list_objects()
+                if 'metadata' in key or key.startswith('/indices')
+            ],
+        )
 
     def test_order_of_hooks(self) -> None:
         for kind in ('protect', 'restore', 'verify'):
             self.run_operation(kind)
 
-            order = {(call.resource, call.hook): number
-                     for number, call in enumerate(contract_plugins.JOURNAL)}
+            order = {
+                (call.resource, call.hook): number
+                for number, call in enumerate(contract_plugins.JOURNAL)
+            }
             self.assertEqual(set(itertools.product(EVERYONE, HOOKS)), set(order))
             self.assertEqual(len(order), len(contract_plugins.JOURNAL))
             for server in SERVERS:
@@ -256,9 +314,12 @@ class HappyTest(ContractTestCase):
             self.assertEqual(list(HOOKS), [call.hook for call in self.calls(resource)])
 
     def test_keywords(self) -> None:
-        for kind, names in (('protect', set()), ('delete', set()),
-                            ('restore', {'restore', 'new_resources'}),
-                            ('verify', {'verify', 'new_resources'})):
+        for kind, names in (
+            ('protect', set()),
+            ('delete', set()),
+            ('restore', {'restore', 'new_resources'}),
+            ('verify', {'verify', 'new_resources'}),
+        ):
             subject_id, _ = self.run_operation(kind)
 
             self.assertEqual({kind}, {call.kind for call in contract_plugins.JOURNAL})
@@ -268,16 +329,21 @@ class HappyTest(ContractTestCase):
                 self.assertIs(self.context, call.context)
             for name in names:
                 # One object for the whole job, so that plugins can tell each other.
-                self.assertEqual(1, len({id(call.keywords[name])
-                                         for call in contract_plugins.JOURNAL}))
+                self.assertEqual(
+                    1, len({id(call.keywords[name]) for call in contract_plugins.JOURNAL})
+                )
             if kind in names:
                 self.assertEqual(subject_id, contract_plugins.JOURNAL[0].keywords[kind]['id'])
 
     def test_new_resources_of_two_restores_are_two(self) -> None:
         checkpoint = self.run_protect()
         first, second = (
-            (self.run_use('restore', checkpoint.id).status,
-             contract_plugins.JOURNAL[-1].keywords['new_resources']) for _ in range(2))
+            (
+                self.run_use('restore', checkpoint.id).status,
+                contract_plugins.JOURNAL[-1].keywords['new_resources'],
+            )
+            for _ in range(2)
+        )
 
         self.assertEqual(('success', 'success'), (first[0], second[0]))
         self.assertEqual(set(), set(first[1].values()) & set(second[1].values()))
@@ -295,19 +361,30 @@ class HappyTest(ContractTestCase):
         plain = {'name': 'nightly', 'force': True, 'copies': 1, 'description': None}
         restored = {'restore_name': 'back', 'bootable': True}
         checkpoint = self.run_protect()
-        self.run_use('restore', checkpoint.id,
-                     {VOLUME: {'bootable': 'yes'}, VOLUMES[0].key: {'restore_name': 'back'},
-                      SERVER: {'any': 'True'}})
+        self.run_use(
+            'restore',
+            checkpoint.id,
+            {
+                VOLUME: {'bootable': 'yes'},
+                VOLUMES[0].key: {'restore_name': 'back'},
+                SERVER: {'any': 'True'},
+            },
+        )
         self.run_use('verify', checkpoint.id)
         self.run_delete(checkpoint.id)
 
         expected = {
-            ('protect', SERVER): {}, ('protect', VOLUMES[0].key): plain,
+            ('protect', SERVER): {},
+            ('protect', VOLUMES[0].key): plain,
             ('protect', VOLUMES[1].key): {**plain, 'name': 'shared', 'copies': 3},
-            ('restore', SERVER): {'any': 'True'}, ('restore', VOLUMES[0].key): restored,
+            ('restore', SERVER): {'any': 'True'},
+            ('restore', VOLUMES[0].key): restored,
             ('restore', VOLUMES[1].key): {**restored, 'restore_name': None},
-            ('verify', SERVER): {}, ('verify', VOLUMES[0].key): {'deep': False},
-            ('delete', SERVER): {}, ('delete', VOLUMES[0].key): {}}
+            ('verify', SERVER): {},
+            ('verify', VOLUMES[0].key): {'deep': False},
+            ('delete', SERVER): {},
+            ('delete', VOLUMES[0].key): {},
+        }
         seen = collections.defaultdict(list)
         for call in contract_plugins.JOURNAL:
             for name in (call.resource.type, call.resource.key):
@@ -315,23 +392,30 @@ class HappyTest(ContractTestCase):
         for where, values in expected.items():
             self.assertNotEqual([], seen[where])
             for given in seen[where]:
-                self.assertEqual(json.dumps(values, sort_keys=True),
-                                 json.dumps(given, sort_keys=True), where)
+                self.assertEqual(
+                    json.dumps(values, sort_keys=True), json.dumps(given, sort_keys=True), where
+                )
 
     def test_a_plugin_is_made_anew_for_every_job_once_a_type(self) -> None:
         checkpoint = self.run_protect()
-        for work in (lambda: self.run_use('restore', checkpoint.id),
-                     lambda: self.run_use('verify', checkpoint.id),
-                     lambda: self.run_delete(checkpoint.id)):
+        for work in (
+            lambda: self.run_use('restore', checkpoint.id),
+            lambda: self.run_use('verify', checkpoint.id),
+            lambda: self.run_delete(checkpoint.id),
+        ):
             contract_plugins.JOURNAL.clear()
             contract_plugins.MADE.clear()
 
             work()
 
-            self.assertEqual({contract_plugins.ParentPlugin: 1, contract_plugins.ChildPlugin: 1},
-                             collections.Counter(map(type, contract_plugins.MADE)))
-            self.assertEqual(set(map(id, contract_plugins.MADE)),
-                             {id(call.operation.plugin) for call in contract_plugins.JOURNAL})
+            self.assertEqual(
+                {contract_plugins.ParentPlugin: 1, contract_plugins.ChildPlugin: 1},
+                collections.Counter(map(type, contract_plugins.MADE)),
+            )
+            self.assertEqual(
+                set(map(id, contract_plugins.MADE)),
+                {id(call.operation.plugin) for call in contract_plugins.JOURNAL},
+            )
 
     def test_one_operation_a_resource_a_job(self) -> None:
         operations: dict[int, Any] = {}
@@ -346,9 +430,10 @@ class HappyTest(ContractTestCase):
     def test_options_are_those_of_the_provider_file(self) -> None:
         self.run_protect()
 
-        self.assertEqual({'ChildPlugin': 0.001, 'ParentPlugin': 15},
-                         {type(plugin).__name__: plugin.poll_interval
-                          for plugin in contract_plugins.MADE})
+        self.assertEqual(
+            {'ChildPlugin': 0.001, 'ParentPlugin': 15},
+            {type(plugin).__name__: plugin.poll_interval for plugin in contract_plugins.MADE},
+        )
 
 
 class FailureTest(ContractTestCase):
@@ -356,8 +441,11 @@ class FailureTest(ContractTestCase):
 
     END = {'protect': 'error', 'delete': 'error-deleting', 'restore': 'fail', 'verify': 'fail'}
     ERRORS = {
-        'protect': exception.CreateResourceFailed, 'restore': exception.RestoreResourceFailed,
-        'delete': exception.DeleteResourceFailed, 'verify': exception.VerifyResourceFailed}
+        'protect': exception.CreateResourceFailed,
+        'restore': exception.RestoreResourceFailed,
+        'delete': exception.DeleteResourceFailed,
+        'verify': exception.VerifyResourceFailed,
+    }
 
     def _fail(self, kind: str, resource: Resource, hook: str, error: Exception) -> str:
         """Have one hook fail and look at everything that should tell of it."""
@@ -367,8 +455,10 @@ class FailureTest(ContractTestCase):
 
         self.assertEqual(self.END[kind], subject.status)
         self.assertIn(f'1 of 6 resources failed: {resource.key}', subject.status_reason)
-        self.assertEqual(('done', subject.status_reason),
-                         (self.job(subject_id, kind).state, self.job(subject_id, kind).error))
+        self.assertEqual(
+            ('done', subject.status_reason),
+            (self.job(subject_id, kind).state, self.job(subject_id, kind).error),
+        )
         self.assertEqual(manager.Progress(5, 1), self.manager.progress([subject_id])[subject_id])
         (reason,) = self.manager.failures(subject_id).values()
         self.assertEqual([resource.key], list(self.manager.failures(subject_id)))
@@ -377,7 +467,7 @@ class FailureTest(ContractTestCase):
             self.assertEqual(('error', reason), self.results(subject_id)[resource.key])
         for other in EVERYONE:
             hooks = ['on_main'] if kind == 'delete' and other.type == SERVER else list(HOOKS)
-            expected = hooks[:hooks.index(hook) + 1] if other == resource else hooks
+            expected = hooks[: hooks.index(hook) + 1] if other == resource else hooks
             self.assertEqual(expected, [call.hook for call in self.calls(other)])
         return reason
 
@@ -386,8 +476,11 @@ class FailureTest(ContractTestCase):
             if kind == 'delete' and resource.type == SERVER and hook != 'on_main':
                 continue  # the parent's delete has no other
             failed = self.ERRORS[kind](
-                name='Snapshot', reason='no quota', resource_id=resource.id,
-                resource_type=resource.type)
+                name='Snapshot',
+                reason='no quota',
+                resource_id=resource.id,
+                resource_type=resource.type,
+            )
             self.assertEqual('no quota', self._fail(kind, resource, hook, failed))
 
     def test_protect(self) -> None:
@@ -408,17 +501,23 @@ class FailureTest(ContractTestCase):
 
     def test_other_errors(self) -> None:
         for error, reason in (
-                (ValueError('no such thing'), 'ValueError: no such thing'),
-                (KeyError('snapshot_id'), "KeyError: 'snapshot_id'"),
-                (exception.BankGetObjectFailed(key='k', reason='away'),
-                 'Reading k from the bank failed: away'),
-                (exception.CreateResourceFailed(reason='four are missing'), 'four are missing'),
-                (exception.CreateResourceFailed('in one text'), 'in one text')):
+            (ValueError('no such thing'), 'ValueError: no such thing'),
+            (KeyError('snapshot_id'), "KeyError: 'snapshot_id'"),
+            (
+                exception.BankGetObjectFailed(key='k', reason='away'),
+                'Reading k from the bank failed: away',
+            ),
+            (exception.CreateResourceFailed(reason='four are missing'), 'four are missing'),
+            (exception.CreateResourceFailed('in one text'), 'in one text'),
+        ):
             self.assertEqual(reason, self._fail('protect', VOLUMES[2], 'on_main', error))
 
     def test_an_error_without_words_is_an_error_too(self) -> None:
-        for error in (exception.KarborException(''), ValueError(),
-                      exception.CreateResourceFailed('')):
+        for error in (
+            exception.KarborException(''),
+            ValueError(),
+            exception.CreateResourceFailed(''),
+        ):
             self._fail('protect', VOLUMES[2], 'on_main', error)
 
     def test_several_failures(self) -> None:
@@ -429,8 +528,9 @@ class FailureTest(ContractTestCase):
 
         self.assertIn('3 of 6 resources failed', row.status_reason)
         self.assertIn('and 2 more', row.status_reason)
-        self.assertEqual({SERVERS[0].key, VOLUMES[0].key, VOLUMES[3].key},
-                         set(self.manager.failures(subject_id)))
+        self.assertEqual(
+            {SERVERS[0].key, VOLUMES[0].key, VOLUMES[3].key}, set(self.manager.failures(subject_id))
+        )
 
     def test_what_a_failed_protect_made_is_deleted(self) -> None:
         contract_plugins.FAULTS['protect', VOLUMES[0].id, 'on_main'] = ValueError('no')
@@ -449,19 +549,21 @@ class FailureTest(ContractTestCase):
         contract_plugins.FAULTS.clear()
         row = self.run_delete(checkpoint_id)
 
-        self.assertEqual(('deleted', None, {}),
-                         (row.status, row.status_reason, self.cloud.snapshots))
+        self.assertEqual(
+            ('deleted', None, {}), (row.status, row.status_reason, self.cloud.snapshots)
+        )
 
     def test_a_parent_whose_child_failed(self) -> None:
         contract_plugins.FAULTS['restore', VOLUMES[0].id, 'on_main'] = (
-            exception.RestoreResourceFailed(name='n', reason='no quota',
-                                            resource_id='r', resource_type='t'))
+            exception.RestoreResourceFailed(
+                name='n', reason='no quota', resource_id='r', resource_type='t'
+            )
+        )
 
         subject_id, restore = self.run_operation('restore')
 
         self.assertEqual('fail', restore.status)
-        self.assertEqual({VOLUMES[0].key, SERVERS[0].key},
-                         set(self.manager.failures(subject_id)))
+        self.assertEqual({VOLUMES[0].key, SERVERS[0].key}, set(self.manager.failures(subject_id)))
         self.assertIn('no quota', restore.status_reason)
         self.assertEqual(1, len(self.cloud.servers))
 
@@ -478,12 +580,12 @@ class FailureTest(ContractTestCase):
 
 
 class SignatureTest(ContractTestCase):
-
     def test_a_hook_that_takes_only_the_four_arguments(self) -> None:
         called = []
 
-        def on_main(_self: Any, checkpoint: Any, resource: Any, context: Any,
-                    parameters: Any) -> None:
+        def on_main(
+            _self: Any, checkpoint: Any, resource: Any, context: Any, parameters: Any
+        ) -> None:
             called.append(resource)
 
         with mock.patch.object(contract_plugins.ChildProtect, 'on_main', on_main):
@@ -493,8 +595,14 @@ class SignatureTest(ContractTestCase):
     def test_a_hook_that_names_what_it_wants(self) -> None:
         told = []
 
-        def on_main(_self: Any, checkpoint: Any, resource: Any, context: Any,
-                    parameters: Any, operation_log: Any) -> None:
+        def on_main(
+            _self: Any,
+            checkpoint: Any,
+            resource: Any,
+            context: Any,
+            parameters: Any,
+            operation_log: Any,
+        ) -> None:
             told.append(operation_log['operation_type'])
 
         with mock.patch.object(contract_plugins.ChildProtect, 'on_main', on_main):
@@ -503,7 +611,6 @@ class SignatureTest(ContractTestCase):
 
 
 class ExitTest(ContractTestCase):
-
     def test_a_hook_that_exits_fails_its_resource_only(self) -> None:
         contract_plugins.FAULTS['protect', VOLUMES[0].id, 'on_main'] = SystemExit(3)
         checkpoint = self.run_protect()
@@ -512,7 +619,6 @@ class ExitTest(ContractTestCase):
 
 
 class OddPluginTest(ContractTestCase):
-
     def test_a_plugin_without_verify(self) -> None:
         self._serve(('ParentWithoutVerify', 'ChildPlugin'))
         checkpoint = self.run_protect()
@@ -534,8 +640,9 @@ class OddPluginTest(ContractTestCase):
         row = self.run_delete(checkpoint.id)
 
         self.assertEqual(('deleted', None), (row.status, row.status_reason))
-        self.assertEqual('deleted', self.bank.get_object(
-            f'/checkpoints/{checkpoint.id}/index.json')['status'])
+        self.assertEqual(
+            'deleted', self.bank.get_object(f'/checkpoints/{checkpoint.id}/index.json')['status']
+        )
         self.assertEqual([], self.bank.list_objects('/indices'))
 
     def test_a_job_that_fails_without_words_is_no_success(self) -> None:

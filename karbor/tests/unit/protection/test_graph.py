@@ -22,8 +22,7 @@ from karbor.resource import Resource
 from karbor.services.protection import graph
 from karbor.tests.unit.protection import graphs
 
-SETTINGS = hypothesis.settings(
-    max_examples=150, deadline=None, database=None, derandomize=True)
+SETTINGS = hypothesis.settings(max_examples=150, deadline=None, database=None, derandomize=True)
 
 PROJECT = Resource('OS::Keystone::Project', 'p', 'demo')
 SERVER = Resource('OS::Nova::Server', 's', 'web')
@@ -37,9 +36,9 @@ def _values(nodes: tuple[graph.GraphNode, ...] | list[graph.GraphNode]) -> list[
 
 
 class BuildGraphTest(base.BaseTestCase):
-
-    def _build(self, starts: list[Resource],
-               children: dict[Resource, list[Resource]]) -> list[graph.GraphNode]:
+    def _build(
+        self, starts: list[Resource], children: dict[Resource, list[Resource]]
+    ) -> list[graph.GraphNode]:
         return graph.build_graph(starts, lambda resource: children.get(resource, []))
 
     def test_resources_without_children_are_roots_in_their_order(self) -> None:
@@ -61,7 +60,8 @@ class BuildGraphTest(base.BaseTestCase):
 
     def test_a_shared_child_is_one_node(self) -> None:
         first, second = self._build(
-            [SERVER, OTHER_SERVER], {SERVER: [VOLUME], OTHER_SERVER: [VOLUME]})
+            [SERVER, OTHER_SERVER], {SERVER: [VOLUME], OTHER_SERVER: [VOLUME]}
+        )
 
         self.assertIs(first.child_nodes[0], second.child_nodes[0])
 
@@ -70,8 +70,9 @@ class BuildGraphTest(base.BaseTestCase):
 
         def children_of(resource: Resource) -> list[Resource]:
             asked.append(resource)
-            return {PROJECT: [SERVER, OTHER_SERVER], SERVER: [VOLUME],
-                    OTHER_SERVER: [VOLUME]}.get(resource, [])
+            return {PROJECT: [SERVER, OTHER_SERVER], SERVER: [VOLUME], OTHER_SERVER: [VOLUME]}.get(
+                resource, []
+            )
 
         graph.build_graph([PROJECT, VOLUME], children_of)
 
@@ -101,8 +102,11 @@ class BuildGraphTest(base.BaseTestCase):
         self.assertEqual([network], _values(roots[0].child_nodes))
 
     def test_loops_are_refused(self) -> None:
-        for children in ({SERVER: [SERVER]}, {SERVER: [VOLUME], VOLUME: [SERVER]},
-                         {SERVER: [VOLUME], VOLUME: [PROJECT], PROJECT: [VOLUME]}):
+        for children in (
+            {SERVER: [SERVER]},
+            {SERVER: [VOLUME], VOLUME: [SERVER]},
+            {SERVER: [VOLUME], VOLUME: [PROJECT], PROJECT: [VOLUME]},
+        ):
             error = self.assertRaises(exception.InvalidInput, self._build, [SERVER], children)
             self.assertIn('depends on itself', error.msg)
 
@@ -110,16 +114,17 @@ class BuildGraphTest(base.BaseTestCase):
         def children_of(resource: Resource) -> list[Resource]:
             raise exception.ListProtectableResourceFailed(type='x', reason='away')
 
-        self.assertRaises(exception.ListProtectableResourceFailed, graph.build_graph,
-                          [SERVER], children_of)
+        self.assertRaises(
+            exception.ListProtectableResourceFailed, graph.build_graph, [SERVER], children_of
+        )
 
 
 class WalkNodesTest(base.BaseTestCase):
-
     @SETTINGS
     @hypothesis.given(graphs.roots())
     def test_every_node_once_children_before_their_parents(
-            self, roots: list[graph.GraphNode]) -> None:
+        self, roots: list[graph.GraphNode]
+    ) -> None:
         order = _values(list(graph.walk_nodes(roots)))
 
         self.assertEqual(graphs.resources(roots), set(order))
@@ -129,24 +134,32 @@ class WalkNodesTest(base.BaseTestCase):
 
 
 class StoredGraphTest(base.BaseTestCase):
-
     def test_the_form_of_the_contract(self) -> None:
-        volume = graph.GraphNode(Resource(
-            'OS::Cinder::Volume', '9e2c5d18-4c30-4f8f-b6a0-5a55d2b1c7aa', 'data',
-            {'availability_zone': 'nova'}))
-        server = graph.GraphNode(Resource(
-            'OS::Nova::Server', '0a7b3f64-2f0e-4a55-8a35-2a1a7f0c9e11', 'web'), (volume,))
+        volume = graph.GraphNode(
+            Resource(
+                'OS::Cinder::Volume',
+                '9e2c5d18-4c30-4f8f-b6a0-5a55d2b1c7aa',
+                'data',
+                {'availability_zone': 'nova'},
+            )
+        )
+        server = graph.GraphNode(
+            Resource('OS::Nova::Server', '0a7b3f64-2f0e-4a55-8a35-2a1a7f0c9e11', 'web'), (volume,)
+        )
 
         self.assertEqual(
             '[{"0x0": ["OS::Cinder::Volume", "9e2c5d18-4c30-4f8f-b6a0-5a55d2b1c7aa", "data", '
             '{"availability_zone": "nova"}], '
             '"0x1": ["OS::Nova::Server", "0a7b3f64-2f0e-4a55-8a35-2a1a7f0c9e11", "web", null]'
             '}, [["0x1", ["0x0"]]]]',
-            graph.serialize([server]))
+            graph.serialize([server]),
+        )
 
     def test_no_relation_gives_no_adjacency(self) -> None:
-        self.assertEqual('[{"0x0": ["OS::Cinder::Volume", "v", "data", null]}, []]',
-                         graph.serialize([graph.GraphNode(VOLUME)]))
+        self.assertEqual(
+            '[{"0x0": ["OS::Cinder::Volume", "v", "data", null]}, []]',
+            graph.serialize([graph.GraphNode(VOLUME)]),
+        )
 
     def test_numbers_are_hexadecimal_and_entries_of_children_come_first(self) -> None:
         volumes = tuple(graph.GraphNode(graphs.resource(number)) for number in range(17))
@@ -155,8 +168,9 @@ class StoredGraphTest(base.BaseTestCase):
         nodes, adjacency = json.loads(graph.serialize([graph.GraphNode(PROJECT, (server,))]))
 
         self.assertEqual([hex(number) for number in range(19)], list(nodes))
-        self.assertEqual([['0x11', [hex(number) for number in range(17)]],
-                          ['0x12', ['0x11']]], adjacency)
+        self.assertEqual(
+            [['0x11', [hex(number) for number in range(17)]], ['0x12', ['0x11']]], adjacency
+        )
 
     def test_a_graph_that_another_karbor_wrote(self) -> None:
         roots = graph.deserialize(
@@ -166,14 +180,17 @@ class StoredGraphTest(base.BaseTestCase):
             ' "0x3": ["OS::Nova::Server", "t", "db", null],'
             ' "0x4": ["OS::Keystone::Project", "p", "demo", null],'
             ' "0x5": ["OS::Manila::Share", "h", "share", null]},'
-            ' [["0x2", ["0x0", "0x1"]], ["0x3", ["0x0"]], ["0x4", ["0x2", "0x3", "0x0"]]]]')
+            ' [["0x2", ["0x0", "0x1"]], ["0x3", ["0x0"]], ["0x4", ["0x2", "0x3", "0x0"]]]]'
+        )
 
         project, share = roots
         server, other, volume = project.child_nodes
         self.assertEqual(
-            [PROJECT, Resource('OS::Manila::Share', 'h', 'share')], [project.value, share.value])
-        self.assertEqual([VOLUME, Resource('OS::Glance::Image', 'i', 'cirros')],
-                         _values(server.child_nodes))
+            [PROJECT, Resource('OS::Manila::Share', 'h', 'share')], [project.value, share.value]
+        )
+        self.assertEqual(
+            [VOLUME, Resource('OS::Glance::Image', 'i', 'cirros')], _values(server.child_nodes)
+        )
         self.assertIs(volume, server.child_nodes[0])
         self.assertIs(volume, other.child_nodes[0])
         self.assertEqual({'availability_zone': 'nova'}, volume.value.extra_info)
@@ -186,7 +203,8 @@ class StoredGraphTest(base.BaseTestCase):
         self.assertEqual(roots, again)
         self.assertEqual(
             {resource.key: resource.extra_info for resource in graphs.resources(roots)},
-            {resource.key: resource.extra_info for resource in graphs.resources(again)})
+            {resource.key: resource.extra_info for resource in graphs.resources(again)},
+        )
 
     @SETTINGS
     @hypothesis.given(graphs.roots())

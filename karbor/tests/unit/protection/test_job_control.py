@@ -20,8 +20,12 @@ from karbor.services.protection import job_control, jobs
 from karbor.tests.base import new_id
 from karbor.tests.unit.protection import test_jobs
 
-_RUNNING = {'protect': 'protecting', 'delete': 'deleting', 'restore': 'in_progress',
-            'verify': 'in_progress'}
+_RUNNING = {
+    'protect': 'protecting',
+    'delete': 'deleting',
+    'restore': 'in_progress',
+    'verify': 'in_progress',
+}
 
 
 class _Gone(BaseException):
@@ -29,13 +33,13 @@ class _Gone(BaseException):
 
 
 class ControlTestCase(test_jobs.JobsTestCase):
-
     ENDS = test_jobs.FailedJobTest.ENDS
 
     def setUp(self) -> None:
         super().setUp()
-        self.runner = jobs.JobRunner(self.registry, self.manager, lambda _: self.context, 4,
-                                     trusts.NoTrusts(), max_tries=3)
+        self.runner = jobs.JobRunner(
+            self.registry, self.manager, lambda _: self.context, 4, trusts.NoTrusts(), max_tries=3
+        )
 
     def lose_worker(self, job_id: str) -> None:
         """Begin the job, and let its worker be gone before the end."""
@@ -58,7 +62,6 @@ class ControlTestCase(test_jobs.JobsTestCase):
 
 
 class ParkTest(ControlTestCase):
-
     def test_what_kills_its_workers_is_parked(self) -> None:
         for kind, status in self.ENDS:
             subject_id, job_id = self.parked(kind)
@@ -77,8 +80,9 @@ class ParkTest(ControlTestCase):
 
     def test_a_wait_for_keystone_is_no_try(self) -> None:
         checkpoint_id, job_id = self.post_protect()
-        with mock.patch.object(self.runner, '_check_trust',
-                               side_effect=exception.IdentityUnavailable(reason='x')):
+        with mock.patch.object(
+            self.runner, '_check_trust', side_effect=exception.IdentityUnavailable(reason='x')
+        ):
             for _ in range(20):
                 self.runner.run(job_id)
                 with db.writer() as session:
@@ -88,17 +92,18 @@ class ParkTest(ControlTestCase):
 
 
 class RetryTest(ControlTestCase):
-
     def test_one_that_is_parked(self) -> None:
         for kind, _ in self.ENDS:
             subject_id, job_id = self.parked(kind)
             job_control.retry(job_id)
             self.assertEqual(_RUNNING[kind], self.subject(kind, subject_id).status)
-            self.assertEqual((_RUNNING[kind], None),
-                             (self.log(job_id).status, self.log(job_id).ended_at))
+            self.assertEqual(
+                (_RUNNING[kind], None), (self.log(job_id).status, self.log(job_id).ended_at)
+            )
             self.runner.run(job_id)
-            self.assertIn(self.subject(kind, subject_id).status,
-                          ('available', 'deleted', 'success'))
+            self.assertIn(
+                self.subject(kind, subject_id).status, ('available', 'deleted', 'success')
+            )
             self.assertIsNone(self.subject(kind, subject_id).status_reason)
             self.assertIsNotNone(self.log(job_id).ended_at)
 
@@ -119,7 +124,6 @@ class RetryTest(ControlTestCase):
         self.assertIn('status deleted', error.msg)
         self.assertEqual('parked', self.row(job_id).state)
 
-
     def test_a_run_while_another_one_goes_on(self) -> None:
         _, job_id = self.parked('protect')
         _, other_id = self.post_protect()
@@ -132,7 +136,6 @@ class RetryTest(ControlTestCase):
 
 
 class CancelTest(ControlTestCase):
-
     def test_one_that_waits(self) -> None:
         for kind, status in self.ENDS:
             subject_id, job_id = self.post_any(kind)
@@ -159,13 +162,13 @@ class CancelTest(ControlTestCase):
 
 
 class ListTest(ControlTestCase):
-
     def test_by_state_newest_first(self) -> None:
         _, first = self.post_protect()
         _, second = self.post_protect()
         _, parked = self.parked('protect')
-        self.assertEqual([parked, second, first],
-                         [job.id for job in job_control.newest(job_control.STATES, 10)])
+        self.assertEqual(
+            [parked, second, first], [job.id for job in job_control.newest(job_control.STATES, 10)]
+        )
         self.assertEqual([parked], [job.id for job in job_control.newest(['parked'], 10)])
         self.assertEqual([second], [job.id for job in job_control.newest(['pending'], 1)])
         self.assertEqual(first, job_control.get(first).id)

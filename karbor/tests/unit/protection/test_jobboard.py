@@ -46,11 +46,11 @@ class Work:
     def wait_for(self, *, begun: int = 0, ended: int = 0) -> bool:
         with self._lock:
             return self._lock.wait_for(
-                lambda: len(self.begun) >= begun and len(self.ended) >= ended, PATIENCE)
+                lambda: len(self.begun) >= begun and len(self.ended) >= ended, PATIENCE
+            )
 
 
 class InProcessBoardTest(base.BaseTestCase):
-
     def _board(self, workers: int = 2) -> jobboard.InProcessBoard:
         self.work = Work()
         self.addCleanup(self.work.go.set)

@@ -27,8 +27,7 @@ from karbor.services.protection import jobs, manager, provider, resets
 from karbor.tests import base
 from karbor.tests.unit.protection import contract_plugins, test_contract
 
-SERVERS, VOLUMES, EVERYONE = (
-    test_contract.SERVERS, test_contract.VOLUMES, test_contract.EVERYONE)
+SERVERS, VOLUMES, EVERYONE = (test_contract.SERVERS, test_contract.VOLUMES, test_contract.EVERYONE)
 
 
 class Killed(BaseException):
@@ -42,7 +41,8 @@ class JobsTestCase(test_contract.ContractTestCase):
         super().setUp()
         self.posted: list[str] = []
         self.manager = manager.ProtectionManager(
-            self.registry, self.protectables, self.posted.append, trusts.NoTrusts())
+            self.registry, self.protectables, self.posted.append, trusts.NoTrusts()
+        )
 
     def post_protect(self) -> tuple[str, str]:
         """:returns: the ids of a new checkpoint and its job, which has not begun."""
@@ -54,10 +54,14 @@ class JobsTestCase(test_contract.ContractTestCase):
         if kind == 'delete':
             self.manager.delete_checkpoint(self.context, base.PROVIDER_ID, checkpoint_id)
             return checkpoint_id, self.posted[-1]
-        create = {'restore': self.manager.create_restore,
-                  'verify': self.manager.create_verification}[kind]
-        made = create(self.context, {'provider_id': base.PROVIDER_ID, 'parameters': {},
-                                     'checkpoint_id': checkpoint_id})
+        create = {
+            'restore': self.manager.create_restore,
+            'verify': self.manager.create_verification,
+        }[kind]
+        made = create(
+            self.context,
+            {'provider_id': base.PROVIDER_ID, 'parameters': {}, 'checkpoint_id': checkpoint_id},
+        )
         return made.id, self.posted[-1]
 
     def post_any(self, kind: str) -> tuple[str, str]:
@@ -73,7 +77,8 @@ class JobsTestCase(test_contract.ContractTestCase):
 
     def subject(self, kind: str, subject_id: str) -> Any:
         model = {'restore': models.Restore, 'verify': models.Verification}.get(
-            kind, models.Checkpoint)
+            kind, models.Checkpoint
+        )
         with db.reader() as session:
             return session.get(model, subject_id)
 
@@ -83,7 +88,6 @@ class JobsTestCase(test_contract.ContractTestCase):
 
 
 class ClaimTest(JobsTestCase):
-
     def test_two_workers_and_one_job(self) -> None:
         checkpoint_id, job_id = self.post_protect()
         start = threading.Barrier(2)
@@ -120,16 +124,17 @@ class ClaimTest(JobsTestCase):
         _, restore_job = self.post('restore', checkpoint_id)
 
         error = self.assertRaises(
-            exception.CheckpointNotBeDeleted, self.post, 'delete', checkpoint_id)
+            exception.CheckpointNotBeDeleted, self.post, 'delete', checkpoint_id
+        )
         self.assertIn('restore', error.msg)
         self.runner.run(restore_job)
         self.post('delete', checkpoint_id)
-        self.assertEqual('fail', self.subject('restore', self.post(
-            'restore', checkpoint_id)[0]).status)
+        self.assertEqual(
+            'fail', self.subject('restore', self.post('restore', checkpoint_id)[0]).status
+        )
 
 
 class BreakTest(JobsTestCase):
-
     def _break(self, job_id: str, kind: str, resource: Any, hook: str) -> set[str]:
         """Have a job killed in a hook.
 
@@ -141,8 +146,11 @@ class BreakTest(JobsTestCase):
         contract_plugins.JOURNAL.clear()
         self.assertEqual('running', self.row(job_id).state)
         with db.reader() as session:
-            return {f'{row.resource_type}#{row.resource_id}'
-                    for row in job_rows.resources(session, job_id) if row.is_done}
+            return {
+                f'{row.resource_type}#{row.resource_id}'
+                for row in job_rows.resources(session, job_id)
+                if row.is_done
+            }
 
     def test_attempts_are_counted(self) -> None:
         _, job_id = self.post_protect()
@@ -156,8 +164,12 @@ class BreakTest(JobsTestCase):
         self.assertEqual((4, 'done'), (self.row(job_id).attempts, self.row(job_id).state))
 
     def test_what_is_done_is_left_out(self) -> None:
-        for kind, status in (('protect', 'available'), ('restore', 'success'),
-                             ('verify', 'success'), ('delete', 'deleted')):
+        for kind, status in (
+            ('protect', 'available'),
+            ('restore', 'success'),
+            ('verify', 'success'),
+            ('delete', 'deleted'),
+        ):
             subject_id, job_id = self.post_any(kind)
             hook = 'on_main' if kind == 'delete' else 'on_complete'
             done = self._break(job_id, kind, SERVERS[1], hook)
@@ -168,8 +180,9 @@ class BreakTest(JobsTestCase):
             called = {call.resource.key for call in contract_plugins.JOURNAL}
             self.assertEqual({resource.key for resource in EVERYONE} - done, called)
             self.assertEqual(status, self.subject(kind, subject_id).status)
-            self.assertEqual(manager.Progress(6, 0),
-                             self.manager.progress([subject_id])[subject_id])
+            self.assertEqual(
+                manager.Progress(6, 0), self.manager.progress([subject_id])[subject_id]
+            )
 
     def test_parents_are_given_what_children_told_before_the_break(self) -> None:
         _, job_id = self.post_any('restore')
@@ -180,8 +193,14 @@ class BreakTest(JobsTestCase):
         self.runner.run(job_id)
 
         # Its volumes were not made again, and the server has them.
-        made = [[new for new, (snapshot, _) in self.cloud.restored.items()
-                 if snapshot == f'snapshot-of-{volume.id}'] for volume in VOLUMES[1:3]]
+        made = [
+            [
+                new
+                for new, (snapshot, _) in self.cloud.restored.items()
+                if snapshot == f'snapshot-of-{volume.id}'
+            ]
+            for volume in VOLUMES[1:3]
+        ]
         self.assertEqual([1, 1], [len(new_ids) for new_ids in made])
         self.assertIn([new_ids[0] for new_ids in made], self.cloud.servers.values())
 
@@ -209,9 +228,14 @@ class BreakTest(JobsTestCase):
         self.runner.run(job_id)
 
         self.assertEqual('success', self.subject('restore', restore_id).status)
-        self.assertEqual([], [item.reason for item in
-                              self.manager.results([restore_id]).get(restore_id, [])
-                              if item.status == 'error'])
+        self.assertEqual(
+            [],
+            [
+                item.reason
+                for item in self.manager.results([restore_id]).get(restore_id, [])
+                if item.status == 'error'
+            ],
+        )
 
     def test_a_delete_whose_end_was_not_written(self) -> None:
         checkpoint_id, job_id = self.post_any('delete')
@@ -225,8 +249,12 @@ class BreakTest(JobsTestCase):
         self.assertEqual([], self.bank.list_objects())
 
     def test_an_end_is_written_whole_or_not_at_all(self) -> None:
-        for kind, before in (('protect', 'protecting'), ('restore', 'in_progress'),
-                             ('verify', 'in_progress'), ('delete', 'deleting')):
+        for kind, before in (
+            ('protect', 'protecting'),
+            ('restore', 'in_progress'),
+            ('verify', 'in_progress'),
+            ('delete', 'deleting'),
+        ):
             subject_id, job_id = self.post_any(kind)
             statuses = uses if kind in ('restore', 'verify') else checkpoints
             # One of the two is the second write, whichever comes first in the code.
@@ -235,7 +263,8 @@ class BreakTest(JobsTestCase):
                     self.assertRaises(Killed, self.runner.run, job_id)
                 self.assertEqual(
                     (before, 'running'),
-                    (self.subject(kind, subject_id).status, self.row(job_id).state))
+                    (self.subject(kind, subject_id).status, self.row(job_id).state),
+                )
                 self.start_again()
             self.runner.run(job_id)
             self.assertEqual('done', self.row(job_id).state)
@@ -243,9 +272,12 @@ class BreakTest(JobsTestCase):
 
 
 class FailedJobTest(JobsTestCase):
-
-    ENDS = (('protect', 'error'), ('restore', 'fail'), ('verify', 'fail'),
-            ('delete', 'error-deleting'))
+    ENDS = (
+        ('protect', 'error'),
+        ('restore', 'fail'),
+        ('verify', 'fail'),
+        ('delete', 'error-deleting'),
+    )
 
     def _assert_failed(self, kind: str, status: str, runner: jobs.JobRunner, words: str) -> None:
         subject_id, job_id = self.post_any(kind)
@@ -266,8 +298,12 @@ class FailedJobTest(JobsTestCase):
             raise LookupError('password=secret')
 
         for kind, status in self.ENDS:
-            self._assert_failed(kind, status, self.new_runner(context_of),
-                                'an unexpected LookupError happened; see the log for job {job_id}')
+            self._assert_failed(
+                kind,
+                status,
+                self.new_runner(context_of),
+                'an unexpected LookupError happened; see the log for job {job_id}',
+            )
             self.assertNotIn('secret', self.row(self.posted[-1]).error)
 
     def test_an_expected_error_is_told_in_its_own_words(self) -> None:
@@ -275,14 +311,18 @@ class FailedJobTest(JobsTestCase):
             raise exception.KarborException('The trust is gone.')
 
         for kind, status in self.ENDS:
-            self._assert_failed(kind, status, self.new_runner(context_of),
-                                'The trust is gone.')
+            self._assert_failed(kind, status, self.new_runner(context_of), 'The trust is gone.')
 
     def test_a_provider_that_is_missing(self) -> None:
         empty = pathlib.Path(self.temp_dir, 'none.d')
         empty.mkdir()
-        runner = jobs.JobRunner(provider.ProviderRegistry(empty), self.manager,
-                                lambda _: self.context, 4, trusts.NoTrusts())
+        runner = jobs.JobRunner(
+            provider.ProviderRegistry(empty),
+            self.manager,
+            lambda _: self.context,
+            4,
+            trusts.NoTrusts(),
+        )
 
         for kind, _ in self.ENDS:
             _, job_id = self.post_any(kind)
@@ -323,15 +363,22 @@ class FailedJobTest(JobsTestCase):
 
     def test_a_reset_that_the_bank_refuses_changes_nothing(self) -> None:
         checkpoint_id, job_id = self.post_protect()
-        with mock.patch.object(self.bank._plugin, 'update_object',
-                               side_effect=exception.BankUpdateObjectFailed(
-                                   key='k', reason='No space left on device')):
+        with mock.patch.object(
+            self.bank._plugin,
+            'update_object',
+            side_effect=exception.BankUpdateObjectFailed(key='k', reason='No space left on device'),
+        ):
             self.runner.run(job_id)
             self.assertIn('No space left', self.checkpoint(checkpoint_id).status_reason)
 
             self.assertRaises(
-                exception.BankUpdateObjectFailed, self.manager.reset_checkpoint,
-                self.context, base.PROVIDER_ID, checkpoint_id, 'available')
+                exception.BankUpdateObjectFailed,
+                self.manager.reset_checkpoint,
+                self.context,
+                base.PROVIDER_ID,
+                checkpoint_id,
+                'available',
+            )
 
         # What cannot be reset is as it was: nothing says 'available' that nobody has.
         self.assertEqual('error', self.checkpoint(checkpoint_id).status)
@@ -348,33 +395,43 @@ class FailedJobTest(JobsTestCase):
         refused: list[Exception] = []
 
         def write(*_: object) -> None:
-            for begin in (lambda: self.manager.delete_checkpoint(
-                              self.context, base.PROVIDER_ID, checkpoint_id),
-                          lambda: self.manager.reset_checkpoint(
-                              self.context, base.PROVIDER_ID, checkpoint_id, 'available')):
+            for begin in (
+                lambda: self.manager.delete_checkpoint(
+                    self.context, base.PROVIDER_ID, checkpoint_id
+                ),
+                lambda: self.manager.reset_checkpoint(
+                    self.context, base.PROVIDER_ID, checkpoint_id, 'available'
+                ),
+            ):
                 try:
                     begin()
                 except exception.KarborException as exc:
                     refused.append(exc)
 
         with mock.patch.object(resets.records, 'write_checkpoint', side_effect=write):
-            self.manager.reset_checkpoint(
-                self.context, base.PROVIDER_ID, checkpoint_id, 'error')
+            self.manager.reset_checkpoint(self.context, base.PROVIDER_ID, checkpoint_id, 'error')
 
         self.assertEqual(2, len(refused), refused)
         for exc in refused:
             self.assertIn('reset of it is not finished', str(exc))
         shown = self.checkpoint(checkpoint_id)
-        self.assertEqual(('error', 'The status was set by hand.'),
-                         (shown.status, shown.status_reason))
+        self.assertEqual(
+            ('error', 'The status was set by hand.'), (shown.status, shown.status_reason)
+        )
         self.assertEqual([('reset', 'done')], self.resets())
 
     def test_a_reset_that_a_killed_process_left_is_ended_by_a_worker(self) -> None:
         checkpoint_id, job_id = self.post_protect()
         self.runner.run(job_id)
         with mock.patch.object(resets.records, 'write_checkpoint', side_effect=Killed):
-            self.assertRaises(Killed, self.manager.reset_checkpoint,
-                              self.context, base.PROVIDER_ID, checkpoint_id, 'error')
+            self.assertRaises(
+                Killed,
+                self.manager.reset_checkpoint,
+                self.context,
+                base.PROVIDER_ID,
+                checkpoint_id,
+                'error',
+            )
         self.assertEqual([('reset', 'running')], self.resets())
         found = self.registry.get(base.PROVIDER_ID).checkpoints.get(checkpoint_id)
         found.status = 'error'
@@ -391,5 +448,7 @@ class FailedJobTest(JobsTestCase):
 
     def resets(self) -> list[tuple[str, str]]:
         with db.reader() as session:
-            return [(job.kind, job.state) for job in session.scalars(
-                sa.select(models.Job).where(models.Job.kind == 'reset'))]
+            return [
+                (job.kind, job.state)
+                for job in session.scalars(sa.select(models.Job).where(models.Job.kind == 'reset'))
+            ]

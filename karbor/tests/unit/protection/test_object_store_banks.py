@@ -82,14 +82,21 @@ class Lagging:
             self._hidden[key] -= 1
             raise object_store.Missing
 
-    def _page(self, prefix: str, limit: int | None, marker: str | None,
-              descending: bool) -> tuple[list[str], bool]:
+    def _page(
+        self, prefix: str, limit: int | None, marker: str | None, descending: bool
+    ) -> tuple[list[str], bool]:
         """As the store was before the latest changes."""
         names = {key for key in self._keys() if key not in self._hidden} | self._shown.keys()
-        keys = sorted((key for key in names if key.startswith(prefix)
-                       and (not marker or (key < marker if descending else key > marker))),
-                      reverse=descending)
-        page = keys[:min(limit or 5, 5)]
+        keys = sorted(
+            (
+                key
+                for key in names
+                if key.startswith(prefix)
+                and (not marker or (key < marker if descending else key > marker))
+            ),
+            reverse=descending,
+        )
+        page = keys[: min(limit or 5, 5)]
         return page, len(page) == len(keys)
 
     def _keys(self) -> list[str]:
@@ -106,12 +113,14 @@ class LaggingS3Bank(Lagging, s3_bank_plugin.S3BankPlugin):
 
 
 class ObjectStoreTestCase(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.stack = self.useFixture(_Stack()).stack
-        self.useFixture(fixtures.MonkeyPatch(
-            'karbor.services.protection.bank_plugins.object_store._SETTLE_PAUSES', (0.001,) * 5))
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'karbor.services.protection.bank_plugins.object_store._SETTLE_PAUSES', (0.001,) * 5
+            )
+        )
 
     def fake(self, kind: str) -> Any:
         """A fake server, on a port until the test ends."""
@@ -132,33 +141,28 @@ class ObjectStoreTestCase(base.BaseTestCase):
 
 
 class _Stack(fixtures.Fixture):
-
     def _setUp(self) -> None:
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
 
 
 class FakeSwiftTest(bank_suite.BankPluginSuite, ObjectStoreTestCase):
-
     def make_plugin(self) -> bank_plugin.BankPlugin:
         return bank_suite.swift_bank(self.fake('swift'))
 
 
 class FakeS3Test(bank_suite.BankPluginSuite, ObjectStoreTestCase):
-
     def make_plugin(self) -> bank_plugin.BankPlugin:
         return bank_suite.s3_bank(self.fake('s3'))
 
 
 class LaggingSwiftTest(bank_suite.BankPluginSuite, ObjectStoreTestCase):
-
     def make_plugin(self) -> bank_plugin.BankPlugin:
         store = self.fake('swift')
         return bank_suite.swift_bank(store, type('Bank', (LaggingSwiftBank,), {'store': store}))
 
 
 class LaggingS3Test(bank_suite.BankPluginSuite, ObjectStoreTestCase):
-
     def make_plugin(self) -> bank_plugin.BankPlugin:
         store = self.fake('s3')
         return bank_suite.s3_bank(store, type('Bank', (LaggingS3Bank,), {'store': store}))
@@ -170,7 +174,8 @@ class LagTest(ObjectStoreTestCase):
     def lagging(self, **attributes: Any) -> Any:
         store = self.fake('swift')
         bank = bank_suite.swift_bank(
-            store, type('Bank', (LaggingSwiftBank,), {'store': store, **attributes}))
+            store, type('Bank', (LaggingSwiftBank,), {'store': store, **attributes})
+        )
         return bank, store
 
     def test_nothing_is_asked_twice_of_a_store_that_is_up_to_date(self) -> None:
@@ -184,8 +189,9 @@ class LagTest(ObjectStoreTestCase):
             self.assertEqual('x', bank.get_object('/a/1'))
 
             pages = 2 if kind == 'swift' else 1
-            self.assertEqual({('GET', 'container'): pages, ('GET', 'object'): 1},
-                             dict(store.requests))
+            self.assertEqual(
+                {('GET', 'container'): pages, ('GET', 'object'): 1}, dict(store.requests)
+            )
 
     def test_an_object_that_never_comes_is_not_waited_for_again(self) -> None:
         bank, _ = self.lagging(lag=1000)
@@ -230,11 +236,11 @@ class LagTest(ObjectStoreTestCase):
 
 
 class FaultTest(ObjectStoreTestCase):
-
-    CALLS = {'PUT': (lambda bank: bank.update_object('/a', 'y'), exception.BankUpdateObjectFailed),
-             'GET': (lambda bank: bank.get_object('/a'), exception.BankGetObjectFailed),
-             'DELETE': (lambda bank: bank.delete_object('/a'),
-                        exception.BankDeleteObjectFailed)}
+    CALLS = {
+        'PUT': (lambda bank: bank.update_object('/a', 'y'), exception.BankUpdateObjectFailed),
+        'GET': (lambda bank: bank.get_object('/a'), exception.BankGetObjectFailed),
+        'DELETE': (lambda bank: bank.delete_object('/a'), exception.BankDeleteObjectFailed),
+    }
 
     def with_proxy(self, **options: Any) -> Iterator[tuple[str, Any, Any]]:
         """Each kind with a proxy in front of its fake server and a bank behind that."""
@@ -251,8 +257,9 @@ class FaultTest(ObjectStoreTestCase):
     def test_what_fails_in_passing_is_tried_again(self) -> None:
         for kind, proxy, bank in self.with_proxy():
             for fault, (method, (call, _)) in itertools.product(
-                    (Fault.INTERNAL_ERROR, Fault.UNAVAILABLE, Fault.RESET_BEFORE,
-                     Fault.RESET_AFTER), self.CALLS.items()):
+                (Fault.INTERNAL_ERROR, Fault.UNAVAILABLE, Fault.RESET_BEFORE, Fault.RESET_AFTER),
+                self.CALLS.items(),
+            ):
                 bank.update_object('/a', 'x')
                 proxy.rules = [Rule(method, '/a$', fault, times=3)]
                 call(bank)
@@ -263,11 +270,15 @@ class FaultTest(ObjectStoreTestCase):
 
     def test_trying_again_ends_with_a_reason(self) -> None:
         for kind, proxy, bank in self.with_proxy():
-            for fault, said in ((Fault.UNAVAILABLE, 'answered 503'),
-                                (Fault.RESET_BEFORE, 'could not be reached')):
+            for fault, said in (
+                (Fault.UNAVAILABLE, 'answered 503'),
+                (Fault.RESET_BEFORE, 'could not be reached'),
+            ):
                 proxy.rules = [Rule('.*', '', fault)]
-                for call, error_class in (*self.CALLS.values(), (
-                        lambda bank: bank.list_objects(), exception.BankListObjectsFailed)):
+                for call, error_class in (
+                    *self.CALLS.values(),
+                    (lambda bank: bank.list_objects(), exception.BankListObjectsFailed),
+                ):
                     applied = proxy.rules[0].applied
                     error = self.assertRaises(error_class, call, bank)
                     self.assertNotIsInstance(error, exception.BankObjectNotFound)
@@ -286,8 +297,10 @@ class FaultTest(ObjectStoreTestCase):
 
     def test_pauses_grow_and_heed_what_the_store_asks_for(self) -> None:
         for kind, proxy, bank in self.with_proxy(retry_backoff=2):
-            proxy.rules = [Rule('GET', '/a$', Fault.UNAVAILABLE, times=2),
-                           Rule('GET', '/a$', Fault.TOO_MANY_REQUESTS, times=1, retry_after=17)]
+            proxy.rules = [
+                Rule('GET', '/a$', Fault.UNAVAILABLE, times=2),
+                Rule('GET', '/a$', Fault.TOO_MANY_REQUESTS, times=1, retry_after=17),
+            ]
             with mock.patch('time.sleep') as sleep:
                 self.assertEqual('x', bank.get_object('/a'))
 
@@ -308,8 +321,9 @@ class FaultTest(ObjectStoreTestCase):
             bank.update_object('/a', 'x')
             for status in (400, 403, 413):
                 store.answers[('PUT', 'object')] = [status]
-                error = self.assertRaises(exception.BankUpdateObjectFailed,
-                                          bank.update_object, '/a', 'y')
+                error = self.assertRaises(
+                    exception.BankUpdateObjectFailed, bank.update_object, '/a', 'y'
+                )
                 self.assertIn(f'answered {status}', error.msg, kind)
             self.assertEqual('x', bank.get_object('/a'))
 
@@ -358,13 +372,15 @@ class FaultTest(ObjectStoreTestCase):
 
 
 class ContainerTest(ObjectStoreTestCase):
-
     def test_it_is_made_once_by_whoever_is_first(self) -> None:
         for _, store, bank in self.both():
             self.assertEqual({}, store.containers)
             with concurrent.futures.ThreadPoolExecutor(8) as pool:
-                list(pool.map(lambda number, bank=bank: bank.update_object(f'/{number}', 'x'),
-                              range(8)))
+                list(
+                    pool.map(
+                        lambda number, bank=bank: bank.update_object(f'/{number}', 'x'), range(8)
+                    )
+                )
 
             self.assertEqual(1, store.requests[('PUT', 'container')])
             self.assertEqual(1, store.requests[('HEAD', 'container')])
@@ -386,12 +402,12 @@ class ContainerTest(ObjectStoreTestCase):
             store.containers.clear()
 
             for call, error_class in (
-                    (lambda bank: bank.get_object('/a'), exception.BankGetObjectFailed),
-                    (lambda bank: bank.update_object('/a', 'x'),
-                     exception.BankUpdateObjectFailed),
-                    (lambda bank: bank.delete_object('/a'), exception.BankDeleteObjectFailed),
-                    (lambda bank: bank.list_objects(), exception.BankListObjectsFailed),
-                    (lambda bank: bank.check(), exception.BankError)):
+                (lambda bank: bank.get_object('/a'), exception.BankGetObjectFailed),
+                (lambda bank: bank.update_object('/a', 'x'), exception.BankUpdateObjectFailed),
+                (lambda bank: bank.delete_object('/a'), exception.BankDeleteObjectFailed),
+                (lambda bank: bank.list_objects(), exception.BankListObjectsFailed),
+                (lambda bank: bank.check(), exception.BankError),
+            ):
                 error = self.assertRaises(error_class, call, bank)
                 self.assertNotIsInstance(error, exception.BankObjectNotFound)
                 self.assertIn('is not there any more', error.msg)
@@ -403,8 +419,7 @@ class ContainerTest(ObjectStoreTestCase):
         store.answers = {('HEAD', 'container'): [404, 403]}
         store.containers[bank._bucket] = {}
 
-        error = self.assertRaises(exception.BankUpdateObjectFailed,
-                                  bank.update_object, '/a', 'x')
+        error = self.assertRaises(exception.BankUpdateObjectFailed, bank.update_object, '/a', 'x')
 
         self.assertIn('403', error.msg)
 
@@ -438,7 +453,6 @@ class ContainerTest(ObjectStoreTestCase):
 
 
 class SwiftTest(ObjectStoreTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.store = self.fake('swift')
@@ -448,8 +462,10 @@ class SwiftTest(ObjectStoreTestCase):
         self.plugin.update_object('/a/json', {'b': 1})
         self.plugin.update_object('/a/text', 'x')
 
-        self.assertEqual({'/a/json': (b'{"b": 1}', {'x-object-meta-serialized': 'true'}),
-                          '/a/text': (b'x', {})}, next(iter(self.store.containers.values())))
+        self.assertEqual(
+            {'/a/json': (b'{"b": 1}', {'x-object-meta-serialized': 'true'}), '/a/text': (b'x', {})},
+            next(iter(self.store.containers.values())),
+        )
 
     def test_a_token_that_ended_is_replaced(self) -> None:
         self.plugin.update_object('/a', 'x')
@@ -491,7 +507,6 @@ class SwiftTest(ObjectStoreTestCase):
 
 
 class S3Test(ObjectStoreTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.store = self.fake('s3')
@@ -501,15 +516,24 @@ class S3Test(ObjectStoreTestCase):
 
         self.assertEqual(
             {'a/json': (b'{"b": 1}', {'x-amz-meta-x-object-meta-serialized': 'true'})},
-            next(iter(self.store.containers.values())))
+            next(iter(self.store.containers.values())),
+        )
 
     def test_a_prefix(self) -> None:
         for prefix in ('/', 'karbor/', 'karbor-'):
             store = self.fake('s3')
-            bank = s3_bank_plugin.S3BankPlugin(bank_suite.provider_options({
-                's3_bank_plugin': {'bank_s3_object_prefix': prefix},
-                's3_client': {'s3_endpoint': store.url, 's3_access_key': store.user,
-                              's3_secret_key': store.key}}))
+            bank = s3_bank_plugin.S3BankPlugin(
+                bank_suite.provider_options(
+                    {
+                        's3_bank_plugin': {'bank_s3_object_prefix': prefix},
+                        's3_client': {
+                            's3_endpoint': store.url,
+                            's3_access_key': store.user,
+                            's3_secret_key': store.key,
+                        },
+                    }
+                )
+            )
             for number in range(20):
                 bank.update_object(f'/a/{number:02}', 'x')
             store.containers['karbor']['another'] = (b'', {})
@@ -522,14 +546,21 @@ class S3Test(ObjectStoreTestCase):
 
 
 class OptionsTest(base.BaseTestCase):
-
-    SWIFT = {'swift_auth_url': 'http://keystone.example/v3', 'swift_user': 'karbor',
-             'swift_key': 'hidden-one', 'swift_tenant_name': 'service'}
+    SWIFT = {
+        'swift_auth_url': 'http://keystone.example/v3',
+        'swift_user': 'karbor',
+        'swift_key': 'hidden-one',
+        'swift_tenant_name': 'service',
+    }
     S3 = {'s3_access_key': 'a', 's3_secret_key': 'hidden-one'}
 
     def _refused(self, plugin_class: Any, sections: dict[str, Any]) -> str:
-        error = self.assertRaises((exception.InvalidParameterValue, ValueError, cfg.Error),
-                                  self._load, plugin_class, sections)
+        error = self.assertRaises(
+            (exception.InvalidParameterValue, ValueError, cfg.Error),
+            self._load,
+            plugin_class,
+            sections,
+        )
         self.assertNotIn('hidden-one', str(error))
         return str(error)
 
@@ -543,54 +574,70 @@ class OptionsTest(base.BaseTestCase):
     def test_what_is_missing_is_named(self) -> None:
         for name in self.SWIFT:
             given = {key: value for key, value in self.SWIFT.items() if key != name}
-            self.assertIn(f'[swift_client] {name} must be set', self._refused(
-                swift_bank_plugin.SwiftBankPlugin, {'swift_client': given}))
+            self.assertIn(
+                f'[swift_client] {name} must be set',
+                self._refused(swift_bank_plugin.SwiftBankPlugin, {'swift_client': given}),
+            )
         for name in self.S3:
             given = {key: value for key, value in self.S3.items() if key != name}
-            self.assertIn(f'[s3_client] {name} must be set', self._refused(
-                s3_bank_plugin.S3BankPlugin, {'s3_client': given}))
+            self.assertIn(
+                f'[s3_client] {name} must be set',
+                self._refused(s3_bank_plugin.S3BankPlugin, {'s3_client': given}),
+            )
 
     def test_what_makes_no_sense_is_refused(self) -> None:
         for section, name, value in (
-                ('swift_client', 'swift_auth_url', 'keystone'),
-                ('swift_client', 'swift_catalog_info', 'object-store'),
-                ('swift_client', 'swift_retry_attempts', '-1'),
-                ('swift_client', 'swift_request_timeout', '0'),
-                ('swift_client', 'auth_type', 'no-such-type'),
-                ('swift_bank_plugin', 'bank_swift_object_container', 'a/b'),
-                ('swift_bank_plugin', 'bank_swift_object_container', '')):
+            ('swift_client', 'swift_auth_url', 'keystone'),
+            ('swift_client', 'swift_catalog_info', 'object-store'),
+            ('swift_client', 'swift_retry_attempts', '-1'),
+            ('swift_client', 'swift_request_timeout', '0'),
+            ('swift_client', 'auth_type', 'no-such-type'),
+            ('swift_bank_plugin', 'bank_swift_object_container', 'a/b'),
+            ('swift_bank_plugin', 'bank_swift_object_container', ''),
+        ):
             sections = {'swift_client': dict(self.SWIFT), 'swift_bank_plugin': {}}
             sections[section][name] = value
             self._refused(swift_bank_plugin.SwiftBankPlugin, sections)
         for section, name, value in (
-                ('s3_client', 's3_endpoint', 'server'),
-                ('s3_client', 's3_retry_backoff', 'long'),
-                ('s3_client', 's3_addressing_style', 'none'),
-                ('s3_bank_plugin', 'bank_s3_object_bucket', 'a/b'),
-                ('s3_bank_plugin', 'bank_s3_object_bucket', 'x')):
+            ('s3_client', 's3_endpoint', 'server'),
+            ('s3_client', 's3_retry_backoff', 'long'),
+            ('s3_client', 's3_addressing_style', 'none'),
+            ('s3_bank_plugin', 'bank_s3_object_bucket', 'a/b'),
+            ('s3_bank_plugin', 'bank_s3_object_bucket', 'x'),
+        ):
             sections = {'s3_client': dict(self.S3), 's3_bank_plugin': {}}
             sections[section][name] = value
             self._refused(s3_bank_plugin.S3BankPlugin, sections)
 
     def test_files_of_older_karbors_load_without_a_request(self) -> None:
         lease = {'lease_expire_window': 300, 'lease_renew_window': 100}
-        self._load(swift_bank_plugin.SwiftBankPlugin,
-                   {'swift_client': self.SWIFT, 'swift_bank_plugin': lease})
-        self._load(s3_bank_plugin.S3BankPlugin, {
-            's3_client': {**self.S3, 's3_endpoint': 'http://s3.example'},
-            's3_bank_plugin': {**lease, 'bank_s3_lease_bucket': 'lease'}})
+        self._load(
+            swift_bank_plugin.SwiftBankPlugin,
+            {'swift_client': self.SWIFT, 'swift_bank_plugin': lease},
+        )
+        self._load(
+            s3_bank_plugin.S3BankPlugin,
+            {
+                's3_client': {**self.S3, 's3_endpoint': 'http://s3.example'},
+                's3_bank_plugin': {**lease, 'bank_s3_lease_bucket': 'lease'},
+            },
+        )
 
     def test_every_option_is_documented(self) -> None:
         text = pathlib.Path(karbor.__file__).parents[1].joinpath('doc/source/banks.rst').read_text()
-        for option in (*swift_bank_plugin.OPTS, *swift_bank_plugin.CLIENT_OPTS,
-                       *s3_bank_plugin.OPTS, *s3_bank_plugin.CLIENT_OPTS):
+        for option in (
+            *swift_bank_plugin.OPTS,
+            *swift_bank_plugin.CLIENT_OPTS,
+            *s3_bank_plugin.OPTS,
+            *s3_bank_plugin.CLIENT_OPTS,
+        ):
             self.assertIn(option.name, text)
 
     def test_the_entry_points(self) -> None:
-        self.assertIs(swift_bank_plugin.SwiftBankPlugin,
-                      provider.load_class('karbor-swift-bank-plugin'))
-        self.assertIs(s3_bank_plugin.S3BankPlugin,
-                      provider.load_class('karbor-s3-bank-plugin'))
+        self.assertIs(
+            swift_bank_plugin.SwiftBankPlugin, provider.load_class('karbor-swift-bank-plugin')
+        )
+        self.assertIs(s3_bank_plugin.S3BankPlugin, provider.load_class('karbor-s3-bank-plugin'))
 
 
 class SecretsTest(ObjectStoreTestCase):
@@ -607,8 +654,10 @@ class SecretsTest(ObjectStoreTestCase):
             bank.list_objects()
             bank.delete_object('/a')
             store.answers = {('GET', 'object'): [403], ('GET', 'container'): [500] * 9}
-            errors = [self.assertRaises(exception.BankGetObjectFailed, bank.get_object, '/a'),
-                      self.assertRaises(exception.BankListObjectsFailed, bank.list_objects)]
+            errors = [
+                self.assertRaises(exception.BankGetObjectFailed, bank.get_object, '/a'),
+                self.assertRaises(exception.BankListObjectsFailed, bank.list_objects),
+            ]
             with fixtures.FakeLogger(level=logging.DEBUG) as logged:
                 bank._config.log_opt_values(logging.getLogger(), logging.DEBUG)
 

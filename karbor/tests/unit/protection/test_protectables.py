@@ -40,7 +40,6 @@ VOLUME_ID = '9e2c5d18-4c30-4f8f-b6a0-5a55d2b1c7aa'
 
 
 class _Plugin(protectable_plugin.ProtectablePlugin):
-
     def __init__(self, resource_type: str, *parents: str, **children: list[Resource]) -> None:
         super().__init__()
         self.resource_type = resource_type
@@ -60,16 +59,15 @@ class _Plugin(protectable_plugin.ProtectablePlugin):
 
 
 class RegistryTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.volumes = [Resource(VOLUME, f'v{number}', '') for number in range(3)]
         self.server = Resource(SERVER, 's', 'web')
         self.project = Resource(PROJECT, 'p', 'demo')
-        self.volume_plugin = _Plugin(VOLUME, SERVER, PROJECT, s=self.volumes[:2],
-                                     p=self.volumes)
-        self.registry = protectables.Protectables([
-            self.volume_plugin, _Plugin(SERVER, PROJECT, p=[self.server]), _Plugin(PROJECT)])
+        self.volume_plugin = _Plugin(VOLUME, SERVER, PROJECT, s=self.volumes[:2], p=self.volumes)
+        self.registry = protectables.Protectables(
+            [self.volume_plugin, _Plugin(SERVER, PROJECT, p=[self.server]), _Plugin(PROJECT)]
+        )
 
     def test_types_are_sorted(self) -> None:
         self.assertEqual([VOLUME, PROJECT, SERVER], self.registry.types())
@@ -77,17 +75,23 @@ class RegistryTest(base.BaseTestCase):
     def test_get(self) -> None:
         self.assertIs(self.volume_plugin, self.registry.get(VOLUME))
         error = self.assertRaises(
-            exception.ProtectableTypeNotFound, self.registry.get, 'OS::No::Such')
+            exception.ProtectableTypeNotFound, self.registry.get, 'OS::No::Such'
+        )
         self.assertIn('OS::No::Such', error.msg)
 
     def test_dependent_types(self) -> None:
-        for resource_type, expected in ((PROJECT, [VOLUME, SERVER]), (SERVER, [VOLUME]),
-                                        (VOLUME, []), ('OS::No::Such', [])):
+        for resource_type, expected in (
+            (PROJECT, [VOLUME, SERVER]),
+            (SERVER, [VOLUME]),
+            (VOLUME, []),
+            ('OS::No::Such', []),
+        ):
             self.assertEqual(expected, self.registry.dependent_types(resource_type))
 
     def test_all_dependent_types(self) -> None:
-        chain = protectables.Protectables([
-            _Plugin('a'), _Plugin('b', 'a'), _Plugin('c', 'b'), _Plugin('d', 'c', 'a')])
+        chain = protectables.Protectables(
+            [_Plugin('a'), _Plugin('b', 'a'), _Plugin('c', 'b'), _Plugin('d', 'c', 'a')]
+        )
 
         self.assertEqual({'b', 'c', 'd'}, set(chain.all_dependent_types(['a'])))
         self.assertEqual(['d'], chain.all_dependent_types(['c']))
@@ -102,8 +106,9 @@ class RegistryTest(base.BaseTestCase):
     def test_dependents_of_all_plugins_with_the_callers_context(self) -> None:
         context = _context()
 
-        self.assertEqual([*self.volumes, self.server],
-                         self.registry.dependents(context, self.project))
+        self.assertEqual(
+            [*self.volumes, self.server], self.registry.dependents(context, self.project)
+        )
         self.assertEqual([context], self.volume_plugin.contexts)
 
     def test_graph(self) -> None:
@@ -116,10 +121,13 @@ class RegistryTest(base.BaseTestCase):
 
     def test_a_service_that_cannot_tell_stops_the_graph(self) -> None:
         failed = exception.ListProtectableResourceFailed(type=VOLUME, reason='away')
-        with mock.patch.object(self.volume_plugin, 'get_dependent_resources',
-                               side_effect=failed):
-            self.assertRaises(exception.ListProtectableResourceFailed,
-                              self.registry.graph, _context(), [self.project])
+        with mock.patch.object(self.volume_plugin, 'get_dependent_resources', side_effect=failed):
+            self.assertRaises(
+                exception.ListProtectableResourceFailed,
+                self.registry.graph,
+                _context(),
+                [self.project],
+            )
 
     def test_what_is_installed(self) -> None:
         installed = protectables.load()
@@ -138,7 +146,6 @@ class RegistryTest(base.BaseTestCase):
 
 
 class ProjectTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.plugin = project.ProjectProtectablePlugin()
@@ -151,20 +158,25 @@ class ProjectTest(base.BaseTestCase):
             self.assertEqual(expected, self.plugin.show_resource(_context(**fields), PROJECT_ID))
 
     def test_another_project(self) -> None:
-        error = self.assertRaises(exception.ProtectableResourceNotFound,
-                                  self.plugin.show_resource, _context(), 'other')
+        error = self.assertRaises(
+            exception.ProtectableResourceNotFound, self.plugin.show_resource, _context(), 'other'
+        )
 
         self.assertIn('other', error.msg)
 
     def test_relations(self) -> None:
-        self.assertEqual((PROJECT, (), []), (
-            self.plugin.get_resource_type(), self.plugin.get_parent_resource_types(),
-            self.plugin.get_dependent_resources(_context(), Resource(PROJECT, 'p', ''))))
+        self.assertEqual(
+            (PROJECT, (), []),
+            (
+                self.plugin.get_resource_type(),
+                self.plugin.get_parent_resource_types(),
+                self.plugin.get_dependent_resources(_context(), Resource(PROJECT, 'p', '')),
+            ),
+        )
 
 
 def _volume(volume_id: str, status: str = 'available', name: str | None = 'data') -> Any:
-    return types.SimpleNamespace(id=volume_id, status=status, name=name,
-                                 availability_zone='nova')
+    return types.SimpleNamespace(id=volume_id, status=status, name=name, availability_zone='nova')
 
 
 class _Volumes:
@@ -190,28 +202,31 @@ class _Volumes:
 
 
 class VolumeTest(base.BaseTestCase):
-
-    ERRORS = (cinder_exc.Forbidden(403, 'Policy does not allow this.'),
-              cinder_exc.Unauthorized(401, 'The token is over.'),
-              ks_exc.EndpointNotFound('no endpoint'))
+    ERRORS = (
+        cinder_exc.Forbidden(403, 'Policy does not allow this.'),
+        cinder_exc.Unauthorized(401, 'The token is over.'),
+        ks_exc.EndpointNotFound('no endpoint'),
+    )
 
     def setUp(self) -> None:
         super().setUp()
         self.plugin = volume.VolumeProtectablePlugin()
         self.context = _context()
-        create = mock.patch('karbor.services.protection.client_factory.ClientFactory'
-                            '.create_client')
+        create = mock.patch('karbor.services.protection.client_factory.ClientFactory.create_client')
         self.create_client = create.start()
         self.addCleanup(create.stop)
 
     def _use(self, *found: Any, error: Exception | None = None) -> None:
         self.create_client.return_value = types.SimpleNamespace(
-            volumes=_Volumes(*found, error=error))
+            volumes=_Volumes(*found, error=error)
+        )
 
     def test_list(self) -> None:
-        self._use(_volume('a'), _volume('b', 'in-use', None),
-                  *(_volume(status, status) for status in (
-                      'error', 'deleting', 'error_deleting')))
+        self._use(
+            _volume('a'),
+            _volume('b', 'in-use', None),
+            *(_volume(status, status) for status in ('error', 'deleting', 'error_deleting')),
+        )
 
         found = self.plugin.list_resources(self.context)
 
@@ -228,14 +243,19 @@ class VolumeTest(base.BaseTestCase):
     def test_show(self) -> None:
         self._use(_volume(VOLUME_ID))
 
-        self.assertEqual(Resource(VOLUME, VOLUME_ID, 'data'),
-                         self.plugin.show_resource(self.context, VOLUME_ID))
+        self.assertEqual(
+            Resource(VOLUME, VOLUME_ID, 'data'), self.plugin.show_resource(self.context, VOLUME_ID)
+        )
 
     def test_show_what_is_not_there(self) -> None:
         self._use()
 
-        error = self.assertRaises(exception.ProtectableResourceNotFound,
-                                  self.plugin.show_resource, self.context, VOLUME_ID)
+        error = self.assertRaises(
+            exception.ProtectableResourceNotFound,
+            self.plugin.show_resource,
+            self.context,
+            VOLUME_ID,
+        )
         self.assertIn(VOLUME_ID, error.msg)
 
     def test_show_what_cinder_takes_for_no_id(self) -> None:
@@ -243,37 +263,55 @@ class VolumeTest(base.BaseTestCase):
         self._use(_volume(VOLUME_ID))
 
         for resource_id in ('!', 'detail', 'summary'):
-            self.assertRaises(exception.ProtectableResourceNotFound,
-                              self.plugin.show_resource, self.context, resource_id)
+            self.assertRaises(
+                exception.ProtectableResourceNotFound,
+                self.plugin.show_resource,
+                self.context,
+                resource_id,
+            )
 
     def test_show_what_cannot_be_protected(self) -> None:
         for status in ('error', 'deleting', 'error_deleting'):
             self._use(_volume(VOLUME_ID, status))
 
-            error = self.assertRaises(exception.ProtectableResourceInvalidStatus,
-                                      self.plugin.show_resource, self.context, VOLUME_ID)
+            error = self.assertRaises(
+                exception.ProtectableResourceInvalidStatus,
+                self.plugin.show_resource,
+                self.context,
+                VOLUME_ID,
+            )
             self.assertIn(status, error.msg)
 
     def test_a_cinder_that_cannot_tell(self) -> None:
         for error in self.ERRORS:
             self._use(error=error)
-            for ask in (lambda: self.plugin.list_resources(self.context),
-                        lambda: self.plugin.show_resource(self.context, VOLUME_ID),
-                        lambda: self.plugin.get_dependent_resources(
-                            self.context, Resource(PROJECT, PROJECT_ID, ''))):
+            for ask in (
+                lambda: self.plugin.list_resources(self.context),
+                lambda: self.plugin.show_resource(self.context, VOLUME_ID),
+                lambda: self.plugin.get_dependent_resources(
+                    self.context, Resource(PROJECT, PROJECT_ID, '')
+                ),
+            ):
                 raised = self.assertRaises(exception.ListProtectableResourceFailed, ask)
                 self.assertIn(VOLUME, raised.msg)
 
     def test_volumes_of_a_project(self) -> None:
         self._use(_volume('a'), _volume('b', 'error'))
 
-        self.assertEqual([Resource(VOLUME, 'a', 'data')], self.plugin.get_dependent_resources(
-            self.context, Resource(PROJECT, PROJECT_ID, 'demo')))
+        self.assertEqual(
+            [Resource(VOLUME, 'a', 'data')],
+            self.plugin.get_dependent_resources(
+                self.context, Resource(PROJECT, PROJECT_ID, 'demo')
+            ),
+        )
         self.assertEqual((PROJECT,), self.plugin.get_parent_resource_types())
 
     def test_volumes_of_another_project_are_not_told(self) -> None:
         self._use(_volume('a'))
 
-        self.assertRaises(exception.ProtectableResourceNotFound,
-                          self.plugin.get_dependent_resources, self.context,
-                          Resource(PROJECT, 'other', ''))
+        self.assertRaises(
+            exception.ProtectableResourceNotFound,
+            self.plugin.get_dependent_resources,
+            self.context,
+            Resource(PROJECT, 'other', ''),
+        )

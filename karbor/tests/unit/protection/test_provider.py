@@ -53,7 +53,6 @@ class Plain(protection_plugin.ProtectionPlugin):
 
 
 class Verifying(Plain):
-
     @classmethod
     def get_supported_resources_types(cls) -> list[str]:
         return ['Acme::Disk', 'Acme::Tape']
@@ -64,71 +63,82 @@ class Verifying(Plain):
 
 
 class BrokenTypes(Plain):
-
     @classmethod
     def get_supported_resources_types(cls) -> list[str]:
         raise LookupError('types away')
 
 
 class BrokenSchema(Plain):
-
     @classmethod
     def get_restore_schema(cls, resource_type: str) -> dict[str, Any]:
         raise LookupError('schema away')
 
 
 class BrokenVerifySchema(Plain):
-
     @classmethod
     def get_verify_schema(cls, resource_type: str) -> dict[str, Any]:
         raise LookupError('verify schema away')
 
 
 class NoSchema(Plain):
-
     @classmethod
     def get_options_schema(cls, resource_type: str) -> dict[str, Any]:
         return {'properties': {'force': {'type': 'strng'}}}
 
 
 class NoRestoreSchema(protection_plugin.ProtectionPlugin):
-
     @classmethod
     def get_supported_resources_types(cls) -> list[str]:
         return ['Acme::Disk']
 
 
 class BrokenConstructor(Plain):
-
     def __init__(self, config: cfg.ConfigOpts | None = None) -> None:
         raise LookupError('constructor broken')
 
 
 class BrokenBank(file_system_bank_plugin.FileSystemBankPlugin):
-
     def __init__(self, config: cfg.ConfigOpts) -> None:
         raise LookupError('bank away')
 
 
 class ProviderTestCase(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.temp_dir = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.folder = self.temp_dir / 'providers.d'
         self.folder.mkdir()
 
-    def _write(self, name: str = 'a', *, plugins: tuple[str, ...] = (f'{HERE}.Plain',),
-               more: str = '', **options: str | None) -> pathlib.Path:
-        lines = {'id': FIRST_ID, 'name': name, 'description': f'about {name}',
-                 'bank': 'karbor-fs-bank-plugin', 'enabled': 'True', **options}
+    def _write(
+        self,
+        name: str = 'a',
+        *,
+        plugins: tuple[str, ...] = (f'{HERE}.Plain',),
+        more: str = '',
+        **options: str | None,
+    ) -> pathlib.Path:
+        lines = {
+            'id': FIRST_ID,
+            'name': name,
+            'description': f'about {name}',
+            'bank': 'karbor-fs-bank-plugin',
+            'enabled': 'True',
+            **options,
+        }
         path = self.folder / f'{name}.conf'
-        path.write_text('\n'.join([
-            '[provider]',
-            *(f'{key} = {value}' for key, value in lines.items() if value is not None),
-            *(f'plugin = {plugin}' for plugin in plugins),
-            '[file_system_bank_plugin]',
-            f'file_system_bank_path = {self.temp_dir / f"bank-{name}"}', more, '']))
+        path.write_text(
+            '\n'.join(
+                [
+                    '[provider]',
+                    *(f'{key} = {value}' for key, value in lines.items() if value is not None),
+                    *(f'plugin = {plugin}' for plugin in plugins),
+                    '[file_system_bank_plugin]',
+                    f'file_system_bank_path = {self.temp_dir / f"bank-{name}"}',
+                    more,
+                    '',
+                ]
+            )
+        )
         return path
 
     def _registry(self) -> provider.ProviderRegistry:
@@ -142,32 +152,39 @@ class ProviderTestCase(base.BaseTestCase):
 
 
 class LoadTest(ProviderTestCase):
-
     def test_fields(self) -> None:
         self._write(name='first')
 
         found = self._only()
 
-        self.assertEqual((FIRST_ID, 'first', 'about first'),
-                         (found.id, found.name, found.description))
+        self.assertEqual(
+            (FIRST_ID, 'first', 'about first'), (found.id, found.name, found.description)
+        )
         self.assertIsInstance(found.bank, bank_plugin.Bank)
         found.bank.update_object('/a', 1)
         self.assertTrue((self.temp_dir / 'bank-first/karbor/a').is_file())
 
     def test_ways_to_name_a_plugin(self) -> None:
         for name, expected in (
-                (f'{HERE}.Plain', Plain), (f'{HERE}:Plain', Plain),
-                ('karbor-project-protection-plugin', project_plugin.ProjectProtectionPlugin),
-                ('karbor-volume-snapshot-plugin',
-                 cinder_snapshot_plugin.CinderSnapshotProtectionPlugin)):
+            (f'{HERE}.Plain', Plain),
+            (f'{HERE}:Plain', Plain),
+            ('karbor-project-protection-plugin', project_plugin.ProjectProtectionPlugin),
+            (
+                'karbor-volume-snapshot-plugin',
+                cinder_snapshot_plugin.CinderSnapshotProtectionPlugin,
+            ),
+        ):
             self._write(plugins=(name,))
 
             self.assertEqual([expected], list(self._only().plugin_classes.values()))
 
     def test_ways_to_name_a_bank(self) -> None:
         path = 'karbor.services.protection.bank_plugins.file_system_bank_plugin'
-        for name in ('karbor-fs-bank-plugin', f'{path}.FileSystemBankPlugin',
-                     f'{path}:FileSystemBankPlugin'):
+        for name in (
+            'karbor-fs-bank-plugin',
+            f'{path}.FileSystemBankPlugin',
+            f'{path}:FileSystemBankPlugin',
+        ):
             self._write(bank=name)
 
             self.assertEqual([], self._only().bank.list_objects())
@@ -203,16 +220,18 @@ class LoadTest(ProviderTestCase):
 
         first, second = found.new_plugins(), found.new_plugins()
 
-        self.assertEqual(4, len({id(plugin) for plugins in (first, second)
-                                 for plugin in plugins.values()}))
+        self.assertEqual(
+            4, len({id(plugin) for plugins in (first, second) for plugin in plugins.values()})
+        )
 
     def test_check_types(self) -> None:
         self._write(name='first')
         found = self._only()
 
         found.check_types(['Acme::Disk', 'Acme::Disk'])
-        error = self.assertRaises(exception.InvalidInput, found.check_types,
-                                  ['Acme::Z', 'Acme::Disk', 'Acme::B'])
+        error = self.assertRaises(
+            exception.InvalidInput, found.check_types, ['Acme::Z', 'Acme::Disk', 'Acme::B']
+        )
 
         self.assertIn('Acme::B, Acme::Z', error.msg)
         self.assertIn('first', error.msg)
@@ -228,14 +247,17 @@ class LoadTest(ProviderTestCase):
 
         registry = self._registry()
 
-        self.assertEqual([3, 7], [
-            registry.get(key).new_plugins()['Acme::Disk'].poll_interval
-            for key in (FIRST_ID, SECOND_ID)])
+        self.assertEqual(
+            [3, 7],
+            [
+                registry.get(key).new_plugins()['Acme::Disk'].poll_interval
+                for key in (FIRST_ID, SECOND_ID)
+            ],
+        )
         self.assertNotIn('plain_plugin', cfg.CONF)
 
 
 class RegistryTest(ProviderTestCase):
-
     def test_what_is_not_enabled_is_not_there_and_is_no_failure(self) -> None:
         self._write(name='a', enabled=None)
         self._write(name='b', enabled='False')
@@ -290,8 +312,13 @@ class RegistryTest(ProviderTestCase):
             ({'plugins': (f'{HERE}.NoSchema',)}, "'strng' is not valid"),
             ({'plugins': (f'{HERE}.BrokenConstructor',)}, 'LookupError: constructor broken'),
             ({'more': '[plain_plugin]\npoll_interval = often'}, 'often'),
-            ({'plugins': ('karbor-volume-snapshot-plugin',),
-              'more': '[volume_snapshot_plugin]\nrestore_timeout = long'}, 'long'),
+            (
+                {
+                    'plugins': ('karbor-volume-snapshot-plugin',),
+                    'more': '[volume_snapshot_plugin]\nrestore_timeout = long',
+                },
+                'long',
+            ),
             ({'enabled': 'perhaps'}, 'perhaps'),
             ({'more': 'neither option nor section'}, 'neither option nor section'),
         ]
@@ -302,9 +329,11 @@ class RegistryTest(ProviderTestCase):
         registry = self._registry()
 
         self.assertEqual(['good'], [found.name for found in registry])
-        unexpected = [(changes, registry.failures.get(f'case-{number}.conf'))
-                      for number, (changes, words) in enumerate(cases)
-                      if words not in registry.failures.get(f'case-{number}.conf', '')]
+        unexpected = [
+            (changes, registry.failures.get(f'case-{number}.conf'))
+            for number, (changes, words) in enumerate(cases)
+            if words not in registry.failures.get(f'case-{number}.conf', '')
+        ]
         self.assertEqual([], unexpected)
 
     def test_a_failure_says_what_is_missing_by_name(self) -> None:
@@ -317,29 +346,36 @@ class RegistryTest(ProviderTestCase):
 
 
 class ShippedFileTest(ProviderTestCase):
-
     def test_it_loads(self) -> None:
         shipped = ROOT / 'etc/providers.d/cinder-snapshot.conf'
         text = shipped.read_text()
         self.assertEqual(1, text.count('file_system_bank_path ='))
         copy = pathlib.Path(shutil.copy(shipped, self.folder))
-        copy.write_text(text.replace(
-            'file_system_bank_path =', f'file_system_bank_path = {self.temp_dir}/bank\n#'))
+        copy.write_text(
+            text.replace(
+                'file_system_bank_path =', f'file_system_bank_path = {self.temp_dir}/bank\n#'
+            )
+        )
 
         found = self._only()
 
-        self.assertEqual({
-            'OS::Keystone::Project': project_plugin.ProjectProtectionPlugin,
-            'OS::Cinder::Volume': cinder_snapshot_plugin.CinderSnapshotProtectionPlugin,
-        }, found.plugin_classes)
+        self.assertEqual(
+            {
+                'OS::Keystone::Project': project_plugin.ProjectProtectionPlugin,
+                'OS::Cinder::Volume': cinder_snapshot_plugin.CinderSnapshotProtectionPlugin,
+            },
+            found.plugin_classes,
+        )
         self.assertTrue((self.temp_dir / 'bank/karbor').is_dir())
 
     def test_its_options_are_those_that_the_plugin_has(self) -> None:
         parser = cfg.ConfigParser(str(ROOT / 'etc/providers.d/cinder-snapshot.conf'), {})
         parser.parse()
-        shown = {name: values[-1]
-                 for name, values in parser.sections['volume_snapshot_plugin'].items()}
+        shown = {
+            name: values[-1] for name, values in parser.sections['volume_snapshot_plugin'].items()
+        }
 
         self.assertEqual(
             {option.name: option.default for option in cinder_snapshot_plugin.OPTS},
-            {name: float(value) for name, value in shown.items()})
+            {name: float(value) for name, value in shown.items()},
+        )

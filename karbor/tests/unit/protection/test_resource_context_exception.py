@@ -23,7 +23,6 @@ from karbor.resource import Resource
 
 
 class ResourceTest(base.BaseTestCase):
-
     def test_equality_and_hash_ignore_extra_info(self) -> None:
         one = Resource('OS::Cinder::Volume', 'v', 'data', {'availability_zone': 'nova'})
         same = Resource(type='OS::Cinder::Volume', id='v', name='data', extra_info='{"a": 1}')
@@ -34,10 +33,12 @@ class ResourceTest(base.BaseTestCase):
     def test_each_other_field_counts(self) -> None:
         one = Resource('OS::Cinder::Volume', 'v', 'data')
 
-        for other in (Resource('OS::Nova::Server', 'v', 'data'),
-                      Resource('OS::Cinder::Volume', 'w', 'data'),
-                      Resource('OS::Cinder::Volume', 'v', 'log'),
-                      ('OS::Cinder::Volume', 'v', 'data')):
+        for other in (
+            Resource('OS::Nova::Server', 'v', 'data'),
+            Resource('OS::Cinder::Volume', 'w', 'data'),
+            Resource('OS::Cinder::Volume', 'v', 'log'),
+            ('OS::Cinder::Volume', 'v', 'data'),
+        ):
             self.assertNotEqual(one, other)
 
     def test_nothing_can_be_set(self) -> None:
@@ -51,8 +52,10 @@ class ResourceTest(base.BaseTestCase):
         resource = Resource('OS::Cinder::Volume', 'v', 'data', {'a': 1})
 
         self.assertEqual('OS::Cinder::Volume#v', resource.key)
-        self.assertEqual({'type': 'OS::Cinder::Volume', 'id': 'v', 'name': 'data',
-                          'extra_info': {'a': 1}}, resource.to_dict())
+        self.assertEqual(
+            {'type': 'OS::Cinder::Volume', 'id': 'v', 'name': 'data', 'extra_info': {'a': 1}},
+            resource.to_dict(),
+        )
         self.assertIsNone(Resource('t', 'i', 'n').extra_info)
 
     def test_what_to_dict_gives_is_a_copy(self) -> None:
@@ -64,24 +67,47 @@ class ResourceTest(base.BaseTestCase):
 
 
 class RequestContextTest(base.BaseTestCase):
-
     def test_as_tests_of_plugins_make_it(self) -> None:
         catalog = [{'type': 'volumev3', 'endpoints': [{'publicURL': 'http://cinder'}]}]
 
-        made = context.RequestContext(user_id='demo', project_id='asdf', auth_token='qwe',
-                                      service_catalog=catalog)
+        made = context.RequestContext(
+            user_id='demo', project_id='asdf', auth_token='qwe', service_catalog=catalog
+        )
 
-        self.assertEqual(('demo', 'asdf', 'qwe', catalog, None),
-                         (made.user_id, made.project_id, made.auth_token,
-                          made.service_catalog, made.auth_token_info))
+        self.assertEqual(
+            ('demo', 'asdf', 'qwe', catalog, None),
+            (
+                made.user_id,
+                made.project_id,
+                made.auth_token,
+                made.service_catalog,
+                made.auth_token_info,
+            ),
+        )
 
     def test_positions_and_defaults(self) -> None:
-        made = context.RequestContext('demo', 'asdf', is_admin=True, roles=['member'],
-                                      project_name='p', request_id='req-1', overwrite=False)
+        made = context.RequestContext(
+            'demo',
+            'asdf',
+            is_admin=True,
+            roles=['member'],
+            project_name='p',
+            request_id='req-1',
+            overwrite=False,
+        )
 
-        self.assertEqual(('demo', 'asdf', True, ['member'], 'p', 'req-1', []),
-                         (made.user_id, made.project_id, made.is_admin, made.roles,
-                          made.project_name, made.request_id, made.service_catalog))
+        self.assertEqual(
+            ('demo', 'asdf', True, ['member'], 'p', 'req-1', []),
+            (
+                made.user_id,
+                made.project_id,
+                made.is_admin,
+                made.roles,
+                made.project_name,
+                made.request_id,
+                made.service_catalog,
+            ),
+        )
 
     def test_two_contexts_share_no_catalog(self) -> None:
         context.RequestContext('a', 'b').service_catalog.append({'type': 'x'})
@@ -90,7 +116,6 @@ class RequestContextTest(base.BaseTestCase):
 
 
 class ExceptionTest(base.BaseTestCase):
-
     def test_template_and_keywords(self) -> None:
         error = exception.CheckpointNotFound(checkpoint_id='c')
 
@@ -103,14 +128,23 @@ class ExceptionTest(base.BaseTestCase):
         self.assertEqual('boom', exception.NotFound(ValueError('boom')).msg)
 
     def test_missing_keywords_leave_the_template(self) -> None:
-        self.assertEqual('Checkpoint %(checkpoint_id)s could not be found.',
-                         exception.CheckpointNotFound().msg)
+        self.assertEqual(
+            'Checkpoint %(checkpoint_id)s could not be found.', exception.CheckpointNotFound().msg
+        )
 
     def test_resource_failures_take_the_four_keywords(self) -> None:
-        for error_class in (exception.CreateResourceFailed, exception.RestoreResourceFailed,
-                            exception.DeleteResourceFailed, exception.VerifyResourceFailed):
-            error = error_class(name='Volume Snapshot', reason='no quota', resource_id='v',
-                                resource_type='OS::Cinder::Volume')
+        for error_class in (
+            exception.CreateResourceFailed,
+            exception.RestoreResourceFailed,
+            exception.DeleteResourceFailed,
+            exception.VerifyResourceFailed,
+        ):
+            error = error_class(
+                name='Volume Snapshot',
+                reason='no quota',
+                resource_id='v',
+                resource_type='OS::Cinder::Volume',
+            )
 
             self.assertEqual(500, error.code)
             for word in ('Volume Snapshot', 'no quota', 'v', 'OS::Cinder::Volume'):
@@ -118,15 +152,28 @@ class ExceptionTest(base.BaseTestCase):
 
     def test_codes(self) -> None:
         for name, code in (
-                ('KarborException', 500), ('Invalid', 400), ('InvalidInput', 400),
-                ('InvalidParameterValue', 400), ('InvalidPlan', 400), ('NotFound', 404),
-                ('PlanNotFound', 404), ('ProviderNotFound', 404), ('CheckpointNotFound', 404),
-                ('RestoreNotFound', 404), ('VerificationNotFound', 404),
-                ('ProtectableTypeNotFound', 404), ('ProtectableResourceNotFound', 404),
-                ('ProtectionPluginNotFound', 404), ('CheckpointNotBeDeleted', 409),
-                ('CheckpointNotBeReset', 409), ('ProtectableResourceInvalidStatus', 409),
-                ('ListProtectableResourceFailed', 503), ('BankGetObjectFailed', 500),
-                ('BankObjectNotFound', 500), ('BankReadonlyViolation', 500)):
+            ('KarborException', 500),
+            ('Invalid', 400),
+            ('InvalidInput', 400),
+            ('InvalidParameterValue', 400),
+            ('InvalidPlan', 400),
+            ('NotFound', 404),
+            ('PlanNotFound', 404),
+            ('ProviderNotFound', 404),
+            ('CheckpointNotFound', 404),
+            ('RestoreNotFound', 404),
+            ('VerificationNotFound', 404),
+            ('ProtectableTypeNotFound', 404),
+            ('ProtectableResourceNotFound', 404),
+            ('ProtectionPluginNotFound', 404),
+            ('CheckpointNotBeDeleted', 409),
+            ('CheckpointNotBeReset', 409),
+            ('ProtectableResourceInvalidStatus', 409),
+            ('ListProtectableResourceFailed', 503),
+            ('BankGetObjectFailed', 500),
+            ('BankObjectNotFound', 500),
+            ('BankReadonlyViolation', 500),
+        ):
             self.assertEqual(code, getattr(exception, name).code, name)
 
     def test_the_tree_is_the_one_in_the_docstring(self) -> None:
@@ -141,20 +188,56 @@ class ExceptionTest(base.BaseTestCase):
 
 
 class ConstantsTest(base.BaseTestCase):
-
     def test_names_on_the_wire(self) -> None:
         self.assertEqual(
-            {'OS::Keystone::Project', 'OS::Nova::Server', 'OS::Cinder::Volume',
-             'OS::Glance::Image', 'OS::Manila::Share', 'OS::Neutron::Network',
-             'OS::Trove::Instance', 'OS::Kubernetes::Pod'}, set(constants.RESOURCE_TYPES))
+            {
+                'OS::Keystone::Project',
+                'OS::Nova::Server',
+                'OS::Cinder::Volume',
+                'OS::Glance::Image',
+                'OS::Manila::Share',
+                'OS::Neutron::Network',
+                'OS::Trove::Instance',
+                'OS::Kubernetes::Pod',
+            },
+            set(constants.RESOURCE_TYPES),
+        )
         self.assertEqual(8, len(constants.RESOURCE_TYPES))
         for prefix, expected in (
-                ('RESOURCE_STATUS_', ['error', 'protecting', 'started', 'available', 'deleting',
-                                      'deleted', 'restoring', 'undefined']),
-                ('OPERATION_', ['protect', 'restore', 'delete', 'verify', 'copy', 'retention',
-                                'reset', 'in_progress', 'success', 'fail', 'queued',
-                                'skipped']),
-                ('CHECKPOINT_STATUS_', ['protecting', 'available', 'error', 'deleting',
-                                        'deleted', 'error-deleting'])):
+            (
+                'RESOURCE_STATUS_',
+                [
+                    'error',
+                    'protecting',
+                    'started',
+                    'available',
+                    'deleting',
+                    'deleted',
+                    'restoring',
+                    'undefined',
+                ],
+            ),
+            (
+                'OPERATION_',
+                [
+                    'protect',
+                    'restore',
+                    'delete',
+                    'verify',
+                    'copy',
+                    'retention',
+                    'reset',
+                    'in_progress',
+                    'success',
+                    'fail',
+                    'queued',
+                    'skipped',
+                ],
+            ),
+            (
+                'CHECKPOINT_STATUS_',
+                ['protecting', 'available', 'error', 'deleting', 'deleted', 'error-deleting'],
+            ),
+        ):
             found = [value for name, value in vars(constants).items() if name.startswith(prefix)]
             self.assertEqual(sorted(expected), sorted(found), json.dumps(found))

@@ -43,7 +43,6 @@ class _Clock:
 
 
 class StatusPollTest(base.BaseTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.clock = _Clock()
@@ -60,26 +59,33 @@ class StatusPollTest(base.BaseTestCase):
             self.looks += 1
             return next(given)
 
-        return utils.status_poll(look, **{
-            'interval': 5, 'success_statuses': {'available'}, 'failure_statuses': {'error'},
-            'ignore_statuses': {'creating'}, **options})
+        return utils.status_poll(
+            look,
+            **{
+                'interval': 5,
+                'success_statuses': {'available'},
+                'failure_statuses': {'error'},
+                'ignore_statuses': {'creating'},
+                **options,
+            },
+        )
 
     def test_table(self) -> None:
         for statuses, options, expected in (
-                (['available'], {}, True),
-                (['error'], {}, False),
-                (['strange'], {}, False),
-                (['creating', 'available'], {}, True),
-                (['creating', 'creating', 'error'], {}, False),
-                (['creating', 'strange'], {}, False),
-                (['strange', 'available'], {'ignore_unexpected': True}, True),
-                (['strange', 'error'], {'ignore_unexpected': True}, False),
-                (['creating', 'strange', None, 'available'], {'ignore_unexpected': True}, True),
-                (['deleted'], {'success_statuses': {'deleted', 'not-found'}}, True),
-                (['available'], {'success_statuses': ('available',)}, True),
-                (['available'], {'success_statuses': set(), 'failure_statuses': {'available'}},
-                 False),
-                (['creating'], {'ignore_statuses': ()}, False)):
+            (['available'], {}, True),
+            (['error'], {}, False),
+            (['strange'], {}, False),
+            (['creating', 'available'], {}, True),
+            (['creating', 'creating', 'error'], {}, False),
+            (['creating', 'strange'], {}, False),
+            (['strange', 'available'], {'ignore_unexpected': True}, True),
+            (['strange', 'error'], {'ignore_unexpected': True}, False),
+            (['creating', 'strange', None, 'available'], {'ignore_unexpected': True}, True),
+            (['deleted'], {'success_statuses': {'deleted', 'not-found'}}, True),
+            (['available'], {'success_statuses': ('available',)}, True),
+            (['available'], {'success_statuses': set(), 'failure_statuses': {'available'}}, False),
+            (['creating'], {'ignore_statuses': ()}, False),
+        ):
             self.assertIs(expected, self._poll(statuses, **options), statuses)
             self.assertEqual(len(statuses), self.looks)
 
@@ -127,9 +133,11 @@ class _Record:
 
 
 class UpdateResultTest(base.BaseTestCase):
-
-    ERRORS = (exception.RestoreNotFound(restore_id='r'), db_exception.DBError(OSError('away')),
-              LookupError('other'))
+    ERRORS = (
+        exception.RestoreNotFound(restore_id='r'),
+        db_exception.DBError(OSError('away')),
+        LookupError('other'),
+    )
 
     def test_both_update_and_save(self) -> None:
         for update in (utils.update_resource_restore_result, utils.update_resource_verify_result):
@@ -138,9 +146,15 @@ class UpdateResultTest(base.BaseTestCase):
             update(record, 'OS::Cinder::Volume', 'v', 'error', 'no quota')
             update(record, 'OS::Cinder::Volume', 'v', 'available')
 
-            self.assertEqual([('OS::Cinder::Volume', 'v', 'error', 'no quota'), ('saved',),
-                              ('OS::Cinder::Volume', 'v', 'available', ''), ('saved',)],
-                             record.calls)
+            self.assertEqual(
+                [
+                    ('OS::Cinder::Volume', 'v', 'error', 'no quota'),
+                    ('saved',),
+                    ('OS::Cinder::Volume', 'v', 'available', ''),
+                    ('saved',),
+                ],
+                record.calls,
+            )
 
     def test_a_restore_goes_on_without_its_record(self) -> None:
         for error in self.ERRORS:
@@ -148,12 +162,17 @@ class UpdateResultTest(base.BaseTestCase):
 
     def test_a_verification_does_not(self) -> None:
         for error in self.ERRORS:
-            self.assertRaises(type(error), utils.update_resource_verify_result,
-                              _Record(error), 't', 'i', 'available')
+            self.assertRaises(
+                type(error),
+                utils.update_resource_verify_result,
+                _Record(error),
+                't',
+                'i',
+                'available',
+            )
 
 
 class _Image:
-
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
 
@@ -168,7 +187,7 @@ class _FakeGlance:
 
     def data(self, image_id: str, do_checksum: bool = False) -> Iterator[bytes]:
         content = self.contents[image_id]
-        return (content[at:at + 7] for at in range(0, len(content), 7))
+        return (content[at : at + 7] for at in range(0, len(content), 7))
 
     def create(self, **fields: Any) -> _Image:
         image = _Image(id=f'image-{len(self.kept)}', status='queued', **fields)
@@ -190,22 +209,29 @@ class _FakeGlance:
 
 
 class ImageTest(base.BaseTestCase):
-
     CONTENT = bytes(range(256)) * 3 + b'plain text at the end'
 
     def setUp(self) -> None:
         super().setUp()
         self.glance = _FakeGlance()
         self.section = bank_plugin.Bank(test_banks.file_system_bank(self)).get_sub_section(
-            '/checkpoints/c/resource-data/i')
+            '/checkpoints/c/resource-data/i'
+        )
 
     def _backup(self, content: bytes, object_size: int = 100) -> int:
         self.glance.contents['old'] = content
         count = utils.backup_image_to_bank(self.glance, 'old', self.section, object_size)
-        self.section.update_object('metadata', {
-            'chunks_num': count, 'image_metadata': {
-                'disk_format': 'raw', 'container_format': 'bare',
-                'checksum': hashlib.md5(content).hexdigest()}})
+        self.section.update_object(
+            'metadata',
+            {
+                'chunks_num': count,
+                'image_metadata': {
+                    'disk_format': 'raw',
+                    'container_format': 'bare',
+                    'checksum': hashlib.md5(content).hexdigest(),
+                },
+            },
+        )
         return count
 
     def test_objects_have_the_size_asked_for(self) -> None:
@@ -216,15 +242,24 @@ class ImageTest(base.BaseTestCase):
         self.assertEqual(self.CONTENT, b''.join(pieces))
 
     def test_round_trip(self) -> None:
-        for content in (self.CONTENT, b'0123456789' * 30, b'1' * 300, b'null' * 50,
-                        b'\xff' * 250, b'one object', b''):
+        for content in (
+            self.CONTENT,
+            b'0123456789' * 30,
+            b'1' * 300,
+            b'null' * 50,
+            b'\xff' * 250,
+            b'one object',
+            b'',
+        ):
             self._backup(content)
 
             made = utils.restore_image_from_bank(self.glance, self.section, 'restored')
 
             self.assertEqual(content, self.glance.contents[made.id])
-            self.assertEqual(('restored', 'raw', 'bare', 'active'), (
-                made.name, made.disk_format, made.container_format, made.status))
+            self.assertEqual(
+                ('restored', 'raw', 'bare', 'active'),
+                (made.name, made.disk_format, made.container_format, made.status),
+            )
 
     def test_number_of_objects(self) -> None:
         for size, count in ((0, 0), (1, 1), (99, 1), (100, 1), (101, 2), (1_200, 12)):
@@ -234,8 +269,13 @@ class ImageTest(base.BaseTestCase):
         self._backup(self.CONTENT)
         self.section.delete_object('data_3')
 
-        error = self.assertRaises(exception.RestoreResourceFailed, utils.restore_image_from_bank,
-                                  self.glance, self.section, 'restored')
+        error = self.assertRaises(
+            exception.RestoreResourceFailed,
+            utils.restore_image_from_bank,
+            self.glance,
+            self.section,
+            'restored',
+        )
 
         self.assertIn('data_3', error.msg)
         self.assertEqual({}, self.glance.kept)
@@ -244,8 +284,13 @@ class ImageTest(base.BaseTestCase):
         self._backup(self.CONTENT)
         self.section.update_object('data_2', b'?' * 100)
 
-        error = self.assertRaises(exception.RestoreResourceFailed, utils.restore_image_from_bank,
-                                  self.glance, self.section, 'restored')
+        error = self.assertRaises(
+            exception.RestoreResourceFailed,
+            utils.restore_image_from_bank,
+            self.glance,
+            self.section,
+            'restored',
+        )
 
         self.assertIn('checksum', error.msg)
         self.assertEqual({}, self.glance.kept)

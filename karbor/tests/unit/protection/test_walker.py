@@ -28,11 +28,19 @@ from karbor.services.protection import graph, walker
 from karbor.tests.unit.protection import graphs
 
 BEGIN, FINISH, MAIN, COMPLETE = HOOKS = (
-    'on_prepare_begin', 'on_prepare_finish', 'on_main', 'on_complete')
+    'on_prepare_begin',
+    'on_prepare_finish',
+    'on_main',
+    'on_complete',
+)
 
 SETTINGS = hypothesis.settings(
-    max_examples=60, deadline=None, database=None, derandomize=True,
-    suppress_health_check=list(hypothesis.HealthCheck))
+    max_examples=60,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
 
 
 class Journal:
@@ -68,11 +76,11 @@ class Journal:
 
 
 class WalkerOrderTest(base.BaseTestCase):
-
     @SETTINGS
     @hypothesis.given(graphs.roots(), st.integers(1, 5))
     def test_every_hook_once_in_the_order_of_the_contract(
-            self, roots: list[graph.GraphNode], workers: int) -> None:
+        self, roots: list[graph.GraphNode], workers: int
+    ) -> None:
         journal = Journal()
 
         journal.walk(roots, workers)
@@ -91,21 +99,24 @@ class WalkerOrderTest(base.BaseTestCase):
     @SETTINGS
     @hypothesis.given(graphs.roots())
     def test_finished_once_a_resource_in_the_callers_thread(
-            self, roots: list[graph.GraphNode]) -> None:
+        self, roots: list[graph.GraphNode]
+    ) -> None:
         journal = Journal()
 
         journal.walk(roots)
 
-        self.assertEqual({resource: [None] for resource in graphs.resources(roots)},
-                         dict(journal.finished))
+        self.assertEqual(
+            {resource: [None] for resource in graphs.resources(roots)}, dict(journal.finished)
+        )
         self.assertEqual({threading.get_ident()}, journal.finished_in)
 
     def test_finished_comes_after_the_last_hook(self) -> None:
         done: list[str] = []
         node = graph.GraphNode(graphs.resource(1))
 
-        walker.walk([node], lambda _, hook: done.append(hook),
-                    lambda *_: done.append('finished'), 2)
+        walker.walk(
+            [node], lambda _, hook: done.append(hook), lambda *_: done.append('finished'), 2
+        )
 
         self.assertEqual([*HOOKS, 'finished'], done)
 
@@ -119,14 +130,17 @@ class WalkerOrderTest(base.BaseTestCase):
 
 
 class WalkerFailureTest(base.BaseTestCase):
-
     @SETTINGS
     @hypothesis.given(graphs.roots(), st.data())
     def test_a_failure_leaves_out_the_later_hooks_of_its_resource_only(
-            self, roots: list[graph.GraphNode], data: Any) -> None:
+        self, roots: list[graph.GraphNode], data: Any
+    ) -> None:
         everyone = sorted(graphs.resources(roots), key=lambda resource: resource.id)
-        failing = {resource: (data.draw(st.sampled_from(HOOKS)), ValueError(resource.id))
-                   for resource in everyone if data.draw(st.booleans())}
+        failing = {
+            resource: (data.draw(st.sampled_from(HOOKS)), ValueError(resource.id))
+            for resource in everyone
+            if data.draw(st.booleans())
+        }
 
         def fails(resource: Resource, hook: str) -> None:
             if resource in failing and failing[resource][0] == hook:
@@ -138,8 +152,9 @@ class WalkerFailureTest(base.BaseTestCase):
         for resource in everyone:
             last, error = failing.get(resource, (COMPLETE, None))
             self.assertEqual(
-                HOOKS[:HOOKS.index(last) + 1],
-                tuple(hook for hook in HOOKS if (resource, hook) in journal.starts))
+                HOOKS[: HOOKS.index(last) + 1],
+                tuple(hook for hook in HOOKS if (resource, hook) in journal.starts),
+            )
             self.assertEqual([error], journal.finished[resource])
 
     def test_relatives_of_a_failed_resource_keep_their_order(self) -> None:
@@ -174,12 +189,17 @@ class WalkerFailureTest(base.BaseTestCase):
         def finished(*_: Any) -> None:
             raise LookupError('the database is away')
 
-        self.assertRaises(LookupError, walker.walk, [graph.GraphNode(graphs.resource(1))],
-                          lambda *_: None, finished, 2)
+        self.assertRaises(
+            LookupError,
+            walker.walk,
+            [graph.GraphNode(graphs.resource(1))],
+            lambda *_: None,
+            finished,
+            2,
+        )
 
 
 class WalkerConcurrencyTest(base.BaseTestCase):
-
     def _most_at_once(self, workers: int, meeting: threading.Barrier | None) -> int:
         lock = threading.Lock()
         running: list[int] = []
@@ -195,8 +215,7 @@ class WalkerConcurrencyTest(base.BaseTestCase):
                 running.pop()
 
         journal = Journal(fails)
-        journal.walk([graph.GraphNode(graphs.resource(number)) for number in range(24)],
-                     workers)
+        journal.walk([graph.GraphNode(graphs.resource(number)) for number in range(24)], workers)
         self.assertEqual({None}, {errors[0] for errors in journal.finished.values()})
         return max(counts)
 
@@ -209,17 +228,21 @@ class WalkerConcurrencyTest(base.BaseTestCase):
 
 
 class WalkerScaleTest(base.BaseTestCase):
-
     @staticmethod
     def _project_of(count: int) -> list[graph.GraphNode]:
         """A project, ``count`` volumes, and servers that share some of them."""
-        volumes = [graph.GraphNode(Resource('OS::Cinder::Volume', f'v{number}', ''))
-                   for number in range(count)]
-        servers = [graph.GraphNode(Resource('OS::Nova::Server', f's{number}', ''),
-                                   tuple(volumes[number * 10:number * 10 + 11]))
-                   for number in range(count // 10)]
-        return [graph.GraphNode(Resource('OS::Keystone::Project', 'p', ''),
-                                (*servers, *volumes))]
+        volumes = [
+            graph.GraphNode(Resource('OS::Cinder::Volume', f'v{number}', ''))
+            for number in range(count)
+        ]
+        servers = [
+            graph.GraphNode(
+                Resource('OS::Nova::Server', f's{number}', ''),
+                tuple(volumes[number * 10 : number * 10 + 11]),
+            )
+            for number in range(count // 10)
+        ]
+        return [graph.GraphNode(Resource('OS::Keystone::Project', 'p', ''), (*servers, *volumes))]
 
     def test_ten_thousand_resources(self) -> None:
         journal = Journal()

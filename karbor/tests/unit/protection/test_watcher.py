@@ -85,11 +85,12 @@ class Service:
         self.pages.append((limit, marker))
         if self.faults:
             raise self.faults.pop(0)
-        ordered = sorted(self.items, key=lambda item: (item.created_at, item.id),
-                         reverse=self._newest_first)
+        ordered = sorted(
+            self.items, key=lambda item: (item.created_at, item.id), reverse=self._newest_first
+        )
         ids = [item.id for item in ordered]
         begin = 0 if marker is None else ids.index(marker) + 1
-        return [dataclasses.replace(item) for item in ordered[begin:begin + limit]]
+        return [dataclasses.replace(item) for item in ordered[begin : begin + limit]]
 
     def get(self, item_id: str) -> Item:
         self.got.append(item_id)
@@ -106,7 +107,6 @@ def is_settled(item: Item | None) -> bool:
 
 
 class WatcherTestCase(base.BaseTestCase):
-
     newest_first = True
 
     def setUp(self) -> None:
@@ -127,16 +127,25 @@ class WatcherTestCase(base.BaseTestCase):
 
     def new_watcher(self, longest_interval: float = 8.0) -> watcher.Watcher:
         return watcher.Watcher(
-            self.service.list_page, self.service.get, newest_first=self.newest_first,
+            self.service.list_page,
+            self.service.get,
+            newest_first=self.newest_first,
             is_gone=lambda exc: isinstance(exc, Gone),
-            is_passing=lambda exc: isinstance(exc, Passing), longest_interval=longest_interval)
+            is_passing=lambda exc: isinstance(exc, Passing),
+            longest_interval=longest_interval,
+        )
 
-    def wait(self, *items: Item, timeout: float = LONG,
-             listed: bool = True) -> list[futures.Future[Any]]:
+    def wait(
+        self, *items: Item, timeout: float = LONG, listed: bool = True
+    ) -> list[futures.Future[Any]]:
         """Begin to wait for items; returns when the watcher knows of all."""
         before = len(self.watcher._waits)
-        waits = [self.pool.submit(self.watcher.wait, dataclasses.replace(item), is_settled,
-                                  timeout, listed) for item in items]
+        waits = [
+            self.pool.submit(
+                self.watcher.wait, dataclasses.replace(item), is_settled, timeout, listed
+            )
+            for item in items
+        ]
         self.until(lambda: len(self.watcher._waits) == before + len(items))
         return waits
 
@@ -168,8 +177,8 @@ class NewestFirstTest(WatcherTestCase):
     """Things being made: the newest are the unsettled ones."""
 
     def test_settled(self) -> None:
-        item, = self.service.add()
-        wait, = self.wait(item)
+        (item,) = self.service.add()
+        (wait,) = self.wait(item)
         self.look()
         self.assertFalse(wait.done())
         item.status = 'available'
@@ -198,7 +207,7 @@ class NewestFirstTest(WatcherTestCase):
 
     def test_reads_no_further_than_what_is_waited_for(self) -> None:
         self.service.add(100)
-        item, = self.service.add()
+        (item,) = self.service.add()
         self.service.add(30)
         self.wait(item)
         self.look()
@@ -206,17 +215,17 @@ class NewestFirstTest(WatcherTestCase):
 
     def test_reads_no_further_than_where_it_would_be(self) -> None:
         self.service.add(60)
-        item, = self.service.add()
+        (item,) = self.service.add()
         self.service.add(10)
         self.service.items.remove(item)
-        wait, = self.wait(item)
+        (wait,) = self.wait(item)
         self.look()
         self.assertIsNone(wait.result(LONG))
         self.assertEqual(1, len(self.service.pages))
 
     def test_reads_to_the_end_for_the_oldest(self) -> None:
         items = self.service.add(45)
-        wait, = self.wait(items[0])
+        (wait,) = self.wait(items[0])
         self.look()
         self.assertEqual(3, len(self.service.pages))
         self.assertFalse(wait.done())
@@ -240,20 +249,20 @@ class NewestFirstTest(WatcherTestCase):
         items = self.service.add(4)
         told = dataclasses.replace(items[2], created_at=moment(20).replace('.0', '.9'))
         items[3].created_at = items[2].created_at  # comes first; the id decides
-        wait, = self.wait(told)
+        (wait,) = self.wait(told)
         self.look()
         self.assertFalse(wait.done(), 'taken for gone')
 
     def test_gone(self) -> None:
-        item, = self.service.add()
-        wait, = self.wait(item)
+        (item,) = self.service.add()
+        (wait,) = self.wait(item)
         self.service.items.clear()
         self.look()
         self.assertIsNone(wait.result(LONG))
 
     def test_what_is_not_listed_is_read_by_itself(self) -> None:
         item = Item('alone', moment(0))
-        wait, = self.wait(item, listed=False)
+        (wait,) = self.wait(item, listed=False)
         self.service.items.append(item)
         self.look()
         self.assertFalse(wait.done())
@@ -263,7 +272,7 @@ class NewestFirstTest(WatcherTestCase):
         self.assertEqual('available', wait.result(LONG).status)
 
     def test_what_is_not_listed_and_gone(self) -> None:
-        wait, = self.wait(Item('alone', moment(0)), listed=False)
+        (wait,) = self.wait(Item('alone', moment(0)), listed=False)
         self.look()
         self.assertIsNone(wait.result(LONG))
 
@@ -277,7 +286,7 @@ class NewestFirstTest(WatcherTestCase):
         self.assertEqual(['id0001'], self.service.got)
 
     def test_the_same_item_for_two(self) -> None:
-        item, = self.service.add()
+        (item,) = self.service.add()
         waits = self.wait(item) + self.wait(item)
         item.status = 'available'
         self.look()
@@ -297,7 +306,7 @@ class OldestFirstTest(WatcherTestCase):
 
     def test_reads_no_further_than_where_it_would_be(self) -> None:
         items = self.service.add(100)
-        wait, = self.wait(self.service.items.pop(3))
+        (wait,) = self.wait(self.service.items.pop(3))
         self.look()
         self.assertIsNone(wait.result(LONG))
         self.assertEqual(1, len(self.service.pages))
@@ -315,16 +324,15 @@ class OldestFirstTest(WatcherTestCase):
         items = self.service.add(4)
         told = dataclasses.replace(items[2], created_at=moment(19).replace('.0', '.7'))
         items[1].created_at = items[2].created_at  # comes first; the id decides
-        wait, = self.wait(told)
+        (wait,) = self.wait(told)
         self.look()
         self.assertFalse(wait.done(), 'taken for gone')
 
 
 class FaultsTest(WatcherTestCase):
-
     def test_passing_fault_then_recovery(self) -> None:
-        item, = self.service.add()
-        wait, = self.wait(item)
+        (item,) = self.service.add()
+        (wait,) = self.wait(item)
         item.status = 'available'
         self.service.faults = [Passing('one'), Passing('two')]
         self.look()
@@ -342,34 +350,34 @@ class FaultsTest(WatcherTestCase):
             self.assertIsInstance(wait.exception(LONG), ValueError)
 
     def test_permanent_fault_of_one_that_is_not_listed(self) -> None:
-        wait, = self.wait(Item('alone', moment(0)), listed=False)
+        (wait,) = self.wait(Item('alone', moment(0)), listed=False)
         self.service.faults = [ValueError('no')]
         self.look()
         self.assertIsInstance(wait.exception(LONG), ValueError)
 
     def test_works_again_after_a_permanent_fault(self) -> None:
-        item, = self.service.add()
-        wait, = self.wait(item)
+        (item,) = self.service.add()
+        (wait,) = self.wait(item)
         self.service.faults = [ValueError('no')]
         self.look()
         self.assertIsInstance(wait.exception(LONG), ValueError)
-        wait, = self.wait(item)
+        (wait,) = self.wait(item)
         item.status = 'available'
         self.look()
         self.assertEqual('available', wait.result(LONG).status)
 
     def test_time_out_tells_what_was_seen_last(self) -> None:
-        item, = self.service.add()
+        (item,) = self.service.add()
         item.status = 'creating'
-        wait, = self.wait(dataclasses.replace(item, status='unknown'), timeout=0.3)
+        (wait,) = self.wait(dataclasses.replace(item, status='unknown'), timeout=0.3)
         self.look()
         error = wait.exception(LONG)
         self.assertIsInstance(error, watcher.WaitTimeout)
         self.assertEqual((0.3, item, None), (error.seconds, error.last, error.fault))
 
     def test_time_out_tells_why_nothing_was_seen(self) -> None:
-        item, = self.service.add()
-        wait, = self.wait(item, timeout=0.3)
+        (item,) = self.service.add()
+        (wait,) = self.wait(item, timeout=0.3)
         fault = Passing('x')
         self.service.faults = [fault]
         self.look()
@@ -377,33 +385,32 @@ class FaultsTest(WatcherTestCase):
         self.assertEqual((item, fault), (error.last, error.fault))
 
     def test_a_fault_that_is_over_is_not_told(self) -> None:
-        item, = self.service.add()
-        wait, = self.wait(item, timeout=0.5)
+        (item,) = self.service.add()
+        (wait,) = self.wait(item, timeout=0.5)
         self.service.faults = [Passing('x')]
         self.look()
         self.look()
         self.assertIsNone(wait.exception(LONG).fault)
 
     def test_no_time_at_all(self) -> None:
-        item, = self.service.add()
+        (item,) = self.service.add()
         self.assertRaises(watcher.WaitTimeout, self.watcher.wait, item, is_settled, 0)
 
     def test_who_timed_out_is_not_looked_for_any_more(self) -> None:
         items = self.service.add(2)
-        wait, = self.wait(items[0], timeout=0.01)
+        (wait,) = self.wait(items[0], timeout=0.01)
         self.assertIsInstance(wait.exception(LONG), watcher.WaitTimeout)
         self.end()
         self.assertEqual([], self.service.pages)
 
 
 class IntervalTest(WatcherTestCase):
-
     def test_grows_while_nothing_happens_and_shrinks_again(self) -> None:
         items = self.service.add(2)
         self.wait(*items)
         seen = [self.look() for _ in range(9)]
         first = watcher.FIRST_INTERVAL
-        self.assertEqual([first * 1.5 ** i for i in range(7)], seen[:7])
+        self.assertEqual([first * 1.5**i for i in range(7)], seen[:7])
         self.assertEqual([8.0, 8.0], seen[-2:])
         items[0].status = 'available'  # half of what is waited for
         self.assertEqual(8.0, self.look())
@@ -414,8 +421,8 @@ class IntervalTest(WatcherTestCase):
 
     def test_never_shorter_than_the_first(self) -> None:
         for _ in range(4):
-            item, = self.service.add()
-            wait, = self.wait(item)
+            (item,) = self.service.add()
+            (wait,) = self.wait(item)
             item.status = 'available'
             self.assertEqual(watcher.FIRST_INTERVAL, self.look())
             wait.result(LONG)
@@ -441,11 +448,13 @@ class IntervalTest(WatcherTestCase):
 
 
 class ThreadTest(WatcherTestCase):
-
     def threads(self) -> list[threading.Thread]:
         """Alive watchers' threads, without those that other tests left to end."""
-        return [thread for thread in threading.enumerate()
-                if thread.name == 'watcher' and thread not in self.before]
+        return [
+            thread
+            for thread in threading.enumerate()
+            if thread.name == 'watcher' and thread not in self.before
+        ]
 
     def setUp(self) -> None:
         super().setUp()
@@ -462,8 +471,8 @@ class ThreadTest(WatcherTestCase):
 
     def test_ends_when_nobody_waits_and_begins_again(self) -> None:
         for _ in range(2):
-            item, = self.service.add()
-            wait, = self.wait(item)
+            (item,) = self.service.add()
+            (wait,) = self.wait(item)
             item.status = 'available'
             self.look()
             wait.result(LONG)
@@ -472,7 +481,7 @@ class ThreadTest(WatcherTestCase):
         self.assertEqual(2, len(self.service.pages))
 
     def test_begins_again_with_the_first_interval(self) -> None:
-        item, = self.service.add()
+        (item,) = self.service.add()
         self.wait(item)
         for _ in range(5):
             self.look()
@@ -484,9 +493,9 @@ class ThreadTest(WatcherTestCase):
 
     def test_who_comes_while_it_sleeps_is_seen_by_the_next_look(self) -> None:
         items = self.service.add(2)
-        first, = self.wait(items[0])
+        (first,) = self.wait(items[0])
         self.look()
-        second, = self.wait(items[1])
+        (second,) = self.wait(items[1])
         for item in items:
             item.status = 'available'
         self.look()

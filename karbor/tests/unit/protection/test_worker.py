@@ -54,10 +54,15 @@ class FakeTrusts(trusts.NoTrusts):
 
 
 class WorkerTestCase(test_jobs.JobsTestCase):
-
     def worker_runner(self, used_trusts: Any = None) -> jobs.JobRunner:
-        return jobs.JobRunner(self.registry, self.manager, lambda _: self.context, 4,
-                              used_trusts or trusts.NoTrusts(), LEASE)
+        return jobs.JobRunner(
+            self.registry,
+            self.manager,
+            lambda _: self.context,
+            4,
+            used_trusts or trusts.NoTrusts(),
+            LEASE,
+        )
 
     def set_job(self, job_id: str, **values: Any) -> None:
         with db.writer() as session:
@@ -70,12 +75,15 @@ class WorkerTestCase(test_jobs.JobsTestCase):
 
 
 class LeaseTest(WorkerTestCase):
-
     def test_a_running_job_is_taken_up_when_its_lease_has_ended(self) -> None:
         checkpoint_id, job_id = self.post_protect()
         now = timeutils.utcnow()
-        self.set_job(job_id, state='running', attempts=1,
-                     claimed_until=now + datetime.timedelta(seconds=LEASE))
+        self.set_job(
+            job_id,
+            state='running',
+            attempts=1,
+            claimed_until=now + datetime.timedelta(seconds=LEASE),
+        )
         self.assertEqual(0, self.hand_back_expired())
 
         self.set_job(job_id, claimed_until=now - datetime.timedelta(seconds=1))
@@ -126,12 +134,14 @@ class LeaseTest(WorkerTestCase):
 
 
 class TrustTest(WorkerTestCase):
-
     def post_by_trust(self) -> tuple[str, str]:
         checkpoint_id, job_id = self.post_protect()
         with db.writer() as session:
-            session.add(models.Trust(id=TRUST_ID, user_id='u', project_id='p', roles=['member'],
-                                     live_key='k'))
+            session.add(
+                models.Trust(
+                    id=TRUST_ID, user_id='u', project_id='p', roles=['member'], live_key='k'
+                )
+            )
         self.set_job(job_id, trust_id=TRUST_ID)
         return checkpoint_id, job_id
 
@@ -176,16 +186,22 @@ class TrustTest(WorkerTestCase):
 
 
 class WorkerTest(WorkerTestCase):
-
     def setUp(self) -> None:
         super().setUp()
         self.config.config(job_poll_interval=0.1, group='protection')
         self.config.config(report_interval=1)
 
-    def start(self, registry: provider.ProviderRegistry | None = None,
-              board: jobboard.DatabaseBoard | None = None) -> worker.Worker:
-        made = worker.Worker(registry or self.registry, self.worker_runner(), FakeTrusts(),
-                             board or jobboard.DatabaseBoard())
+    def start(
+        self,
+        registry: provider.ProviderRegistry | None = None,
+        board: jobboard.DatabaseBoard | None = None,
+    ) -> worker.Worker:
+        made = worker.Worker(
+            registry or self.registry,
+            self.worker_runner(),
+            FakeTrusts(),
+            board or jobboard.DatabaseBoard(),
+        )
         made.start()
         self.addCleanup(made.stop, 5)
         return made
@@ -276,8 +292,9 @@ class WorkerTest(WorkerTestCase):
             self.assertEqual(1, made.stop(0.1))
 
         job = self.row(job_id)
-        self.assertEqual(('pending', None, 1, 0),
-                         (job.state, job.claimed_until, job.attempts, job.tries))
+        self.assertEqual(
+            ('pending', None, 1, 0), (job.state, job.claimed_until, job.attempts, job.tries)
+        )
         handed_back.assert_called_once_with()
         go.set()  # in a real process it would be gone; what it still does has no effect
         self.start()
@@ -296,8 +313,9 @@ class WorkerTest(WorkerTestCase):
 
         self.useFixture(fixtures.MockPatchObject(board, 'claim', claim))
         order: list[str] = []
-        self.useFixture(fixtures.MockPatchObject(
-            board, 'hand_back', lambda: order.append('handed back')))
+        self.useFixture(
+            fixtures.MockPatchObject(board, 'hand_back', lambda: order.append('handed back'))
+        )
         made = self.start(board=board)
         self.assertTrue(claiming.wait(10))
         threading.Timer(0.2, lambda: (order.append('claimed'), go.set())).start()

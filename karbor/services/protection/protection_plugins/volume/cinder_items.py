@@ -31,9 +31,22 @@ LOG = logging.getLogger(__name__)
 Marks = dict[str, str]
 
 # Statuses from which Cinder goes on by itself.
-PASSING_STATUSES = frozenset((
-    'attaching', 'backing-up', 'creating', 'deleting', 'detaching', 'downloading', 'extending',
-    'reserved', 'restoring', 'restoring-backup', 'retyping', 'uploading'))
+PASSING_STATUSES = frozenset(
+    (
+        'attaching',
+        'backing-up',
+        'creating',
+        'deleting',
+        'detaching',
+        'downloading',
+        'extending',
+        'reserved',
+        'restoring',
+        'restoring-backup',
+        'retyping',
+        'uploading',
+    )
+)
 _READY_STATUSES = frozenset(('available', 'in-use'))
 _FAILED_STATUSES = frozenset(('error', 'error_deleting', 'error_restoring', 'deleting'))
 _DELETABLE_STATUSES = frozenset(('available', 'error'))
@@ -76,8 +89,10 @@ class Hope:
 def describe(fault: Exception) -> str:
     """What to tell a person of one of ``FAULTS``."""
     if isinstance(fault, WaitTimeout):
-        text = (f'{_name(fault.last)} is still in status {fault.last.status} after '
-                f'{fault.seconds:.0f} seconds')
+        text = (
+            f'{_name(fault.last)} is still in status {fault.last.status} after '
+            f'{fault.seconds:.0f} seconds'
+        )
         return text + (f' (the last look failed: {fault.fault})' if fault.fault else '')
     if isinstance(fault, CinderFault):
         return str(fault)
@@ -102,8 +117,14 @@ class CinderItems:
     :param patience: for how long a passing fault of a request is tried again, in seconds.
     """
 
-    def __init__(self, manager: Any, marks: Marks, user_message: Callable[[str], str],
-                 poll_interval: float, patience: float) -> None:
+    def __init__(
+        self,
+        manager: Any,
+        marks: Marks,
+        user_message: Callable[[str], str],
+        poll_interval: float,
+        patience: float,
+    ) -> None:
         self.manager = manager
         self._marks = marks
         self._user_message = user_message
@@ -121,9 +142,14 @@ class CinderItems:
         def list_page(limit: int, marker: str | None) -> list[Any]:
             return cinder_requests.page(self.manager, self._marks, limit, marker, sort)
 
-        return Watcher(list_page, self.manager.get, newest_first=newest_first,
-                       is_gone=cinder_requests.is_gone, is_passing=cinder_requests.is_passing,
-                       longest_interval=self._poll_interval)
+        return Watcher(
+            list_page,
+            self.manager.get,
+            newest_first=newest_first,
+            is_gone=cinder_requests.is_gone,
+            is_passing=cinder_requests.is_passing,
+            longest_interval=self._poll_interval,
+        )
 
     @property
     def _patience(self) -> float:
@@ -133,8 +159,9 @@ class CinderItems:
     def get(self, item_id: str) -> Any:
         """:raises cinderclient.exceptions.NotFound: there is none."""
         with self._answers.attempt(cinder_requests.is_passing):
-            return cinder_requests.retry(functools.partial(self.manager.get, item_id),
-                                         self._patience)
+            return cinder_requests.retry(
+                functools.partial(self.manager.get, item_id), self._patience
+            )
 
     def get_or_none(self, item_id: str) -> Any:
         try:
@@ -183,8 +210,7 @@ class CinderItems:
             time.sleep(min(pause, deadline.remaining()))
         raise AssertionError('pauses never end')
 
-    def make(self, make: Callable[[], Any], marks: Marks,
-             look_first: bool) -> tuple[Any, bool]:
+    def make(self, make: Callable[[], Any], marks: Marks, look_first: bool) -> tuple[Any, bool]:
         """Make an item once, though an answer may get lost.
 
         :param make: asks Cinder for it.
@@ -192,12 +218,12 @@ class CinderItems:
         :param look_first: whether it was asked for before.
         :returns: the item, and whether there may be more than one.
         """
+
         def find() -> Any:
             return _usable(cinder_requests.listed(self.manager, marks, 0))
 
         if self._progress.lost is not None:
-            raise CinderFault(
-                f'not asked for: with the others, {describe(self._progress.lost)}')
+            raise CinderFault(f'not asked for: with the others, {describe(self._progress.lost)}')
         with self._answers.attempt(cinder_requests.is_passing):
             return cinder_requests.create(make, find, self._patience, look_first)
 
@@ -207,15 +233,21 @@ class CinderItems:
         :raises CinderFault: it ended in another status, or was deleted by somebody.
         :raises WaitTimeout: it did not end in time.
         """
+
         def settled(current: Any) -> bool:
             return current is None or current.status in _READY_STATUSES | _FAILED_STATUSES
 
         deadline = cinder_requests.Deadline(timeout)
         with self._progress.attempt(lambda fault: isinstance(fault, WaitTimeout)):
-            current = item if settled(item) else (
-                self._made.wait(item, settled, timeout)
-                # not in the list any more: gone, or only without its metadata?
-                or self._made.wait(item, settled, deadline.remaining(), listed=False))
+            current = (
+                item
+                if settled(item)
+                else (
+                    self._made.wait(item, settled, timeout)
+                    # not in the list any more: gone, or only without its metadata?
+                    or self._made.wait(item, settled, deadline.remaining(), listed=False)
+                )
+            )
         if current is None:
             raise CinderFault(f'{_name(item)} was deleted while it was being made')
         if current.status in _FAILED_STATUSES:
@@ -229,8 +261,7 @@ class CinderItems:
         try:
             doubles = [item for item in self.find(marks) if item.id != kept.id]
         except FAULTS as exc:
-            LOG.warning('Whether %s was made twice is not known: %s', _name(kept),
-                        describe(exc))
+            LOG.warning('Whether %s was made twice is not known: %s', _name(kept), describe(exc))
             return
         for double in doubles:
             LOG.warning('%s was made a second time', _name(double))
@@ -251,8 +282,11 @@ class CinderItems:
             if self._ask_to_delete(item):
                 try:
                     left = self._removed.wait(
-                        item, lambda current: current is None or current.status != 'deleting',
-                        deadline.remaining(), listed)
+                        item,
+                        lambda current: current is None or current.status != 'deleting',
+                        deadline.remaining(),
+                        listed,
+                    )
                 except WaitTimeout:
                     if reason:  # of the tries before; this one may have been too short to see
                         break
@@ -279,8 +313,9 @@ class CinderItems:
         """
         try:
             with self._answers.attempt(cinder_requests.is_passing):
-                cinder_requests.retry(functools.partial(self.manager.delete, item.id),
-                                      self._patience)
+                cinder_requests.retry(
+                    functools.partial(self.manager.delete, item.id), self._patience
+                )
         except cinder_exc.NotFound:
             return True
         except cinder_exc.BadRequest as exc:
@@ -290,8 +325,9 @@ class CinderItems:
             if current.status in _DELETABLE_STATUSES and not is_second:
                 return self._ask_to_delete(item, is_second=True)  # only since the refusal?
             if current.status not in PASSING_STATUSES:
-                raise CinderFault(f'{_name(item)} is in status {current.status}; '
-                                  f'{cinder_requests.describe(exc)}') from exc
+                raise CinderFault(
+                    f'{_name(item)} is in status {current.status}; {cinder_requests.describe(exc)}'
+                ) from exc
             return False
         return True
 

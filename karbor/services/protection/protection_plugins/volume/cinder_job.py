@@ -32,8 +32,9 @@ class CinderJob:
     :param patience: for how long a passing fault of a request is tried again, in seconds.
     """
 
-    def __init__(self, context: karbor_context.RequestContext, poll_interval: float,
-                 patience: float) -> None:
+    def __init__(
+        self, context: karbor_context.RequestContext, poll_interval: float, patience: float
+    ) -> None:
         self._client = client_factory.ClientFactory.create_client('cinder', context)
         self._poll_interval = poll_interval
         self._patience = patience
@@ -51,14 +52,16 @@ class CinderJob:
     def volume(self, volume_id: str) -> Any:
         """Any volume, by its id."""
         return cinder_requests.retry(
-            functools.partial(self._client.volumes.get, volume_id), self._patience)
+            functools.partial(self._client.volumes.get, volume_id), self._patience
+        )
 
     def _shared(self, manager: Any, marks: Marks) -> CinderItems:
         key = (type(manager), tuple(sorted(marks.items())))
         with self._lock:
             if key not in self._items:
-                self._items[key] = CinderItems(manager, marks, self._user_message,
-                                               self._poll_interval, self._patience)
+                self._items[key] = CinderItems(
+                    manager, marks, self._user_message, self._poll_interval, self._patience
+                )
             return self._items[key]
 
     def _user_message(self, resource_id: str) -> str:

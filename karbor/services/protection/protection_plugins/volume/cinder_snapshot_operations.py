@@ -54,13 +54,19 @@ class _SnapshotOperation(protection_plugin.Operation):
     :param options: group ``[volume_snapshot_plugin]`` of the provider file.
     """
 
-    def __init__(self, cinder: Callable[[Context], CinderJob],
-                 options: cfg.ConfigOpts.GroupAttr) -> None:
+    def __init__(
+        self, cinder: Callable[[Context], CinderJob], options: cfg.ConfigOpts.GroupAttr
+    ) -> None:
         self._cinder = cinder
         self._options = options
 
-    def _made_once(self, items: CinderItems, marks: Marks, record: '_Record',
-                   make: Callable[[bool], tuple[Any, bool]]) -> tuple[Any, bool]:
+    def _made_once(
+        self,
+        items: CinderItems,
+        marks: Marks,
+        record: '_Record',
+        make: Callable[[bool], tuple[Any, bool]],
+    ) -> tuple[Any, bool]:
         """The one item that a bank object is about: known, asked for before, or new.
 
         A request of a run that was killed may still wait to be served, so it is waited for
@@ -86,8 +92,14 @@ class _SnapshotOperation(protection_plugin.Operation):
 class ProtectOperation(_SnapshotOperation):
     """Takes the snapshot of a volume."""
 
-    def on_main(self, checkpoint: Any, resource: Resource, context: Context,
-                parameters: dict[str, Any], **kwargs: Any) -> None:
+    def on_main(
+        self,
+        checkpoint: Any,
+        resource: Resource,
+        context: Context,
+        parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
         section = checkpoint.get_resource_bank_section(resource.id)
         with _failing_as(exception.CreateResourceFailed, resource, section):
             section.update_object('status', constants.RESOURCE_STATUS_PROTECTING)
@@ -95,22 +107,33 @@ class ProtectOperation(_SnapshotOperation):
             snapshots = cinder.snapshots(_marks_of(checkpoint))
             marks = _marks_of(checkpoint, resource)
             make = functools.partial(
-                snapshots.manager.create, resource.id, force=parameters.get('force', False),
+                snapshots.manager.create,
+                resource.id,
+                force=parameters.get('force', False),
                 name=parameters.get('snapshot_name'),
-                description=parameters.get('description'), metadata=marks)
+                description=parameters.get('description'),
+                metadata=marks,
+            )
             snapshot, doubtful = self._made_once(
-                snapshots, marks, _SnapshotRecord(section, resource),
+                snapshots,
+                marks,
+                _SnapshotRecord(section, resource),
                 lambda look_first: self._when_settled(
-                    cinder, resource,
-                    functools.partial(snapshots.make, make, marks), look_first))
+                    cinder, resource, functools.partial(snapshots.make, make, marks), look_first
+                ),
+            )
             snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
             if doubtful:
                 snapshots.remove_doubles(marks, snapshot, self._options.delete_timeout)
             section.update_object('status', constants.RESOURCE_STATUS_AVAILABLE)
 
-    def _when_settled(self, cinder: CinderJob, resource: Resource,
-                      make: Callable[[bool], tuple[Any, bool]],
-                      look_first: bool) -> tuple[Any, bool]:
+    def _when_settled(
+        self,
+        cinder: CinderJob,
+        resource: Resource,
+        make: Callable[[bool], tuple[Any, bool]],
+        look_first: bool,
+    ) -> tuple[Any, bool]:
         """Make the snapshot; a volume between two states is waited for."""
         deadline = cinder_requests.Deadline(self._options.settle_timeout)
         was_ready = False
@@ -134,8 +157,14 @@ class ProtectOperation(_SnapshotOperation):
 class RestoreOperation(_SnapshotOperation):
     """Makes a new volume from the snapshot."""
 
-    def on_main(self, checkpoint: Any, resource: Resource, context: Context,
-                parameters: dict[str, Any], **kwargs: Any) -> None:
+    def on_main(
+        self,
+        checkpoint: Any,
+        resource: Resource,
+        context: Context,
+        parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
         restore = kwargs['restore']
         section = checkpoint.get_resource_bank_section(resource.id)
         with _failing_as(exception.RestoreResourceFailed, resource):
@@ -143,19 +172,31 @@ class RestoreOperation(_SnapshotOperation):
             volumes = self._cinder(context).volumes({'karbor_restore_id': restore['id']})
             marks = {'karbor_restore_id': restore['id'], **_marks_of(checkpoint, resource)}
             make = functools.partial(
-                volumes.manager.create, saved['size'], snapshot_id=saved['snapshot_id'],
-                name=(parameters.get('restore_name')
-                      or f'volume-{checkpoint.id}@{resource.id}'),
-                description=parameters.get('restore_description'), metadata=marks)
+                volumes.manager.create,
+                saved['size'],
+                snapshot_id=saved['snapshot_id'],
+                name=(parameters.get('restore_name') or f'volume-{checkpoint.id}@{resource.id}'),
+                description=parameters.get('restore_description'),
+                metadata=marks,
+            )
             volume = self._available_volume(
-                volumes, marks, _RestoreRecord(section, restore['id']),
-                functools.partial(volumes.make, make, marks))
+                volumes,
+                marks,
+                _RestoreRecord(section, restore['id']),
+                functools.partial(volumes.make, make, marks),
+            )
             kwargs['new_resources'][resource.id] = volume.id
             utils.update_resource_restore_result(
-                restore, resource.type, volume.id, constants.RESOURCE_STATUS_AVAILABLE)
+                restore, resource.type, volume.id, constants.RESOURCE_STATUS_AVAILABLE
+            )
 
-    def _available_volume(self, volumes: CinderItems, marks: Marks, record: '_RestoreRecord',
-                          make: Callable[[bool], tuple[Any, bool]]) -> Any:
+    def _available_volume(
+        self,
+        volumes: CinderItems,
+        marks: Marks,
+        record: '_RestoreRecord',
+        make: Callable[[bool], tuple[Any, bool]],
+    ) -> Any:
         """The new volume of this restore; when it fails, nothing of it stays in Cinder.
 
         :param make: makes it; told whether it was asked for before.
@@ -191,21 +232,31 @@ class RestoreOperation(_SnapshotOperation):
 class VerifyOperation(_SnapshotOperation):
     """Looks whether a restore would find what it needs."""
 
-    def on_main(self, checkpoint: Any, resource: Resource, context: Context,
-                parameters: dict[str, Any], **kwargs: Any) -> None:
+    def on_main(
+        self,
+        checkpoint: Any,
+        resource: Resource,
+        context: Context,
+        parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
         verify = kwargs.get('verify')
         section = checkpoint.get_resource_bank_section(resource.id)
         with _failing_as(exception.VerifyResourceFailed, resource):
             try:
-                self._check(self._cinder(context).snapshots(_marks_of(checkpoint)),
-                            resource, _saved_snapshot(section))
+                self._check(
+                    self._cinder(context).snapshots(_marks_of(checkpoint)),
+                    resource,
+                    _saved_snapshot(section),
+                )
             except CinderFault as exc:
                 utils.update_resource_verify_result(
-                    verify, resource.type, resource.id, constants.RESOURCE_STATUS_ERROR,
-                    str(exc))
+                    verify, resource.type, resource.id, constants.RESOURCE_STATUS_ERROR, str(exc)
+                )
                 raise
             utils.update_resource_verify_result(
-                verify, resource.type, resource.id, constants.RESOURCE_STATUS_AVAILABLE)
+                verify, resource.type, resource.id, constants.RESOURCE_STATUS_AVAILABLE
+            )
 
     @staticmethod
     def _check(snapshots: CinderItems, resource: Resource, saved: dict[str, Any]) -> None:
@@ -217,30 +268,39 @@ class VerifyOperation(_SnapshotOperation):
         if snapshot.status != 'available':
             raise CinderFault(f'the snapshot {snapshot_id} is in status {snapshot.status}')
         if snapshot.volume_id != resource.id:
-            raise CinderFault(f'the snapshot {snapshot_id} is of the volume '
-                              f'{snapshot.volume_id}')
+            raise CinderFault(f'the snapshot {snapshot_id} is of the volume {snapshot.volume_id}')
         if snapshot.size != saved['size']:
-            raise CinderFault(f'the snapshot {snapshot_id} has {snapshot.size} GiB, not '
-                              f'{saved["size"]} as recorded')
+            raise CinderFault(
+                f'the snapshot {snapshot_id} has {snapshot.size} GiB, not '
+                f'{saved["size"]} as recorded'
+            )
 
 
 class DeleteOperation(_SnapshotOperation):
     """Deletes every snapshot that this checkpoint has of the volume."""
 
-    def on_main(self, checkpoint: Any, resource: Resource, context: Context,
-                parameters: dict[str, Any], **kwargs: Any) -> None:
+    def on_main(
+        self,
+        checkpoint: Any,
+        resource: Resource,
+        context: Context,
+        parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
         section = checkpoint.get_resource_bank_section(resource.id)
         with _failing_as(exception.DeleteResourceFailed, resource, section):
             section.update_object('status', constants.RESOURCE_STATUS_DELETING)
-            self._delete_snapshots(self._cinder(context).snapshots(_marks_of(checkpoint)),
-                                   resource, section)
+            self._delete_snapshots(
+                self._cinder(context).snapshots(_marks_of(checkpoint)), resource, section
+            )
             for key in section.list_objects():
                 if key != 'status':
                     section.delete_object(key)
             section.update_object('status', constants.RESOURCE_STATUS_DELETED)
 
-    def _delete_snapshots(self, snapshots: CinderItems, resource: Resource,
-                          section: bank_plugin.BankSection) -> None:
+    def _delete_snapshots(
+        self, snapshots: CinderItems, resource: Resource, section: bank_plugin.BankSection
+    ) -> None:
         marked = snapshots.at_start(resource.id)
         for snapshot in marked:
             snapshots.remove(snapshot, self._options.delete_timeout)
@@ -269,8 +329,9 @@ class _Record:
 
     def write_intent(self) -> None:
         """Say that it will be asked for, and since when."""
-        self._section.update_object(self._key, {
-            **self._intent(), 'asked_at': timeutils.utcnow().isoformat()})
+        self._section.update_object(
+            self._key, {**self._intent(), 'asked_at': timeutils.utcnow().isoformat()}
+        )
 
     def write_facts(self, item: Any) -> None:
         """Say what was made."""
@@ -284,7 +345,6 @@ class _Record:
 
 
 class _SnapshotRecord(_Record):
-
     def __init__(self, section: bank_plugin.BankSection, resource: Resource) -> None:
         super().__init__(section, 'metadata', 'snapshot_id')
         self._volume_id = resource.id
@@ -297,7 +357,6 @@ class _SnapshotRecord(_Record):
 
 
 class _RestoreRecord(_Record):
-
     def __init__(self, section: bank_plugin.BankSection, restore_id: str) -> None:
         super().__init__(section, f'restore-{restore_id}', 'volume_id')
 
@@ -318,9 +377,13 @@ def _marks_of(checkpoint: Any, resource: Resource | None = None) -> Marks:
     """The metadata by which Cinder's list finds what belongs to a checkpoint."""
     marks = {'karbor_checkpoint_id': checkpoint.id}
     if resource is not None:
-        marks.update({'karbor_provider_id': checkpoint.provider_id,
-                      'karbor_plan_id': checkpoint.protection_plan['id'],
-                      'karbor_resource_id': resource.id})
+        marks.update(
+            {
+                'karbor_provider_id': checkpoint.provider_id,
+                'karbor_plan_id': checkpoint.protection_plan['id'],
+                'karbor_resource_id': resource.id,
+            }
+        )
     return marks
 
 
@@ -343,8 +406,11 @@ def _saved_snapshot(section: bank_plugin.BankSection) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _failing_as(error: type[exception.ResourceFailed], resource: Resource,
-                section: bank_plugin.BankSection | None = None) -> Iterator[None]:
+def _failing_as(
+    error: type[exception.ResourceFailed],
+    resource: Resource,
+    section: bank_plugin.BankSection | None = None,
+) -> Iterator[None]:
     """Turn what Cinder does into the contract's exception, and mark it in the bank."""
     try:
         yield
@@ -352,5 +418,9 @@ def _failing_as(error: type[exception.ResourceFailed], resource: Resource,
         if section is not None:
             with contextlib.suppress(exception.BankError):  # what Cinder said matters more
                 section.update_object('status', constants.RESOURCE_STATUS_ERROR)
-        raise error(name=NAME, reason=cinder_items.describe(exc), resource_id=resource.id,
-                    resource_type=resource.type) from exc
+        raise error(
+            name=NAME,
+            reason=cinder_items.describe(exc),
+            resource_id=resource.id,
+            resource_type=resource.type,
+        ) from exc

@@ -35,28 +35,55 @@ from karbor.services.protection.protection_plugins.volume.cinder_job import Cind
 GROUP = 'volume_snapshot_plugin'
 
 OPTS = [
-    cfg.FloatOpt('poll_interval', default=15, min=0.05,
-                 help='Longest time between two looks at what Cinder is working on, in '
-                      'seconds. The first looks follow faster.'),
-    cfg.FloatOpt('snapshot_timeout', default=3600, min=1,
-                 help='Longest time that a snapshot may take to become available, in seconds.'),
-    cfg.FloatOpt('restore_timeout', default=21600, min=1,
-                 help='Longest time that a volume may take to be made from a snapshot, in '
-                      'seconds.'),
-    cfg.FloatOpt('delete_timeout', default=3600, min=1,
-                 help='Longest time to get a snapshot deleted, in seconds; as long, a busy '
-                      'one is tried again.'),
-    cfg.FloatOpt('settle_timeout', default=300, min=0,
-                 help='Longest time to wait for a volume that is between two states '
-                      '(attaching, extending, ...) before its snapshot is taken, and for a '
-                      'failed volume of a restore to be removed, in seconds.'),
-    cfg.FloatOpt('in_flight_timeout', default=60, min=0,
-                 help='For how long Cinder may get to a request after it was sent, in '
-                      'seconds. A job that runs again after it was killed waits as long for '
-                      'what the killed one asked for, before it asks a second time.'),
-    cfg.FloatOpt('retry_timeout', default=300, min=0,
-                 help='For how long a request is tried again that Cinder answers with 429, '
-                      '500, 503 or not at all, in seconds.'),
+    cfg.FloatOpt(
+        'poll_interval',
+        default=15,
+        min=0.05,
+        help='Longest time between two looks at what Cinder is working on, in '
+        'seconds. The first looks follow faster.',
+    ),
+    cfg.FloatOpt(
+        'snapshot_timeout',
+        default=3600,
+        min=1,
+        help='Longest time that a snapshot may take to become available, in seconds.',
+    ),
+    cfg.FloatOpt(
+        'restore_timeout',
+        default=21600,
+        min=1,
+        help='Longest time that a volume may take to be made from a snapshot, in seconds.',
+    ),
+    cfg.FloatOpt(
+        'delete_timeout',
+        default=3600,
+        min=1,
+        help='Longest time to get a snapshot deleted, in seconds; as long, a busy '
+        'one is tried again.',
+    ),
+    cfg.FloatOpt(
+        'settle_timeout',
+        default=300,
+        min=0,
+        help='Longest time to wait for a volume that is between two states '
+        '(attaching, extending, ...) before its snapshot is taken, and for a '
+        'failed volume of a restore to be removed, in seconds.',
+    ),
+    cfg.FloatOpt(
+        'in_flight_timeout',
+        default=60,
+        min=0,
+        help='For how long Cinder may get to a request after it was sent, in '
+        'seconds. A job that runs again after it was killed waits as long for '
+        'what the killed one asked for, before it asks a second time.',
+    ),
+    cfg.FloatOpt(
+        'retry_timeout',
+        default=300,
+        min=0,
+        help='For how long a request is tried again that Cinder answers with 429, '
+        '500, 503 or not at all, in seconds.',
+    ),
 ]
 
 
@@ -82,7 +109,8 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         with self._lock:
             if self._job is None:
                 self._job = CinderJob(
-                    context, self.options.poll_interval, self.options.retry_timeout)
+                    context, self.options.poll_interval, self.options.retry_timeout
+                )
             return self._job
 
     @classmethod
@@ -106,8 +134,7 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         return schemas.SAVED_INFO_SCHEMA
 
     @classmethod
-    def get_saved_info(cls, metadata_store: bank_plugin.BankSection,
-                       resource: Resource) -> Any:
+    def get_saved_info(cls, metadata_store: bank_plugin.BankSection, resource: Resource) -> Any:
         return metadata_store.get_object('metadata')
 
     def get_protect_operation(self, resource: Resource) -> operations.ProtectOperation:

@@ -19,74 +19,74 @@ https://blueprints.launchpad.net/karbor/+spec/cinder-volume-snapshot-plugin
 from typing import Any
 
 OPTIONS_SCHEMA: dict[str, Any] = {
-    "title": "Volume Snapshot Protection Options",
-    "type": "object",
-    "properties": {
-        "snapshot_name": {
-            "type": "string",
-            "title": "Snapshot Name",
-            "description": "The name of the volume snapshot."
+    'title': 'Volume Snapshot Protection Options',
+    'type': 'object',
+    'properties': {
+        'snapshot_name': {
+            'type': 'string',
+            'title': 'Snapshot Name',
+            'description': 'The name of the volume snapshot.',
         },
-        "description": {
-            "type": "string",
-            "title": "Description",
-            "description": "The description of the volume snapshot."
+        'description': {
+            'type': 'string',
+            'title': 'Description',
+            'description': 'The description of the volume snapshot.',
         },
-        "force": {
-            "type": "boolean",
-            "title": "Force",
-            "description": "If force is True, create a snapshot even if the volume is "
-                           "attached to an instance.",
-            "default": False
-        }
+        'force': {
+            'type': 'boolean',
+            'title': 'Force',
+            'description': 'If force is True, create a snapshot even if the volume is '
+            'attached to an instance.',
+            'default': False,
+        },
     },
-    "required": ["snapshot_name", "description", "force"]
+    'required': ['snapshot_name', 'description', 'force'],
 }
 
 RESTORE_SCHEMA: dict[str, Any] = {
-    "title": "Volume Protection Restore",
-    "type": "object",
-    "properties": {
-        "restore_name": {
-            "type": "string",
-            "title": "Restore Name",
-            "description": "The name of the restored volume.",
-            "default": None
+    'title': 'Volume Protection Restore',
+    'type': 'object',
+    'properties': {
+        'restore_name': {
+            'type': 'string',
+            'title': 'Restore Name',
+            'description': 'The name of the restored volume.',
+            'default': None,
         },
-        "restore_description": {
-            "type": "string",
-            "title": "Restore Description",
-            "description": "The description of the restored volume.",
-            "default": None
-        }
-    }
+        'restore_description': {
+            'type': 'string',
+            'title': 'Restore Description',
+            'description': 'The description of the restored volume.',
+            'default': None,
+        },
+    },
 }
 
 VERIFY_SCHEMA: dict[str, Any] = {
-    "title": "Volume Snapshot Verify",
-    "type": "object",
-    "properties": {}
+    'title': 'Volume Snapshot Verify',
+    'type': 'object',
+    'properties': {},
 }
 
 SAVED_INFO_SCHEMA: dict[str, Any] = {
-    "title": "Volume Snapshot Saved Info",
-    "type": "object",
-    "properties": {
-        "volume_id": {
-            "type": "string",
-            "title": "Volume Id",
-            "description": "The id of the volume that the snapshot was taken of."
+    'title': 'Volume Snapshot Saved Info',
+    'type': 'object',
+    'properties': {
+        'volume_id': {
+            'type': 'string',
+            'title': 'Volume Id',
+            'description': 'The id of the volume that the snapshot was taken of.',
         },
-        "snapshot_id": {
-            "type": "string",
-            "title": "Snapshot Id",
-            "description": "The id of the snapshot."
+        'snapshot_id': {
+            'type': 'string',
+            'title': 'Snapshot Id',
+            'description': 'The id of the snapshot.',
         },
-        "size": {
-            "type": "integer",
-            "title": "Size",
-            "description": "The size of the volume when the snapshot was taken, in GiB."
-        }
+        'size': {
+            'type': 'integer',
+            'title': 'Size',
+            'description': 'The size of the volume when the snapshot was taken, in GiB.',
+        },
     },
-    "required": ["volume_id", "snapshot_id", "size"]
+    'required': ['volume_id', 'snapshot_id', 'size'],
 }

@@ -84,9 +84,16 @@ class Watcher:
     :param longest_interval: in seconds.
     """
 
-    def __init__(self, list_page: Page, get: Callable[[str], Any], *, newest_first: bool,
-                 is_gone: Callable[[Exception], bool], is_passing: Callable[[Exception], bool],
-                 longest_interval: float) -> None:
+    def __init__(
+        self,
+        list_page: Page,
+        get: Callable[[str], Any],
+        *,
+        newest_first: bool,
+        is_gone: Callable[[Exception], bool],
+        is_passing: Callable[[Exception], bool],
+        longest_interval: float,
+    ) -> None:
         self._list_page = list_page
         self._get = get
         self._newest_first = newest_first
@@ -99,8 +106,9 @@ class Watcher:
         self._looking = False
         self._fault: Exception | None = None
 
-    def wait(self, item: Any, settled: Callable[[Any], bool], timeout: float,
-             listed: bool = True) -> Any:
+    def wait(
+        self, item: Any, settled: Callable[[Any], bool], timeout: float, listed: bool = True
+    ) -> Any:
         """Wait until an item has settled.
 
         :param item: the item as last seen.
@@ -198,8 +206,9 @@ class Watcher:
 
     def _may_follow(self, item: Any, created_at: str) -> bool:
         """Whether something made at that time may come after the item in the list."""
-        later = (datetime.datetime.fromisoformat(created_at)
-                 - datetime.datetime.fromisoformat(item.created_at))
+        later = datetime.datetime.fromisoformat(created_at) - datetime.datetime.fromisoformat(
+            item.created_at
+        )
         return later <= _ROUNDING if self._newest_first else later >= -_ROUNDING
 
     def _read_one(self, item_id: str) -> Any:
