@@ -33,13 +33,11 @@ from karbor.api.v1 import (
     versions,
 )
 from karbor.api.v1 import services as processes
-from karbor.services.operationengine import (
-    scheduled_operations as scheduled_operation_service,
-)
-from karbor.services.protection import manager as protection_manager
-from karbor.services.protection import plans as plan_service
+from karbor.services.checkpoints import manager as protection_manager
+from karbor.services.checkpoints import plans as plan_service
 from karbor.services.protection import protectables as protectable_plugins
 from karbor.services.protection import provider
+from karbor.services.schedules import scheduled_operations as scheduled_operation_service
 
 
 @dataclasses.dataclass(frozen=True)

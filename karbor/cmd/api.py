@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from karbor.cmd import signals, web_server, wiring
+from karbor.cmd import assembly, signals, web_server
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -26,13 +26,13 @@ CONF = cfg.CONF
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
-    return wiring.run('karbor-api', _serve, arguments)
+    return assembly.run('karbor-api', _serve, arguments)
 
 
 def _serve() -> int:
     server = web_server.create(
         (CONF.osapi_karbor_listen, CONF.osapi_karbor_listen_port),
-        wiring.api_application(),
+        assembly.api_application(),
         CONF.osapi_karbor_threads,
     )
     stop = signals.stop_event()

@@ -24,15 +24,12 @@ from oslo_config import cfg
 from oslo_utils import timeutils
 
 from karbor import exception
-from karbor.cmd import standalone, wiring
+from karbor.cmd import assembly, standalone
 from karbor.db import migration, models, purging
-from karbor.services import processes, reconciling
-from karbor.services.protection import (
-    cinder_rebuilding,
-    job_control,
-    provider,
-    rebuilding,
-)
+from karbor.services import processes
+from karbor.services.jobs import admin as job_admin
+from karbor.services.protection import provider
+from karbor.services.recovery import bank_rebuilding, cinder_rebuilding, reconciling
 
 _JOB_COLUMNS = (
     'id',
@@ -52,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.state_dir is not None:
         given.surroundings = standalone.Surroundings(given.state_dir, given.os_cloud)
         return given.surroundings.run('karbor-manage', lambda: _act(given), given.config_file)
-    given.surroundings = wiring
-    return wiring.run(
+    given.surroundings = assembly
+    return assembly.run(
         'karbor-manage',
         lambda: _act(given),
         [word for name in given.config_file for word in ('--config-file', name)],
@@ -120,7 +117,7 @@ def _add_job(area: Any) -> None:
     listed = _command(area, 'list', _list_jobs, 'show the newest jobs')
     listed.add_argument(
         '--state',
-        choices=job_control.STATES,
+        choices=job_admin.STATES,
         action='append',
         help='only those in this state; may be repeated',
     )
@@ -201,13 +198,13 @@ def _list_jobs(given: argparse.Namespace) -> None:
         _JOB_COLUMNS,
         [
             [getattr(job, name) for name in _JOB_COLUMNS]
-            for job in job_control.newest(given.state or job_control.STATES, given.limit)
+            for job in job_admin.newest(given.state or job_admin.STATES, given.limit)
         ],
     )
 
 
 def _show_job(given: argparse.Namespace) -> None:
-    job = job_control.get(given.id)
+    job = job_admin.get(given.id)
     _tell(
         json.dumps(
             {column.key: getattr(job, column.key) for column in models.Job.__table__.columns},
@@ -218,15 +215,15 @@ def _show_job(given: argparse.Namespace) -> None:
 
 
 def _retry_job(given: argparse.Namespace) -> None:
-    job_control.retry(given.id)
+    job_admin.retry(given.id)
 
 
 def _cancel_job(given: argparse.Namespace) -> None:
-    job_control.cancel(given.id)
+    job_admin.cancel(given.id)
 
 
 def _rebuild(given: argparse.Namespace) -> None:
-    registry = wiring.providers()
+    registry = assembly.providers()
     is_whole = True
     for found in [registry.get(given.provider)] if given.provider else registry:
         report = _rebuilt(given, found)
@@ -242,9 +239,9 @@ def _rebuild(given: argparse.Namespace) -> None:
         raise exception.KarborException('Some checkpoints are left out.')
 
 
-def _rebuilt(given: argparse.Namespace, found: provider.Provider) -> rebuilding.Report:
+def _rebuilt(given: argparse.Namespace, found: provider.Provider) -> bank_rebuilding.Report:
     if given.source == 'bank':
-        return rebuilding.from_bank(found, given.dry_run)
+        return bank_rebuilding.from_bank(found, given.dry_run)
     inventory = given.surroundings.inventory()
     inventory.check()
     return cinder_rebuilding.from_cinder(found, inventory, given.dry_run)
@@ -253,7 +250,7 @@ def _rebuilt(given: argparse.Namespace, found: provider.Provider) -> rebuilding.
 def _reconcile(given: argparse.Namespace) -> None:
     is_good = True
     for lines, went_well in reconciling.reconcile(
-        wiring.providers(),
+        assembly.providers(),
         given.surroundings.job_board(),
         given.surroundings.inventory,
         given.surroundings.used_trusts(),

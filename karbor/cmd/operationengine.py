@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from karbor.cmd import signals, wiring
-from karbor.services import duties, processes
+from karbor.cmd import assembly, signals
+from karbor.services import periodic, processes
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -27,16 +27,16 @@ CONF = cfg.CONF
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fire until SIGTERM or SIGINT; returns the exit code."""
-    return wiring.run('karbor-operationengine', _fire, arguments)
+    return assembly.run('karbor-operationengine', _fire, arguments)
 
 
 def _fire() -> int:
     stop = signals.stop_event()
     heartbeat = _Heartbeat()
     heartbeat.beat()
-    duties.Duty(CONF.report_interval, heartbeat.beat).begin(stop)
+    periodic.Duty(CONF.report_interval, heartbeat.beat).begin(stop)
     LOG.info('Firing triggers')
-    wiring.operation_engine().run(stop, lambda: heartbeat.may_fire)
+    assembly.operation_engine().run(stop, lambda: heartbeat.may_fire)
     LOG.info('Stopping')
     return 0
 

@@ -28,8 +28,8 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from karbor import db
-from karbor.cmd import wiring
-from karbor.services.protection import jobboard
+from karbor.cmd import assembly
+from karbor.services.jobs import boards
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -42,7 +42,7 @@ _MARGIN = 15
 def main(arguments: Sequence[str] | None = None) -> int:
     """Work until SIGTERM; returns the exit code. SIGINT ends it at once, like a crash."""
     given = sys.argv[1:] if arguments is None else arguments
-    return wiring.run(_NAME, lambda: _supervise(given), given)
+    return assembly.run(_NAME, lambda: _supervise(given), given)
 
 
 class _Worker(cotyledon.Service):
@@ -53,8 +53,8 @@ class _Worker(cotyledon.Service):
     def __init__(self, worker_id: cotyledon_types.WorkerId, arguments: Sequence[str]) -> None:
         super().__init__(worker_id)
         CONF.clear()
-        wiring.configure(_NAME, arguments)
-        self._worker = wiring.protection_worker()
+        assembly.configure(_NAME, arguments)
+        self._worker = assembly.protection_worker()
         self._grace = CONF.protection.shutdown_grace
         self.graceful_shutdown_timeout = _deadline(self._grace)  # type: ignore[misc]
 
@@ -80,8 +80,8 @@ def _deadline(grace: float) -> int:
 
 def _supervise(arguments: Sequence[str]) -> int:
     # What is wrong with the configuration is said once, and not by each worker again and again.
-    wiring.protection_worker()
-    jobboard.DatabaseBoard().check()
+    assembly.protection_worker()
+    boards.DatabaseBoard().check()
     db.dispose()
     manager = cotyledon.ServiceManager(
         graceful_shutdown_timeout=_deadline(CONF.protection.shutdown_grace)

@@ -36,19 +36,15 @@ from karbor.cmd import signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models
-from karbor.services import duties, trusts
-from karbor.services.operationengine import engine, scheduled_operations
-from karbor.services.protection import (
-    cinder_inventory,
-    client_factory,
-    jobboard,
-    jobs,
-    manager,
-    orphans,
-    plans,
-    protectables,
-    provider,
-)
+from karbor.services import periodic
+from karbor.services.checkpoints import manager, plans
+from karbor.services.identity import trusts
+from karbor.services.jobs import boards, pool
+from karbor.services.jobs import runner as job_runner
+from karbor.services.protection import client_factory, protectables, provider
+from karbor.services.recovery import inventory as cinder_inventory
+from karbor.services.recovery import orphans
+from karbor.services.schedules import engine, scheduled_operations
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -152,10 +148,10 @@ def _serve(arguments: argparse.Namespace) -> None:
     _open_database(state)
 
     registry = provider.ProviderRegistry(state.provider_config_dir)
-    board = jobboard.InProcessBoard(CONF.protection.max_concurrent_jobs)
+    board = pool.WorkerPool(CONF.protection.max_concurrent_jobs)
     found = protectables.load()
     asked = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
-    runner = jobs.JobRunner(
+    runner = job_runner.JobRunner(
         registry,
         asked,
         lambda job: _context_of_job(job, cloud),
@@ -220,8 +216,8 @@ def _context_of_job(job: models.Job, cloud: clouds.Cloud) -> karbor_context.Requ
 
 
 def _take_up_jobs(
-    board: jobboard.InProcessBoard,
-    runner: jobs.JobRunner,
+    board: pool.WorkerPool,
+    runner: job_runner.JobRunner,
     provider_ids: Sequence[str],
     stop: threading.Event,
 ) -> None:
@@ -242,8 +238,8 @@ def _take_up_jobs(
         runner.renew_claims()
         db.transaction(job_rows.hand_back_expired)(timeutils.utcnow())
 
-    duties.Duty(_LOOK_INTERVAL, post_pending).begin(stop)
-    duties.Duty(CONF.protection.job_lease / 3, take_up_lost).begin(stop)
+    periodic.Duty(_LOOK_INTERVAL, post_pending).begin(stop)
+    periodic.Duty(CONF.protection.job_lease / 3, take_up_lost).begin(stop)
 
 
 class Surroundings:
@@ -259,7 +255,7 @@ class Surroundings:
         self._state: state_dir.StateDirectory | None = None
 
     def run(self, name: str, main: Callable[[], int], config_files: list[str]) -> int:
-        """The life of a process, as :func:`karbor.cmd.wiring.run` has it."""
+        """The life of a process, as :func:`karbor.cmd.assembly.run` has it."""
         os.umask(0o077)
         try:
             _configure(config_files)
@@ -293,8 +289,8 @@ class Surroundings:
         return _inventory_of(cloud)
 
     @staticmethod
-    def job_board() -> jobboard.DatabaseBoard:
-        return jobboard.DatabaseBoard()
+    def job_board() -> boards.DatabaseBoard:
+        return boards.DatabaseBoard()
 
     @staticmethod
     def used_trusts() -> trusts.NoTrusts:
@@ -319,7 +315,7 @@ def _warn_of_open_address(host: str) -> None:
         LOG.warning('The API listens on %s without TLS: the token can be read on the way.', host)
 
 
-def _run_until(stop: threading.Event, server: wsgi.Server, board: jobboard.InProcessBoard) -> None:
+def _run_until(stop: threading.Event, server: wsgi.Server, board: pool.WorkerPool) -> None:
     """Serve until the event is set; an API that ends by itself is a failure."""
     exit_code = signals.serve_until(stop, server)
     LOG.info('Stopping; running jobs have %g seconds', CONF.protection.shutdown_grace)

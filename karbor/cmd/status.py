@@ -21,10 +21,10 @@ from oslo_upgradecheck import common_checks, upgradecheck
 from sqlalchemy import exc as sa_exc
 
 from karbor import conf, db, exception
-from karbor.cmd import wiring
+from karbor.cmd import assembly
 from karbor.db import jobs as job_rows
 from karbor.db import migration
-from karbor.services.protection import job_control
+from karbor.services.jobs import admin as job_admin
 
 _Check = Callable[['Checks'], upgradecheck.Result]
 
@@ -83,7 +83,7 @@ class Checks(upgradecheck.UpgradeCommands):
     def _parked_jobs(self) -> upgradecheck.Result:
         if not self._has_tables:
             return _warning('Not known before the schema is right.')
-        parked = job_control.newest([job_rows.PARKED], limit=100)
+        parked = job_admin.newest([job_rows.PARKED], limit=100)
         if parked:
             return _warning(
                 f'{len(parked)} jobs wait for an administrator: see "karbor-manage '
@@ -92,7 +92,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return _success()
 
     def _providers(self) -> upgradecheck.Result:
-        registry = wiring.providers()
+        registry = assembly.providers()
         if registry.failures:
             return _failure(
                 '; '.join(f'{name}: {reason}' for name, reason in registry.failures.items())
@@ -103,7 +103,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _job_board(self) -> upgradecheck.Result:
         try:
-            is_there = wiring.job_board().answers()
+            is_there = assembly.job_board().answers()
         except exception.KarborException as exc:
             return _failure(exc.msg)
         return (

@@ -21,7 +21,7 @@ from keystoneauth1 import session as ks_session
 from keystoneauth1 import token_endpoint
 
 from karbor import db
-from karbor.services.protection import cinder_inventory
+from karbor.services.recovery import inventory as cinder_inventory
 from karbor.tests.base import PROJECT_ID
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import event, orm
 from karbor import db
 from karbor.common import constants
 from karbor.db import models
-from karbor.services.operationengine import firing, runs, time_triggers
+from karbor.services.schedules import firing, runs, time_triggers
 from karbor.tests import base
 
 _AT_ONCE = 5_000

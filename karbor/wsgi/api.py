@@ -18,9 +18,9 @@ oslo.config's usual places are looked at.
 
 import os
 
-from karbor.cmd import wiring
+from karbor.cmd import assembly
 
 _config_file = os.environ.get('OS_KARBOR_CONFIG_FILE')
 
-wiring.configure('karbor-api', ['--config-file', _config_file] if _config_file else [])
-application = wiring.api_application()
+assembly.configure('karbor-api', ['--config-file', _config_file] if _config_file else [])
+application = assembly.api_application()

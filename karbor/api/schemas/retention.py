@@ -13,7 +13,7 @@
 """Bodies of requests about retention, and what is answered."""
 
 from karbor.api.schemas import types
-from karbor.services.operationengine import retention
+from karbor.services.schedules import retention
 
 # What stands in them is checked in karbor.services.operationengine.
 PREVIEW = types.wrapped(

@@ -22,7 +22,7 @@ from karbor.api.operation import operation
 from karbor.api.schemas import checkpoints as schemas
 from karbor.api.schemas import types
 from karbor.db import models, paging
-from karbor.services.protection import manager, records
+from karbor.services.checkpoints import manager, plugin_records
 
 LISTING = query.Listing('checkpoints', schemas.FILTERS, ('id', 'status', 'created_at'))
 ONE = types.wrapped('checkpoint', schemas.CHECKPOINT)
@@ -43,7 +43,7 @@ def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str,
         'resources_failed': progress.failed,
         'pinned': checkpoint.pinned,
         'created_at': checkpoint.created_at.strftime('%Y-%m-%d'),
-        'extra_info': records.as_json_text(checkpoint.extra_info),
+        'extra_info': plugin_records.as_json_text(checkpoint.extra_info),
     }
 
 

@@ -20,7 +20,7 @@ from karbor.api.operation import operation
 from karbor.api.schemas import plans as schemas
 from karbor.api.schemas import types
 from karbor.db import models, paging
-from karbor.services.protection import plans
+from karbor.services.checkpoints import plans
 
 LISTING = query.Listing('plans', schemas.FILTERS, ('id', 'name', 'status', 'created_at'))
 ONE = types.wrapped('plan', schemas.PLAN)

@@ -20,8 +20,7 @@ from karbor import db
 from karbor.api.operation import operation
 from karbor.api.schemas import retention as schemas
 from karbor.api.schemas import types
-from karbor.services.operationengine import retention, time_triggers
-from karbor.services.protection import retention_jobs
+from karbor.services.schedules import retention, retention_jobs, time_triggers
 
 
 def view(verdict: retention.Verdict) -> dict[str, Any]:

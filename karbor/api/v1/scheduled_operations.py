@@ -22,7 +22,7 @@ from karbor.api.schemas import scheduled_operations as schemas
 from karbor.api.schemas import types
 from karbor.api.v1 import operation_logs
 from karbor.db import models, paging
-from karbor.services.operationengine import scheduled_operations
+from karbor.services.schedules import scheduled_operations
 
 LISTING = query.Listing(
     'operations', schemas.FILTERS, ('id', 'name', 'operation_type', 'created_at')

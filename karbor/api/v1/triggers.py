@@ -20,7 +20,7 @@ from karbor.api.operation import operation
 from karbor.api.schemas import triggers as schemas
 from karbor.api.schemas import types
 from karbor.db import models, paging
-from karbor.services.operationengine import triggers
+from karbor.services.schedules import triggers
 
 LISTING = query.Listing('triggers', schemas.FILTERS, ('id', 'name', 'type', 'created_at'))
 ONE = types.wrapped('trigger_info', schemas.DETAILED_TRIGGER)

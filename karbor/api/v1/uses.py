@@ -21,7 +21,7 @@ from karbor.api.operation import operation
 from karbor.api.schemas import types
 from karbor.api.schemas import uses as schemas
 from karbor.db import models, paging
-from karbor.services.protection import manager
+from karbor.services.checkpoints import manager
 
 _SORT_KEYS = ('id', 'status', 'created_at')
 ONE_RESTORE = types.wrapped('restore', schemas.SHOWN_RESTORE)

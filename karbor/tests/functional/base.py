@@ -37,19 +37,14 @@ from karbor.api import app
 from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services import trusts
-from karbor.services.operationengine import scheduled_operations
-from karbor.services.protection import (
-    client_factory,
-    graph,
-    jobboard,
-    jobs,
-    manager,
-    plans,
-    protectables,
-    provider,
-)
-from karbor.tests import base, fake_cinder, personas
+from karbor.services.checkpoints import manager, plans
+from karbor.services.identity import trusts
+from karbor.services.jobs import boards, pool
+from karbor.services.jobs import runner as job_runner
+from karbor.services.protection import client_factory, graph, protectables, provider
+from karbor.services.schedules import scheduled_operations
+from karbor.testing import fake_cinder
+from karbor.tests import base, personas
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import api_server, documented
 
@@ -114,10 +109,10 @@ class ApiTestCase(base.TestCase):
         workers = 0 if self._is_in_process() else WORKERS
         self.board = _Board(looks=workers > 0)
         self.addCleanup(self.board.end)
-        board = jobboard.DatabaseBoard() if workers else self.board
+        board = boards.DatabaseBoard() if workers else self.board
         found = protectables.load()
         self.manager = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
-        self.runner = jobs.JobRunner(
+        self.runner = job_runner.JobRunner(
             registry, self.manager, _context_of, self.max_concurrent_resources, trusts.NoTrusts()
         )
         self._serve(
@@ -332,7 +327,7 @@ class CloudTestCase(ApiTestCase):
         return self.ended(f'/{kind}s/{use["id"]}', kind)
 
 
-class _Board(jobboard.InProcessBoard):
+class _Board(pool.WorkerPool):
     """The board of a process, which a test can take down.
 
     :param looks: whether it looks for the jobs that other processes leave in the database.

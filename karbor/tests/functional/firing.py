@@ -34,7 +34,7 @@ from sqlalchemy import event
 
 from karbor import db
 from karbor.db import models
-from karbor.services.operationengine import engine
+from karbor.services.schedules import engine
 from karbor.tests import base, schedule_rows, threads
 
 _COUNTS = (100, 10_000, 100_000)

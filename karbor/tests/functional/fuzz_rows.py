@@ -26,9 +26,9 @@ from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.db import models
-from karbor.services.operationengine import firing, time_triggers
+from karbor.services.checkpoints import plugin_records
 from karbor.services.protection import provider as providers
-from karbor.services.protection import records
+from karbor.services.schedules import firing, time_triggers
 from karbor.tests.base import OTHER_PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base, fuzzing
 from karbor.tests.functional.base import VOLUME
@@ -117,7 +117,7 @@ def add_other_project(add: Callable[..., Any], provider: providers.Provider) -> 
             'parameters': parameters,
         },
     )
-    records.write_checkpoint(row, provider)
+    plugin_records.write_checkpoint(row, provider)
     fire = datetime.datetime(2040, 1, 1, 9)
     trigger = add(
         models.Trigger,

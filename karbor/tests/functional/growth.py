@@ -23,8 +23,8 @@ import unittest
 from collections.abc import Callable
 from typing import Any
 
+from karbor.services.cinder import watcher
 from karbor.services.protection import client_factory, provider
-from karbor.services.protection.protection_plugins.volume import watcher
 from karbor.tests.functional import base
 
 _COUNTS = (100, 1_000, 10_000)

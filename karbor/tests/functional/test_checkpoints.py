@@ -18,8 +18,8 @@ from karbor import db
 from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services.protection import provider
+from karbor.testing.fake_cinder import Fault
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
-from karbor.tests.fake_cinder import Fault
 from karbor.tests.functional import base
 from karbor.tests.functional.base import OPTIONS, VOLUME, resource
 

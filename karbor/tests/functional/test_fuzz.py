@@ -58,10 +58,12 @@ from karbor import db
 from karbor.api import app, middleware, pipeline
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services import trusts
-from karbor.services.operationengine import scheduled_operations
-from karbor.services.protection import client_factory, plans, protectables
-from karbor.tests import fake_cinder, personas
+from karbor.services.checkpoints import plans
+from karbor.services.identity import trusts
+from karbor.services.protection import client_factory, protectables
+from karbor.services.schedules import scheduled_operations
+from karbor.testing import fake_cinder
+from karbor.tests import personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import (
     base,

@@ -19,7 +19,8 @@ from sqlalchemy import exc as sa_exc
 
 from karbor import db, exception
 from karbor.api import health
-from karbor.services.protection import jobboard, provider
+from karbor.services.jobs import boards
+from karbor.services.protection import provider
 from karbor.services.protection.bank_plugins import file_system_bank_plugin
 from karbor.tests.base import PROVIDER_ID
 from karbor.tests.functional import base, lists
@@ -156,9 +157,9 @@ class ReadinessTest(HealthTestCase):
             self.assertEqual('ok', attempt.result(1.0))
 
     def test_the_board_that_is_the_database(self):
-        board = jobboard.DatabaseBoard()
+        board = boards.DatabaseBoard()
         board.check()
-        with mock.patch.object(jobboard.db, 'reader', side_effect=db_exc.DBError(SECRET)):
+        with mock.patch.object(boards.db, 'reader', side_effect=db_exc.DBError(SECRET)):
             self.assertRaises(db_exc.DBError, board.check)
 
     @_in_process

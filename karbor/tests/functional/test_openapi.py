@@ -22,7 +22,7 @@ import openapi_spec_validator
 from falcon import inspect, testing
 
 from karbor.api import media, openapi
-from karbor.tests import fake_cinder
+from karbor.testing import fake_cinder
 from karbor.tests.base import PROJECT_ID, new_id
 from karbor.tests.functional import base, documented, test_policy
 from karbor.tests.functional.base import VOLUME

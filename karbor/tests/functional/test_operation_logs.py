@@ -15,9 +15,9 @@ from typing import Any
 
 from karbor.db import jobs as job_rows
 from karbor.db import models
+from karbor.testing.fake_cinder import Fault
 from karbor.tests import personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
-from karbor.tests.fake_cinder import Fault
 from karbor.tests.functional import base
 from karbor.tests.functional.base import VOLUME, resource
 

@@ -23,10 +23,12 @@ from oslo_utils import timeutils
 
 from karbor import db, exception
 from karbor.db import jobs, models
-from karbor.services.protection import bank_plugin, cinder_requests, orphans
+from karbor.services.cinder import requests as cinder_requests
+from karbor.services.protection import bank_plugin
+from karbor.services.recovery import orphans
+from karbor.testing.fake_cinder import Fault
 from karbor.tests import inventories
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
-from karbor.tests.fake_cinder import Fault
 from karbor.tests.functional import base
 
 PLACE = 'os-extended-snapshot-attributes:project_id'
@@ -540,7 +542,7 @@ class WholeCloudTest(OrphansTestCase):
         return orphans.OrphanCheck(self.registry, lambda: self.inventory)
 
     def test_the_log(self) -> None:
-        with self.assertNoLogs('karbor.services.protection.orphans', logging.WARNING):
+        with self.assertNoLogs('karbor.services.recovery.orphans', logging.WARNING):
             self.check().check_orphans()
         orphan = self.snapshot()
         with self.assertLogs('karbor', logging.WARNING) as logged:

@@ -13,7 +13,7 @@
 from unittest import mock
 
 from karbor.services.protection.protectable_plugins import volume
-from karbor.tests import fake_cinder
+from karbor.testing import fake_cinder
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, new_id
 from karbor.tests.functional import base
 

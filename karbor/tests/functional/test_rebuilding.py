@@ -21,9 +21,9 @@ from unittest import mock
 import sqlalchemy as sa
 
 from karbor import db
-from karbor.cmd import manage, wiring
+from karbor.cmd import assembly, manage
 from karbor.db import models
-from karbor.services.protection import rebuilding
+from karbor.services.recovery import bank_rebuilding
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import base
 
@@ -56,7 +56,7 @@ class RebuildTest(base.CloudTestCase):
         self.lose_database()
         self.assertEqual(([], 0), (self.shown(), self.in_use()))
 
-        report = rebuilding.from_bank(self.provider())
+        report = bank_rebuilding.from_bank(self.provider())
 
         self.assertEqual(
             ({row['id'] for row in made[1:]}, [], {}),
@@ -74,7 +74,7 @@ class RebuildTest(base.CloudTestCase):
         checkpoint = self.protected()
         with db.writer() as session:
             session.get(models.Checkpoint, checkpoint['id']).pinned = True
-        report = rebuilding.from_bank(self.provider())
+        report = bank_rebuilding.from_bank(self.provider())
         self.assertEqual(([], [checkpoint['id']]), (report.restored, report.known))
         self.assertTrue(self.get(self.checkpoints_path(checkpoint['id']))['checkpoint']['pinned'])
         self.assertEqual(1, self.in_use())
@@ -82,7 +82,7 @@ class RebuildTest(base.CloudTestCase):
     def test_a_dry_run_writes_nothing(self):
         checkpoint = self.protected()
         self.lose_database()
-        report = rebuilding.from_bank(self.provider(), is_dry_run=True)
+        report = bank_rebuilding.from_bank(self.provider(), is_dry_run=True)
         self.assertEqual([checkpoint['id']], report.restored)
         self.assertEqual(([], 0), (self.shown(), self.in_use()))
 
@@ -98,7 +98,7 @@ class RebuildTest(base.CloudTestCase):
             written.status = status
             written.commit()
             self.lose_database()
-            rebuilding.from_bank(self.provider())
+            bank_rebuilding.from_bank(self.provider())
             shown = self.get(self.checkpoints_path(checkpoint['id']))['checkpoint']
             self.assertEqual(then, shown['status'])
             self.assertEqual(status != then, bool(shown['status_reason']))
@@ -110,7 +110,7 @@ class RebuildTest(base.CloudTestCase):
         bank.update_object(index, {**bank.get_object(index), 'version': '7'})
         bank.delete_object(f'/checkpoints/{gone["id"]}/index.json')
         self.lose_database()
-        report = rebuilding.from_bank(self.provider())
+        report = bank_rebuilding.from_bank(self.provider())
         self.assertEqual([good['id']], report.restored)
         self.assertEqual({other['id'], gone['id']}, set(report.faulty))
         self.assertIn('version 7', report.faulty[other['id']])
@@ -118,15 +118,15 @@ class RebuildTest(base.CloudTestCase):
     def test_more_than_a_page(self):
         made = {self.protected(self.volume())['id'] for _ in range(5)}
         self.lose_database()
-        with mock.patch.object(rebuilding, '_PAGE', 2):
-            self.assertEqual(made, set(rebuilding.from_bank(self.provider()).restored))
+        with mock.patch.object(bank_rebuilding, '_PAGE', 2):
+            self.assertEqual(made, set(bank_rebuilding.from_bank(self.provider()).restored))
 
     def test_by_command(self):
         checkpoint = self.protected()
         self.lose_database()
         with (
-            mock.patch.object(wiring, 'configure'),
-            mock.patch.object(wiring, 'providers', return_value=self.registry),
+            mock.patch.object(assembly, 'configure'),
+            mock.patch.object(assembly, 'providers', return_value=self.registry),
         ):
             for arguments, words, code in (
                 (('--dry-run',), '1 would be written, 0 known, 0 faulty', 0),

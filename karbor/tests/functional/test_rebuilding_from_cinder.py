@@ -20,9 +20,10 @@ from unittest import mock
 import sqlalchemy as sa
 
 from karbor import db
-from karbor.cmd import manage, wiring
+from karbor.cmd import assembly, manage
 from karbor.db import models
-from karbor.services.protection import bank_plugin, cinder_rebuilding, rebuilding
+from karbor.services.protection import bank_plugin
+from karbor.services.recovery import bank_rebuilding, cinder_rebuilding
 from karbor.tests import inventories
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
@@ -55,7 +56,7 @@ class RebuildTestCase(base.CloudTestCase):
             for table in reversed(models.Base.metadata.sorted_tables):
                 session.execute(sa.delete(table))
 
-    def rebuild(self, is_dry_run: bool = False) -> rebuilding.Report:
+    def rebuild(self, is_dry_run: bool = False) -> bank_rebuilding.Report:
         return cinder_rebuilding.from_cinder(self.provider(), self.inventory, is_dry_run)
 
     def shown(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +264,7 @@ class WithoutRowsTest(RebuildTestCase):
 
         bank, rows = self.bank(), self.rows_of_checkpoints()
         self.lose_database()
-        self.assertEqual(2, len(rebuilding.from_bank(self.provider()).restored))
+        self.assertEqual(2, len(bank_rebuilding.from_bank(self.provider()).restored))
         self.assertEqual((bank, rows), (self.bank(), self.rows_of_checkpoints()))
         self.assertEqual(2, len(self.rebuild().known))
         for checkpoint in made[1:]:
@@ -358,9 +359,9 @@ class CommandTest(RebuildTestCase):
     def run_manage(self, *arguments: str, code: int = 0) -> str:
         printed = io.StringIO()
         with (
-            mock.patch.object(wiring, 'configure'),
-            mock.patch.object(wiring, 'providers', return_value=self.registry),
-            mock.patch.object(wiring, 'inventory', return_value=self.inventory),
+            mock.patch.object(assembly, 'configure'),
+            mock.patch.object(assembly, 'providers', return_value=self.registry),
+            mock.patch.object(assembly, 'inventory', return_value=self.inventory),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
         ):

@@ -14,8 +14,8 @@ from typing import Any
 
 from karbor import db
 from karbor.db import models
+from karbor.testing.fake_cinder import Fault
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
-from karbor.tests.fake_cinder import Fault
 from karbor.tests.functional import base
 from karbor.tests.functional.base import VOLUME, resource
 

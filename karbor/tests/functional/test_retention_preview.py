@@ -14,7 +14,7 @@ import datetime
 from typing import Any
 
 from karbor.db import models
-from karbor.services.operationengine import retention
+from karbor.services.schedules import retention
 from karbor.tests import personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, new_id
 from karbor.tests.functional import base, test_scheduled_operations

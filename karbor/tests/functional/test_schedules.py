@@ -23,8 +23,7 @@ from oslo_utils import timeutils
 from karbor import db, exception
 from karbor.db import jobs as job_rows
 from karbor.db import models, schedules
-from karbor.services.operationengine import engine, runs
-from karbor.services.protection import retention_jobs
+from karbor.services.schedules import engine, retention_jobs, runs
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
 

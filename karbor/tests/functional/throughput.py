@@ -36,13 +36,15 @@ import sqlalchemy as sa
 
 from karbor import context as karbor_context
 from karbor import db
-from karbor.cmd import wiring
+from karbor.cmd import assembly
 from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models
-from karbor.services import trusts
-from karbor.services.protection import client_factory, manager, protectables
-from karbor.tests import board_servers, database_servers, fake_cinder, fake_keystone
+from karbor.services.checkpoints import manager
+from karbor.services.identity import trusts
+from karbor.services.protection import client_factory, protectables
+from karbor.testing import fake_cinder, fake_keystone
+from karbor.tests import board_servers, database_servers
 from karbor.tests.base import PROVIDER_ID, new_id
 from karbor.tests.integration import process_groups
 
@@ -112,13 +114,13 @@ class Ground:
         self._config.write_text(
             _options(folder, database.create_database(), board.url, keystone_url, cinder_url)
         )
-        wiring.configure('throughput', ['--config-file', str(self._config)])
+        assembly.configure('throughput', ['--config-file', str(self._config)])
         ends.callback(db.dispose)
         migration.upgrade()
         client_factory.use_sessions(lambda context: self.cinder.of[context.project_id].session())
-        registry, found = wiring.providers(), protectables.load()
+        registry, found = assembly.providers(), protectables.load()
         self._manager = manager.ProtectionManager(
-            registry, found, wiring.job_board().post, trusts.Trusts(wiring.CONF)
+            registry, found, assembly.job_board().post, trusts.Trusts(assembly.CONF)
         )
         self._plans = [self._plan(project_id) for project_id in project_ids]
 

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from karbor.tests import fault_proxy
+from karbor.testing import fault_proxy
 from karbor.tests.integration import base, cloud
 
 _DEFAULT_COUNTS = (1, 20, 200)

@@ -24,7 +24,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from karbor.db import models
-from karbor.tests import board_servers, database_servers, fault_proxy
+from karbor.testing import fault_proxy
+from karbor.tests import board_servers, database_servers
 from karbor.tests.integration import audit, cloud, job_reports, patient, scene, service
 
 # Two workers with two jobs each, so that some of the jobs of an outage wait.

@@ -16,8 +16,8 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from karbor.testing.fault_proxy import Fault, Rule
 from karbor.tests import threads
-from karbor.tests.fault_proxy import Fault, Rule
 from karbor.tests.integration import cloud
 from karbor.tests.integration.outage_trials import Ground, Outage
 

@@ -25,7 +25,8 @@ from oslotest import base
 from karbor import exception
 from karbor.services.protection import bank_plugin
 from karbor.services.protection.bank_plugins import s3_bank_plugin, swift_bank_plugin
-from karbor.tests import bank_suite, object_store
+from karbor.testing import bank_suite
+from karbor.tests import object_store
 from karbor.tests.integration import base as integration_base
 from karbor.tests.integration import cloud
 

@@ -24,8 +24,8 @@ import sqlalchemy as sa
 from karbor import db
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services import trusts
-from karbor.services.protection import taskflow_board, worker
+from karbor.services.identity import trusts
+from karbor.services.jobs import taskflow_board, worker
 from karbor.tests import base, board_servers
 
 EXPIRY = 2

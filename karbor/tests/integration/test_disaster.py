@@ -24,7 +24,7 @@ import uuid
 from typing import Any
 
 from karbor import exception
-from karbor.services.protection import cinder_inventory
+from karbor.services.recovery import inventory as cinder_inventory
 from karbor.tests.integration import base, callers, cloud, service, service_case
 
 _VOLUMES = int(os.environ.get('KARBOR_TEST_VOLUMES') or 6)

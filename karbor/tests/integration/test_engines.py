@@ -33,7 +33,7 @@ from testtools import content
 from karbor import db
 from karbor.common import constants
 from karbor.db import jobs, migration, models, schedules
-from karbor.services.operationengine import firing, runs, time_triggers
+from karbor.services.schedules import firing, runs, time_triggers
 from karbor.tests import base, database_servers, processes, schedule_rows
 
 _TRIGGERS = 2_000

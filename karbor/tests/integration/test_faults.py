@@ -12,8 +12,8 @@
 
 """Twenty volumes through a Cinder that answers badly, late, or not at all."""
 
-from karbor.tests import fault_proxy
-from karbor.tests.fault_proxy import Fault, Rule
+from karbor.testing import fault_proxy
+from karbor.testing.fault_proxy import Fault, Rule
 from karbor.tests.integration import base, cloud
 
 _VOLUMES = 20

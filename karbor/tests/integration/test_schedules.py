@@ -22,7 +22,7 @@ from oslo_db import options as db_options
 from oslo_utils import timeutils
 
 from karbor import db
-from karbor.services.operationengine import engine
+from karbor.services.schedules import engine
 from karbor.tests.integration import callers, cloud, service_case
 
 _MINUTELY = {'format': 'crontab', 'pattern': '* * * * *'}

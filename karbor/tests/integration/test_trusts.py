@@ -26,7 +26,7 @@ from karbor import db, exception
 from karbor.conf import cinder_client as cinder_client_conf
 from karbor.db import jobs
 from karbor.db import trusts as rows
-from karbor.services import trusts
+from karbor.services.identity import trusts
 from karbor.services.protection import client_factory
 from karbor.tests import base
 from karbor.tests.integration import cloud

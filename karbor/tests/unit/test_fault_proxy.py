@@ -21,8 +21,8 @@ from typing import Any
 
 from oslotest import base
 
-from karbor.tests import fault_proxy
-from karbor.tests.fault_proxy import Fault, Rule
+from karbor.testing import fault_proxy
+from karbor.testing.fault_proxy import Fault, Rule
 
 PROJECT = '0123456789abcdef0123456789abcdef'
 SNAPSHOT = '5a1e2b3c-0000-4000-8000-123456789abc'

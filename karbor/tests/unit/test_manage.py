@@ -22,11 +22,13 @@ from oslo_db import exception as db_exc
 from oslo_utils import timeutils
 
 from karbor import db, exception
-from karbor.cmd import manage, standalone, wiring
+from karbor.cmd import assembly, manage, standalone
 from karbor.common import state_dir
 from karbor.db import job_counts, jobs, models
-from karbor.services import processes, trusts
-from karbor.services.protection import job_control, jobboard
+from karbor.services import processes
+from karbor.services.identity import trusts
+from karbor.services.jobs import admin as job_admin
+from karbor.services.jobs import boards
 from karbor.tests import base
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 
@@ -35,7 +37,7 @@ class ManageTestCase(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         # The options and the database are those of the test.
-        self.enterContext(mock.patch.object(wiring, 'configure'))
+        self.enterContext(mock.patch.object(assembly, 'configure'))
 
     def run_manage(self, *arguments: str, code: int = 0) -> str:
         """What is printed, to whichever of the two."""
@@ -94,9 +96,9 @@ class ManageTest(ManageTestCase):
 class ReconcileTest(ManageTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.enterContext(mock.patch.object(wiring, 'providers', return_value=[]))
-        self.inventory = self.enterContext(mock.patch.object(wiring, 'inventory'))
-        self.trusts = self.enterContext(mock.patch.object(wiring, 'used_trusts')).return_value
+        self.enterContext(mock.patch.object(assembly, 'providers', return_value=[]))
+        self.inventory = self.enterContext(mock.patch.object(assembly, 'inventory'))
+        self.trusts = self.enterContext(mock.patch.object(assembly, 'used_trusts')).return_value
         self.trusts.survey.return_value = trusts.Survey(
             frozenset('a'), frozenset('b'), frozenset('c')
         )
@@ -119,7 +121,7 @@ class ReconcileTest(ManageTestCase):
             said,
         )
         self.trusts.sweep.assert_not_called()
-        self.assertEqual('running', job_control.get(job_id).state)
+        self.assertEqual('running', job_admin.get(job_id).state)
 
     def test_jobs_and_trusts(self) -> None:
         job_id = self.expired_job()
@@ -132,13 +134,13 @@ class ReconcileTest(ManageTestCase):
         self.assertIn('job board: 0 jobs that it lost were posted again', said)
         self.assertIn('1 deleted, 0 could not be', said)
         self.trusts.retire.assert_called_once_with(frozenset('b'))
-        self.assertEqual('pending', job_control.get(job_id).state)
+        self.assertEqual('pending', job_admin.get(job_id).state)
 
     def test_jobs_that_the_board_has_lost(self) -> None:
         self.trusts.survey.return_value = trusts.Survey(frozenset(), frozenset(), frozenset())
-        board = mock.Mock(spec=jobboard.DatabaseBoard)
+        board = mock.Mock(spec=boards.DatabaseBoard)
         board.lost.return_value = ['one', 'two']
-        with mock.patch.object(wiring, 'job_board', return_value=board):
+        with mock.patch.object(assembly, 'job_board', return_value=board):
             said = self.run_manage('reconcile', 'now', '--dry-run')
             self.assertIn('2 jobs that it lost would be posted again', said)
             board.post_now.assert_not_called()
@@ -164,9 +166,9 @@ class ReconcileTest(ManageTestCase):
         error = db_exc.DBError(RuntimeError('the server is gone\n[SQL: SELECT secrets]'))
         self.inventory.return_value.check.side_effect = error
         self.trusts.survey.side_effect = error
-        board = mock.Mock(spec=jobboard.DatabaseBoard, **{'lost.side_effect': error})
+        board = mock.Mock(spec=boards.DatabaseBoard, **{'lost.side_effect': error})
         with (
-            mock.patch.object(wiring, 'job_board', return_value=board),
+            mock.patch.object(assembly, 'job_board', return_value=board),
             mock.patch.object(job_counts, 'by_state', side_effect=error),
         ):
             said = self.run_manage('reconcile', 'now', code=1)
@@ -176,9 +178,9 @@ class ReconcileTest(ManageTestCase):
         self.assertNotIn('SQL', said)
 
     def test_the_job_board_fails(self) -> None:
-        board = mock.Mock(spec=jobboard.DatabaseBoard)
+        board = mock.Mock(spec=boards.DatabaseBoard)
         board.lost.side_effect = exception.KarborException('no board')
-        with mock.patch.object(wiring, 'job_board', return_value=board):
+        with mock.patch.object(assembly, 'job_board', return_value=board):
             said = self.run_manage('reconcile', 'now', code=1)
         self.assertIn('the job board is not looked at: no board', said)
         self.assertIn('1 that nothing needs', said)

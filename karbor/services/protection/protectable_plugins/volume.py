@@ -22,7 +22,8 @@ from karbor import context as karbor_context
 from karbor import exception
 from karbor.common import constants
 from karbor.resource import Resource
-from karbor.services.protection import cinder_requests, client_factory, protectable_plugin
+from karbor.services.cinder import requests as cinder_requests
+from karbor.services.protection import client_factory, protectable_plugin
 
 _UNUSABLE_STATUSES = frozenset(('error', 'deleting', 'error_deleting'))
 

@@ -33,7 +33,7 @@ from oslotest import base
 from karbor import exception
 from karbor.services.protection import bank_plugin
 from karbor.services.protection.bank_plugins import file_system_bank_plugin
-from karbor.tests import bank_suite
+from karbor.testing import bank_suite
 
 BAD_KEYS: tuple[Any, ...] = (
     '',

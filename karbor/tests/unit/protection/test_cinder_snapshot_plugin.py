@@ -40,15 +40,16 @@ from karbor import context as karbor_context
 from karbor import exception
 from karbor.conf import cinder_client
 from karbor.resource import Resource
-from karbor.services.protection import bank_plugin, checkpoint, cinder_requests, client_factory
+from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder import watcher
+from karbor.services.protection import bank_plugin, checkpoint, client_factory
 from karbor.services.protection.bank_plugins import file_system_bank_plugin
 from karbor.services.protection.protection_plugins.volume import (
-    cinder_items,
     cinder_snapshot_operations,
     cinder_snapshot_plugin,
-    watcher,
 )
-from karbor.tests.fake_cinder import FakeCinder, Fault
+from karbor.testing.fake_cinder import FakeCinder, Fault
 
 VOLUME_TYPE = 'OS::Cinder::Volume'
 PROVIDER_ID = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'

@@ -25,9 +25,9 @@ from oslotest import base
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.conf import cinder_client as cinder_client_conf
+from karbor.services.cinder import job as cinder_job
 from karbor.services.protection import client_factory
-from karbor.services.protection.protection_plugins.volume import cinder_job
-from karbor.tests.fake_cinder import FakeCinder, Fault
+from karbor.testing.fake_cinder import FakeCinder, Fault
 
 
 class ClientsTestCase(base.BaseTestCase):

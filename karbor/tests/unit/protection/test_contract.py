@@ -23,8 +23,10 @@ from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.db import models
 from karbor.resource import Resource
-from karbor.services import trusts
-from karbor.services.protection import jobs, manager, plans, protectables, provider
+from karbor.services.checkpoints import manager, plans
+from karbor.services.identity import trusts
+from karbor.services.jobs import runner as job_runner
+from karbor.services.protection import protectables, provider
 from karbor.tests import base
 from karbor.tests.unit.protection import contract_plugins
 
@@ -116,8 +118,8 @@ class ContractTestCase(base.TestCase):
     def run_job(self, job_id: str) -> None:
         self.runner.run(job_id)
 
-    def new_runner(self, context_of: jobs.ContextOf) -> jobs.JobRunner:
-        return jobs.JobRunner(self.registry, self.manager, context_of, 4, trusts.NoTrusts())
+    def new_runner(self, context_of: job_runner.ContextOf) -> job_runner.JobRunner:
+        return job_runner.JobRunner(self.registry, self.manager, context_of, 4, trusts.NoTrusts())
 
     def parameters(self) -> dict[str, Any]:
         return {

@@ -34,8 +34,8 @@ from karbor.services.protection.bank_plugins import (
     s3_bank_plugin,
     swift_bank_plugin,
 )
-from karbor.tests import bank_suite, fake_object_store, fault_proxy
-from karbor.tests.fault_proxy import Fault, Rule
+from karbor.testing import bank_suite, fake_object_store, fault_proxy
+from karbor.testing.fault_proxy import Fault, Rule
 
 KINDS = ('swift', 's3')
 FAKES = {'swift': fake_object_store.FakeSwift, 's3': fake_object_store.FakeS3}

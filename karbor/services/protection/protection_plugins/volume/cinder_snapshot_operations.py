@@ -32,15 +32,12 @@ from karbor import context as karbor_context
 from karbor import exception
 from karbor.common import constants
 from karbor.resource import Resource
-from karbor.services.protection import bank_plugin, cinder_requests, protection_plugin
+from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder.items import CinderFault, CinderItems, Marks
+from karbor.services.cinder.job import CinderJob
+from karbor.services.protection import bank_plugin, protection_plugin
 from karbor.services.protection.protection_plugins import utils
-from karbor.services.protection.protection_plugins.volume import cinder_items
-from karbor.services.protection.protection_plugins.volume.cinder_items import (
-    CinderFault,
-    CinderItems,
-    Marks,
-)
-from karbor.services.protection.protection_plugins.volume.cinder_job import CinderJob
 
 NAME = 'Volume Snapshot'
 

@@ -23,6 +23,7 @@ from oslo_config import cfg
 from karbor import context as karbor_context
 from karbor.common import constants
 from karbor.resource import Resource
+from karbor.services.cinder.job import CinderJob
 from karbor.services.protection import bank_plugin, protection_plugin
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_operations as operations,
@@ -30,7 +31,6 @@ from karbor.services.protection.protection_plugins.volume import (
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_plugin_schemas as schemas,
 )
-from karbor.services.protection.protection_plugins.volume.cinder_job import CinderJob
 
 GROUP = 'volume_snapshot_plugin'
 

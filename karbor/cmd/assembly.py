@@ -1,0 +1,151 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How the processes of a cloud's Karbor are put together from karbor.conf."""
+
+import functools
+import pathlib
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from oslo_log import log as logging
+from sqlalchemy import exc as sa_exc
+
+from karbor import conf, db, exception
+from karbor import context as karbor_context
+from karbor.api import app, middleware, pipeline
+from karbor.db import models
+from karbor.services.checkpoints import manager, plans
+from karbor.services.identity import trusts
+from karbor.services.jobs import boards, taskflow_board, worker
+from karbor.services.jobs import runner as job_runner
+from karbor.services.protection import client_factory, protectables, provider
+from karbor.services.recovery import inventory as cinder_inventory
+from karbor.services.recovery import orphans
+from karbor.services.schedules import engine, scheduled_operations
+
+CONF = cfg.CONF
+
+
+def run(name: str, main: Callable[[], int], arguments: Sequence[str] | None = None) -> int:
+    """The life of a process, from its arguments to its exit code.
+
+    :param name: of the process, for messages.
+    :param main: what it does once it is configured.
+    :param arguments: of the command line.
+    """
+    try:
+        configure(name, sys.argv[1:] if arguments is None else arguments)
+        return main()
+    except db_exc.DBError as exc:
+        what = str(exc).partition('\n')[0]  # the statement itself follows
+        print(f'{name}: {what}', file=sys.stderr)  # noqa: T201
+        return 1
+    except (cfg.Error, exception.KarborException, sa_exc.ArgumentError, OSError) as exc:
+        print(f'{name}: {exc}', file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def configure(name: str, arguments: Sequence[str]) -> None:
+    """Read the options, and open the log and the database."""
+    logging.register_options(CONF)
+    conf.set_defaults()
+    conf.register_opts(CONF)
+    CONF(args=list(arguments), project='karbor', prog=name)
+    logging.setup(CONF, 'karbor')
+    db.configure(CONF)
+    if not CONF.database.connection:
+        raise cfg.RequiredOptError('connection', cfg.OptGroup('database'))
+
+
+def api_application() -> pipeline.Application:
+    """The API behind Keystone. Its jobs are left to karbor-protection."""
+    registry, found, made = providers(), protectables.load(), _trusts()
+    board = job_board()
+    services = app.Services(
+        registry,
+        found,
+        plans.Plans(registry, found),
+        manager.ProtectionManager(registry, found, board.post, made),
+        scheduled_operations.ScheduledOperations(made, board.post),
+        board.check,
+    )
+    return pipeline.behind_keystone(app.create_app(services, middleware.KeystoneAuth()), CONF)
+
+
+def protection_worker() -> worker.Worker:
+    """What does the jobs."""
+    registry, made, board = providers(), _trusts(), job_board()
+    asked = manager.ProtectionManager(registry, protectables.load(), board.post, made)
+    runner = job_runner.JobRunner(
+        registry,
+        asked,
+        _context_of,
+        CONF.protection.max_concurrent_resources,
+        made,
+        CONF.protection.job_lease,
+        CONF.protection.max_job_tries,
+    )
+    check = orphans.OrphanCheck(registry, functools.partial(_inventory_of, made))
+    return worker.Worker(registry, runner, made, board, check.duties())
+
+
+def operation_engine() -> engine.Engine:
+    """What fires triggers. The jobs are left to karbor-protection."""
+    return engine.Engine(job_board().post, CONF.operationengine.poll_interval)
+
+
+def job_board() -> boards.DatabaseBoard:
+    """Where jobs wait for a worker: on the board of ``[jobboard] connection``, or in their rows.
+
+    :raises InvalidInput: the connection cannot be understood, or lacks a library.
+    """
+    if not CONF.jobboard.connection:
+        return boards.DatabaseBoard()
+    return taskflow_board.TaskFlowBoard(
+        CONF.jobboard.connection, f'{CONF.host}-{uuid.uuid4()}', CONF.protection.job_lease
+    )
+
+
+def providers() -> provider.ProviderRegistry:
+    """Those of the provider files."""
+    return provider.ProviderRegistry(pathlib.Path(CONF.provider_config_dir))
+
+
+def inventory() -> cinder_inventory.Inventory:
+    """What Karbor has in Cinder, of all projects."""
+    return _inventory_of(used_trusts())
+
+
+def used_trusts() -> trusts.Trusts:
+    """Those of a command that does no jobs."""
+    return trusts.Trusts(CONF)
+
+
+def _inventory_of(made: trusts.Trusts) -> cinder_inventory.Inventory:
+    return cinder_inventory.Inventory(made.own_session, is_whole_cloud=True)
+
+
+def _trusts() -> trusts.Trusts:
+    # One connection for each hook that may run at once.
+    made = trusts.Trusts(
+        CONF, CONF.protection.max_concurrent_jobs * CONF.protection.max_concurrent_resources
+    )
+    client_factory.use_sessions(made.session)
+    return made
+
+
+def _context_of(job: models.Job) -> karbor_context.RequestContext:
+    return karbor_context.RequestContext(job.user_id, job.project_id, trust_id=job.trust_id)

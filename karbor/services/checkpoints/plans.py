@@ -1,0 +1,181 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Plans: what is to be protected, by which provider, with which parameters."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import models, operation_logs, paging, schedules
+from karbor.db import plans as plan_rows
+from karbor.resource import Resource
+from karbor.services import quotas
+from karbor.services.checkpoints import parameters, plugin_records
+from karbor.services.protection import checkpoint, protectables, provider
+
+_MOST_EXTRA_INFO = 256 * 1024  # characters; it is kept again with each checkpoint
+_CHANGEABLE = ('name', 'description', 'status', 'resources')
+
+
+class Plans:
+    """What the API does with plans.
+
+    :param registry: the providers.
+    :param protectable_plugins: what finds resources.
+    """
+
+    def __init__(
+        self, registry: provider.ProviderRegistry, protectable_plugins: protectables.Protectables
+    ) -> None:
+        self._registry = registry
+        self._protectables = protectable_plugins
+
+    def create(
+        self, context: karbor_context.RequestContext, wanted: Mapping[str, Any]
+    ) -> models.Plan:
+        """A new plan.
+
+        :param wanted: name, description, provider_id, resources and parameters, of the
+            types that the request schema demands.
+        :raises Invalid: a fault in the resources or parameters, or an unknown provider.
+        :raises PlanLimitExceeded:
+        """
+        checked = self._checked_parameters(
+            wanted['provider_id'], wanted['resources'], wanted['parameters']
+        )
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Plan:
+            quotas.take(session, context.project_id, quotas.PLANS)
+            plan = plan_rows.create(
+                session,
+                project_id=context.project_id,
+                name=wanted['name'],
+                description=wanted.get('description'),
+                provider_id=wanted['provider_id'],
+                status=constants.PLAN_STATUS_SUSPENDED,
+                resources=[_stored(resource) for resource in wanted['resources']],
+                parameters=checked,
+            )
+            _record(session, context, 'plan_create', plan)
+            return plan
+
+        return write()
+
+    def get(self, context: karbor_context.RequestContext, plan_id: str) -> models.Plan:
+        with db.reader() as session:
+            return plan_rows.get(session, context.project_id, plan_id)
+
+    def page(self, wanted: paging.Wanted) -> tuple[list[models.Plan], bool]:
+        with db.reader() as session:
+            return plan_rows.page(session, wanted)
+
+    def update(
+        self, context: karbor_context.RequestContext, plan_id: str, changes: Mapping[str, Any]
+    ) -> models.Plan:
+        """Change the name, description, status or resources.
+
+        :raises PlanNotFound:
+        :raises Invalid: new resources do not fit the plan's provider or parameters.
+        """
+        plan = self.get(context, plan_id)
+        if 'resources' in changes:
+            self._checked_parameters(plan.provider_id, changes['resources'], plan.parameters)
+            changes = {**changes, 'resources': [_stored(item) for item in changes['resources']]}
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Plan:
+            plan = plan_rows.get(session, context.project_id, plan_id)
+            for name in _CHANGEABLE:
+                if name in changes:
+                    setattr(plan, name, changes[name])
+            _record(session, context, 'plan_update', plan)
+            return plan
+
+        return write()
+
+    def delete(self, context: karbor_context.RequestContext, plan_id: str) -> None:
+        """Remove a plan. Its checkpoints stay: they have all that they need.
+
+        :raises PlanNotFound:
+        :raises PlanInUse: a scheduled operation needs it.
+        """
+
+        @db.transaction
+        def write(session: orm.Session) -> None:
+            plan = plan_rows.get(session, context.project_id, plan_id, lock=True)
+            operation_id = schedules.operation_for_plan(session, plan.id)
+            if operation_id is not None:
+                raise exception.PlanInUse(plan_id=plan.id, operation_id=operation_id)
+            session.delete(plan)
+            quotas.give_back(session, context.project_id, quotas.PLANS)
+            _record(session, context, 'plan_delete', plan)
+
+        write()
+
+    def _checked_parameters(
+        self, provider_id: str, wanted: Iterable[Mapping[str, Any]], given: parameters.Parameters
+    ) -> dict[str, parameters.Values]:
+        try:
+            found = self._registry.get(provider_id)
+        except exception.ProviderNotFound as exc:
+            raise exception.InvalidPlan(reason=exc.msg) from exc
+        resources = [as_resource(fields) for fields in wanted]
+        _check_extra_info(resources)
+        types = dict.fromkeys(resource.type for resource in resources)
+        for resource in resources:
+            checkpoint.check_resource_id(resource.id)
+        found.check_types(types)
+        later = [
+            name
+            for name in self._protectables.all_dependent_types(types)
+            if name in found.plugin_classes
+        ]
+        return parameters.check(given, resources, later, found.schema_of('options'))
+
+
+def _record(
+    session: orm.Session, context: karbor_context.RequestContext, what: str, plan: models.Plan
+) -> None:
+    operation_logs.record(session, context, what, plan_id=plan.id, provider_id=plan.provider_id)
+
+
+def as_resource(fields: Mapping[str, Any]) -> Resource:
+    """A resource of a plan as plugins are given it (Karbor contract, section B.8)."""
+    return Resource(
+        fields['type'],
+        fields['id'],
+        fields['name'],
+        plugin_records.as_json_text(fields.get('extra_info')),
+    )
+
+
+def _check_extra_info(resources: Iterable[Resource]) -> None:
+    size = sum(len(resource.extra_info or '') for resource in resources)
+    if size > _MOST_EXTRA_INFO:
+        raise exception.InvalidPlan(
+            reason=f'The extra_info of all resources is {size} '
+            f'characters of JSON; {_MOST_EXTRA_INFO} are the most.'
+        )
+
+
+def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan keeps of a resource; ``extra_info`` only when there is something in it."""
+    kept = {name: fields[name] for name in ('id', 'type', 'name')}
+    if fields.get('extra_info'):
+        kept['extra_info'] = fields['extra_info']
+    return kept

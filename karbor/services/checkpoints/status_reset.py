@@ -1,0 +1,124 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Sets the status of a checkpoint by hand, in its row and in the bank.
+
+A bank may be far away, so no lock is held while it is written. Instead, a job row keeps
+deletions and other resets from the checkpoint meanwhile. If the bank fails or the process dies,
+a worker runs that job: it writes to the bank what the row says, which has the old status still.
+"""
+
+import datetime
+import uuid
+
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import checkpoints, models, operation_logs
+from karbor.db import jobs as job_rows
+from karbor.services.checkpoints import plugin_records
+from karbor.services.jobs import hooks
+from karbor.services.protection import provider
+
+# After this time, in seconds, a reset counts as broken off. Banks in object stores try several
+# requests several times.
+_LONGEST = 900
+
+BROKEN_OFF = 'It was broken off before its end; the status is what it was.'
+
+
+def reset(
+    context: karbor_context.RequestContext,
+    found: provider.Provider,
+    checkpoint_id: str,
+    status: str,
+) -> None:
+    """Set the status.
+
+    :param status: 'available' or 'error'.
+    :raises CheckpointNotFound:
+    :raises CheckpointNotBeReset: it is deleted, or a job works on it.
+    :raises BankUpdateObjectFailed: the bank fails, and the status is what it was.
+    """
+    row, job = db.transaction(_begin)(context, found.id, checkpoint_id, status)
+    row.status = status  # of this object, which belongs to no transaction
+    try:
+        plugin_records.write_checkpoint(row, found)
+    except exception.KarborException as exc:
+        db.transaction(_give_up)(job, hooks.reason_of(exc))
+        raise
+    db.transaction(_end)(row, job)
+
+
+def _begin(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    provider_id: str,
+    checkpoint_id: str,
+    status: str,
+) -> tuple[models.Checkpoint, models.Job]:
+    row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id, lock=True)
+    obstacle = why_busy(session, row)
+    if row.status == constants.CHECKPOINT_STATUS_DELETED:
+        obstacle = 'it is in status deleted.'
+    if obstacle:
+        raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=obstacle)
+    # It is about nothing that is shown: what is, is told by the jobs about the checkpoint.
+    job = job_rows.create(
+        session,
+        constants.OPERATION_RESET,
+        str(uuid.uuid4()),
+        row.id,
+        provider_id,
+        context.project_id,
+        context.user_id,
+    )
+    operation_logs.begin(
+        session,
+        context,
+        'checkpoint_update',
+        constants.OPERATION_STATUS_IN_PROGRESS,
+        id=job.id,
+        checkpoint_id=row.id,
+        plan_id=row.plan_id,
+        provider_id=row.provider_id,
+        started_at=timeutils.utcnow(),
+        extra_info={'status': status},
+    )
+    until = timeutils.utcnow() + datetime.timedelta(seconds=_LONGEST)
+    return row, job_rows.claim(session, job.id, until) or job
+
+
+def why_busy(session: orm.Session, row: models.Checkpoint) -> str | None:
+    """Why nothing else may begin with a checkpoint now.
+
+    :param row: locked.
+    """
+    kinds = job_rows.unfinished_of_checkpoint(session, row.id)
+    return f'a {kinds[0]} of it is not finished.' if kinds else None
+
+
+def _give_up(session: orm.Session, job: models.Job, reason: str) -> None:
+    # Who knows what the bank has written: a worker is to make it what it was.
+    job_rows.hand_back(session, [job])
+    operation_logs.end(session, job.id, constants.OPERATION_STATUS_FAIL, reason)
+
+
+def _end(session: orm.Session, row: models.Checkpoint, job: models.Job) -> None:
+    if not job_rows.finish(session, job, job_rows.DONE):
+        raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=BROKEN_OFF)
+    written = session.get_one(models.Checkpoint, row.id)
+    written.status, written.status_reason = row.status, 'The status was set by hand.'
+    operation_logs.end(session, job.id, constants.OPERATION_STATUS_SUCCESS, None)

@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What all resources of one job share of Cinder."""
+
+import functools
+import threading
+from typing import Any
+
+from karbor import context as karbor_context
+from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder.items import CinderItems, Marks
+from karbor.services.protection import client_factory
+
+
+class CinderJob:
+    """Cinder, as one job sees it. A plugin object lives as long as a job, so it keeps this.
+
+    :param context: who the job acts for.
+    :param poll_interval: longest time between two looks at what is waited for, in seconds.
+    :param patience: for how long a passing fault of a request is tried again, in seconds.
+    """
+
+    def __init__(
+        self, context: karbor_context.RequestContext, poll_interval: float, patience: float
+    ) -> None:
+        self._client = client_factory.ClientFactory.create_client('cinder', context)
+        self._poll_interval = poll_interval
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._items: dict[Any, CinderItems] = {}
+
+    def snapshots(self, marks: Marks) -> CinderItems:
+        """The snapshots with some metadata; the same object for all resources of the job."""
+        return self._shared(self._client.volume_snapshots, marks)
+
+    def volumes(self, marks: Marks) -> CinderItems:
+        """The volumes with some metadata; the same object for all resources of the job."""
+        return self._shared(self._client.volumes, marks)
+
+    def volume(self, volume_id: str) -> Any:
+        """Any volume, by its id."""
+        return cinder_requests.retry(
+            functools.partial(self._client.volumes.get, volume_id), self._patience
+        )
+
+    def _shared(self, manager: Any, marks: Marks) -> CinderItems:
+        key = (type(manager), tuple(sorted(marks.items())))
+        with self._lock:
+            if key not in self._items:
+                self._items[key] = CinderItems(
+                    manager, marks, self._user_message, self._poll_interval, self._patience
+                )
+            return self._items[key]
+
+    def _user_message(self, resource_id: str) -> str:
+        """The newest message that Cinder keeps for users about a volume or snapshot.
+
+        :returns: the text, or '' when there is none or Cinder does not tell.
+        """
+        try:
+            messages = self._client.messages.list(search_opts={'resource_uuid': resource_id})
+        except cinder_requests.CLIENT_ERRORS:
+            return ''
+        newest = max(messages, key=lambda message: message.created_at, default=None)
+        return newest.user_message if newest else ''

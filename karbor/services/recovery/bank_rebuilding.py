@@ -1,0 +1,130 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Writes the rows of checkpoints again, after the database was lost, from what a bank has.
+
+The indices of a bank are written before anything is protected, and removed when a checkpoint is
+deleted; so they name every checkpoint that has something in the cloud. What only the database
+knew is gone: plans, schedules, restores, logs, which checkpoints were pinned, and the moment of
+creation below a second.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from oslo_log import log as logging
+from sqlalchemy import orm
+
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import checkpoints, models
+from karbor.db import quotas as quota_rows
+from karbor.services import quotas
+from karbor.services.checkpoints import plugin_records
+from karbor.services.protection import bank_plugin, graph, provider
+from karbor.services.protection import checkpoint as bank_checkpoint
+
+LOG = logging.getLogger(__name__)
+
+_PAGE = 1000
+_LOST = 'The database was lost while a job worked on it.'
+
+# What no job works on any more, and what it is then.
+BROKEN_OFF = {
+    constants.CHECKPOINT_STATUS_PROTECTING: constants.CHECKPOINT_STATUS_ERROR,
+    constants.CHECKPOINT_STATUS_DELETING: constants.CHECKPOINT_STATUS_ERROR_DELETING,
+}
+
+
+@dataclasses.dataclass
+class Report:
+    """What became of the checkpoints of one provider, by their ids.
+
+    :ivar faulty: id -> why it cannot be read.
+    :ivar remarks: id -> what to know of one that is written.
+    """
+
+    restored: list[str] = dataclasses.field(default_factory=list)
+    known: list[str] = dataclasses.field(default_factory=list)
+    faulty: dict[str, str] = dataclasses.field(default_factory=dict)
+    remarks: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def from_bank(found: provider.Provider, is_dry_run: bool = False) -> Report:
+    """Write the rows that the database lacks; those that it has stay as they are.
+
+    :param is_dry_run: only tell what would be written.
+    :raises BankListObjectsFailed: the bank cannot be listed.
+    """
+    report = Report()
+    for checkpoint_id in ids_in_bank(found.bank, found.id):
+        try:
+            checkpoint = found.checkpoints.get(checkpoint_id)
+            values = row_values(checkpoint)
+        except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
+            LOG.warning('Checkpoint %s cannot be read from the bank', checkpoint_id, exc_info=exc)
+            report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
+            continue
+        is_new = db.transaction(is_missing if is_dry_run else write_row)(values)
+        (report.restored if is_new else report.known).append(checkpoint_id)
+    return report
+
+
+def ids_in_bank(bank: bank_plugin.Bank, provider_id: str) -> Iterator[str]:
+    """The ids of the checkpoints that the indices of a bank name.
+
+    :raises BankListObjectsFailed: the bank cannot be listed.
+    """
+    prefix, marker = f'/indices/by-provider/{provider_id}/', None
+    while keys := bank.list_objects(prefix, limit=_PAGE, marker=marker, sort_dir='asc'):
+        for key in keys:
+            yield key.rpartition('@')[2]
+        marker = keys[-1]
+
+
+def row_values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
+    """What the row of a checkpoint has.
+
+    :raises ValueError: what the bank has is no checkpoint, and so with KeyError and TypeError.
+    """
+    roots = checkpoint.resource_graph or []
+    status = checkpoint.status
+    created_at = datetime.datetime.fromtimestamp(checkpoint.timestamp, datetime.UTC)
+    return {
+        'id': checkpoint.id,
+        'project_id': checkpoint.project_id,
+        'provider_id': checkpoint.provider_id,
+        'plan_id': checkpoint.protection_plan['id'],
+        'status': BROKEN_OFF.get(status, status),
+        'status_reason': _LOST if status in BROKEN_OFF else None,
+        'protection_plan': {'parameters': {}, **checkpoint.protection_plan},
+        'resource_graph': graph.serialize(roots),
+        'resources_total': sum(1 for _ in graph.walk_nodes(roots)),
+        'extra_info': plugin_records.from_json_text(checkpoint.extra_info),
+        'created_at': created_at.replace(tzinfo=None),
+    }
+
+
+def is_missing(session: orm.Session, values: Mapping[str, Any]) -> bool:
+    """Whether there is no such row."""
+    return session.get(models.Checkpoint, values['id']) is None
+
+
+def write_row(session: orm.Session, values: Mapping[str, Any]) -> bool:
+    """Write a row unless there is one; returns whether there was none."""
+    if not is_missing(session, values):
+        return False
+    checkpoints.create(session, **values)
+    quota_rows.take(session, values['project_id'], quotas.CHECKPOINTS, limit=-1)
+    return True

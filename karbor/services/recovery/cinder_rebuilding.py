@@ -1,0 +1,347 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Writes the checkpoints of a bank again, after it was lost, from the snapshots in Cinder.
+
+The snapshots carry the ids of checkpoint, plan and volume. The rest is in the row of the
+checkpoint, if the database still has it, and is made up otherwise. What a bank has is never
+written over. A checkpoint is written from its resources to its indices, so that one that was
+broken off is not taken for whole when all is done again.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from oslo_log import log as logging
+from oslo_utils import uuidutils
+from sqlalchemy import orm
+
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import inventory as rows
+from karbor.db import jobs, models
+from karbor.resource import Resource
+from karbor.services.checkpoints import plugin_records
+from karbor.services.protection import bank_plugin, graph
+from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.services.protection import provider as providers
+from karbor.services.recovery import bank_rebuilding
+from karbor.services.recovery.inventory import PLAN_ID, Inventory, Item
+
+LOG = logging.getLogger(__name__)
+
+_PLAN_NAME = 'rebuilt from Cinder'
+_EXTRA_INFO = {'rebuilt_from': 'cinder'}
+_OF_SNAPSHOTS = (
+    'made of its snapshots only, since the database has no row of it; it may have '
+    'been deleted before'
+)
+
+
+class NotRebuilt(exception.KarborException):
+    """A checkpoint is left as it is; the text says why."""
+
+
+@dataclasses.dataclass
+class _Draft:
+    """A checkpoint that is to be written.
+
+    :ivar extra_info: as its row has it.
+    :ivar status_before: the one that its row has; None without a row.
+    :ivar reason: why its status is not what it was, or not good.
+    :ivar snapshots: resource -> what there is of it; None for nothing good.
+    """
+
+    plan: dict[str, Any]
+    project_id: str
+    roots: list[graph.GraphNode]
+    extra_info: Any
+    created_at: datetime.datetime
+    status: str
+    status_before: str | None
+    reason: str | None
+    snapshots: dict[Resource, Item | None]
+
+
+def from_cinder(
+    found: providers.Provider, inventory: Inventory, is_dry_run: bool = False
+) -> bank_rebuilding.Report:
+    """Write what the bank, and then the database, lack of the checkpoints of a provider.
+
+    No job of the provider should run meanwhile.
+
+    :param is_dry_run: only tell what would be written.
+    :raises InventoryFailed: Cinder cannot be asked.
+    :raises BankListObjectsFailed: the bank cannot be listed.
+    """
+    report = bank_rebuilding.Report()
+    by_checkpoint: dict[str, list[Item]] = {}
+    for item in inventory.snapshots(found.id):
+        by_checkpoint.setdefault(str(item.checkpoint_id), []).append(item)
+    with db.reader() as session:
+        live = rows.live_checkpoints(session, found.id)
+    indexed = frozenset(bank_rebuilding.ids_in_bank(found.bank, found.id))
+    rebuilder = _Rebuilder(found, inventory.project_id, indexed, is_dry_run, report.remarks)
+    for checkpoint_id in dict.fromkeys((*by_checkpoint, *live)):
+        try:
+            is_new = rebuilder.rebuild(checkpoint_id, by_checkpoint.get(checkpoint_id, ()))
+        except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
+            LOG.warning('Checkpoint %s cannot be rebuilt', checkpoint_id, exc_info=exc)
+            report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
+            continue
+        (report.restored if is_new else report.known).append(checkpoint_id)
+    return report
+
+
+class _Rebuilder:
+    """Writes one checkpoint after the other.
+
+    :param found: the provider.
+    :param own_project_id: whose the snapshots are of which Cinder does not tell it.
+    :param indexed: ids of the checkpoints that the bank's indices name.
+    :param is_dry_run: only tell what would be written.
+    :param remarks: where to put what to know of a checkpoint, by its id.
+    """
+
+    def __init__(
+        self,
+        found: providers.Provider,
+        own_project_id: str,
+        indexed: frozenset[str],
+        is_dry_run: bool,
+        remarks: dict[str, str],
+    ) -> None:
+        self._provider = found
+        self._own_project_id = own_project_id
+        self._indexed = indexed
+        self._is_dry_run = is_dry_run
+        self._remarks = remarks
+
+    def rebuild(self, checkpoint_id: str, items: Sequence[Item]) -> bool:
+        """Write what is missing of a checkpoint; returns whether anything was.
+
+        :param items: its snapshots.
+        :raises NotRebuilt:
+        :raises BankError:
+        """
+        if not uuidutils.is_uuid_like(checkpoint_id):
+            raise NotRebuilt(f'the metadata of {_ids(items)} names no checkpoint')
+        row = _row(checkpoint_id)
+        known = self._in_bank(checkpoint_id, items)
+        if known is not None:
+            return self._complete(known)
+        draft = (
+            self._draft_of_row(row, items) if row is not None else self._draft_of_snapshots(items)
+        )
+        if not self._is_dry_run:
+            checkpoint = self._write(checkpoint_id, draft)
+            db.transaction(_write_row)(checkpoint, draft)
+        if row is None:
+            self._remarks[checkpoint_id] = _OF_SNAPSHOTS
+        return True
+
+    def _in_bank(
+        self, checkpoint_id: str, items: Sequence[Item]
+    ) -> bank_checkpoint.Checkpoint | None:
+        try:
+            checkpoint = self._provider.checkpoints.get(checkpoint_id)
+        except exception.CheckpointNotFound:
+            return None
+        if checkpoint.status == constants.CHECKPOINT_STATUS_DELETED:
+            raise NotRebuilt(f'it is deleted; left in Cinder: {_ids(items)}')
+        return checkpoint
+
+    def _complete(self, checkpoint: bank_checkpoint.Checkpoint) -> bool:
+        """Add what an earlier run, that was broken off, has not come to."""
+        is_new = checkpoint.id not in self._indexed
+        if is_new and not self._is_dry_run:
+            checkpoint.add_indices()
+        act = bank_rebuilding.is_missing if self._is_dry_run else bank_rebuilding.write_row
+        return db.transaction(act)(bank_rebuilding.row_values(checkpoint)) or is_new
+
+    def _draft_of_row(self, row: models.Checkpoint, items: Sequence[Item]) -> _Draft:
+        """All is as it was, but for what is missing in Cinder."""
+        own = [item for item in items if self._project_of(item) == row.project_id]
+        roots = graph.deserialize(row.resource_graph)
+        snapshots = {
+            node.value: _best(node.value.id, own)
+            for node in graph.walk_nodes(roots)
+            if node.value.type == constants.VOLUME_RESOURCE_TYPE
+        }
+        status = bank_rebuilding.BROKEN_OFF.get(row.status, row.status)
+        reason = row.status_reason
+        lost = _lost(roots, snapshots)
+        if status == constants.CHECKPOINT_STATUS_AVAILABLE and lost:
+            status, reason = constants.CHECKPOINT_STATUS_ERROR, lost
+        elif status != row.status:
+            reason = f'The bank was lost while a job worked on it. {lost}'.strip()
+        return _Draft(
+            row.protection_plan,
+            row.project_id,
+            roots,
+            row.extra_info,
+            row.created_at,
+            status,
+            row.status,
+            reason,
+            snapshots,
+        )
+
+    def _draft_of_snapshots(self, items: Sequence[Item]) -> _Draft:
+        """What the snapshots tell of a checkpoint that has no row."""
+        projects = {self._project_of(item) for item in items}
+        plans = {item.metadata.get(PLAN_ID) for item in items}
+        if len(projects) != 1 or len(plans) != 1:
+            raise NotRebuilt(f'its snapshots name several projects or plans: {_ids(items)}')
+        (plan_id,), (project_id,) = plans, projects
+        if not uuidutils.is_uuid_like(plan_id):
+            raise NotRebuilt(f'the metadata of {_ids(items)} names no plan')
+        snapshots: dict[Resource, Item | None] = {}
+        for resource_id in dict.fromkeys(str(item.resource_id) for item in items):
+            best = _best(resource_id, items)
+            snapshots[
+                Resource(constants.VOLUME_RESOURCE_TYPE, resource_id, best.name if best else '')
+            ] = best
+        plan: dict[str, Any] = {
+            'id': plan_id,
+            'name': _PLAN_NAME,
+            'provider_id': self._provider.id,
+            'parameters': {},
+            'resources': [
+                {
+                    'id': resource.id,
+                    'type': resource.type,
+                    'name': resource.name,
+                    'extra_info': None,
+                }
+                for resource in snapshots
+            ],
+        }
+        roots = [graph.GraphNode(resource) for resource in snapshots]
+        lost = _lost(roots, snapshots)
+        return _Draft(
+            plan,
+            project_id,
+            roots,
+            dict(_EXTRA_INFO),
+            min(item.created_at for item in items),
+            constants.CHECKPOINT_STATUS_ERROR if lost else constants.CHECKPOINT_STATUS_AVAILABLE,
+            None,
+            lost or None,
+            snapshots,
+        )
+
+    def _project_of(self, item: Item) -> str:
+        return item.project_id or self._own_project_id
+
+    def _write(self, checkpoint_id: str, draft: _Draft) -> bank_checkpoint.Checkpoint:
+        for resource in draft.snapshots:
+            bank_checkpoint.check_resource_id(resource.id)
+        checkpoint = self._provider.checkpoints.draft(
+            checkpoint_id,
+            draft.plan,
+            draft.project_id,
+            graph.serialize(draft.roots),
+            plugin_records.as_json_text(draft.extra_info),
+            draft.created_at,
+            draft.status,
+        )
+        for resource, item in draft.snapshots.items():
+            _write_resource(checkpoint.get_resource_bank_section(resource.id), item)
+        checkpoint.commit()
+        checkpoint.add_indices()
+        return checkpoint
+
+
+def _row(checkpoint_id: str) -> models.Checkpoint | None:
+    """The row of a checkpoint, if there is one.
+
+    :raises NotRebuilt: it is deleted, or a job will write it.
+    """
+    with db.reader() as session:
+        row = session.get(models.Checkpoint, checkpoint_id)
+        kinds = jobs.unfinished_of_checkpoint(session, checkpoint_id)
+    if kinds:
+        raise NotRebuilt(f'a {kinds[0]} of it is not finished')
+    if row is not None and row.status == constants.CHECKPOINT_STATUS_DELETED:
+        raise NotRebuilt('it is deleted, and something of it is left in Cinder')
+    return row
+
+
+def _best(resource_id: str, items: Iterable[Item]) -> Item | None:
+    """The first good snapshot of a volume; one that is in error is none."""
+    return next(
+        (
+            item
+            for item in items
+            if item.resource_id == resource_id == item.volume_id and item.status == 'available'
+        ),
+        None,
+    )
+
+
+def _lost(roots: Iterable[graph.GraphNode], snapshots: Mapping[Resource, Item | None]) -> str:
+    """What a restore would miss, in words; '' for nothing."""
+    lost = [resource.key for resource, item in snapshots.items() if item is None]
+    # What other plugins had in the bank, nobody knows; that of projects has nothing there.
+    lost += [
+        node.value.key
+        for node in graph.walk_nodes(roots)
+        if node.value.type not in (constants.VOLUME_RESOURCE_TYPE, constants.PROJECT_RESOURCE_TYPE)
+    ]
+    if not lost:
+        return ''
+    more = f' and {len(lost) - 10} more' if len(lost) > 10 else ''
+    return f'The bank was lost, and Cinder has no good snapshot of {", ".join(lost[:10])}{more}.'
+
+
+def _write_resource(section: bank_plugin.BankSection, item: Item | None) -> None:
+    """Write the objects of a volume as its plugin would have."""
+    if item is not None:
+        _write_absent(
+            section,
+            'metadata',
+            {'volume_id': item.volume_id, 'size': item.size, 'snapshot_id': item.id},
+        )
+    _write_absent(
+        section,
+        'status',
+        constants.RESOURCE_STATUS_ERROR if item is None else constants.RESOURCE_STATUS_AVAILABLE,
+    )
+
+
+def _write_absent(section: bank_plugin.BankSection, key: str, value: Any) -> None:
+    try:
+        section.get_object(key)
+    except exception.BankObjectNotFound:
+        section.update_object(key, value)
+
+
+def _write_row(session: orm.Session, checkpoint: bank_checkpoint.Checkpoint, draft: _Draft) -> None:
+    """Write the row, or only what has become of a checkpoint that has one."""
+    if bank_rebuilding.write_row(
+        session, {**bank_rebuilding.row_values(checkpoint), 'status_reason': draft.reason}
+    ):
+        return
+    row = session.get(models.Checkpoint, checkpoint.id, with_for_update=True)
+    if (
+        row is not None
+        and row.status == draft.status_before != draft.status
+        and not jobs.unfinished_of_checkpoint(session, row.id)
+    ):
+        row.status, row.status_reason = draft.status, draft.reason
+
+
+def _ids(items: Iterable[Item]) -> str:
+    return ', '.join(item.id for item in items) or 'nothing'

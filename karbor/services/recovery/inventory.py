@@ -1,0 +1,232 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What Karbor has made in Cinder, found by the metadata that it gave it.
+
+In a cloud's service that takes the rights of an administrator, since snapshots and volumes are
+their projects'. Cinder says nothing when somebody else asks for all projects: it lists the own
+one. So whether the rights are there is found out with a request that only administrators may
+send.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from cinderclient import exceptions as cinder_exc
+from keystoneauth1 import session as ks_session
+
+from karbor import context as karbor_context
+from karbor import exception
+from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder import requests as cinder_requests
+from karbor.services.protection import client_factory
+
+PROVIDER_ID = 'karbor_provider_id'
+CHECKPOINT_ID = 'karbor_checkpoint_id'
+PLAN_ID = 'karbor_plan_id'
+RESOURCE_ID = 'karbor_resource_id'
+RESTORE_ID = 'karbor_restore_id'
+
+_PATIENCE = 60  # seconds
+_POLL_INTERVAL = 5  # seconds
+
+_PROJECT_FIELDS = ('os-extended-snapshot-attributes:project_id', 'os-vol-tenant-attr:tenant_id')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Item:
+    """A snapshot or a volume that carries Karbor's metadata.
+
+    :ivar created_at: UTC without a zone, by Cinder's clock.
+    :ivar size: in GiB.
+    :ivar volume_id: the volume that a snapshot is of; None of a volume.
+    :ivar project_id: whose it is; None where Cinder does not tell.
+    """
+
+    id: str
+    name: str
+    status: str
+    created_at: datetime.datetime
+    size: int
+    volume_id: str | None
+    project_id: str | None
+    metadata: Mapping[str, str]
+
+    @property
+    def kind(self) -> str:
+        return 'volume' if self.volume_id is None else 'snapshot'
+
+    @property
+    def checkpoint_id(self) -> str | None:
+        return self.metadata.get(CHECKPOINT_ID)
+
+    @property
+    def resource_id(self) -> str | None:
+        return self.metadata.get(RESOURCE_ID)
+
+    @property
+    def restore_id(self) -> str | None:
+        return self.metadata.get(RESTORE_ID)
+
+
+@contextlib.contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except cinder_requests.CLIENT_ERRORS as exc:
+        raise exception.InventoryFailed(reason=cinder_requests.describe(exc)) from exc
+
+
+class Inventory:
+    """Cinder, as who may see and remove everything of Karbor's sees it.
+
+    Every method that asks it may raise :class:`karbor.exception.InventoryFailed`.
+
+    :param session: of that user, with a project.
+    :param is_whole_cloud: whether all projects are meant, not only the session's own.
+    """
+
+    def __init__(self, session: ks_session.Session, is_whole_cloud: bool) -> None:
+        self._session = session
+        self._is_whole_cloud = is_whole_cloud
+        self._filters: dict[str, Any] = {'all_tenants': 1} if is_whole_cloud else {}
+
+    @functools.cached_property
+    def project_id(self) -> str:
+        """The session's own project."""
+        with _available():
+            found = self._session.get_project_id()
+        if found is None:
+            raise exception.InventoryFailed(
+                reason='the credentials are for no project; [trustee] needs a project_name'
+            )
+        return found
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        with _available():
+            context = karbor_context.RequestContext(
+                self._session.get_user_id(), self.project_id, overwrite=False
+            )
+            return client_factory.ClientFactory.create_client(
+                'cinder', context, session=self._session
+            )
+
+    def check(self) -> None:
+        """Find out whether all projects that are meant can be seen.
+
+        :raises InventoryFailed: they cannot, or not now; the text says what is missing.
+        """
+        if not self._is_whole_cloud:
+            return
+        ask = functools.partial(self._client.services.list, binary='cinder-scheduler')
+        with _available():
+            try:
+                cinder_requests.retry(ask, _PATIENCE)
+            except cinder_exc.ClientException as exc:
+                if not cinder_requests.is_refusal(exc):
+                    raise
+                raise exception.InventoryFailed(
+                    reason=f'the user {self._session.get_user_id()} of [trustee] is no '
+                    f'administrator of Cinder in the project {self.project_id}: it needs '
+                    f'the role admin there ({cinder_requests.describe(exc)})'
+                ) from exc
+
+    def snapshots(self, provider_id: str) -> list[Item]:
+        """Every snapshot of a provider, oldest first."""
+        return self._listed(self._client.volume_snapshots, provider_id)
+
+    def volumes(self, provider_id: str) -> list[Item]:
+        """Every volume that restores with a provider have made, oldest first."""
+        return [item for item in self._listed(self._client.volumes, provider_id) if item.restore_id]
+
+    def again(self, item: Item) -> Item | None:
+        """An item as it is now; None when it is gone."""
+        get = functools.partial(self._manager(item).get, item.id)
+        with _available():
+            try:
+                return _as_item(cinder_requests.retry(get, _PATIENCE))
+            except cinder_exc.NotFound:
+                return None
+
+    def remove(self, item: Item, timeout: float) -> str | None:
+        """Delete an item and see it gone, which it may be already.
+
+        :param timeout: for how long a busy one is tried again, in seconds.
+        :returns: why it is still there, if it is.
+        """
+        manager = self._manager(item)
+        items = cinder_items.CinderItems(
+            manager, {}, lambda _: '', _POLL_INTERVAL, min(_PATIENCE, timeout)
+        )
+        entry = manager.resource_class(manager, {'id': item.id, 'status': item.status}, loaded=True)
+        try:
+            items.remove(entry, timeout, listed=False)
+        except cinder_items.FAULTS as exc:
+            return cinder_items.describe(exc)
+        return None
+
+    def _manager(self, item: Item) -> Any:
+        return self._client.volumes if item.volume_id is None else self._client.volume_snapshots
+
+    def _listed(self, manager: Any, provider_id: str) -> list[Item]:
+        """Page after page; from the start again when the list changed under the reader."""
+        marks = {PROVIDER_ID: provider_id}
+
+        def whole_list() -> list[Item]:
+            found: dict[str, Item] = {}
+            for entry in _entries(
+                functools.partial(
+                    cinder_requests.page,
+                    manager,
+                    marks,
+                    cinder_requests.PAGE_LIMIT,
+                    sort='created_at:asc',
+                    **self._filters,
+                )
+            ):
+                if entry.metadata.get(PROVIDER_ID) == provider_id:
+                    found[entry.id] = _as_item(entry)
+            return list(found.values())
+
+        with _available():
+            return cinder_requests.retry(whole_list, _PATIENCE)
+
+
+def _entries(page: Callable[..., list[Any]]) -> Iterator[Any]:
+    marker = None
+    while True:
+        found = page(marker=marker)
+        yield from found
+        if len(found) < cinder_requests.PAGE_LIMIT:
+            return
+        marker = found[-1].id
+
+
+def _as_item(entry: Any) -> Item:
+    created_at = datetime.datetime.fromisoformat(entry.created_at)
+    if created_at.tzinfo is not None:
+        created_at = created_at.astimezone(datetime.UTC).replace(tzinfo=None)
+    return Item(
+        entry.id,
+        entry.name or '',
+        entry.status,
+        created_at,
+        entry.size,
+        getattr(entry, 'volume_id', None),
+        next((getattr(entry, name) for name in _PROJECT_FIELDS if hasattr(entry, name)), None),
+        dict(entry.metadata),
+    )

@@ -1,0 +1,251 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the API does with scheduled operations."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import jobs, models, operation_logs, paging, schedules
+from karbor.db import plans as plan_rows
+from karbor.services import quotas
+from karbor.services.identity import trusts
+from karbor.services.schedules import engine, retention, runs
+
+_KNOWN = ('provider_id', 'plan_id', 'overlap', *retention.RULES)
+_DELETED = 'The scheduled operation was deleted before the run began.'
+
+
+class ScheduledOperations:
+    """What the API asks about scheduled operations.
+
+    An operation acts for the user who made it, or who changed last what it does, by a trust
+    that is kept as long as the operation is there.
+
+    :param made: where the trusts come from.
+    :param post: has a job done, given its id.
+    """
+
+    def __init__(self, made: trusts.Trusts | trusts.NoTrusts, post: Callable[[str], None]) -> None:
+        self._trusts = made
+        self._post = post
+
+    def create(
+        self,
+        context: karbor_context.RequestContext,
+        wanted: Mapping[str, Any],
+        definition: Mapping[str, Any],
+    ) -> models.ScheduledOperation:
+        """A new scheduled operation.
+
+        :param wanted: name, description, operation_type and trigger_id.
+        :param definition: provider_id and plan_id, and what the type takes besides.
+        :raises TriggerNotFound: the project has no such trigger.
+        :raises PlanNotFound: the project has no such plan.
+        :raises Invalid: the plan is another provider's, or a rule of the retention is wrong.
+        :raises ScheduleLimitExceeded:
+        :raises TrustNotPossible: nothing could act for the caller later.
+        """
+        check_definition(wanted['operation_type'], definition)
+
+        def write(session: orm.Session, trust_id: str | None) -> models.ScheduledOperation:
+            # Both are locked, so that neither is removed before this refers to it.
+            trigger = schedules.get_trigger(
+                session, context.project_id, wanted['trigger_id'], lock=True
+            )
+            engine.settle(session, trigger, timeutils.utcnow())
+            _check_plan(session, context.project_id, definition)
+            quotas.take(session, context.project_id, quotas.SCHEDULES)
+            operation = schedules.create_operation(
+                session,
+                project_id=context.project_id,
+                user_id=context.user_id,
+                name=wanted['name'],
+                description=wanted.get('description'),
+                operation_type=wanted['operation_type'],
+                trigger_id=trigger.id,
+                plan_id=definition['plan_id'],
+                operation_definition=dict(definition),
+                enabled=True,
+                trust_id=trust_id,
+            )
+            engine.arm_if_idle(session, trigger, timeutils.utcnow())
+            _record(session, context, 'scheduled_operation_create', operation)
+            return operation
+
+        return trusts.with_trust(self._trusts, context, write)
+
+    def get(
+        self, context: karbor_context.RequestContext, operation_id: str
+    ) -> models.ScheduledOperation:
+        with db.reader() as session:
+            return schedules.get_operation(session, context.project_id, operation_id)
+
+    def page(self, wanted: paging.Wanted) -> tuple[list[models.ScheduledOperation], bool]:
+        with db.reader() as session:
+            return schedules.page_of_operations(session, wanted)
+
+    def update(
+        self,
+        context: karbor_context.RequestContext,
+        operation_id: str,
+        changes: Mapping[str, Any],
+        definition: Mapping[str, Any] | None,
+    ) -> models.ScheduledOperation:
+        """Change an operation.
+
+        It acts for the caller from now on, unless no more is changed than its name and
+        description, or it is disabled.
+
+        :param changes: of name, description, trigger_id and enabled, those that change.
+        :param definition: takes the place of the earlier one; None leaves it.
+        :raises ScheduledOperationNotFound:
+        :raises KarborException: as :meth:`create`.
+        """
+        before = self.get(context, operation_id)
+        if definition is not None:
+            check_definition(before.operation_type, definition)
+
+        def write(session: orm.Session) -> models.ScheduledOperation:
+            now = timeutils.utcnow()
+            operation, triggers = schedules.lock_with_triggers(
+                session,
+                context.project_id,
+                operation_id,
+                *([changes['trigger_id']] if 'trigger_id' in changes else []),
+            )
+            for trigger in triggers:
+                engine.settle(session, trigger, now)
+            if definition is not None:
+                _check_plan(session, context.project_id, definition)
+                operation.operation_definition = dict(definition)
+                operation.plan_id = definition['plan_id']
+            for name, value in changes.items():
+                setattr(operation, name, value)
+            session.flush()
+            for trigger in triggers:
+                engine.arm_if_idle(session, trigger, now)
+            _record(session, context, 'scheduled_operation_update', operation)
+            return operation
+
+        def take_over(session: orm.Session, trust_id: str | None) -> models.ScheduledOperation:
+            operation = write(session)
+            operation.user_id, operation.trust_id = context.user_id, trust_id
+            return operation
+
+        if definition is None and 'trigger_id' not in changes and not changes.get('enabled'):
+            return db.transaction(write)()
+        changed = trusts.with_trust(self._trusts, context, take_over)
+        if before.trust_id != changed.trust_id:
+            self._trusts.release(before.trust_id)
+        return changed
+
+    def delete(self, context: karbor_context.RequestContext, operation_id: str) -> None:
+        """Remove an operation. A run that goes on is finished, one that waits is left out.
+
+        :raises ScheduledOperationNotFound:
+        """
+
+        @db.transaction
+        def write(session: orm.Session) -> str | None:
+            now = timeutils.utcnow()
+            operation, triggers = schedules.lock_with_triggers(
+                session, context.project_id, operation_id
+            )
+            for trigger in triggers:
+                engine.settle(session, trigger, now)
+            runs.cancel_queued(session, operation, _DELETED)
+            session.delete(operation)
+            session.flush()
+            for trigger in triggers:
+                engine.arm_if_idle(session, trigger, now)
+            quotas.give_back(session, context.project_id, quotas.SCHEDULES)
+            _record(session, context, 'scheduled_operation_delete', operation)
+            return operation.trust_id
+
+        self._trusts.release(write())
+
+    def run(self, context: karbor_context.RequestContext, operation_id: str) -> str:
+        """Run an operation now, enabled or not; returns the id of the run's operation log.
+
+        :raises ScheduledOperationNotFound:
+        :raises OperationRunning: a run goes on, and the operation does not queue another one.
+        """
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Job:
+            operation = schedules.get_operation(
+                session, context.project_id, operation_id, lock=True
+            )
+            return runs.start(session, context, operation)
+
+        job = write()
+        if job.state == jobs.PENDING:
+            self._post(job.id)
+        return job.id
+
+
+def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None:
+    """:raises Invalid: a property that is wrong, or has no effect."""
+    overlap = definition.get('overlap', runs.SKIP)
+    if overlap not in runs.OVERLAPS:
+        raise exception.InvalidOperationDefinition(
+            reason=f'overlap: {overlap!r} is none of {", ".join(runs.OVERLAPS)}.'
+        )
+    try:
+        retention.parse(definition)
+    except exception.InvalidInput as exc:
+        raise exception.InvalidOperationDefinition(**exc.kwargs) from None
+    for name in definition:
+        near = difflib.get_close_matches(name, _KNOWN, 1, 0.8)
+        if near and name not in _KNOWN:
+            raise exception.InvalidOperationDefinition(
+                reason=f'{name}: there is no such property, but {near[0]}.'
+            )
+    kept = [name for name in retention.KEEP_RULES if name in definition]
+    if kept and operation_type != constants.SCHEDULED_RETENTION_PROTECT:
+        raise exception.InvalidOperationDefinition(
+            reason=f'{", ".join(kept)} has no effect unless operation_type is '
+            f'{constants.SCHEDULED_RETENTION_PROTECT}.'
+        )
+
+
+def _check_plan(session: orm.Session, project_id: str, definition: Mapping[str, Any]) -> None:
+    plan = plan_rows.get(session, project_id, definition['plan_id'], lock=True)
+    if plan.provider_id != definition['provider_id']:
+        raise exception.InvalidOperationDefinition(
+            reason=f'the plan {plan.id} is for the provider {plan.provider_id}, not for '
+            f'{definition["provider_id"]}.'
+        )
+
+
+def _record(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    what: str,
+    operation: models.ScheduledOperation,
+) -> None:
+    operation_logs.record(
+        session,
+        context,
+        what,
+        scheduled_operation_id=operation.id,
+        plan_id=operation.plan_id,
+        provider_id=operation.operation_definition['provider_id'],
+    )

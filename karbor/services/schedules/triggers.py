@@ -1,0 +1,136 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the API does with triggers."""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_config import cfg
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import db, exception
+from karbor.db import models, operation_logs, paging, schedules
+from karbor.services.schedules import engine, time_triggers
+
+_FIRES_SHOWN = 5
+
+
+def create(context: karbor_context.RequestContext, wanted: Mapping[str, Any]) -> models.Trigger:
+    """A new trigger.
+
+    :param wanted: name, type and properties.
+    :raises InvalidInput: names the property and the fault.
+    """
+    properties = _checked(wanted['properties'])
+
+    @db.transaction
+    def write(session: orm.Session) -> models.Trigger:
+        trigger = schedules.create_trigger(
+            session,
+            project_id=context.project_id,
+            name=wanted['name'],
+            type=wanted['type'],
+            properties=properties,
+        )
+        _record(session, context, 'trigger_create', trigger)
+        return trigger
+
+    return write()
+
+
+def get(context: karbor_context.RequestContext, trigger_id: str) -> models.Trigger:
+    with db.reader() as session:
+        return schedules.get_trigger(session, context.project_id, trigger_id)
+
+
+def page(wanted: paging.Wanted) -> tuple[list[models.Trigger], bool]:
+    with db.reader() as session:
+        return schedules.page_of_triggers(session, wanted)
+
+
+def update(
+    context: karbor_context.RequestContext, trigger_id: str, changes: Mapping[str, Any]
+) -> models.Trigger:
+    """Change the name or the properties.
+
+    :param changes: an empty name or properties change nothing. Properties take the place of
+        all earlier ones, but the start time stays if none is given.
+    :raises TriggerNotFound:
+    :raises InvalidInput: names the property and the fault.
+    """
+    before = get(context, trigger_id).properties
+    given = changes.get('properties')
+    properties = _checked({'start_time': before['start_time'], **given}) if given else None
+
+    @db.transaction
+    def write(session: orm.Session) -> models.Trigger:
+        trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
+        trigger.name = changes.get('name') or trigger.name
+        if properties is not None:
+            now = timeutils.utcnow()
+            engine.settle(session, trigger, now)
+            trigger.properties = properties
+            engine.arm(session, trigger, now)
+        _record(session, context, 'trigger_update', trigger)
+        return trigger
+
+    return write()
+
+
+def delete(context: karbor_context.RequestContext, trigger_id: str) -> None:
+    """Remove a trigger.
+
+    :raises TriggerNotFound:
+    :raises TriggerInUse: a scheduled operation waits for it.
+    """
+
+    @db.transaction
+    def write(session: orm.Session) -> None:
+        trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
+        operation_id = schedules.operation_of_trigger(session, trigger.id)
+        if operation_id is not None:
+            raise exception.TriggerInUse(trigger_id=trigger.id, operation_id=operation_id)
+        session.delete(trigger)
+        _record(session, context, 'trigger_delete', trigger)
+
+    write()
+
+
+def next_fires(trigger: models.Trigger) -> list[datetime.datetime]:
+    """When it fires next, whether or not something waits for it; UTC without a zone."""
+    return time_triggers.next_times(
+        time_triggers.load(trigger.properties), timeutils.utcnow(), _FIRES_SHOWN
+    )
+
+
+def _checked(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return time_triggers.as_properties(
+        time_triggers.parse(
+            properties,
+            now=timeutils.utcnow(),
+            min_window=cfg.CONF.min_window_time,
+            max_window=cfg.CONF.max_window_time,
+            min_interval=cfg.CONF.min_interval,
+        )
+    )
+
+
+def _record(
+    session: orm.Session, context: karbor_context.RequestContext, what: str, trigger: models.Trigger
+) -> None:
+    operation_logs.record(
+        session, context, what, extra_info={'trigger_id': trigger.id, 'name': trigger.name}
+    )

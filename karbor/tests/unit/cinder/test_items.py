@@ -1,0 +1,150 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a job does with its volumes and snapshots when Cinder, or what is between, is odd."""
+
+import functools
+from typing import Any
+
+from cinderclient import exceptions as cinder_exc
+from oslotest import base
+
+from karbor import context as karbor_context
+from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder import job as cinder_job
+from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder import watcher
+from karbor.services.protection import client_factory
+from karbor.testing.fake_cinder import FakeCinder, Fault
+
+MARKS = {'karbor_checkpoint_id': 'c'}
+
+
+class ItemsTestCase(base.BaseTestCase):
+    patience = 0.05
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cinder = FakeCinder()
+        client_factory.use_sessions(lambda _context: self.cinder.session())
+        self.addCleanup(client_factory.use_sessions, None)
+        self.patch(cinder_requests, 'FIRST_PAUSE', 0.01)
+        self.patch(watcher, 'FIRST_INTERVAL', 0.01)
+        context = karbor_context.RequestContext('u', 'p', overwrite=False)
+        self.job = cinder_job.CinderJob(context, 0.02, self.patience)
+        self.snapshots = self.job.snapshots(MARKS)
+        self.volume = self.cinder.add_volume()
+
+    def make(self, marks: dict[str, str] | None = None, look_first: bool = False) -> Any:
+        """A snapshot, and whether there may be two."""
+        marks = marks or MARKS
+        return self.snapshots.make(
+            functools.partial(self.snapshots.manager.create, self.volume['id'], metadata=marks),
+            marks,
+            look_first,
+        )
+
+
+class FilterTest(ItemsTestCase):
+    """A cloud that does not know the filter lists everything; nothing foreign is touched."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cinder.knows_metadata_filter = False
+        self.foreign = self.cinder.add_snapshot(self.volume['id'], name='of the tenant')
+
+    def test_only_what_carries_the_marks_is_found(self) -> None:
+        own = self.cinder.add_snapshot(self.volume['id'], metadata={**MARKS, 'more': 'x'})
+        self.assertEqual([own['id']], [item.id for item in self.snapshots.find(MARKS)])
+        self.assertEqual(
+            [own['id']], [item.id for item in self.snapshots.at_start(self.volume['id'])]
+        )
+
+    def test_nothing_foreign_is_adopted_or_removed(self) -> None:
+        snapshot, doubtful = self.make(look_first=True)
+        self.assertTrue(doubtful)
+        self.assertNotEqual(self.foreign['id'], snapshot.id)
+        self.snapshots.wait_until_available(snapshot, 5)
+        self.snapshots.remove_doubles(MARKS, snapshot, 1)
+        self.assertEqual({self.foreign['id'], snapshot.id}, set(self.cinder.snapshots))
+        self.snapshots.remove(snapshot, 5)
+        self.assertEqual({self.foreign['id']}, set(self.cinder.snapshots))
+
+
+class AdoptionTest(ItemsTestCase):
+    def test_what_ended_in_error_is_not_adopted(self) -> None:
+        """Cinder answered 500 and left a row in error: one fault is to cost nothing."""
+        broken = self.cinder.add_snapshot(self.volume['id'], 'error', metadata=MARKS)
+        snapshot, _ = self.make(look_first=True)
+        self.assertNotEqual(broken['id'], snapshot.id)
+        self.snapshots.wait_until_available(snapshot, 5)
+        self.snapshots.remove_doubles(MARKS, snapshot, 1)
+        self.assertEqual([snapshot.id], list(self.cinder.snapshots))
+
+    def test_doubles_that_cannot_be_listed_do_no_harm(self) -> None:
+        snapshot, _ = self.make()
+        self.cinder.faults = [Fault('GET', '/snapshots/detail', status=403)]
+        self.snapshots.remove_doubles(MARKS, snapshot, 1)
+        self.assertIn(snapshot.id, self.cinder.snapshots)
+
+
+class GivingUpTest(ItemsTestCase):
+    """What is hopeless for all is not waited for by one item after the other."""
+
+    def test_a_cinder_that_never_answers(self) -> None:
+        self.cinder.faults = [Fault('.*', '', status=503)]
+        self.assertRaises(cinder_exc.ClientException, self.make)
+        asked = sum(self.cinder.requests.values())
+        self.assertGreater(asked, 1)
+        self.assertRaises(cinder_exc.ClientException, self.make)
+        self.assertEqual(asked + 1, sum(self.cinder.requests.values()), 'tried once, in vain')
+
+    def test_a_cinder_that_is_back(self) -> None:
+        self.cinder.faults = [Fault('.*', '', status=503)]
+        self.assertRaises(cinder_exc.ClientException, self.make)
+        self.cinder.faults = []
+        self.make()
+        self.cinder.faults = [Fault('POST', '/snapshots', status=503, times=1)]
+        self.make()
+
+    def test_what_gets_on_elsewhere_keeps_hope(self) -> None:
+        hope = cinder_items.Hope()
+
+        def fail() -> None:
+            with hope.attempt(lambda _: True):
+                with hope.attempt(lambda _: True):  # as another thread would
+                    pass
+                raise cinder_items.CinderFault('of one item')
+
+        self.assertRaises(cinder_items.CinderFault, fail)
+        self.assertIsNone(hope.lost)
+
+    def test_a_refusal_ends_nothing(self) -> None:
+        self.cinder.faults = [Fault('POST', '/snapshots', status=403, times=1)]
+        self.assertRaises(cinder_exc.Forbidden, self.make)
+        self.make()
+
+    def test_a_volume_service_that_is_dead(self) -> None:
+        self.cinder.settle_to['snapshot'] = None
+        snapshot, _ = self.make()
+        self.assertRaises(watcher.WaitTimeout, self.snapshots.wait_until_available, snapshot, 0.1)
+        fault = self.assertRaises(cinder_items.CinderFault, self.make)
+        self.assertIn('is still in status creating', str(fault))
+        self.assertEqual([snapshot.id], list(self.cinder.snapshots), 'one more was asked for')
+
+
+class NoJsonTest(ItemsTestCase):
+    def test_an_answer_that_is_not_json_is_tried_again(self) -> None:
+        """As of a proxy in between that answers 200 with a page of its own."""
+        self.cinder.faults = [Fault('GET', '/snapshots/detail', status=200, times=1)]
+        self.assertEqual([], self.snapshots.find(MARKS))
+        self.assertEqual(2, self.cinder.requests['GET', '/snapshots/detail'])

@@ -1,0 +1,216 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The judgement on orphans, case by case; what is done about it is in the functional tests."""
+
+import dataclasses
+import datetime
+import itertools
+from typing import Any
+from unittest import mock
+
+from oslo_utils import timeutils
+
+from karbor import db
+from karbor.db import inventory as rows
+from karbor.db import models
+from karbor.services.protection import graph, provider
+from karbor.services.recovery import orphan_rules
+from karbor.services.recovery.inventory import Item
+from karbor.tests import base, inventories
+from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
+
+PLAN = {'id': new_id(), 'name': 'p', 'provider_id': PROVIDER_ID, 'resources': [], 'parameters': {}}
+
+
+class JudgeTestCase(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        registry = provider.ProviderRegistry(self.provider_dir())
+        self.provider = registry.get(PROVIDER_ID)
+        self.now = timeutils.utcnow()
+        self.add(
+            models.Plan,
+            name='old',
+            resources=[],
+            parameters={},
+            status='started',
+            created_at=self.now - datetime.timedelta(days=9),
+        )
+
+    def add(self, model: Any, **fields: Any) -> str:
+        with db.writer() as session:
+            row = model(**{'project_id': PROJECT_ID, 'provider_id': PROVIDER_ID, **fields})
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def checkpoint(self, status: str | None, in_bank: str | None) -> str:
+        """A checkpoint with a status in the database and one in the bank, or in neither."""
+        checkpoint_id = new_id()
+        if status is not None:
+            self.add(
+                models.Checkpoint,
+                id=checkpoint_id,
+                plan_id=PLAN['id'],
+                status=status,
+                protection_plan=PLAN,
+                resource_graph=graph.serialize([]),
+                resources_total=0,
+                extra_info={},
+            )
+        if in_bank is not None:
+            self.provider.checkpoints.create(
+                checkpoint_id, PLAN, PROJECT_ID, '[{}, []]', None, self.now, in_bank
+            )
+        return checkpoint_id
+
+    def item(self, days: float = 1, **marks: str | None) -> Item:
+        return Item(
+            new_id(),
+            's',
+            'available',
+            self.now - datetime.timedelta(days=days),
+            1,
+            'v',
+            PROJECT_ID,
+            inventories.marks(**{'provider': PROVIDER_ID, 'resource': 'v', **marks}),
+        )
+
+    def judged(self, *items: Item) -> list[bool]:
+        """Whether they are orphans, of those that there is a doubt about."""
+        return [verdict.is_orphan for verdict in orphan_rules.Judge(self.provider).snapshots(items)]
+
+
+class SnapshotsTest(JudgeTestCase):
+    def test_what_the_database_and_the_bank_know(self) -> None:
+        live = ('protecting', 'available', 'error', 'deleting', 'error-deleting')
+        for status, in_bank in itertools.product(
+            (None, 'deleted', *live), (None, 'deleted', *live)
+        ):
+            expected = [] if status in live else [in_bank in (None, 'deleted')]
+            with self.subTest(status=status, in_bank=in_bank):
+                self.assertEqual(
+                    expected, self.judged(self.item(checkpoint=self.checkpoint(status, in_bank)))
+                )
+
+    def test_jobs(self) -> None:
+        for state, is_known in (
+            ('queued', True),
+            ('pending', True),
+            ('running', True),
+            ('parked', True),
+            ('done', False),
+            ('failed', False),
+        ):
+            checkpoint_id = new_id()
+            self.add(
+                models.Job,
+                kind='protect',
+                subject_id=checkpoint_id,
+                state=state,
+                checkpoint_id=checkpoint_id,
+            )
+            with self.subTest(state=state):
+                self.assertEqual(
+                    [] if is_known else [True], self.judged(self.item(checkpoint=checkpoint_id))
+                )
+
+    def test_the_age_of_the_database(self) -> None:
+        self.assertEqual(
+            [True, False],
+            self.judged(
+                self.item(checkpoint=new_id(), days=8.9), self.item(checkpoint=new_id(), days=9.1)
+            ),
+        )
+        hour = 1 / 24  # which the clock of the oldest row may have been slow
+        self.assertEqual(
+            [True, False],
+            self.judged(
+                self.item(checkpoint=new_id(), days=9 - 1.1 * hour),
+                self.item(checkpoint=new_id(), days=9 - 0.9 * hour),
+            ),
+        )
+        deleted = self.checkpoint('deleted', None)  # of which the row itself tells
+        self.assertEqual([True], self.judged(self.item(checkpoint=deleted, days=10)))
+
+    def test_a_process_whose_clock_is_wrong(self) -> None:
+        with db.writer() as session:
+            session.add(
+                models.Service(
+                    host='h',
+                    binary='b',
+                    reported_at=self.now,
+                    created_at=datetime.datetime(1970, 1, 1),
+                )
+            )
+        self.assertEqual([False], self.judged(self.item(checkpoint=new_id(), days=9.1)))
+
+    def test_a_database_without_an_age(self) -> None:
+        with db.writer() as session:
+            session.query(models.Plan).delete()
+        self.assertEqual([False], self.judged(self.item(checkpoint=new_id())))
+
+    def test_the_record_of_the_bank(self) -> None:
+        checkpoint_id = self.checkpoint('available', 'available')
+        first, second, other = (
+            self.item(checkpoint=checkpoint_id, resource=resource) for resource in ('v', 'v', 'w')
+        )
+        section = self.provider.checkpoints.get(checkpoint_id).get_resource_bank_section('v')
+        for record, expected in (
+            (None, [False, False]),
+            ({'volume_id': 'v', 'asked_at': 'x'}, [False, False]),
+            ({'snapshot_id': 'gone'}, [False, False]),
+            ({'snapshot_id': other.id}, [False, False]),
+            ({'snapshot_id': first.id}, [True]),
+        ):
+            if record is not None:
+                section.update_object('metadata', record)
+            with self.subTest(record=record):
+                self.assertEqual(expected, self.judged(first, second, other))
+
+    def test_the_record_names_one_of_another_volume(self) -> None:
+        checkpoint_id = self.checkpoint('available', 'available')
+        named, other = (self.item(checkpoint=checkpoint_id) for _ in range(2))
+        named = dataclasses.replace(named, volume_id='w')
+        self.provider.checkpoints.get(checkpoint_id).get_resource_bank_section('v').update_object(
+            'metadata', {'snapshot_id': named.id}
+        )
+        self.assertEqual([False, False], self.judged(named, other))
+
+    def test_where_cinder_does_not_tell_the_project(self) -> None:
+        checkpoint_id = self.checkpoint('available', 'available')
+        first, second = (
+            dataclasses.replace(self.item(checkpoint=checkpoint_id), project_id=None)
+            for _ in range(2)
+        )
+        self.provider.checkpoints.get(checkpoint_id).get_resource_bank_section('v').update_object(
+            'metadata', {'snapshot_id': first.id}
+        )
+        self.assertEqual([True], self.judged(first, second))
+
+    def test_a_record_that_is_none(self) -> None:
+        checkpoint_id = self.checkpoint('available', 'available')
+        items = [self.item(checkpoint=checkpoint_id) for _ in range(2)]
+        section = self.provider.checkpoints.get(checkpoint_id).get_resource_bank_section('v')
+        for record in ('x', ['x'], 7):
+            section.update_object('metadata', record)
+            self.assertEqual([False, False], self.judged(*items))
+
+    def test_no_statement_has_more_ids_than_a_batch(self) -> None:
+        items = [self.item(checkpoint=new_id()) for _ in range(7)]
+        with (
+            mock.patch.object(rows, 'BATCH', 3),
+            mock.patch.object(rows, 'busy_checkpoints', side_effect=rows.busy_checkpoints) as asked,
+        ):
+            self.assertEqual([True] * 7, self.judged(*items))
+        self.assertEqual([3, 3, 1], [len(call.args[1]) for call in asked.call_args_list])
