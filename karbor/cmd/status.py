@@ -83,7 +83,7 @@ class Checks(upgradecheck.UpgradeCommands):
     def _parked_jobs(self) -> upgradecheck.Result:
         if not self._has_tables:
             return _warning('Not known before the schema is right.')
-        parked = job_admin.newest([job_rows.PARKED], limit=100)
+        parked = job_admin.newest([job_rows.JobState.PARKED], limit=100)
         if parked:
             return _warning(
                 f'{len(parked)} jobs wait for an administrator: see "karbor-manage '

@@ -10,7 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Names on the wire: resource types, operations, hooks and statuses."""
+"""Names on the wire: resource types, operations, hooks and statuses.
+
+The enumerations are what this project uses. Plugins know their members by names such as
+``RESOURCE_STATUS_ERROR`` (plugin contract, section B.10).
+"""
+
+import enum
+from typing import Final
 
 PROJECT_RESOURCE_TYPE = 'OS::Keystone::Project'
 SERVER_RESOURCE_TYPE = 'OS::Nova::Server'
@@ -32,34 +39,75 @@ RESOURCE_TYPES = (
     POD_RESOURCE_TYPE,
 )
 
-OPERATION_PROTECT = 'protect'
-OPERATION_RESTORE = 'restore'
-OPERATION_DELETE = 'delete'
-OPERATION_VERIFY = 'verify'
-OPERATION_COPY = 'copy'
-OPERATION_RETENTION = 'retention'
-OPERATION_RESET = 'reset'
 
-HOOK_PRE_BEGIN = 'on_prepare_begin'
-HOOK_PRE_FINISH = 'on_prepare_finish'
-HOOK_MAIN = 'on_main'
-HOOK_COMPLETE = 'on_complete'
+class OperationType(enum.StrEnum):
+    """What a job does, and what operation logs are about."""
 
-RESOURCE_STATUS_ERROR = 'error'
-RESOURCE_STATUS_PROTECTING = 'protecting'
-RESOURCE_STATUS_STARTED = 'started'
-RESOURCE_STATUS_AVAILABLE = 'available'
-RESOURCE_STATUS_DELETING = 'deleting'
-RESOURCE_STATUS_DELETED = 'deleted'
-RESOURCE_STATUS_RESTORING = 'restoring'
-RESOURCE_STATUS_UNDEFINED = 'undefined'
+    PROTECT = 'protect'
+    RESTORE = 'restore'
+    DELETE = 'delete'
+    VERIFY = 'verify'
+    COPY = 'copy'
+    RETENTION = 'retention'
+    RESET = 'reset'
 
-CHECKPOINT_STATUS_PROTECTING = 'protecting'
-CHECKPOINT_STATUS_AVAILABLE = 'available'
-CHECKPOINT_STATUS_ERROR = 'error'
-CHECKPOINT_STATUS_DELETING = 'deleting'
-CHECKPOINT_STATUS_DELETED = 'deleted'
-CHECKPOINT_STATUS_ERROR_DELETING = 'error-deleting'
+
+class Hook(enum.StrEnum):
+    """The methods of a plugin's operation, in their order."""
+
+    PRE_BEGIN = 'on_prepare_begin'
+    PRE_FINISH = 'on_prepare_finish'
+    MAIN = 'on_main'
+    COMPLETE = 'on_complete'
+
+
+class ResourceStatus(enum.StrEnum):
+    """Of a resource in a checkpoint, a restore or a verification."""
+
+    ERROR = 'error'
+    PROTECTING = 'protecting'
+    STARTED = 'started'
+    AVAILABLE = 'available'
+    DELETING = 'deleting'
+    DELETED = 'deleted'
+    RESTORING = 'restoring'
+    UNDEFINED = 'undefined'
+
+
+class CheckpointStatus(enum.StrEnum):
+    """Of a checkpoint."""
+
+    PROTECTING = 'protecting'
+    AVAILABLE = 'available'
+    ERROR = 'error'
+    DELETING = 'deleting'
+    DELETED = 'deleted'
+    ERROR_DELETING = 'error-deleting'
+
+
+class PlanStatus(enum.StrEnum):
+    """Of a plan."""
+
+    SUSPENDED = 'suspended'
+    STARTED = 'started'
+
+
+class OperationStatus(enum.StrEnum):
+    """Of a restore, a verification or an operation log."""
+
+    IN_PROGRESS = 'in_progress'
+    SUCCESS = 'success'
+    FAIL = 'fail'
+    QUEUED = 'queued'
+    SKIPPED = 'skipped'
+
+
+class ScheduledOperationType(enum.StrEnum):
+    """What a scheduled operation does with its plan."""
+
+    PROTECT = 'protect'
+    RETENTION_PROTECT = 'retention_protect'
+
 
 CHECKPOINT_CREATED_BY = 'created_by'
 CHECKPOINT_CREATED_MANUALLY = 'manual'
@@ -68,15 +116,38 @@ CHECKPOINT_SCHEDULE_ID = 'scheduled_operation_id'
 CHECKPOINT_TRIGGER_ID = 'trigger_id'
 CHECKPOINT_FIRE_TIME = 'fire_time'
 
-PLAN_STATUS_SUSPENDED = 'suspended'
-PLAN_STATUS_STARTED = 'started'
+# What plugins import.
+OPERATION_PROTECT: Final = OperationType.PROTECT
+OPERATION_RESTORE: Final = OperationType.RESTORE
+OPERATION_DELETE: Final = OperationType.DELETE
+OPERATION_VERIFY: Final = OperationType.VERIFY
+OPERATION_COPY: Final = OperationType.COPY
+OPERATION_RETENTION: Final = OperationType.RETENTION
+OPERATION_RESET: Final = OperationType.RESET
 
-OPERATION_STATUS_IN_PROGRESS = 'in_progress'
-OPERATION_STATUS_SUCCESS = 'success'
-OPERATION_STATUS_FAIL = 'fail'
-OPERATION_STATUS_QUEUED = 'queued'
-OPERATION_STATUS_SKIPPED = 'skipped'
+RESOURCE_STATUS_ERROR: Final = ResourceStatus.ERROR
+RESOURCE_STATUS_PROTECTING: Final = ResourceStatus.PROTECTING
+RESOURCE_STATUS_STARTED: Final = ResourceStatus.STARTED
+RESOURCE_STATUS_AVAILABLE: Final = ResourceStatus.AVAILABLE
+RESOURCE_STATUS_DELETING: Final = ResourceStatus.DELETING
+RESOURCE_STATUS_DELETED: Final = ResourceStatus.DELETED
+RESOURCE_STATUS_RESTORING: Final = ResourceStatus.RESTORING
+RESOURCE_STATUS_UNDEFINED: Final = ResourceStatus.UNDEFINED
 
-SCHEDULED_PROTECT = 'protect'
-SCHEDULED_RETENTION_PROTECT = 'retention_protect'
-SCHEDULED_OPERATION_TYPES = (SCHEDULED_PROTECT, SCHEDULED_RETENTION_PROTECT)
+CHECKPOINT_STATUS_PROTECTING: Final = CheckpointStatus.PROTECTING
+CHECKPOINT_STATUS_AVAILABLE: Final = CheckpointStatus.AVAILABLE
+CHECKPOINT_STATUS_ERROR: Final = CheckpointStatus.ERROR
+CHECKPOINT_STATUS_DELETING: Final = CheckpointStatus.DELETING
+CHECKPOINT_STATUS_DELETED: Final = CheckpointStatus.DELETED
+CHECKPOINT_STATUS_ERROR_DELETING: Final = CheckpointStatus.ERROR_DELETING
+
+OPERATION_STATUS_IN_PROGRESS: Final = OperationStatus.IN_PROGRESS
+OPERATION_STATUS_SUCCESS: Final = OperationStatus.SUCCESS
+OPERATION_STATUS_FAIL: Final = OperationStatus.FAIL
+OPERATION_STATUS_QUEUED: Final = OperationStatus.QUEUED
+OPERATION_STATUS_SKIPPED: Final = OperationStatus.SKIPPED
+
+HOOK_PRE_BEGIN: Final = Hook.PRE_BEGIN
+HOOK_PRE_FINISH: Final = Hook.PRE_FINISH
+HOOK_MAIN: Final = Hook.MAIN
+HOOK_COMPLETE: Final = Hook.COMPLETE

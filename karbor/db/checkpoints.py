@@ -92,7 +92,7 @@ def lock_other_available(session: orm.Session, row: models.Checkpoint) -> bool:
             .where(
                 models.Checkpoint.plan_id == row.plan_id,
                 models.Checkpoint.project_id == row.project_id,
-                models.Checkpoint.status == constants.CHECKPOINT_STATUS_AVAILABLE,
+                models.Checkpoint.status == constants.CheckpointStatus.AVAILABLE,
                 models.Checkpoint.id != row.id,
             )
             .order_by(models.Checkpoint.created_at.desc())
@@ -119,7 +119,7 @@ def page(
     """
     conditions = [models.Checkpoint.provider_id == provider_id]
     if 'status' not in wanted.filters:
-        conditions.append(models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED)
+        conditions.append(models.Checkpoint.status != constants.CheckpointStatus.DELETED)
     if since is not None:
         conditions.append(models.Checkpoint.created_at >= since)
     if before is not None:

@@ -31,7 +31,7 @@ BATCH = 500
 _SKEW = datetime.timedelta(hours=1)
 
 # A parked job may be tried again.
-_UNFINISHED = (*jobs.UNFINISHED, jobs.PARKED)
+_UNFINISHED = (*jobs.UNFINISHED, jobs.JobState.PARKED)
 
 
 def batches(ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
@@ -81,7 +81,7 @@ def good_results(session: orm.Session, restore_ids: Collection[str]) -> set[tupl
         for row in session.execute(
             sa.select(models.ResourceResult.subject_id, models.ResourceResult.resource_id).where(
                 models.ResourceResult.subject_id.in_(restore_ids),
-                models.ResourceResult.status == constants.RESOURCE_STATUS_AVAILABLE,
+                models.ResourceResult.status == constants.ResourceStatus.AVAILABLE,
             )
         )
     }
@@ -107,7 +107,7 @@ def live_checkpoints(session: orm.Session, provider_id: str) -> Sequence[str]:
     return session.scalars(
         sa.select(models.Checkpoint.id).where(
             models.Checkpoint.provider_id == provider_id,
-            models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED,
+            models.Checkpoint.status != constants.CheckpointStatus.DELETED,
         )
     ).all()
 

@@ -26,7 +26,7 @@ def by_state(session: orm.Session) -> dict[str, int]:
         row.state: row.number
         for row in session.execute(
             sa.select(models.Job.state, sa.func.count().label('number'))
-            .where(models.Job.state.in_((*jobs.UNFINISHED, jobs.PARKED)))
+            .where(models.Job.state.in_((*jobs.UNFINISHED, jobs.JobState.PARKED)))
             .group_by(models.Job.state)
         )
     }
@@ -38,7 +38,7 @@ def expired(session: orm.Session, now: datetime.datetime) -> int:
         session.scalar(
             sa.select(sa.func.count())
             .select_from(models.Job)
-            .where(models.Job.state == jobs.RUNNING, models.Job.claimed_until < now)
+            .where(models.Job.state == jobs.JobState.RUNNING, models.Job.claimed_until < now)
         )
         or 0
     )

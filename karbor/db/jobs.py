@@ -22,6 +22,7 @@ was begun too often; it waits for an administrator.
 """
 
 import datetime
+import enum
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
@@ -31,14 +32,19 @@ from sqlalchemy import orm
 from karbor.common import constants
 from karbor.db import models
 
-QUEUED = 'queued'
-PENDING = 'pending'
-RUNNING = 'running'
-DONE = 'done'
-FAILED = 'failed'
-PARKED = 'parked'
 
-UNFINISHED = (QUEUED, PENDING, RUNNING)
+class JobState(enum.StrEnum):
+    """See above."""
+
+    QUEUED = 'queued'
+    PENDING = 'pending'
+    RUNNING = 'running'
+    DONE = 'done'
+    FAILED = 'failed'
+    PARKED = 'parked'
+
+
+UNFINISHED = (JobState.QUEUED, JobState.PENDING, JobState.RUNNING)
 
 
 def create(
@@ -51,7 +57,7 @@ def create(
     user_id: str | None,
     trust_id: str | None = None,
     scheduled_operation_id: str | None = None,
-    state: str = PENDING,
+    state: JobState = JobState.PENDING,
 ) -> models.Job:
     job = models.Job(
         kind=kind,
@@ -77,9 +83,9 @@ def claim(session: orm.Session, job_id: str, until: datetime.datetime | None) ->
     """
     taken = session.execute(
         sa.update(models.Job)
-        .where(models.Job.id == job_id, models.Job.state == PENDING)
+        .where(models.Job.id == job_id, models.Job.state == JobState.PENDING)
         .values(
-            state=RUNNING,
+            state=JobState.RUNNING,
             claimed_until=until,
             attempts=models.Job.attempts + 1,
             tries=models.Job.tries + 1,
@@ -103,14 +109,18 @@ def hand_back(session: orm.Session, jobs: Collection[models.Job]) -> None:
     """Let others begin jobs anew, which does not count as a try."""
     for job in jobs:
         session.execute(
-            _claimed(job).values(state=PENDING, claimed_until=None, tries=models.Job.tries - 1)
+            _claimed(job).values(
+                state=JobState.PENDING, claimed_until=None, tries=models.Job.tries - 1
+            )
         )
 
 
 def _claimed(job: models.Job) -> sa.Update:
     """The row of a job, as long as it is that claim's: each claim is an attempt more."""
     return sa.update(models.Job).where(
-        models.Job.id == job.id, models.Job.state == RUNNING, models.Job.attempts == job.attempts
+        models.Job.id == job.id,
+        models.Job.state == JobState.RUNNING,
+        models.Job.attempts == job.attempts,
     )
 
 
@@ -118,8 +128,8 @@ def hand_back_expired(session: orm.Session, now: datetime.datetime) -> int:
     """Make the jobs of workers that are gone pending; returns how many."""
     expired = session.execute(
         sa.update(models.Job)
-        .where(models.Job.state == RUNNING, models.Job.claimed_until < now)
-        .values(state=PENDING)
+        .where(models.Job.state == JobState.RUNNING, models.Job.claimed_until < now)
+        .values(state=JobState.PENDING)
     )
     return int(expired.rowcount)  # type: ignore[attr-defined]
 
@@ -143,7 +153,7 @@ def in_line(
     pending = (
         sa.select(models.Job.id, models.Job.project_id, models.Job.created_at, place)
         .where(
-            models.Job.state == PENDING,
+            models.Job.state == JobState.PENDING,
             models.Job.provider_id.in_(provider_ids),
             models.Job.project_id.not_in(full_projects),
         )
@@ -165,7 +175,9 @@ def are_crowded(session: orm.Session, count: int) -> bool:
     return (
         len(
             session.scalars(
-                sa.select(models.Job.id).where(models.Job.state == PENDING).limit(count + 1)
+                sa.select(models.Job.id)
+                .where(models.Job.state == JobState.PENDING)
+                .limit(count + 1)
             ).all()
         )
         > count
@@ -208,7 +220,7 @@ def unfinished_runs(session: orm.Session, scheduled_operation_id: str) -> Sequen
         sa.select(models.Job)
         .where(
             models.Job.scheduled_operation_id == scheduled_operation_id,
-            models.Job.kind == constants.OPERATION_PROTECT,
+            models.Job.kind == constants.OperationType.PROTECT,
             models.Job.state.in_(UNFINISHED),
         )
         .order_by(models.Job.created_at, models.Job.id)
@@ -233,7 +245,7 @@ def is_claimed(session: orm.Session, job: models.Job) -> bool:
             sa.select(models.Job.id)
             .where(
                 models.Job.id == job.id,
-                models.Job.state == RUNNING,
+                models.Job.state == JobState.RUNNING,
                 models.Job.attempts == job.attempts,
             )
             .with_for_update()
@@ -247,9 +259,15 @@ def take_up_again(session: orm.Session) -> Sequence[str]:
 
     :returns: their ids, oldest first.
     """
-    session.execute(sa.update(models.Job).where(models.Job.state == RUNNING).values(state=PENDING))
+    session.execute(
+        sa.update(models.Job)
+        .where(models.Job.state == JobState.RUNNING)
+        .values(state=JobState.PENDING)
+    )
     return session.scalars(
-        sa.select(models.Job.id).where(models.Job.state == PENDING).order_by(models.Job.created_at)
+        sa.select(models.Job.id)
+        .where(models.Job.state == JobState.PENDING)
+        .order_by(models.Job.created_at)
     ).all()
 
 

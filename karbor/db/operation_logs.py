@@ -51,7 +51,7 @@ def record(
     session: orm.Session, context: karbor_context.RequestContext, operation_type: str, **fields: Any
 ) -> None:
     """Write something that is done in this transaction."""
-    log = begin(session, context, operation_type, constants.OPERATION_STATUS_SUCCESS, **fields)
+    log = begin(session, context, operation_type, constants.OperationStatus.SUCCESS, **fields)
     log.started_at = log.ended_at = timeutils.utcnow()
 
 

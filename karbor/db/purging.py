@@ -31,7 +31,7 @@ from karbor.db import jobs, models
 # Rows that one transaction removes, so that nobody waits long for it.
 _BATCH = 500
 
-_OVER = (jobs.DONE, jobs.FAILED)
+_OVER = (jobs.JobState.DONE, jobs.JobState.FAILED)
 
 
 def count(before: datetime.datetime) -> dict[str, int]:
@@ -91,10 +91,10 @@ def _with_checkpoints(session: orm.Session, ids: Sequence[str]) -> None:
             models.Job.checkpoint_id.in_(ids),
             models.Job.kind.in_(
                 (
-                    constants.OPERATION_PROTECT,
-                    constants.OPERATION_RETENTION,
-                    constants.OPERATION_RESET,
-                    constants.OPERATION_DELETE,
+                    constants.OperationType.PROTECT,
+                    constants.OperationType.RETENTION,
+                    constants.OperationType.RESET,
+                    constants.OperationType.DELETE,
                 )
             ),
         ),
@@ -118,13 +118,13 @@ def _old(model: Any, before: datetime.datetime) -> sa.ColumnElement[bool]:
 
 def _old_use(model: Any) -> Callable[[datetime.datetime], sa.ColumnElement[bool]]:
     return lambda before: sa.and_(
-        model.status != constants.OPERATION_STATUS_IN_PROGRESS, _old(model, before)
+        model.status != constants.OperationStatus.IN_PROGRESS, _old(model, before)
     )
 
 
 def _old_checkpoint(before: datetime.datetime) -> sa.ColumnElement[bool]:
     return sa.and_(
-        models.Checkpoint.status == constants.CHECKPOINT_STATUS_DELETED,
+        models.Checkpoint.status == constants.CheckpointStatus.DELETED,
         _old(models.Checkpoint, before),
     )
 

@@ -40,7 +40,7 @@ def _is_needed() -> sa.ColumnElement[bool]:
     return sa.or_(
         sa.exists().where(
             models.Job.trust_id == models.Trust.id,
-            models.Job.state.in_((*jobs.UNFINISHED, jobs.PARKED)),
+            models.Job.state.in_((*jobs.UNFINISHED, jobs.JobState.PARKED)),
         ),
         sa.exists().where(models.ScheduledOperation.trust_id == models.Trust.id),
     )

@@ -97,7 +97,7 @@ def record_failures(
                 subject_id=subject_id, resource_type=resource.type, resource_id=resource.id
             )
             session.add(row)
-        row.status, row.reason = constants.RESOURCE_STATUS_ERROR, reason
+        row.status, row.reason = constants.ResourceStatus.ERROR, reason
 
 
 def results(

@@ -116,7 +116,7 @@ def _operation(schedule: Schedule, plan_id: str) -> dict[str, Any]:
         'project_id': base.PROJECT_ID,
         'user_id': USER_ID,
         'name': 'operation',
-        'operation_type': constants.OPERATION_PROTECT,
+        'operation_type': constants.OperationType.PROTECT,
         'trigger_id': schedule.trigger_id,
         'plan_id': plan_id,
         'enabled': True,

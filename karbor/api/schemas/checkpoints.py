@@ -33,7 +33,10 @@ RESET_STATE = types.wrapped(
     types.strict(
         {
             'state': {
-                'enum': [constants.CHECKPOINT_STATUS_AVAILABLE, constants.CHECKPOINT_STATUS_ERROR]
+                'enum': [
+                    constants.CheckpointStatus.AVAILABLE.value,
+                    constants.CheckpointStatus.ERROR.value,
+                ]
             },
         },
         ['state'],

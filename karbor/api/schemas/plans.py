@@ -51,9 +51,7 @@ UPDATE = types.wrapped(
             {
                 'name': types.NAME,
                 'description': types.DESCRIPTION,
-                'status': {
-                    'enum': [constants.PLAN_STATUS_SUSPENDED, constants.PLAN_STATUS_STARTED]
-                },
+                'status': {'enum': [status.value for status in constants.PlanStatus]},
                 'resources': _RESOURCES,
             },
             [],

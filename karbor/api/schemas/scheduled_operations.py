@@ -28,7 +28,7 @@ CREATE = types.wrapped(
     types.strict(
         {
             **_FIELDS,
-            'operation_type': {'enum': list(constants.SCHEDULED_OPERATION_TYPES)},
+            'operation_type': {'enum': [kind.value for kind in constants.ScheduledOperationType]},
         },
         ['name', 'operation_type', 'trigger_id', 'operation_definition'],
     ),

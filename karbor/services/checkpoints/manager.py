@@ -41,9 +41,9 @@ from karbor.services.protection import graph, protectables, provider
 _Written = tuple[Any, models.Job | None]
 
 _DELETABLE = (
-    constants.CHECKPOINT_STATUS_AVAILABLE,
-    constants.CHECKPOINT_STATUS_ERROR,
-    constants.CHECKPOINT_STATUS_ERROR_DELETING,
+    constants.CheckpointStatus.AVAILABLE,
+    constants.CheckpointStatus.ERROR,
+    constants.CheckpointStatus.ERROR_DELETING,
 )
 
 
@@ -107,7 +107,7 @@ class ProtectionManager:
             return row, _job(
                 session,
                 context,
-                constants.OPERATION_PROTECT,
+                constants.OperationType.PROTECT,
                 row.id,
                 row,
                 row.status,
@@ -215,12 +215,12 @@ class ProtectionManager:
                 obstacle = obstacle or _what_retention_minds(session, row)
             if obstacle:
                 raise exception.CheckpointNotBeDeleted(checkpoint_id=row.id, reason=obstacle)
-            row.status = constants.CHECKPOINT_STATUS_DELETING
+            row.status = constants.CheckpointStatus.DELETING
             row.status_reason = None
             return row, _job(
                 session,
                 context,
-                constants.OPERATION_DELETE,
+                constants.OperationType.DELETE,
                 row.id,
                 row,
                 row.status,
@@ -301,7 +301,7 @@ class ProtectionManager:
         return self._create_use(
             context,
             models.Restore,
-            constants.OPERATION_RESTORE,
+            constants.OperationType.RESTORE,
             wanted,
             restore_target=wanted.get('restore_target'),
         )
@@ -311,7 +311,9 @@ class ProtectionManager:
     ) -> models.Verification:
         """Begin to look whether a checkpoint could be restored; see
         :meth:`create_restore`."""
-        return self._create_use(context, models.Verification, constants.OPERATION_VERIFY, wanted)
+        return self._create_use(
+            context, models.Verification, constants.OperationType.VERIFY, wanted
+        )
 
     def get_use(self, context: karbor_context.RequestContext, model: Any, use_id: str) -> Any:
         """A restore or a verification, by the table it is in."""
@@ -373,7 +375,7 @@ class ProtectionManager:
             row = checkpoints.get(
                 session, context.project_id, found.id, wanted['checkpoint_id'], lock=True
             )
-            is_available = row.status == constants.CHECKPOINT_STATUS_AVAILABLE
+            is_available = row.status == constants.CheckpointStatus.AVAILABLE
             use = uses.create(
                 session,
                 model,
@@ -381,9 +383,9 @@ class ProtectionManager:
                 provider_id=found.id,
                 checkpoint_id=row.id,
                 parameters=checked,
-                status=constants.OPERATION_STATUS_IN_PROGRESS
+                status=constants.OperationStatus.IN_PROGRESS
                 if is_available
-                else constants.OPERATION_STATUS_FAIL,
+                else constants.OperationStatus.FAIL,
                 status_reason=None if is_available else _why_not(row),
                 **more,
             )
@@ -447,7 +449,7 @@ class _Draft:
             project_id=plan.project_id,
             provider_id=plan.provider_id,
             plan_id=plan.id,
-            status=constants.CHECKPOINT_STATUS_PROTECTING,
+            status=constants.CheckpointStatus.PROTECTING,
             protection_plan={
                 'id': plan.id,
                 'name': plan.name,
@@ -498,7 +500,7 @@ def _job(
     :param status: of what the job is about; a use that has failed needs no job.
     :param logged: further ids for the log.
     """
-    is_needed = status != constants.OPERATION_STATUS_FAIL
+    is_needed = status != constants.OperationStatus.FAIL
     job = (
         job_rows.create(
             session,
@@ -532,7 +534,7 @@ def _job(
 def _why_not(row: models.Checkpoint) -> str:
     """Why a checkpoint is not restored or verified, and what to do."""
     reason = f'The checkpoint is in status {row.status}, not available.'
-    if row.status == constants.CHECKPOINT_STATUS_ERROR:
+    if row.status == constants.CheckpointStatus.ERROR:
         reason += ' To restore what it does have, reset its state to available.'
     return reason
 
@@ -541,7 +543,7 @@ def _what_retention_minds(session: orm.Session, row: models.Checkpoint) -> str |
     """Why retention must not delete a checkpoint, which may be so since it judged."""
     if row.pinned:
         return 'it is pinned.'
-    if row.status == constants.CHECKPOINT_STATUS_AVAILABLE and not checkpoints.lock_other_available(
+    if row.status == constants.CheckpointStatus.AVAILABLE and not checkpoints.lock_other_available(
         session, row
     ):
         return 'it is the last good one of its plan.'

@@ -67,7 +67,7 @@ class Plans:
                 name=wanted['name'],
                 description=wanted.get('description'),
                 provider_id=wanted['provider_id'],
-                status=constants.PLAN_STATUS_SUSPENDED,
+                status=constants.PlanStatus.SUSPENDED,
                 resources=[_stored(resource) for resource in wanted['resources']],
                 parameters=checked,
             )

@@ -71,14 +71,14 @@ def _begin(
 ) -> tuple[models.Checkpoint, models.Job]:
     row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id, lock=True)
     obstacle = why_busy(session, row)
-    if row.status == constants.CHECKPOINT_STATUS_DELETED:
+    if row.status == constants.CheckpointStatus.DELETED:
         obstacle = 'it is in status deleted.'
     if obstacle:
         raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=obstacle)
     # It is about nothing that is shown: what is, is told by the jobs about the checkpoint.
     job = job_rows.create(
         session,
-        constants.OPERATION_RESET,
+        constants.OperationType.RESET,
         str(uuid.uuid4()),
         row.id,
         provider_id,
@@ -89,7 +89,7 @@ def _begin(
         session,
         context,
         'checkpoint_update',
-        constants.OPERATION_STATUS_IN_PROGRESS,
+        constants.OperationStatus.IN_PROGRESS,
         id=job.id,
         checkpoint_id=row.id,
         plan_id=row.plan_id,
@@ -113,12 +113,12 @@ def why_busy(session: orm.Session, row: models.Checkpoint) -> str | None:
 def _give_up(session: orm.Session, job: models.Job, reason: str) -> None:
     # Who knows what the bank has written: a worker is to make it what it was.
     job_rows.hand_back(session, [job])
-    operation_logs.end(session, job.id, constants.OPERATION_STATUS_FAIL, reason)
+    operation_logs.end(session, job.id, constants.OperationStatus.FAIL, reason)
 
 
 def _end(session: orm.Session, row: models.Checkpoint, job: models.Job) -> None:
-    if not job_rows.finish(session, job, job_rows.DONE):
+    if not job_rows.finish(session, job, job_rows.JobState.DONE):
         raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=BROKEN_OFF)
     written = session.get_one(models.Checkpoint, row.id)
     written.status, written.status_reason = row.status, 'The status was set by hand.'
-    operation_logs.end(session, job.id, constants.OPERATION_STATUS_SUCCESS, None)
+    operation_logs.end(session, job.id, constants.OperationStatus.SUCCESS, None)

@@ -25,15 +25,8 @@ from karbor.db import checkpoints, models, operation_logs, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.services.jobs import job_ends
 
-STATES = (
-    job_rows.QUEUED,
-    job_rows.PENDING,
-    job_rows.RUNNING,
-    job_rows.DONE,
-    job_rows.FAILED,
-    job_rows.PARKED,
-)
-_CANCELLABLE = (job_rows.QUEUED, job_rows.PENDING, job_rows.PARKED)
+STATES = tuple(job_rows.JobState)
+_CANCELLABLE = (job_rows.JobState.QUEUED, job_rows.JobState.PENDING, job_rows.JobState.PARKED)
 _CANCELLED = 'It was cancelled by an administrator.'
 
 
@@ -45,24 +38,24 @@ class _Kind:
     failed: str
 
 
-_KINDS = {
-    constants.OPERATION_PROTECT: _Kind(
-        constants.CHECKPOINT_STATUS_PROTECTING, constants.CHECKPOINT_STATUS_ERROR
+_KINDS: dict[str, _Kind] = {
+    constants.OperationType.PROTECT: _Kind(
+        constants.CheckpointStatus.PROTECTING, constants.CheckpointStatus.ERROR
     ),
-    constants.OPERATION_DELETE: _Kind(
-        constants.CHECKPOINT_STATUS_DELETING, constants.CHECKPOINT_STATUS_ERROR_DELETING
+    constants.OperationType.DELETE: _Kind(
+        constants.CheckpointStatus.DELETING, constants.CheckpointStatus.ERROR_DELETING
     ),
-    constants.OPERATION_RESTORE: _Kind(
-        constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_FAIL
+    constants.OperationType.RESTORE: _Kind(
+        constants.OperationStatus.IN_PROGRESS, constants.OperationStatus.FAIL
     ),
-    constants.OPERATION_VERIFY: _Kind(
-        constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_FAIL
+    constants.OperationType.VERIFY: _Kind(
+        constants.OperationStatus.IN_PROGRESS, constants.OperationStatus.FAIL
     ),
-    constants.OPERATION_RESET: _Kind(
-        constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_FAIL
+    constants.OperationType.RESET: _Kind(
+        constants.OperationStatus.IN_PROGRESS, constants.OperationStatus.FAIL
     ),
-    constants.OPERATION_RETENTION: _Kind(
-        constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_FAIL
+    constants.OperationType.RETENTION: _Kind(
+        constants.OperationStatus.IN_PROGRESS, constants.OperationStatus.FAIL
     ),
 }
 
@@ -92,13 +85,13 @@ def retry(session: orm.Session, job_id: str) -> None:
     :raises JobNotPossible: it is in another state, or what it is about has changed since.
     """
     job = _get(session, job_id)
-    if job.state != job_rows.PARKED:
+    if job.state != job_rows.JobState.PARKED:
         raise exception.JobNotPossible(job_id=job.id, reason=f'it is {job.state}')
     _check_no_other_run(session, job)
     if job_rows.unfinished_of_checkpoint(session, job.checkpoint_id):
         raise exception.JobNotPossible(job_id=job.id, reason='another job works on the checkpoint')
     _begin_again(session, job)
-    job.state, job.tries, job.error = job_rows.PENDING, 0, None
+    job.state, job.tries, job.error = job_rows.JobState.PENDING, 0, None
     operation_logs.begin_again(session, job.id, _KINDS[job.kind].running)
 
 
@@ -112,15 +105,15 @@ def cancel(session: orm.Session, job_id: str) -> None:
     job = _get(session, job_id)
     if job.state not in _CANCELLABLE:
         raise exception.JobNotPossible(job_id=job.id, reason=f'it is {job.state}')
-    job.state = job_rows.PENDING
+    job.state = job_rows.JobState.PENDING
     session.flush()
     claimed = job_rows.claim(session, job.id, None)
     if claimed is not None:
-        job_ends.finish(session, claimed, job_rows.FAILED, _CANCELLED, {})
+        job_ends.finish(session, claimed, job_rows.JobState.FAILED, _CANCELLED, {})
 
 
 def _check_no_other_run(session: orm.Session, job: models.Job) -> None:
-    if job.kind == constants.OPERATION_PROTECT and job.scheduled_operation_id is not None:
+    if job.kind == constants.OperationType.PROTECT and job.scheduled_operation_id is not None:
         schedules.lock_operation(session, job.scheduled_operation_id)
         if job_rows.unfinished_runs(session, job.scheduled_operation_id):
             raise exception.JobNotPossible(
@@ -157,8 +150,8 @@ def _begin_again(session: orm.Session, job: models.Job) -> None:
 
 
 _USES: dict[str, Any] = {
-    constants.OPERATION_RESTORE: models.Restore,
-    constants.OPERATION_VERIFY: models.Verification,
+    constants.OperationType.RESTORE: models.Restore,
+    constants.OperationType.VERIFY: models.Verification,
 }
 
 

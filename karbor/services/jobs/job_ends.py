@@ -39,7 +39,7 @@ def finish(
     :param failures: the resources that it could not do.
     :returns: the jobs that begin with it.
     """
-    is_run = job.kind == constants.OPERATION_PROTECT and job.scheduled_operation_id is not None
+    is_run = job.kind == constants.OperationType.PROTECT and job.scheduled_operation_id is not None
     if is_run:  # so that no run is added meanwhile that would wait for this one
         schedules.lock_operation(session, str(job.scheduled_operation_id))
     if not job_rows.finish(session, job, state, reason):
@@ -58,7 +58,7 @@ def finish(
     if not is_run:
         return []
     following = [runs.let_next_begin(session, str(job.scheduled_operation_id))]
-    if status == constants.CHECKPOINT_STATUS_AVAILABLE:
+    if status == constants.CheckpointStatus.AVAILABLE:
         following.append(retention_jobs.begin(session, job))
     return [found for found in following if found is not None]
 
@@ -66,7 +66,7 @@ def finish(
 def _end_of_protect(
     session: orm.Session, job: models.Job, reason: str | None, _failures: hooks.Failures
 ) -> str:
-    status = constants.CHECKPOINT_STATUS_ERROR if reason else constants.CHECKPOINT_STATUS_AVAILABLE
+    status = constants.CheckpointStatus.ERROR if reason else constants.CheckpointStatus.AVAILABLE
     checkpoints.set_status(session, job.subject_id, status, reason)
     return status
 
@@ -75,9 +75,7 @@ def _end_of_delete(
     session: orm.Session, job: models.Job, reason: str | None, _failures: hooks.Failures
 ) -> str:
     status = (
-        constants.CHECKPOINT_STATUS_ERROR_DELETING
-        if reason
-        else constants.CHECKPOINT_STATUS_DELETED
+        constants.CheckpointStatus.ERROR_DELETING if reason else constants.CheckpointStatus.DELETED
     )
     is_new = checkpoints.set_status(session, job.subject_id, status, reason)
     if is_new and not reason:
@@ -88,14 +86,14 @@ def _end_of_delete(
 def _end_without_subject(
     _session: orm.Session, _job: models.Job, reason: str | None, _failures: hooks.Failures
 ) -> str:
-    return constants.OPERATION_STATUS_FAIL if reason else constants.OPERATION_STATUS_SUCCESS
+    return constants.OperationStatus.FAIL if reason else constants.OperationStatus.SUCCESS
 
 
 def _end_of_use(model: Any) -> EndOfSubject:
     def end(
         session: orm.Session, job: models.Job, reason: str | None, failures: hooks.Failures
     ) -> str:
-        status = constants.OPERATION_STATUS_FAIL if reason else constants.OPERATION_STATUS_SUCCESS
+        status = constants.OperationStatus.FAIL if reason else constants.OperationStatus.SUCCESS
         uses.record_failures(session, job.subject_id, failures)
         uses.set_status(session, model, job.subject_id, status, reason)
         return status
@@ -104,10 +102,10 @@ def _end_of_use(model: Any) -> EndOfSubject:
 
 
 _END_OF_SUBJECT: dict[str, EndOfSubject] = {
-    constants.OPERATION_PROTECT: _end_of_protect,
-    constants.OPERATION_DELETE: _end_of_delete,
-    constants.OPERATION_RESTORE: _end_of_use(models.Restore),
-    constants.OPERATION_VERIFY: _end_of_use(models.Verification),
-    constants.OPERATION_RETENTION: _end_without_subject,
-    constants.OPERATION_RESET: _end_without_subject,
+    constants.OperationType.PROTECT: _end_of_protect,
+    constants.OperationType.DELETE: _end_of_delete,
+    constants.OperationType.RESTORE: _end_of_use(models.Restore),
+    constants.OperationType.VERIFY: _end_of_use(models.Verification),
+    constants.OperationType.RETENTION: _end_without_subject,
+    constants.OperationType.RESET: _end_without_subject,
 }

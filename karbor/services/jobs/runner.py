@@ -81,13 +81,13 @@ class JobRunner:
         self._lease = lease
         self._max_tries = max_tries
         self._running: dict[str, models.Job] = {}
-        self._kinds = {
-            constants.OPERATION_PROTECT: self._protect,
-            constants.OPERATION_RESTORE: self._restore,
-            constants.OPERATION_DELETE: self._delete,
-            constants.OPERATION_VERIFY: self._verify,
-            constants.OPERATION_RETENTION: self._retain,
-            constants.OPERATION_RESET: self._write_record,
+        self._kinds: dict[str, Callable[[models.Job], Outcome]] = {
+            constants.OperationType.PROTECT: self._protect,
+            constants.OperationType.RESTORE: self._restore,
+            constants.OperationType.DELETE: self._delete,
+            constants.OperationType.VERIFY: self._verify,
+            constants.OperationType.RETENTION: self._retain,
+            constants.OperationType.RESET: self._write_record,
         }
 
     def run(self, job_id: str) -> None:
@@ -137,7 +137,7 @@ class JobRunner:
         LOG.error('Job %s: parked', job.id)
         self._end(
             job,
-            job_rows.PARKED,
+            job_rows.JobState.PARKED,
             f'it was tried {job.tries - 1} times and its worker was '
             f'gone each time; an administrator can have it tried again: karbor-manage job '
             f'retry {job.id}',
@@ -146,7 +146,7 @@ class JobRunner:
 
     def _run_to_end(self, job: models.Job) -> None:
         failures: hooks.Failures = {}
-        state, reason = job_rows.DONE, None
+        state, reason = job_rows.JobState.DONE, None
         try:
             self._check_trust(job)
             failures, reason = self._kinds[job.kind](job)
@@ -166,7 +166,7 @@ class JobRunner:
                 job.subject_id,
                 exc_info=not isinstance(exc, exception.TrustDied),
             )
-            state = job_rows.FAILED
+            state = job_rows.JobState.FAILED
             reason = (
                 hooks.reason_of(exc)
                 if isinstance(exc, exception.KarborException)
@@ -225,7 +225,7 @@ class JobRunner:
             ),
         )
         checkpoint.status = (
-            constants.CHECKPOINT_STATUS_ERROR if failures else constants.CHECKPOINT_STATUS_AVAILABLE
+            constants.CheckpointStatus.ERROR if failures else constants.CheckpointStatus.AVAILABLE
         )
         checkpoint.commit()
         reason = _summary(failures, row.resources_total)
@@ -253,7 +253,7 @@ class JobRunner:
             row, hooks.JobHooks(job, self._context_of(job), provider, checkpoint, None, {}, {})
         )
         if failures:
-            checkpoint.status = constants.CHECKPOINT_STATUS_ERROR_DELETING
+            checkpoint.status = constants.CheckpointStatus.ERROR_DELETING
             checkpoint.commit()
             return failures, _summary(failures, row.resources_total)
         checkpoint.delete()
@@ -299,7 +299,7 @@ class JobRunner:
 
     def _write_record(self, job: models.Job) -> Outcome:
         row = self._checkpoint_row(job)
-        if row.status != constants.CHECKPOINT_STATUS_DELETED:
+        if row.status != constants.CheckpointStatus.DELETED:
             plugin_records.write_checkpoint(row, self._registry.get(row.provider_id))
         return {}, status_reset.BROKEN_OFF
 

@@ -29,14 +29,9 @@ from karbor.services.protection import graph
 
 Task = tuple[Resource, str]
 
-HOOKS = (
-    constants.HOOK_PRE_BEGIN,
-    constants.HOOK_PRE_FINISH,
-    constants.HOOK_MAIN,
-    constants.HOOK_COMPLETE,
-)
-_DOWNWARDS = (constants.HOOK_PRE_BEGIN,)
-_UPWARDS = (constants.HOOK_PRE_FINISH, constants.HOOK_COMPLETE)
+HOOKS = tuple(constants.Hook)
+_DOWNWARDS = (constants.Hook.PRE_BEGIN,)
+_UPWARDS = (constants.Hook.PRE_FINISH, constants.Hook.COMPLETE)
 
 
 def walk(
@@ -80,7 +75,7 @@ def walk(
             elif error is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise error
-            elif hook == constants.HOOK_COMPLETE:
+            elif hook == constants.Hook.COMPLETE:
                 finished(resource, None)
             sorter.done(task)
 

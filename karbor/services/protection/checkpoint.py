@@ -160,7 +160,7 @@ class Checkpoint:
 
     def delete(self, context: Context = None) -> None:
         """Mark as deleted and remove from the indices; the index object stays."""
-        self.status = constants.CHECKPOINT_STATUS_DELETED
+        self.status = constants.CheckpointStatus.DELETED
         self.commit(context)
         self._remove_indices(context)
 
@@ -220,7 +220,7 @@ class CheckpointCollection:
         resource_graph: str,
         extra_info: str | None,
         created_at: datetime.datetime,
-        status: str = constants.CHECKPOINT_STATUS_PROTECTING,
+        status: str = constants.CheckpointStatus.PROTECTING,
         context: Context = None,
     ) -> Checkpoint:
         """A new checkpoint, written to the bank; again with the same id it is the same one.

@@ -41,9 +41,9 @@ _PAGE = 1000
 _LOST = 'The database was lost while a job worked on it.'
 
 # What no job works on any more, and what it is then.
-BROKEN_OFF = {
-    constants.CHECKPOINT_STATUS_PROTECTING: constants.CHECKPOINT_STATUS_ERROR,
-    constants.CHECKPOINT_STATUS_DELETING: constants.CHECKPOINT_STATUS_ERROR_DELETING,
+BROKEN_OFF: dict[str, constants.CheckpointStatus] = {
+    constants.CheckpointStatus.PROTECTING: constants.CheckpointStatus.ERROR,
+    constants.CheckpointStatus.DELETING: constants.CheckpointStatus.ERROR_DELETING,
 }
 
 

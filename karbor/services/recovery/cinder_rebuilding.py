@@ -158,7 +158,7 @@ class _Rebuilder:
             checkpoint = self._provider.checkpoints.get(checkpoint_id)
         except exception.CheckpointNotFound:
             return None
-        if checkpoint.status == constants.CHECKPOINT_STATUS_DELETED:
+        if checkpoint.status == constants.CheckpointStatus.DELETED:
             raise NotRebuilt(f'it is deleted; left in Cinder: {_ids(items)}')
         return checkpoint
 
@@ -182,8 +182,8 @@ class _Rebuilder:
         status = bank_rebuilding.BROKEN_OFF.get(row.status, row.status)
         reason = row.status_reason
         lost = _lost(roots, snapshots)
-        if status == constants.CHECKPOINT_STATUS_AVAILABLE and lost:
-            status, reason = constants.CHECKPOINT_STATUS_ERROR, lost
+        if status == constants.CheckpointStatus.AVAILABLE and lost:
+            status, reason = constants.CheckpointStatus.ERROR, lost
         elif status != row.status:
             reason = f'The bank was lost while a job worked on it. {lost}'.strip()
         return _Draft(
@@ -236,7 +236,7 @@ class _Rebuilder:
             roots,
             dict(_EXTRA_INFO),
             min(item.created_at for item in items),
-            constants.CHECKPOINT_STATUS_ERROR if lost else constants.CHECKPOINT_STATUS_AVAILABLE,
+            constants.CheckpointStatus.ERROR if lost else constants.CheckpointStatus.AVAILABLE,
             None,
             lost or None,
             snapshots,
@@ -274,7 +274,7 @@ def _row(checkpoint_id: str) -> models.Checkpoint | None:
         kinds = jobs.unfinished_of_checkpoint(session, checkpoint_id)
     if kinds:
         raise NotRebuilt(f'a {kinds[0]} of it is not finished')
-    if row is not None and row.status == constants.CHECKPOINT_STATUS_DELETED:
+    if row is not None and row.status == constants.CheckpointStatus.DELETED:
         raise NotRebuilt('it is deleted, and something of it is left in Cinder')
     return row
 
@@ -317,7 +317,7 @@ def _write_resource(section: bank_plugin.BankSection, item: Item | None) -> None
     _write_absent(
         section,
         'status',
-        constants.RESOURCE_STATUS_ERROR if item is None else constants.RESOURCE_STATUS_AVAILABLE,
+        constants.ResourceStatus.ERROR if item is None else constants.ResourceStatus.AVAILABLE,
     )
 
 

@@ -104,7 +104,7 @@ class Judge:
             if checkpoint_id in known.busy:
                 continue
             status = known.checkpoints.get(checkpoint_id)
-            if status in (None, constants.CHECKPOINT_STATUS_DELETED):
+            if status in (None, constants.CheckpointStatus.DELETED):
                 judge = functools.partial(self._of_no_row, checkpoint_id, status)
             else:
                 judge = functools.partial(self._doubles, checkpoint_id)
@@ -160,7 +160,7 @@ class Judge:
             status = self._checkpoints.get(checkpoint_id).status
         except exception.CheckpointNotFound:
             return checkpoint_id in self._indexed
-        return status != constants.CHECKPOINT_STATUS_DELETED
+        return status != constants.CheckpointStatus.DELETED
 
     def _doubles(self, checkpoint_id: str, group: Sequence[Item]) -> list[Verdict]:
         """Snapshots of one volume beside the one that the bank knows."""
@@ -204,7 +204,7 @@ class Judge:
         restore_id = str(item.restore_id)
         status = known.restores.get(restore_id)
         if (
-            status in (constants.OPERATION_STATUS_IN_PROGRESS, constants.OPERATION_STATUS_SUCCESS)
+            status in (constants.OperationStatus.IN_PROGRESS, constants.OperationStatus.SUCCESS)
             or (restore_id, item.id) in known.restored
         ):
             return []

@@ -80,7 +80,8 @@ def _jobs(is_dry_run: bool) -> Part:
     if not is_dry_run:
         expired = db.transaction(job_rows.hand_back_expired)(now)
     states = ', '.join(
-        f'{counts.get(state, 0)} {state}' for state in (*job_rows.UNFINISHED, job_rows.PARKED)
+        f'{counts.get(state, 0)} {state}'
+        for state in (*job_rows.UNFINISHED, job_rows.JobState.PARKED)
     )
     return [
         f'jobs: {states}; {expired} whose workers are gone '

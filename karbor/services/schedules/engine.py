@@ -229,7 +229,7 @@ def _run(
         LOG.warning('Scheduled operation %s: %s', operation.id, reason)
         runs.skip(session, context, operation, reason, **told)
         return []
-    return [job] if job.state == jobs.PENDING else []
+    return [job] if job.state == jobs.JobState.PENDING else []
 
 
 def _why_missed(trigger: models.Trigger) -> str:

@@ -49,7 +49,7 @@ def begin(session: orm.Session, job: models.Job) -> models.Job | None:
         return None
     made = job_rows.create(
         session,
-        constants.OPERATION_RETENTION,
+        constants.OperationType.RETENTION,
         operation.id,
         job.checkpoint_id,
         job.provider_id,
@@ -61,8 +61,8 @@ def begin(session: orm.Session, job: models.Job) -> models.Job | None:
     operation_logs.begin(
         session,
         karbor_context.RequestContext(job.user_id, job.project_id),
-        constants.OPERATION_RETENTION,
-        constants.OPERATION_STATUS_IN_PROGRESS,
+        constants.OperationType.RETENTION,
+        constants.OperationStatus.IN_PROGRESS,
         id=made.id,
         checkpoint_id=job.checkpoint_id,
         plan_id=operation.plan_id,
@@ -78,7 +78,8 @@ def _with_retention(
     """A scheduled operation, if it is there and has a retention."""
     operation = session.get(models.ScheduledOperation, operation_id) if operation_id else None
     has_one = (
-        operation is not None and operation.operation_type == constants.SCHEDULED_RETENTION_PROTECT
+        operation is not None
+        and operation.operation_type == constants.ScheduledOperationType.RETENTION_PROTECT
     )
     return operation if has_one else None
 
@@ -121,7 +122,7 @@ def apply(
             session,
             job.project_id,
             operation.plan_id,
-            status=constants.CHECKPOINT_STATUS_ERROR_DELETING,
+            status=constants.CheckpointStatus.ERROR_DELETING,
         )
     going = {
         verdict.candidate.id: '; '.join(verdict.reasons) for verdict in verdicts if not verdict.keep
@@ -198,7 +199,7 @@ def _judge_operation(
 
 def _available(session: orm.Session, project_id: str, plan_id: str) -> Sequence[Any]:
     return checkpoints.of_plan(
-        session, project_id, plan_id, status=constants.CHECKPOINT_STATUS_AVAILABLE
+        session, project_id, plan_id, status=constants.CheckpointStatus.AVAILABLE
     )
 
 

@@ -48,7 +48,7 @@ def start(
     checkpoint_id = uuidutils.generate_uuid()
     job = jobs.create(
         session,
-        constants.OPERATION_PROTECT,
+        constants.OperationType.PROTECT,
         checkpoint_id,
         checkpoint_id,
         operation.operation_definition['provider_id'],
@@ -56,13 +56,13 @@ def start(
         operation.user_id,
         operation.trust_id,
         operation.id,
-        jobs.QUEUED if going_on else jobs.PENDING,
+        jobs.JobState.QUEUED if going_on else jobs.JobState.PENDING,
     )
     _log(
         session,
         context,
         operation,
-        constants.OPERATION_STATUS_QUEUED if going_on else constants.CHECKPOINT_STATUS_PROTECTING,
+        constants.OperationStatus.QUEUED if going_on else constants.CheckpointStatus.PROTECTING,
         told,
         id=job.id,
     )
@@ -74,7 +74,7 @@ def _check_overlap(operation: models.ScheduledOperation, going_on: Sequence[mode
         return
     if operation.operation_definition.get('overlap', SKIP) == SKIP:
         reason = f'the run that began at {going_on[0].created_at:%Y-%m-%d %H:%M:%S} UTC goes on'
-    elif any(job.state == jobs.QUEUED for job in going_on):
+    elif any(job.state == jobs.JobState.QUEUED for job in going_on):
         reason = 'a run goes on, and another one waits for its end'
     else:
         return
@@ -89,7 +89,7 @@ def skip(
     **told: Any,
 ) -> None:
     """Tell the user that a run is left out, and why."""
-    log = _log(session, context, operation, constants.OPERATION_STATUS_SKIPPED, told)
+    log = _log(session, context, operation, constants.OperationStatus.SKIPPED, told)
     log.ended_at = timeutils.utcnow()
     log.error_info = reason
 
@@ -100,11 +100,11 @@ def let_next_begin(session: orm.Session, operation_id: str) -> models.Job | None
     :param operation_id: of the scheduled operation, which is locked.
     """
     going_on = jobs.unfinished_runs(session, operation_id)
-    if any(job.state != jobs.QUEUED for job in going_on):
+    if any(job.state != jobs.JobState.QUEUED for job in going_on):
         return None
     for waiting in going_on:
-        if jobs.change_state(session, waiting.id, jobs.QUEUED, jobs.PENDING):
-            operation_logs.set_status(session, waiting.id, constants.CHECKPOINT_STATUS_PROTECTING)
+        if jobs.change_state(session, waiting.id, jobs.JobState.QUEUED, jobs.JobState.PENDING):
+            operation_logs.set_status(session, waiting.id, constants.CheckpointStatus.PROTECTING)
             return waiting
     return None
 
@@ -115,8 +115,8 @@ def cancel_queued(session: orm.Session, operation: models.ScheduledOperation, re
     :param operation: locked.
     """
     for job in jobs.unfinished_runs(session, operation.id):
-        if jobs.change_state(session, job.id, jobs.QUEUED, jobs.FAILED):
-            operation_logs.end(session, job.id, constants.OPERATION_STATUS_SKIPPED, reason)
+        if jobs.change_state(session, job.id, jobs.JobState.QUEUED, jobs.JobState.FAILED):
+            operation_logs.end(session, job.id, constants.OperationStatus.SKIPPED, reason)
 
 
 def _log(
@@ -130,7 +130,7 @@ def _log(
     return operation_logs.begin(
         session,
         context,
-        constants.OPERATION_PROTECT,
+        constants.OperationType.PROTECT,
         status,
         plan_id=operation.plan_id,
         provider_id=operation.operation_definition['provider_id'],

@@ -196,7 +196,7 @@ class ScheduledOperations:
             return runs.start(session, context, operation)
 
         job = write()
-        if job.state == jobs.PENDING:
+        if job.state == jobs.JobState.PENDING:
             self._post(job.id)
         return job.id
 
@@ -219,10 +219,10 @@ def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None
                 reason=f'{name}: there is no such property, but {near[0]}.'
             )
     kept = [name for name in retention.KEEP_RULES if name in definition]
-    if kept and operation_type != constants.SCHEDULED_RETENTION_PROTECT:
+    if kept and operation_type != constants.ScheduledOperationType.RETENTION_PROTECT:
         raise exception.InvalidOperationDefinition(
             reason=f'{", ".join(kept)} has no effect unless operation_type is '
-            f'{constants.SCHEDULED_RETENTION_PROTECT}.'
+            f'{constants.ScheduledOperationType.RETENTION_PROTECT}.'
         )
 
 

@@ -354,7 +354,7 @@ class _Board(pool.WorkerPool):
         while not self._stopping.wait(self._INTERVAL):
             with self.looking, db.reader() as session:
                 found = session.scalars(
-                    sa.select(models.Job.id).where(models.Job.state == job_rows.PENDING)
+                    sa.select(models.Job.id).where(models.Job.state == job_rows.JobState.PENDING)
                 ).all()
             for job_id in found:
                 if job_id not in known:

@@ -176,7 +176,7 @@ class ListsTestCase(base.ApiTestCase):
                 'attempts': 1,
                 'provider_id': PROVIDER_ID,
                 'project_id': PROJECT_ID,
-                'state': job_rows.DONE,
+                'state': job_rows.JobState.DONE,
             }
             for row in values
         ]

@@ -651,7 +651,7 @@ class TakenUpAgainTest(base.CloudTestCase):
             kind=kind,
             subject_id=subject_id,
             checkpoint_id=checkpoint_id,
-            state=job_rows.RUNNING,
+            state=job_rows.JobState.RUNNING,
             attempts=1,
         )
 
@@ -676,7 +676,7 @@ class TakenUpAgainTest(base.CloudTestCase):
         self.cinder.add_snapshot(begun['id'], metadata={**marks, 'karbor_resource_id': begun['id']})
         with db.writer() as session:
             (job,) = session.query(models.Job)
-            job.state, job.attempts = job_rows.RUNNING, 1
+            job.state, job.attempts = job_rows.JobState.RUNNING, 1
             job_rows.record_resource(session, job.id, VOLUME, done['id'], True)
         self._intend(checkpoint, begun)
         self.start_again()

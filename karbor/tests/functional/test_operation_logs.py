@@ -427,7 +427,7 @@ class JobsTest(base.CloudTestCase, _Logs):
         self.board.end()
         self.build(self.registry)
         for job in self.rows(models.Job):
-            self.assertIn(job.state, (job_rows.DONE, job_rows.FAILED))
+            self.assertIn(job.state, (job_rows.JobState.DONE, job_rows.JobState.FAILED))
         kept = ('id', 'operation_type', 'project_id', 'user_id', 'request_id', 'started_at', *_IDS)
         self.assertEqual({name: log[name] for name in kept}, {name: shown[name] for name in kept})
         self.assertGreaterEqual(shown['ended_at'], shown['started_at'])

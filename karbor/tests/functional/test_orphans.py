@@ -143,7 +143,7 @@ class SnapshotTest(OrphansTestCase):
 
     def test_a_job_that_is_not_finished_may_know_it(self) -> None:
         self.board.end()  # or else it is finished soon
-        for state in (*jobs.UNFINISHED, jobs.PARKED):
+        for state in (*jobs.UNFINISHED, jobs.JobState.PARKED):
             checkpoint_id = new_id()
             self.add_row(
                 models.Job,
@@ -279,7 +279,7 @@ class GuardTest(OrphansTestCase):
                     models.Job,
                     kind='protect',
                     subject_id=checkpoint_id,
-                    state=jobs.PENDING,
+                    state=jobs.JobState.PENDING,
                     checkpoint_id=checkpoint_id,
                 ),
             )

@@ -148,16 +148,18 @@ class CountedTest(base.CloudTestCase, QuotasTestCase):
         for attempts in (1, 2):
             job = self.add_row(
                 models.Job,
-                kind=constants.OPERATION_DELETE,
+                kind=constants.OperationType.DELETE,
                 subject_id=checkpoint['id'],
                 checkpoint_id=checkpoint['id'],
-                state=job_rows.PENDING,
+                state=job_rows.JobState.PENDING,
                 attempts=attempts,
             )
             self.board.post(job.id)
             self.wait_until(
                 lambda job=job: next(
-                    row.state == job_rows.DONE for row in self.rows(models.Job) if row.id == job.id
+                    row.state == job_rows.JobState.DONE
+                    for row in self.rows(models.Job)
+                    if row.id == job.id
                 ),
                 'the end of the job',
             )

@@ -832,7 +832,7 @@ class RunNowTest(OperationsTestCase):
         )
         (job,) = self.rows(models.Job)
         self.assertEqual(
-            (log['id'], 'protect', job_rows.PENDING, operation['id']),
+            (log['id'], 'protect', job_rows.JobState.PENDING, operation['id']),
             (job.id, job.kind, job.state, job.scheduled_operation_id),
         )
         self.assertEqual([], self.rows(models.Checkpoint))
@@ -877,7 +877,8 @@ class RunNowTest(OperationsTestCase):
         self.assertIn('waits', message)
         self.assertEqual([first, second], [self.log(log['id']) for log in (first, second)])
         self.assertEqual(
-            {job_rows.PENDING, job_rows.QUEUED}, {job.state for job in self.rows(models.Job)}
+            {job_rows.JobState.PENDING, job_rows.JobState.QUEUED},
+            {job.state for job in self.rows(models.Job)},
         )
 
     def test_many_at_once(self):
@@ -928,7 +929,9 @@ class RunNowTest(OperationsTestCase):
         self.assertIsNotNone(left_out['ended_at'])
         self.assertEqual(first, self.log(first['id']))
         states = {job.id: job.state for job in self.rows(models.Job)}
-        self.assertEqual({first['id']: job_rows.PENDING, second['id']: job_rows.FAILED}, states)
+        self.assertEqual(
+            {first['id']: job_rows.JobState.PENDING, second['id']: job_rows.JobState.FAILED}, states
+        )
         self.assertEqual(0, self.in_use())
         self.delete(f'/triggers/{self.trigger["id"]}')
 

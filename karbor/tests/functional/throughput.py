@@ -155,7 +155,7 @@ class Ground:
         self._make_jobs()
         with self._working(workers) as processes:
             self.cinder.delay = _DELAY
-            _set_state(job_rows.QUEUED, job_rows.PENDING)
+            _set_state(job_rows.JobState.QUEUED, job_rows.JobState.PENDING)
             early, late = (_moment(share, processes) for share in _MIDDLE)
             _wait_until_left(0)
             self.cinder.delay = 0
@@ -172,7 +172,7 @@ class Ground:
                 'user', plan.project_id, roles=['member'], auth_token=fake_keystone.USER_TOKEN
             )
             self._manager.create_checkpoint(context, PROVIDER_ID, plan.id, {})
-        _set_state(job_rows.PENDING, job_rows.QUEUED)
+        _set_state(job_rows.JobState.PENDING, job_rows.JobState.QUEUED)
 
     @contextlib.contextmanager
     def _working(self, count: int) -> Iterator[list[int]]:
@@ -266,7 +266,7 @@ def _check_checkpoints() -> None:
     with db.reader() as session:
         found = session.execute(
             sa.select(models.Checkpoint.status_reason).where(
-                models.Checkpoint.status != constants.CHECKPOINT_STATUS_AVAILABLE
+                models.Checkpoint.status != constants.CheckpointStatus.AVAILABLE
             )
         ).all()
     assert not found, found[0]

@@ -28,9 +28,9 @@ STUCK, DOUBLE, MISSING, ORPHAN, WRONG = 'stuck', 'double', 'missing', 'orphan', 
 KINDS = (DOUBLE, MISSING, ORPHAN, STUCK, WRONG)
 
 _PASSING = (
-    constants.CHECKPOINT_STATUS_PROTECTING,
-    constants.CHECKPOINT_STATUS_DELETING,
-    constants.OPERATION_STATUS_IN_PROGRESS,
+    constants.CheckpointStatus.PROTECTING,
+    constants.CheckpointStatus.DELETING,
+    constants.OperationStatus.IN_PROGRESS,
     'started',
 )
 
@@ -165,9 +165,9 @@ class Audit:
                 model,
                 model.status.in_(
                     (
-                        constants.CHECKPOINT_STATUS_ERROR,
-                        constants.OPERATION_STATUS_FAIL,
-                        constants.CHECKPOINT_STATUS_ERROR_DELETING,
+                        constants.CheckpointStatus.ERROR,
+                        constants.OperationStatus.FAIL,
+                        constants.CheckpointStatus.ERROR_DELETING,
                     )
                 ),
             ):
@@ -183,7 +183,7 @@ class Audit:
         known = {
             row.id: row
             for row in self._rows.all(
-                models.Checkpoint, models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED
+                models.Checkpoint, models.Checkpoint.status != constants.CheckpointStatus.DELETED
             )
         }
         for (checkpoint_id, volume_id), snapshots in found.items():
@@ -193,7 +193,7 @@ class Audit:
             if len(snapshots) > 1:
                 yield Finding(DOUBLE, f'{len(snapshots)} snapshots of {where}')
         for row in known.values():
-            if row.status == constants.CHECKPOINT_STATUS_AVAILABLE:
+            if row.status == constants.CheckpointStatus.AVAILABLE:
                 yield from self._of_checkpoint(row, found)
 
     @staticmethod
@@ -225,7 +225,7 @@ class Audit:
         for origin, count in origins.items():
             if count > 1:
                 yield Finding(DOUBLE, f'{count} volumes of {origin}, restore {restore.id}')
-        if restore.status != constants.OPERATION_STATUS_SUCCESS:
+        if restore.status != constants.OperationStatus.SUCCESS:
             return
         (checkpoint,) = self._rows.all(
             models.Checkpoint, models.Checkpoint.id == restore.checkpoint_id
@@ -239,7 +239,7 @@ class Audit:
         rows = {
             row.id: row.status
             for row in self._rows.all(
-                models.Checkpoint, models.Checkpoint.status != constants.CHECKPOINT_STATUS_DELETED
+                models.Checkpoint, models.Checkpoint.status != constants.CheckpointStatus.DELETED
             )
         }
         told = {

@@ -171,8 +171,8 @@ class BoardSuite:
         for job_id in (over, twice, twice, running, running):
             board.post_now(job_id)
         self.assertTrue(self.claim(other, running))
-        self.set_state(over, job_rows.DONE)
-        self.set_state(running, job_rows.RUNNING)
+        self.set_state(over, job_rows.JobState.DONE)
+        self.set_state(running, job_rows.JobState.RUNNING)
 
         board.tidy()
 
@@ -277,7 +277,9 @@ class Runner:
         self.begun.append(job_id)
         self.go.wait(PATIENCE)
         with db.writer() as session:
-            job_rows.change_state(session, job_id, job_rows.RUNNING, job_rows.DONE)
+            job_rows.change_state(
+                session, job_id, job_rows.JobState.RUNNING, job_rows.JobState.DONE
+            )
         self.done.append(job_id)
 
     def renew_claims(self) -> None:

@@ -317,10 +317,10 @@ class EnginesTest(base.TestCase):
 def _outcome(item: schedule_rows.Schedule, number: int) -> tuple[str, str | None]:
     """The status of the log of a fire, and the state of its job: no job ever ends here."""
     if number == 0:
-        return constants.CHECKPOINT_STATUS_PROTECTING, jobs.PENDING
+        return constants.CheckpointStatus.PROTECTING, jobs.JobState.PENDING
     if item.overlap == runs.QUEUE:
-        return constants.OPERATION_STATUS_QUEUED, jobs.QUEUED
-    return constants.OPERATION_STATUS_SKIPPED, None
+        return constants.OperationStatus.QUEUED, jobs.JobState.QUEUED
+    return constants.OperationStatus.SKIPPED, None
 
 
 def _all(model: Any) -> list[Any]:

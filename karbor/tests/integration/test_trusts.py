@@ -196,7 +196,7 @@ class TrustsTest(base.TestCase):
     def _end_jobs(self) -> None:
         with db.writer() as session:
             for job in session.query(jobs.models.Job):
-                job.state = jobs.DONE
+                job.state = jobs.JobState.DONE
 
     def test_what_makes_it_die(self) -> None:
         identity = cloud.admin().identity

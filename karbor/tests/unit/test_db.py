@@ -372,7 +372,9 @@ class PagingTest(base.TestCase):
 
 
 class JobRowsTest(base.TestCase):
-    def _create(self, state: str = jobs.PENDING, subject_id: str = 's', **changes: Any) -> str:
+    def _create(
+        self, state: str = jobs.JobState.PENDING, subject_id: str = 's', **changes: Any
+    ) -> str:
         with db.writer() as session:
             job = jobs.create(session, 'protect', subject_id, 'c', 'p', base.PROJECT_ID, 'u')
             for name, value in {'state': state, **changes}.items():
@@ -402,10 +404,10 @@ class JobRowsTest(base.TestCase):
 
         self.assertEqual([job_id], [job.id for job in claimed if job is not None])
         self.assertEqual(8, len(claimed))
-        self.assertEqual((jobs.RUNNING, 1), self._state(job_id))
+        self.assertEqual((jobs.JobState.RUNNING, 1), self._state(job_id))
 
     def test_what_is_not_pending_cannot_be_claimed(self) -> None:
-        for state in (jobs.RUNNING, jobs.DONE, jobs.FAILED):
+        for state in (jobs.JobState.RUNNING, jobs.JobState.DONE, jobs.JobState.FAILED):
             job_id = self._create(state)
             with db.writer() as session:
                 self.assertIsNone(jobs.claim(session, job_id, None))
@@ -415,22 +417,29 @@ class JobRowsTest(base.TestCase):
 
     def test_take_up_again(self) -> None:
         minute = datetime.timedelta(minutes=1)
-        third = self._create(jobs.RUNNING, created_at=NOW + 2 * minute, attempts=2)
-        first = self._create(jobs.RUNNING, created_at=NOW, attempts=1)
-        second = self._create(jobs.PENDING, created_at=NOW + minute)
-        over = [self._create(state) for state in (jobs.DONE, jobs.FAILED)]
+        third = self._create(jobs.JobState.RUNNING, created_at=NOW + 2 * minute, attempts=2)
+        first = self._create(jobs.JobState.RUNNING, created_at=NOW, attempts=1)
+        second = self._create(jobs.JobState.PENDING, created_at=NOW + minute)
+        over = [self._create(state) for state in (jobs.JobState.DONE, jobs.JobState.FAILED)]
 
         with db.writer() as session:
             self.assertEqual([first, second, third], list(jobs.take_up_again(session)))
 
         self.assertEqual(
-            [(jobs.PENDING, 1), (jobs.PENDING, 0), (jobs.PENDING, 2)],
+            [(jobs.JobState.PENDING, 1), (jobs.JobState.PENDING, 0), (jobs.JobState.PENDING, 2)],
             [self._state(job_id) for job_id in (first, second, third)],
         )
-        self.assertEqual([jobs.DONE, jobs.FAILED], [self._state(job_id)[0] for job_id in over])
+        self.assertEqual(
+            [jobs.JobState.DONE, jobs.JobState.FAILED], [self._state(job_id)[0] for job_id in over]
+        )
 
     def test_unfinished_of_a_checkpoint(self) -> None:
-        for state in (jobs.PENDING, jobs.RUNNING, jobs.DONE, jobs.FAILED):
+        for state in (
+            jobs.JobState.PENDING,
+            jobs.JobState.RUNNING,
+            jobs.JobState.DONE,
+            jobs.JobState.FAILED,
+        ):
             self._create(state)
 
         with db.reader() as session:

@@ -86,7 +86,7 @@ class UpgradeCheckTest(base.TestCase):
                     checkpoint_id='c',
                     provider_id='p',
                     project_id='x',
-                    state=job_rows.PARKED,
+                    state=job_rows.JobState.PARKED,
                 )
             )
         code, text = self.check()

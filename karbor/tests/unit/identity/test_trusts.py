@@ -124,7 +124,9 @@ class TrustsTestCase(base.TestCase):
     def end(self, job_id: str) -> None:
         with db.writer() as session:
             session.execute(
-                sa.update(models.Job).where(models.Job.id == job_id).values(state=jobs.DONE)
+                sa.update(models.Job)
+                .where(models.Job.id == job_id)
+                .values(state=jobs.JobState.DONE)
             )
 
     def rows(self) -> dict[str, bool]:

@@ -104,11 +104,11 @@ class _Noting(protection_plugin.Operation):
 
 
 class ChildProtect(_Noting):
-    kind = constants.OPERATION_PROTECT
+    kind = constants.OperationType.PROTECT
 
     def work(self, checkpoint, resource, context, parameters, **kwargs):
         section = checkpoint.get_resource_bank_section(resource.id)
-        section.update_object('status', constants.RESOURCE_STATUS_PROTECTING)
+        section.update_object('status', constants.ResourceStatus.PROTECTING)
         client = ClientFactory.create_client('cinder', context)
         snapshot = client.volume_snapshots.create(
             resource.id, name=parameters['name'], force=parameters['force']
@@ -121,7 +121,7 @@ class ChildProtect(_Noting):
             ignore_statuses={'creating'},
         )
         if not ready:
-            section.update_object('status', constants.RESOURCE_STATUS_ERROR)
+            section.update_object('status', constants.ResourceStatus.ERROR)
             raise exception.CreateResourceFailed(
                 name='Child Snapshot',
                 reason='the snapshot is in error',
@@ -129,11 +129,11 @@ class ChildProtect(_Noting):
                 resource_type=resource.type,
             )
         section.update_object('metadata', {'snapshot_id': snapshot.id})
-        section.update_object('status', constants.RESOURCE_STATUS_AVAILABLE)
+        section.update_object('status', constants.ResourceStatus.AVAILABLE)
 
 
 class ChildRestore(_Noting):
-    kind = constants.OPERATION_RESTORE
+    kind = constants.OperationType.RESTORE
 
     def work(self, checkpoint, resource, context, parameters, **kwargs):
         metadata = checkpoint.get_resource_bank_section(resource.id).get_object('metadata')
@@ -143,16 +143,16 @@ class ChildRestore(_Noting):
         )
         kwargs.get('new_resources')[resource.id] = volume.id
         record = kwargs.get('restore')
-        for status in (constants.RESOURCE_STATUS_RESTORING, constants.RESOURCE_STATUS_AVAILABLE):
+        for status in (constants.ResourceStatus.RESTORING, constants.ResourceStatus.AVAILABLE):
             utils.update_resource_restore_result(record, resource.type, volume.id, status)
 
 
 class ChildDelete(_Noting):
-    kind = constants.OPERATION_DELETE
+    kind = constants.OperationType.DELETE
 
     def work(self, checkpoint, resource, context, parameters, **kwargs):
         section = checkpoint.get_resource_bank_section(resource.id)
-        section.update_object('status', constants.RESOURCE_STATUS_DELETING)
+        section.update_object('status', constants.ResourceStatus.DELETING)
         try:
             metadata = section.get_object('metadata')
         except exception.BankGetObjectFailed:
@@ -163,11 +163,11 @@ class ChildDelete(_Noting):
         for key in section.list_objects():
             if key != 'status':
                 section.delete_object(key)
-        section.update_object('status', constants.RESOURCE_STATUS_DELETED)
+        section.update_object('status', constants.ResourceStatus.DELETED)
 
 
 class ChildVerify(_Noting):
-    kind = constants.OPERATION_VERIFY
+    kind = constants.OperationType.VERIFY
 
     def work(self, checkpoint, resource, context, parameters, **kwargs):
         status = checkpoint.get_resource_bank_section(resource.id).get_object('status')
@@ -257,7 +257,7 @@ class ChildPlugin(_Plugin):
 
 
 class ParentProtect(_Noting):
-    kind = constants.OPERATION_PROTECT
+    kind = constants.OperationType.PROTECT
 
     def on_main(self, checkpoint, resource, context, parameters, operation_log=None, **kwargs):
         _note(
@@ -273,13 +273,13 @@ class ParentProtect(_Noting):
         operation_log.save()
         section = checkpoint.get_resource_bank_section(resource.id)
         section.update_object('metadata', {'began': self.began})
-        section.update_object('status', constants.RESOURCE_STATUS_AVAILABLE)
+        section.update_object('status', constants.ResourceStatus.AVAILABLE)
 
 
 class ParentRestore(_Noting):
     """Restores when its children are there; the arguments come in an order of its own."""
 
-    kind = constants.OPERATION_RESTORE
+    kind = constants.OperationType.RESTORE
 
     def on_complete(
         self, resource, parameters, new_resources, restore, context, checkpoint, **kwargs
@@ -301,14 +301,14 @@ class ParentRestore(_Noting):
         )
         new_resources[resource.id] = server
         utils.update_resource_restore_result(
-            restore, resource.type, server, constants.RESOURCE_STATUS_AVAILABLE
+            restore, resource.type, server, constants.ResourceStatus.AVAILABLE
         )
 
 
 class ParentDelete:
     """No subclass of anything, and the only hook it has is the one that it needs."""
 
-    kind = constants.OPERATION_DELETE
+    kind = constants.OperationType.DELETE
 
     def __init__(self, plugin: Any) -> None:
         self.plugin = plugin
@@ -317,11 +317,11 @@ class ParentDelete:
         _note(self.kind, 'on_main', self, resource, context, parameters, kwargs)
         section = checkpoint.get_resource_bank_section(resource.id)
         section.delete_object('metadata')
-        section.update_object('status', constants.RESOURCE_STATUS_DELETED)
+        section.update_object('status', constants.ResourceStatus.DELETED)
 
 
 class ParentVerify(_Noting):
-    kind = constants.OPERATION_VERIFY
+    kind = constants.OperationType.VERIFY
 
 
 class ParentPlugin(_Plugin):

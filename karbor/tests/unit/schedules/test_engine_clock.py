@@ -51,7 +51,7 @@ class ClockTest(base.TestCase):
             self.engine.fire_all_due()
             self.assertGreater(self.engine.seconds_to_next(), 0)
             with db.writer() as session:
-                session.execute(sa.update(models.Job).values(state=jobs.DONE))
+                session.execute(sa.update(models.Job).values(state=jobs.JobState.DONE))
 
     def hours(self, first: int, last: int) -> list[datetime.datetime]:
         return [START + number * HOUR for number in range(first, last + 1)]

@@ -99,7 +99,7 @@ class ProtectOperation(_SnapshotOperation):
     ) -> None:
         section = checkpoint.get_resource_bank_section(resource.id)
         with _failing_as(exception.CreateResourceFailed, resource, section):
-            section.update_object('status', constants.RESOURCE_STATUS_PROTECTING)
+            section.update_object('status', constants.ResourceStatus.PROTECTING)
             cinder = self._cinder(context)
             snapshots = cinder.snapshots(_marks_of(checkpoint))
             marks = _marks_of(checkpoint, resource)
@@ -122,7 +122,7 @@ class ProtectOperation(_SnapshotOperation):
             snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
             if doubtful:
                 snapshots.remove_doubles(marks, snapshot, self._options.delete_timeout)
-            section.update_object('status', constants.RESOURCE_STATUS_AVAILABLE)
+            section.update_object('status', constants.ResourceStatus.AVAILABLE)
 
     def _when_settled(
         self,
@@ -184,7 +184,7 @@ class RestoreOperation(_SnapshotOperation):
             )
             kwargs['new_resources'][resource.id] = volume.id
             utils.update_resource_restore_result(
-                restore, resource.type, volume.id, constants.RESOURCE_STATUS_AVAILABLE
+                restore, resource.type, volume.id, constants.ResourceStatus.AVAILABLE
             )
 
     def _available_volume(
@@ -248,11 +248,11 @@ class VerifyOperation(_SnapshotOperation):
                 )
             except CinderFault as exc:
                 utils.update_resource_verify_result(
-                    verify, resource.type, resource.id, constants.RESOURCE_STATUS_ERROR, str(exc)
+                    verify, resource.type, resource.id, constants.ResourceStatus.ERROR, str(exc)
                 )
                 raise
             utils.update_resource_verify_result(
-                verify, resource.type, resource.id, constants.RESOURCE_STATUS_AVAILABLE
+                verify, resource.type, resource.id, constants.ResourceStatus.AVAILABLE
             )
 
     @staticmethod
@@ -286,14 +286,14 @@ class DeleteOperation(_SnapshotOperation):
     ) -> None:
         section = checkpoint.get_resource_bank_section(resource.id)
         with _failing_as(exception.DeleteResourceFailed, resource, section):
-            section.update_object('status', constants.RESOURCE_STATUS_DELETING)
+            section.update_object('status', constants.ResourceStatus.DELETING)
             self._delete_snapshots(
                 self._cinder(context).snapshots(_marks_of(checkpoint)), resource, section
             )
             for key in section.list_objects():
                 if key != 'status':
                     section.delete_object(key)
-            section.update_object('status', constants.RESOURCE_STATUS_DELETED)
+            section.update_object('status', constants.ResourceStatus.DELETED)
 
     def _delete_snapshots(
         self, snapshots: CinderItems, resource: Resource, section: bank_plugin.BankSection
@@ -414,7 +414,7 @@ def _failing_as(
     except cinder_items.FAULTS as exc:
         if section is not None:
             with contextlib.suppress(exception.BankError):  # what Cinder said matters more
-                section.update_object('status', constants.RESOURCE_STATUS_ERROR)
+                section.update_object('status', constants.ResourceStatus.ERROR)
         raise error(
             name=NAME,
             reason=cinder_items.describe(exc),
