@@ -26,11 +26,15 @@ from sqlalchemy import exc as sa_exc
 from karbor import conf, db, exception
 from karbor import context as karbor_context
 from karbor.api import app, middleware, pipeline
+from karbor.cmd import job_kinds
 from karbor.db import models
-from karbor.services.checkpoints import manager, plans
+from karbor.services.checkpoints import (
+    commands,
+    plans,
+    queries,
+)
 from karbor.services.identity import trusts
-from karbor.services.jobs import boards, taskflow_board, worker
-from karbor.services.jobs import runner as job_runner
+from karbor.services.jobs import boards, kinds, taskflow_board, worker
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
 from karbor.services.recovery import orphans
@@ -78,7 +82,8 @@ def api_application() -> pipeline.Application:
         registry,
         found,
         plans.Plans(registry, found),
-        manager.ProtectionManager(registry, found, board.post, made),
+        commands.Commands(registry, found, board.post, made),
+        queries.Queries(registry),
         scheduled_operations.ScheduledOperations(made, board.post),
         board.check,
     )
@@ -88,18 +93,16 @@ def api_application() -> pipeline.Application:
 def protection_worker() -> worker.Worker:
     """What does the jobs."""
     registry, made, board = providers(), _trusts(), job_board()
-    asked = manager.ProtectionManager(registry, protectables.load(), board.post, made)
-    runner = job_runner.JobRunner(
-        registry,
-        asked,
-        _context_of,
-        CONF.protection.max_concurrent_resources,
-        made,
-        CONF.protection.job_lease,
-        CONF.protection.max_job_tries,
+    environment = kinds.Environment(
+        registry=registry,
+        protectables=protectables.load(),
+        trusts=made,
+        post=board.post,
+        context_of=_context_of,
+        max_concurrent_resources=CONF.protection.max_concurrent_resources,
     )
     check = orphans.OrphanCheck(registry, functools.partial(_inventory_of, made))
-    return worker.Worker(registry, runner, made, board, check.duties())
+    return worker.Worker(job_kinds.runner(environment), made, board, check.duties())
 
 
 def operation_engine() -> engine.Engine:
@@ -107,7 +110,7 @@ def operation_engine() -> engine.Engine:
     return engine.Engine(job_board().post, CONF.operationengine.poll_interval)
 
 
-def job_board() -> boards.DatabaseBoard:
+def job_board() -> boards.Board:
     """Where jobs wait for a worker: on the board of ``[jobboard] connection``, or in their rows.
 
     :raises InvalidInput: the connection cannot be understood, or lacks a library.
@@ -129,18 +132,18 @@ def inventory() -> cinder_inventory.Inventory:
     return _inventory_of(used_trusts())
 
 
-def used_trusts() -> trusts.Trusts:
+def used_trusts() -> trusts.KeystoneTrusts:
     """Those of a command that does no jobs."""
-    return trusts.Trusts(CONF)
+    return trusts.KeystoneTrusts(CONF)
 
 
-def _inventory_of(made: trusts.Trusts) -> cinder_inventory.Inventory:
+def _inventory_of(made: trusts.KeystoneTrusts) -> cinder_inventory.Inventory:
     return cinder_inventory.Inventory(made.own_session, is_whole_cloud=True)
 
 
-def _trusts() -> trusts.Trusts:
+def _trusts() -> trusts.KeystoneTrusts:
     # One connection for each hook that may run at once.
-    made = trusts.Trusts(
+    made = trusts.KeystoneTrusts(
         CONF, CONF.protection.max_concurrent_jobs * CONF.protection.max_concurrent_resources
     )
     client_factory.use_sessions(made.session)

@@ -24,7 +24,7 @@ from oslo_config import cfg
 from oslo_utils import timeutils
 
 from karbor import exception
-from karbor.cmd import assembly, standalone
+from karbor.cmd import assembly, job_kinds, standalone
 from karbor.db import migration, models, purging
 from karbor.services import processes
 from karbor.services.jobs import admin as job_admin
@@ -188,7 +188,11 @@ def _sync(_given: argparse.Namespace) -> None:
 
 def _purge(given: argparse.Namespace) -> None:
     before = timeutils.utcnow() - datetime.timedelta(days=given.days)
-    found = purging.count(before) if given.dry_run else purging.purge(before)
+    found = (
+        purging.count(before)
+        if given.dry_run
+        else purging.purge(before, job_kinds.JOB_KINDS.by_table())
+    )
     for table, number in found.items():
         _tell(f'{table}: {number}')
 
@@ -215,11 +219,11 @@ def _show_job(given: argparse.Namespace) -> None:
 
 
 def _retry_job(given: argparse.Namespace) -> None:
-    job_admin.retry(given.id)
+    job_admin.retry(job_kinds.JOB_KINDS, given.id)
 
 
 def _cancel_job(given: argparse.Namespace) -> None:
-    job_admin.cancel(given.id)
+    job_admin.cancel(job_kinds.JOB_KINDS, given.id)
 
 
 def _rebuild(given: argparse.Namespace) -> None:
@@ -249,11 +253,13 @@ def _rebuilt(given: argparse.Namespace, found: provider.Provider) -> bank_rebuil
 
 def _reconcile(given: argparse.Namespace) -> None:
     is_good = True
+    registry = assembly.providers()
     for lines, went_well in reconciling.reconcile(
-        assembly.providers(),
-        given.surroundings.job_board(),
-        given.surroundings.inventory,
-        given.surroundings.used_trusts(),
+        registry,
+        board=given.surroundings.job_board(),
+        scope=job_kinds.JOB_KINDS.scope(registry),
+        inventory=given.surroundings.inventory,
+        made=given.surroundings.used_trusts(),
         is_dry_run=given.dry_run,
         is_removing=given.remove_orphans or cfg.CONF.protection.remove_orphans,
     ):

@@ -16,6 +16,7 @@ Nothing but the credentials of a user is needed. Everything it keeps is in one f
 """
 
 import argparse
+import functools
 import ipaddress
 import os
 import pathlib
@@ -32,14 +33,14 @@ from oslo_utils import timeutils
 from karbor import conf, db
 from karbor import context as karbor_context
 from karbor.api import app, middleware
-from karbor.cmd import signals, web_server
+from karbor.cmd import job_kinds, signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models
 from karbor.services import periodic
-from karbor.services.checkpoints import manager, plans
+from karbor.services.checkpoints import commands, plans, queries
 from karbor.services.identity import trusts
-from karbor.services.jobs import boards, pool
+from karbor.services.jobs import boards, kinds, pool
 from karbor.services.jobs import runner as job_runner
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
@@ -150,21 +151,22 @@ def _serve(arguments: argparse.Namespace) -> None:
     registry = provider.ProviderRegistry(state.provider_config_dir)
     board = pool.WorkerPool(CONF.protection.max_concurrent_jobs)
     found = protectables.load()
-    asked = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
-    runner = job_runner.JobRunner(
-        registry,
-        asked,
-        lambda job: _context_of_job(job, cloud),
-        CONF.protection.max_concurrent_resources,
-        trusts.NoTrusts(),
-        CONF.protection.job_lease,
-        CONF.protection.max_job_tries,
+    runner = job_kinds.runner(
+        kinds.Environment(
+            registry=registry,
+            protectables=found,
+            trusts=trusts.NoTrusts(),
+            post=board.post,
+            context_of=functools.partial(_context_of_job, cloud),
+            max_concurrent_resources=CONF.protection.max_concurrent_resources,
+        )
     )
     services = app.Services(
         registry,
         found,
         plans.Plans(registry, found),
-        asked,
+        commands.Commands(registry, found, board.post, trusts.NoTrusts()),
+        queries.Queries(registry),
         scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post),
         board.check,
     )
@@ -181,7 +183,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     server.prepare()
     url = _url(arguments.host, server.bind_addr[1])
     state.write_openrc(url, cloud.project_id, token)
-    _take_up_jobs(board, runner, [found.id for found in registry], stop)
+    _take_up_jobs(board, runner, stop)
     for duty in orphans.OrphanCheck(registry, lambda: _inventory_of(cloud)).duties():
         duty.begin(stop)
     firing = engine.Engine(board.post, CONF.operationengine.poll_interval)
@@ -209,7 +211,7 @@ def _open_database(state: state_dir.StateDirectory) -> None:
     migration.upgrade()
 
 
-def _context_of_job(job: models.Job, cloud: clouds.Cloud) -> karbor_context.RequestContext:
+def _context_of_job(cloud: clouds.Cloud, job: models.Job) -> karbor_context.RequestContext:
     return karbor_context.RequestContext(
         job.user_id, job.project_id, project_name=cloud.project_name
     )
@@ -218,11 +220,9 @@ def _context_of_job(job: models.Job, cloud: clouds.Cloud) -> karbor_context.Requ
 def _take_up_jobs(
     board: pool.WorkerPool,
     runner: job_runner.JobRunner,
-    provider_ids: Sequence[str],
     stop: threading.Event,
 ) -> None:
-    with db.writer() as session:
-        unfinished = job_rows.take_up_again(session)
+    unfinished = db.transaction(job_rows.take_up_again)()
     if unfinished:
         LOG.info('%d jobs of an earlier run are taken up again', len(unfinished))
     for job_id in unfinished:
@@ -230,7 +230,7 @@ def _take_up_jobs(
     board.start(runner.run)
 
     def post_pending() -> None:  # what was not posted, or could not be taken
-        board.post_pending(provider_ids)
+        board.post_pending(runner.scope)
 
     def take_up_lost() -> None:
         # One whose end could not be written is not renewed. In this order, as the leases of all
@@ -289,7 +289,7 @@ class Surroundings:
         return _inventory_of(cloud)
 
     @staticmethod
-    def job_board() -> boards.DatabaseBoard:
+    def job_board() -> boards.Board:
         return boards.DatabaseBoard()
 
     @staticmethod

@@ -21,6 +21,7 @@ was begun too often; it waits for an administrator.
 ``attempts`` tells one claim from the next; ``tries`` counts those that came to no end.
 """
 
+import dataclasses
 import datetime
 import enum
 from collections.abc import Collection, Sequence
@@ -47,29 +48,47 @@ class JobState(enum.StrEnum):
 UNFINISHED = (JobState.QUEUED, JobState.PENDING, JobState.RUNNING)
 
 
-def create(
-    session: orm.Session,
-    kind: str,
-    subject_id: str,
-    checkpoint_id: str,
-    provider_id: str,
-    project_id: str,
-    user_id: str | None,
-    trust_id: str | None = None,
-    scheduled_operation_id: str | None = None,
-    state: JobState = JobState.PENDING,
-) -> models.Job:
-    job = models.Job(
-        kind=kind,
-        subject_id=subject_id,
-        checkpoint_id=checkpoint_id,
-        provider_id=provider_id,
-        project_id=project_id,
-        user_id=user_id,
-        trust_id=trust_id,
-        scheduled_operation_id=scheduled_operation_id,
-        state=state,
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A job that is to be written.
+
+    :ivar kind: name of its kind.
+    :ivar subject_id: of what it is about.
+    :ivar trust_id: the trust by which it acts.
+    :ivar plan_id: of a run of a scheduled operation, the plan that it had at that time.
+    :ivar trigger_id: of a run, the trigger that it waited for.
+    :ivar fire_at: of a run that a trigger has started, the moment for which it fired.
+    """
+
+    kind: str
+    subject_id: str
+    checkpoint_id: str
+    provider_id: str
+    project_id: str
+    user_id: str | None
+    trust_id: str | None = None
+    scheduled_operation_id: str | None = None
+    plan_id: str | None = None
+    trigger_id: str | None = None
+    fire_at: datetime.datetime | None = None
+    state: JobState = JobState.PENDING
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Which jobs a worker can do.
+
+    :ivar kinds: names of the kinds that it knows.
+    :ivar provider_ids: of the providers that it has loaded.
+    """
+
+    kinds: frozenset[str]
+    provider_ids: frozenset[str]
+
+
+def create(session: orm.Session, new: NewJob) -> models.Job:
+    """Write a job; returns its row."""
+    job = models.Job(**{field.name: getattr(new, field.name) for field in dataclasses.fields(new)})
     session.add(job)
     session.flush()
     return job
@@ -135,9 +154,9 @@ def hand_back_expired(session: orm.Session, now: datetime.datetime) -> int:
 
 
 def in_line(
-    session: orm.Session, provider_ids: Collection[str], full_projects: Collection[str], count: int
+    session: orm.Session, scope: Scope, full_projects: Collection[str], count: int
 ) -> list[tuple[str, str, float]]:
-    """The pending jobs with some providers that are the next to begin.
+    """The pending jobs that a worker can do and that are the next to begin.
 
     The first of each project come before any second, so that no project waits for all that
     another has asked for.
@@ -154,7 +173,8 @@ def in_line(
         sa.select(models.Job.id, models.Job.project_id, models.Job.created_at, place)
         .where(
             models.Job.state == JobState.PENDING,
-            models.Job.provider_id.in_(provider_ids),
+            models.Job.kind.in_(scope.kinds),
+            models.Job.provider_id.in_(scope.provider_ids),
             models.Job.project_id.not_in(full_projects),
         )
         .subquery()
@@ -190,11 +210,6 @@ def finished(session: orm.Session, job_ids: Collection[str]) -> set[str]:
         sa.select(models.Job.id).where(models.Job.id.in_(job_ids), models.Job.state.in_(UNFINISHED))
     )
     return set(job_ids).difference(unfinished)
-
-
-def provider_id(session: orm.Session, job_id: str) -> str | None:
-    """The provider that a job is for."""
-    return session.scalar(sa.select(models.Job.provider_id).where(models.Job.id == job_id))
 
 
 def finish(session: orm.Session, job: models.Job, state: str, error: str | None = None) -> bool:

@@ -58,7 +58,17 @@ class Plan(Timestamps, Base):
     parameters: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
 
 
-class Checkpoint(Timestamps, Base):
+class Subject(Timestamps):
+    """What jobs may be about that has a status of its own."""
+
+    id: orm.Mapped[Id]
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    status: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    status_reason: orm.Mapped[str | None] = orm.mapped_column(LongText)
+
+
+class Checkpoint(Subject, Base):
     __tablename__ = 'checkpoints'
     __table_args__ = (
         sa.Index('checkpoints_provider_idx', 'project_id', 'provider_id', 'created_at', 'id'),
@@ -67,12 +77,7 @@ class Checkpoint(Timestamps, Base):
         sa.Index('checkpoints_plan_status_idx', 'plan_id', 'status', 'created_at'),
     )
 
-    id: orm.Mapped[Id]
-    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
-    provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     plan_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
-    status: orm.Mapped[str] = orm.mapped_column(sa.String(64))
-    status_reason: orm.Mapped[str | None] = orm.mapped_column(LongText)
     protection_plan: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
     resource_graph: orm.Mapped[str] = orm.mapped_column(LongText)
     resources_total: orm.Mapped[int]
@@ -80,15 +85,10 @@ class Checkpoint(Timestamps, Base):
     pinned: orm.Mapped[bool] = orm.mapped_column(default=False)
 
 
-class CheckpointUse(Timestamps):
+class CheckpointUse(Subject):
     """What a restore and a verification have in common."""
 
-    id: orm.Mapped[Id]
-    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
-    provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     checkpoint_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
-    status: orm.Mapped[str] = orm.mapped_column(sa.String(64))
-    status_reason: orm.Mapped[str | None] = orm.mapped_column(LongText)
     parameters: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
 
 
@@ -125,7 +125,8 @@ class ResourceResult(Base):
 class Job(Timestamps, Base):
     """One piece of work; the row is the truth, a board only carries its id.
 
-    The checkpoint of a protect that a trigger has started does not exist before it runs.
+    The checkpoint of a run of a scheduled operation does not exist before its job begins; what it
+    is to be made of, and why, is in ``plan_id``, ``trigger_id`` and ``fire_at``.
     """
 
     __tablename__ = 'jobs'
@@ -143,6 +144,9 @@ class Job(Timestamps, Base):
     checkpoint_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     scheduled_operation_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    plan_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    trigger_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    fire_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     user_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     trust_id: orm.Mapped[str | None] = orm.mapped_column(

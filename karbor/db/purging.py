@@ -18,7 +18,7 @@ and when triggers fired. What a user can still act on stays, whatever its age.
 """
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +30,9 @@ from karbor.db import jobs, models
 
 # Rows that one transaction removes, so that nobody waits long for it.
 _BATCH = 500
+
+# Table -> names of the kinds of jobs that are removed with its rows.
+KindsWith = Mapping[type[models.Subject], Sequence[str]]
 
 _OVER = (jobs.JobState.DONE, jobs.JobState.FAILED)
 
@@ -49,67 +52,56 @@ def count(before: datetime.datetime) -> dict[str, int]:
         }
 
 
-def purge(before: datetime.datetime) -> dict[str, int]:
+def purge(before: datetime.datetime, kinds_with: KindsWith) -> dict[str, int]:
     """Remove the rows; returns how many of which table.
 
     :param before: UTC without a zone; a row that was over by then goes.
+    :param kinds_with: names of the kinds of jobs that are removed with rows of a table.
     """
     return {
-        name: _purge(name, model, condition(before)) for name, (model, condition) in _OLD.items()
+        name: _purge(model, condition(before), kinds_with.get(model, ()))
+        for name, (model, condition) in _OLD.items()
     }
 
 
-def _purge(name: str, model: Any, condition: sa.ColumnElement[bool]) -> int:
+def _purge(model: Any, condition: sa.ColumnElement[bool], kinds: Sequence[str]) -> int:
     total = 0
-    while removed := db.transaction(_purge_batch)(name, model, condition):
+    while removed := db.transaction(_purge_batch)(model, condition, kinds):
         total += removed
     return total
 
 
 def _purge_batch(
-    session: orm.Session, name: str, model: Any, condition: sa.ColumnElement[bool]
+    session: orm.Session, model: Any, condition: sa.ColumnElement[bool], kinds: Sequence[str]
 ) -> int:
     key = sa.inspect(model).primary_key
     found = session.execute(sa.select(*key).where(condition).limit(_BATCH)).all()
     if found:
-        if name in _REMOVE_WITH:
-            _REMOVE_WITH[name](session, [row[0] for row in found])
+        _remove_dependents(session, model, [row[0] for row in found], kinds)
         session.execute(sa.delete(model).where(sa.tuple_(*key).in_(map(tuple, found))))
     return len(found)
+
+
+def _remove_dependents(
+    session: orm.Session, model: Any, ids: Sequence[str], kinds: Sequence[str]
+) -> None:
+    if model is models.Job:
+        session.execute(sa.delete(models.JobResource).where(models.JobResource.job_id.in_(ids)))
+    elif model is models.Checkpoint:
+        _remove_jobs(
+            session, sa.and_(models.Job.checkpoint_id.in_(ids), models.Job.kind.in_(kinds))
+        )
+    elif model in (models.Restore, models.Verification):
+        session.execute(
+            sa.delete(models.ResourceResult).where(models.ResourceResult.subject_id.in_(ids))
+        )
+        _remove_jobs(session, sa.and_(models.Job.subject_id.in_(ids), models.Job.kind.in_(kinds)))
 
 
 def _remove_jobs(session: orm.Session, condition: sa.ColumnElement[bool]) -> None:
     gone = sa.select(models.Job.id).where(condition)
     session.execute(sa.delete(models.JobResource).where(models.JobResource.job_id.in_(gone)))
     session.execute(sa.delete(models.Job).where(condition))
-
-
-def _with_checkpoints(session: orm.Session, ids: Sequence[str]) -> None:
-    _remove_jobs(
-        session,
-        sa.and_(
-            models.Job.checkpoint_id.in_(ids),
-            models.Job.kind.in_(
-                (
-                    constants.OperationType.PROTECT,
-                    constants.OperationType.RETENTION,
-                    constants.OperationType.RESET,
-                    constants.OperationType.DELETE,
-                )
-            ),
-        ),
-    )
-
-
-def _with_uses(session: orm.Session, ids: Sequence[str]) -> None:
-    session.execute(
-        sa.delete(models.ResourceResult).where(models.ResourceResult.subject_id.in_(ids))
-    )
-    _remove_jobs(session, models.Job.subject_id.in_(ids))
-
-
-def _with_jobs(session: orm.Session, ids: Sequence[str]) -> None:
-    session.execute(sa.delete(models.JobResource).where(models.JobResource.job_id.in_(ids)))
 
 
 def _old(model: Any, before: datetime.datetime) -> sa.ColumnElement[bool]:
@@ -145,11 +137,4 @@ _OLD: dict[str, tuple[Any, Callable[[datetime.datetime], sa.ColumnElement[bool]]
     'jobs': (models.Job, _old_job),
     'operation_logs': (models.OperationLog, lambda before: models.OperationLog.ended_at < before),
     'trigger_fires': (models.TriggerFire, lambda before: models.TriggerFire.fired_at < before),
-}
-
-_REMOVE_WITH: dict[str, Callable[[orm.Session, Sequence[str]], None]] = {
-    'restores': _with_uses,
-    'verifications': _with_uses,
-    'checkpoints': _with_checkpoints,
-    'jobs': _with_jobs,
 }

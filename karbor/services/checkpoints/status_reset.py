@@ -30,6 +30,7 @@ from karbor.db import checkpoints, models, operation_logs
 from karbor.db import jobs as job_rows
 from karbor.services.checkpoints import plugin_records
 from karbor.services.jobs import hooks
+from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import provider
 
 # After this time, in seconds, a reset counts as broken off. Banks in object stores try several
@@ -78,12 +79,14 @@ def _begin(
     # It is about nothing that is shown: what is, is told by the jobs about the checkpoint.
     job = job_rows.create(
         session,
-        constants.OperationType.RESET,
-        str(uuid.uuid4()),
-        row.id,
-        provider_id,
-        context.project_id,
-        context.user_id,
+        job_rows.NewJob(
+            kind=constants.OperationType.RESET,
+            subject_id=str(uuid.uuid4()),
+            checkpoint_id=row.id,
+            provider_id=provider_id,
+            project_id=context.project_id,
+            user_id=context.user_id,
+        ),
     )
     operation_logs.begin(
         session,
@@ -122,3 +125,28 @@ def _end(session: orm.Session, row: models.Checkpoint, job: models.Job) -> None:
     written = session.get_one(models.Checkpoint, row.id)
     written.status, written.status_reason = row.status, 'The status was set by hand.'
     operation_logs.end(session, job.id, constants.OperationStatus.SUCCESS, None)
+
+
+def _run(attempt: Attempt) -> Outcome:
+    """Write to the bank what the row says, after a reset that was broken off."""
+    row = attempt.checkpoint_row()
+    if row.status != constants.CheckpointStatus.DELETED:
+        plugin_records.write_checkpoint(row, attempt.environment.registry.get(row.provider_id))
+    return Outcome(reason=BROKEN_OFF)
+
+
+def end_without_subject(_session: orm.Session, _job: models.Job, outcome: Outcome) -> str:
+    """How a job ended that is about nothing that has a status of its own."""
+    if outcome.reason:
+        return constants.OperationStatus.FAIL
+    return constants.OperationStatus.SUCCESS
+
+
+KIND = JobKind(
+    name=constants.OperationType.RESET,
+    run=_run,
+    end=end_without_subject,
+    running=constants.OperationStatus.IN_PROGRESS,
+    failed=constants.OperationStatus.FAIL,
+    table=None,
+)

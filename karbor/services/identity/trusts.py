@@ -16,8 +16,7 @@ There is one trust for each user, project and set of roles, made in Keystone whe
 needed and deleted when no job and no scheduled operation needs it any more. The table knows
 their ids, nothing secret: a trust is of use only to the user of ``[trustee]``. A request calls
 :meth:`Trusts.of`, and a worker :meth:`Trusts.check` when a job begins, :meth:`Trusts.release`
-when it has ended and
-:meth:`Trusts.sweep` at times.
+when it has ended and :meth:`Trusts.sweep` at times.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ import datetime
 import functools
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from keystoneauth1 import session as ks_session
 from oslo_config import cfg
@@ -63,6 +62,30 @@ class Survey:
     unknown: frozenset[str]
 
 
+class Trusts(Protocol):
+    """What jobs act by after the token of the request has ended."""
+
+    def of(self, context: karbor_context.RequestContext) -> str | None:
+        """The id of a trust of a caller; None where none is needed.
+
+        :raises TrustNotPossible: there is none, and none can be made with this token.
+        :raises IdentityUnavailable: Keystone cannot be asked now.
+        """
+
+    def check(self, trust_id: str) -> None:
+        """Find out whether a trust can be used; for the begin of a job.
+
+        :raises TrustDied: not any more; the text says why and what to do.
+        :raises IdentityUnavailable: that cannot be told now.
+        """
+
+    def release(self, trust_id: str | None) -> None:
+        """Delete a trust, unless a job needs it; what fails is left to :meth:`sweep`."""
+
+    def sweep(self) -> None:
+        """Delete every trust that no job needs."""
+
+
 class NoTrusts:
     """For karbor-standalone, whose own credentials are the user's."""
 
@@ -79,7 +102,7 @@ class NoTrusts:
         pass
 
 
-class Trusts:
+class KeystoneTrusts:
     """The trusts of a cloud's Karbor.
 
     :param conf: configuration, group ``[trustee]``.
@@ -231,7 +254,7 @@ class Trusts:
 
 
 def with_trust(
-    made: Trusts | NoTrusts,
+    made: Trusts,
     context: karbor_context.RequestContext,
     write: Callable[[orm.Session, str | None], Result],
 ) -> Result:

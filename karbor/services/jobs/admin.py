@@ -12,52 +12,21 @@
 
 """What an administrator does with jobs: list them, try one again, cancel one."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor import db, exception
-from karbor.common import constants
-from karbor.db import checkpoints, models, operation_logs, schedules, uses
 from karbor.db import jobs as job_rows
-from karbor.services.jobs import job_ends
+from karbor.db import models, operation_logs
+from karbor.services.jobs import ends
+from karbor.services.jobs.kinds import JobKind, JobKinds, Outcome
 
 STATES = tuple(job_rows.JobState)
+
 _CANCELLABLE = (job_rows.JobState.QUEUED, job_rows.JobState.PENDING, job_rows.JobState.PARKED)
 _CANCELLED = 'It was cancelled by an administrator.'
-
-
-@dataclasses.dataclass(frozen=True)
-class _Kind:
-    """What a job of a kind is about while it runs, and after it failed."""
-
-    running: str
-    failed: str
-
-
-_KINDS: dict[str, _Kind] = {
-    constants.OperationType.PROTECT: _Kind(
-        constants.CheckpointStatus.PROTECTING, constants.CheckpointStatus.ERROR
-    ),
-    constants.OperationType.DELETE: _Kind(
-        constants.CheckpointStatus.DELETING, constants.CheckpointStatus.ERROR_DELETING
-    ),
-    constants.OperationType.RESTORE: _Kind(
-        constants.OperationStatus.IN_PROGRESS, constants.OperationStatus.FAIL
-    ),
-    constants.OperationType.VERIFY: _Kind(
-        constants.OperationStatus.IN_PROGRESS, constants.OperationStatus.FAIL
-    ),
-    constants.OperationType.RESET: _Kind(
-        constants.OperationStatus.IN_PROGRESS, constants.OperationStatus.FAIL
-    ),
-    constants.OperationType.RETENTION: _Kind(
-        constants.OperationStatus.IN_PROGRESS, constants.OperationStatus.FAIL
-    ),
-}
 
 
 def newest(states: Sequence[str], limit: int) -> Sequence[models.Job]:
@@ -78,7 +47,7 @@ def get(job_id: str) -> models.Job:
 
 
 @db.transaction
-def retry(session: orm.Session, job_id: str) -> None:
+def retry(session: orm.Session, kinds: JobKinds, job_id: str) -> None:
     """Have a parked job done again.
 
     :raises JobNotFound:
@@ -87,16 +56,20 @@ def retry(session: orm.Session, job_id: str) -> None:
     job = _get(session, job_id)
     if job.state != job_rows.JobState.PARKED:
         raise exception.JobNotPossible(job_id=job.id, reason=f'it is {job.state}')
-    _check_no_other_run(session, job)
-    if job_rows.unfinished_of_checkpoint(session, job.checkpoint_id):
-        raise exception.JobNotPossible(job_id=job.id, reason='another job works on the checkpoint')
-    _begin_again(session, job)
+    kind = _kind_of(kinds, job)
+    kind.lock(session, job)
+    obstacle = kind.obstacle(session, job)
+    if obstacle is None and job_rows.unfinished_of_checkpoint(session, job.checkpoint_id):
+        obstacle = 'another job works on the checkpoint'
+    if obstacle is not None:
+        raise exception.JobNotPossible(job_id=job.id, reason=obstacle)
+    _begin_again(session, kind, job)
     job.state, job.tries, job.error = job_rows.JobState.PENDING, 0, None
-    operation_logs.begin_again(session, job.id, _KINDS[job.kind].running)
+    operation_logs.begin_again(session, job.id, kind.running)
 
 
 @db.transaction
-def cancel(session: orm.Session, job_id: str) -> None:
+def cancel(session: orm.Session, kinds: JobKinds, job_id: str) -> None:
     """End a job that no worker has; what it is about fails.
 
     :raises JobNotFound:
@@ -105,20 +78,21 @@ def cancel(session: orm.Session, job_id: str) -> None:
     job = _get(session, job_id)
     if job.state not in _CANCELLABLE:
         raise exception.JobNotPossible(job_id=job.id, reason=f'it is {job.state}')
+    kind = _kind_of(kinds, job)
     job.state = job_rows.JobState.PENDING
     session.flush()
     claimed = job_rows.claim(session, job.id, None)
     if claimed is not None:
-        job_ends.finish(session, claimed, job_rows.JobState.FAILED, _CANCELLED, {})
+        outcome = Outcome(state=job_rows.JobState.FAILED, reason=_CANCELLED)
+        ends.finish(session, kind, claimed, outcome)
 
 
-def _check_no_other_run(session: orm.Session, job: models.Job) -> None:
-    if job.kind == constants.OperationType.PROTECT and job.scheduled_operation_id is not None:
-        schedules.lock_operation(session, job.scheduled_operation_id)
-        if job_rows.unfinished_runs(session, job.scheduled_operation_id):
-            raise exception.JobNotPossible(
-                job_id=job.id, reason='another run of its scheduled operation goes on'
-            )
+def _kind_of(kinds: JobKinds, job: models.Job) -> JobKind:
+    if job.kind not in kinds:
+        raise exception.JobNotPossible(
+            job_id=job.id, reason=f'{job.kind} is a kind of job that this Karbor does not know'
+        )
+    return kinds[job.kind]
 
 
 def _get(session: orm.Session, job_id: str) -> models.Job:
@@ -133,28 +107,14 @@ def _get(session: orm.Session, job_id: str) -> models.Job:
     return job
 
 
-def _begin_again(session: orm.Session, job: models.Job) -> None:
+def _begin_again(session: orm.Session, kind: JobKind, job: models.Job) -> None:
     """Put what a job is about into the status that it has while the job runs."""
-    kind, status = _KINDS[job.kind], _status(session, job)
-    if status is None:  # of a run whose checkpoint was never made, or a retention
+    subject = session.get(kind.table, job.subject_id) if kind.table else None
+    if subject is None:  # of a run whose checkpoint was never made, or a retention
         return
-    if status != kind.failed:
+    if subject.status != kind.failed:
         raise exception.JobNotPossible(
-            job_id=job.id, reason=f'what it is about is in status {status}, not {kind.failed}'
+            job_id=job.id,
+            reason=f'what it is about is in status {subject.status}, not {kind.failed}',
         )
-    model = _USES.get(job.kind)
-    if model is None:
-        checkpoints.set_status(session, job.subject_id, kind.running)
-    else:
-        uses.set_status(session, model, job.subject_id, kind.running, None)
-
-
-_USES: dict[str, Any] = {
-    constants.OperationType.RESTORE: models.Restore,
-    constants.OperationType.VERIFY: models.Verification,
-}
-
-
-def _status(session: orm.Session, job: models.Job) -> str | None:
-    found = session.get(_USES.get(job.kind, models.Checkpoint), job.subject_id)
-    return None if found is None else str(found.status)
+    subject.status, subject.status_reason = kind.running, None

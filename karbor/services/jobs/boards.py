@@ -18,6 +18,7 @@ again at any time.
 
 import dataclasses
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from karbor import db
 from karbor.db import jobs
@@ -39,6 +40,49 @@ class Waiting:
     age: float
 
 
+class Board(Protocol):
+    """Where jobs wait. The rows decide what there is to do, and in which order."""
+
+    def post(self, job_id: str) -> None:
+        """Have a job done, whose row is there already. Never fails: see :meth:`waiting`."""
+
+    def post_now(self, job_id: str) -> None:
+        """The same, and not a little later."""
+
+    def waiting(self, scope: jobs.Scope, full_projects: Collection[str] = ()) -> Sequence[Waiting]:
+        """The jobs that a worker can do and that are next in line.
+
+        :param full_projects: those that are to wait.
+        """
+
+    def claim(self, waiting: Waiting) -> bool:
+        """Take a job that waits; returns whether this process may begin it.
+
+        The claim on the row, which follows, decides.
+        """
+
+    def renew(self) -> None:
+        """Keep what this process has claimed."""
+
+    def release(self, job_id: str) -> None:
+        """Take a job off the board that this process has claimed, as it is over."""
+
+    def hand_back(self) -> None:
+        """Let others claim what this process has claimed."""
+
+    def tidy(self) -> None:
+        """Take off what nobody needs."""
+
+    def lost(self, scope: jobs.Scope) -> list[str]:
+        """The jobs next in line that should be on the board, and are not."""
+
+    def answers(self) -> bool:
+        """Whether the server of the board is there, if it needs one."""
+
+    def check(self) -> None:
+        """:raises DBError: workers could not look."""
+
+
 class DatabaseBoard:
     """No more than the rows themselves: workers look for those that are pending."""
 
@@ -48,14 +92,12 @@ class DatabaseBoard:
     def post_now(self, job_id: str) -> None:
         """The same, and not a little later."""
 
-    def waiting(
-        self, provider_ids: Collection[str], full_projects: Collection[str] = ()
-    ) -> Sequence[Waiting]:
-        """The jobs with some providers that are next in line.
+    def waiting(self, scope: jobs.Scope, full_projects: Collection[str] = ()) -> Sequence[Waiting]:
+        """The jobs that a worker can do and that are next in line.
 
         :param full_projects: those that are to wait.
         """
-        return in_line(provider_ids, full_projects)
+        return in_line(scope, full_projects)
 
     def claim(self, waiting: Waiting) -> bool:
         """Take a job that waits; returns whether this process may begin it.
@@ -76,7 +118,7 @@ class DatabaseBoard:
     def tidy(self) -> None:
         """Take off what nobody needs."""
 
-    def lost(self, provider_ids: Collection[str]) -> list[str]:
+    def lost(self, scope: jobs.Scope) -> list[str]:
         """The jobs next in line that should be on the board, and are not."""
         return []
 
@@ -86,13 +128,10 @@ class DatabaseBoard:
 
     def check(self) -> None:
         """:raises DBError: workers could not look."""
-        in_line((), ())
+        in_line(jobs.Scope(kinds=frozenset(), provider_ids=frozenset()), ())
 
 
-def in_line(provider_ids: Collection[str], full_projects: Collection[str]) -> Sequence[Waiting]:
+def in_line(scope: jobs.Scope, full_projects: Collection[str]) -> Sequence[Waiting]:
     """The jobs that wait in the database, and are the next to begin."""
     with db.reader() as session:
-        return [
-            Waiting(*found)
-            for found in jobs.in_line(session, provider_ids, full_projects, _IN_LINE)
-        ]
+        return [Waiting(*found) for found in jobs.in_line(session, scope, full_projects, _IN_LINE)]

@@ -15,10 +15,11 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from oslo_log import log as logging
 
+from karbor.db import jobs
 from karbor.services.jobs import boards
 
 LOG = logging.getLogger(__name__)
@@ -56,11 +57,11 @@ class WorkerPool:
         """Have a job done. That the same id is posted twice does no harm."""
         self._waiting.put(job_id)
 
-    def post_pending(self, provider_ids: Collection[str]) -> None:
+    def post_pending(self, scope: jobs.Scope) -> None:
         """Post the jobs that wait in the database, as many as there are workers free."""
         count = self.free()
         if count:
-            for waiting in boards.in_line(provider_ids, ())[:count]:
+            for waiting in boards.in_line(scope, ())[:count]:
                 self.post(waiting.job_id)
 
     def check(self) -> None:

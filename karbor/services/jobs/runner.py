@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Runs jobs: protect, restore, delete and verify.
+"""Runs jobs of any kind.
 
 A job can run again from its start after any break: what its row and the bank say is done
 is left out. The row is marked as done last, in one transaction with the status of what the
@@ -18,46 +18,28 @@ job is about.
 """
 
 import datetime
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 from oslo_log import log as logging
 from oslo_utils import timeutils
-from sqlalchemy import orm
 
-from karbor import context as karbor_context
 from karbor import db, exception
-from karbor.common import constants
 from karbor.db import jobs as job_rows
-from karbor.db import models, uses
-from karbor.services.checkpoints import manager as protection_manager
-from karbor.services.checkpoints import plugin_records, status_reset
-from karbor.services.cinder import limits as cinder_limits
-from karbor.services.cinder import requests as cinder_requests
-from karbor.services.identity import trusts
-from karbor.services.jobs import hooks, job_ends
-from karbor.services.protection import graph
-from karbor.services.protection import provider as providers
-from karbor.services.schedules import retention_jobs
+from karbor.db import models
+from karbor.services.jobs import ends, hooks
+from karbor.services.jobs.kinds import Attempt, Environment, JobKinds, Outcome
 
 LOG = logging.getLogger(__name__)
 
 # For how long a job waits when Keystone cannot be asked, in seconds.
 _PAUSE = 30
 
-ContextOf = Callable[[models.Job], karbor_context.RequestContext]
-# What failed, and one line about all of it; None when all went well.
-Outcome = tuple[hooks.Failures, str | None]
-
 
 class JobRunner:
     """Does the work of a job, given its id.
 
-    :param registry: the providers.
-    :param manager: makes the checkpoints of scheduled operations, and removes them.
-    :param context_of: whom a job acts for.
-    :param max_concurrent_resources: how many resources of a job are worked on at once.
-    :param trusts: where jobs get the trusts from that they act by, and leave them.
+    :param kinds: those that it knows.
+    :param environment: what it does them with.
     :param lease: how long a claim holds unless it is renewed, in seconds; None when no
         other process works on this database.
     :param max_tries: how often a job is begun that does not come to an end.
@@ -65,36 +47,28 @@ class JobRunner:
 
     def __init__(
         self,
-        registry: providers.ProviderRegistry,
-        manager: protection_manager.ProtectionManager,
-        context_of: ContextOf,
-        max_concurrent_resources: int,
-        trusts: trusts.Trusts | trusts.NoTrusts,
+        kinds: JobKinds,
+        environment: Environment,
+        *,
         lease: float | None = None,
         max_tries: int = 10,
     ) -> None:
-        self._registry = registry
-        self._manager = manager
-        self._context_of = context_of
-        self._max_workers = max_concurrent_resources
-        self._trusts = trusts
+        self._kinds = kinds
+        self._environment = environment
         self._lease = lease
         self._max_tries = max_tries
         self._running: dict[str, models.Job] = {}
-        self._kinds: dict[str, Callable[[models.Job], Outcome]] = {
-            constants.OperationType.PROTECT: self._protect,
-            constants.OperationType.RESTORE: self._restore,
-            constants.OperationType.DELETE: self._delete,
-            constants.OperationType.VERIFY: self._verify,
-            constants.OperationType.RETENTION: self._retain,
-            constants.OperationType.RESET: self._write_record,
-        }
+
+    @property
+    def scope(self) -> job_rows.Scope:
+        """Which jobs it can run."""
+        return self._kinds.scope(self._environment.registry)
 
     def run(self, job_id: str) -> None:
         """Run a pending job to its end.
 
-        One that is not pending is left alone. So is one whose provider is not loaded: its
-        file may be mended before the next start.
+        One that is not pending is left alone. So is one of a kind that is not known, and one
+        whose provider is not loaded: its file may be mended before the next start.
         """
         job = self._claim(job_id)
         if job is None:
@@ -110,7 +84,7 @@ class JobRunner:
                 self._run_to_end(job)
         finally:
             del self._running[job.id]
-        self._trusts.release(job.trust_id)
+        self._environment.trusts.release(job.trust_id)
 
     def renew_claims(self) -> None:
         """Tell other workers that the jobs that run here do run."""
@@ -124,9 +98,11 @@ class JobRunner:
 
     def _claim(self, job_id: str) -> models.Job | None:
         with db.reader() as session:
-            provider_id = job_rows.provider_id(session, job_id)
-        if provider_id is not None and provider_id not in self._registry:
-            LOG.error('Job %s waits: its provider %s is not loaded', job_id, provider_id)
+            job = session.get(models.Job, job_id)
+        if job is None or job.kind not in self._kinds:
+            return None
+        if job.provider_id not in self._environment.registry:
+            LOG.error('Job %s waits: its provider %s is not loaded', job_id, job.provider_id)
             return None
         return db.transaction(job_rows.claim)(
             job_id, None if self._lease is None else _moment_after(self._lease)
@@ -135,22 +111,17 @@ class JobRunner:
     def _park(self, job: models.Job) -> None:
         """End what has been begun too often and never came to an end: it kills its workers."""
         LOG.error('Job %s: parked', job.id)
-        self._end(
-            job,
-            job_rows.JobState.PARKED,
-            f'it was tried {job.tries - 1} times and its worker was '
-            f'gone each time; an administrator can have it tried again: karbor-manage job '
-            f'retry {job.id}',
-            {},
+        reason = (
+            f'it was tried {job.tries - 1} times and its worker was gone each time; an '
+            f'administrator can have it tried again: karbor-manage job retry {job.id}'
         )
+        self._end(job, Outcome(state=job_rows.JobState.PARKED, reason=reason))
 
     def _run_to_end(self, job: models.Job) -> None:
-        failures: hooks.Failures = {}
-        state, reason = job_rows.JobState.DONE, None
         try:
             self._check_trust(job)
-            failures, reason = self._kinds[job.kind](job)
-            if failures:
+            outcome = self._kinds[job.kind].run(self._attempt(job))
+            if outcome.failures:
                 self._check_trust(job)  # dead meanwhile, it is the reason of all the others
         except exception.IdentityUnavailable as exc:
             # The claim runs out unrenewed; then a worker takes the job up again.
@@ -166,160 +137,30 @@ class JobRunner:
                 job.subject_id,
                 exc_info=not isinstance(exc, exception.TrustDied),
             )
-            state = job_rows.JobState.FAILED
-            reason = (
-                hooks.reason_of(exc)
-                if isinstance(exc, exception.KarborException)
-                else (f'an unexpected {type(exc).__name__} happened; see the log for job {job.id}')
-            )
-        self._end(job, state, reason, failures)
+            outcome = Outcome(state=job_rows.JobState.FAILED, reason=_reason_of(job, exc))
+        self._end(job, outcome)
 
-    def _end(
-        self, job: models.Job, state: str, reason: str | None, failures: hooks.Failures
-    ) -> None:
-        for next_job in self._finish(job, state, reason, failures):
-            self._manager.post(next_job.id)
+    def _attempt(self, job: models.Job) -> Attempt:
+        context = self._environment.context_of(job)
+        return Attempt(job=job, context=context, environment=self._environment)
 
-    @staticmethod
+    def _end(self, job: models.Job, outcome: Outcome) -> None:
+        for following in self._finish(job, outcome):
+            self._environment.post(following.id)
+
     @db.until_it_works
-    @db.transaction
-    def _finish(
-        session: orm.Session,
-        job: models.Job,
-        state: str,
-        reason: str | None,
-        failures: hooks.Failures,
-    ) -> list[models.Job]:
-        return job_ends.finish(session, job, state, reason, failures)
+    def _finish(self, job: models.Job, outcome: Outcome) -> Sequence[models.Job]:
+        return db.transaction(ends.finish)(self._kinds[job.kind], job, outcome)
 
     def _check_trust(self, job: models.Job) -> None:
         if job.trust_id is not None:
-            self._trusts.check(job.trust_id)
-
-    def _checkpoint_row(self, job: models.Job) -> models.Checkpoint:
-        with db.reader() as session:
-            row = session.get(models.Checkpoint, job.checkpoint_id)
-        if row is None:
-            raise exception.CheckpointNotFound(checkpoint_id=job.checkpoint_id)
-        return row
-
-    def _protect(self, job: models.Job) -> Outcome:
-        try:
-            row = self._checkpoint_row(job)
-        except exception.CheckpointNotFound:
-            if job.scheduled_operation_id is None:
-                raise
-            row = self._begin_scheduled(job)
-        provider = self._registry.get(row.provider_id)
-        checkpoint = plugin_records.write_checkpoint(row, provider)
-        failures = self._run_hooks(
-            row,
-            hooks.JobHooks(
-                job,
-                self._context_of(job),
-                provider,
-                checkpoint,
-                'options',
-                row.protection_plan['parameters'],
-                {},
-            ),
-        )
-        checkpoint.status = (
-            constants.CheckpointStatus.ERROR if failures else constants.CheckpointStatus.AVAILABLE
-        )
-        checkpoint.commit()
-        reason = _summary(failures, row.resources_total)
-        if any(map(_is_of_quota, failures.values())):
-            reason = (
-                f'{reason}; in use are {cinder_limits.in_use(self._context_of(job))}'
-                f'{retention_jobs.relief(job)}'
-            )
-        return failures, reason
-
-    def _begin_scheduled(self, job: models.Job) -> models.Checkpoint:
-        try:
-            return self._manager.create_scheduled_checkpoint(self._context_of(job), job)
-        except exception.CheckpointLimitExceeded as exc:
-            raise exception.CheckpointLimitExceeded(
-                f'{exc.msg}{retention_jobs.relief(job)}'
-            ) from exc
-
-    def _delete(self, job: models.Job) -> Outcome:
-        row = self._checkpoint_row(job)
-        provider = self._registry.get(row.provider_id)
-        # Written again if need be: a break after the purge must not keep the rest undone.
-        checkpoint = plugin_records.write_checkpoint(row, provider)
-        failures = self._run_hooks(
-            row, hooks.JobHooks(job, self._context_of(job), provider, checkpoint, None, {}, {})
-        )
-        if failures:
-            checkpoint.status = constants.CheckpointStatus.ERROR_DELETING
-            checkpoint.commit()
-            return failures, _summary(failures, row.resources_total)
-        checkpoint.delete()
-        try:
-            checkpoint.purge()
-        except RuntimeError as exc:
-            # A plugin has left objects that it will never ask for again; by contract
-            # that is its own business, and no reason to keep the checkpoint for ever.
-            LOG.warning('Job %s: %s', job.id, exc)
-        return failures, None
-
-    def _restore(self, job: models.Job) -> Outcome:
-        return self._use(job, models.Restore, 'restore')
-
-    def _verify(self, job: models.Job) -> Outcome:
-        return self._use(job, models.Verification, 'verify')
-
-    def _use(self, job: models.Job, model: Any, keyword: str) -> Outcome:
-        """A restore or a verification: both leave the checkpoint as it is."""
-        row = self._checkpoint_row(job)
-        provider = self._registry.get(row.provider_id)
-        with db.reader() as session:
-            use = uses.get(session, model, job.project_id, job.subject_id)
-        record = plugin_records.UseRecord(
-            {column.key: getattr(use, column.key) for column in model.__table__.columns}
-        )
-        failures = self._run_hooks(
-            row,
-            hooks.JobHooks(
-                job,
-                self._context_of(job),
-                provider,
-                provider.checkpoints.get(row.id),
-                keyword,
-                use.parameters,
-                {keyword: record, 'new_resources': {}},
-            ),
-        )
-        return failures, _summary(failures, row.resources_total)
-
-    def _retain(self, job: models.Job) -> Outcome:
-        return {}, retention_jobs.apply(self._manager, self._context_of(job), job)
-
-    def _write_record(self, job: models.Job) -> Outcome:
-        row = self._checkpoint_row(job)
-        if row.status != constants.CheckpointStatus.DELETED:
-            plugin_records.write_checkpoint(row, self._registry.get(row.provider_id))
-        return {}, status_reset.BROKEN_OFF
-
-    def _run_hooks(self, row: models.Checkpoint, job_hooks: hooks.JobHooks) -> hooks.Failures:
-        return job_hooks.run(graph.deserialize(row.resource_graph), self._max_workers)
+            self._environment.trusts.check(job.trust_id)
 
 
-def _summary(failures: hooks.Failures, total: int) -> str | None:
-    """One line about all failures; None when there is none."""
-    if not failures:
-        return None
-    resource, reason = next(
-        (item for item in failures.items() if _is_of_quota(item[1])), next(iter(failures.items()))
-    )
-    more = f'; and {len(failures) - 1} more' if len(failures) > 1 else ''
-    return f'{len(failures)} of {total} resources failed: {resource.key}: {reason}{more}'
-
-
-def _is_of_quota(reason: str | None) -> bool:
-    return cinder_requests.QUOTA_EXCEEDED in (reason or '')
+def _reason_of(job: models.Job, error: Exception) -> str:
+    if isinstance(error, exception.KarborException):
+        return hooks.reason_of(error)
+    return f'an unexpected {type(error).__name__} happened; see the log for job {job.id}'
 
 
 def _moment_after(seconds: float) -> datetime.datetime:

@@ -51,7 +51,7 @@ class BoardAwayError(Exception):
     """The server of the board does not answer."""
 
 
-class TaskFlowBoard(boards.DatabaseBoard):
+class TaskFlowBoard:
     """A board that many processes share.
 
     :param connection: what ``[jobboard] connection`` says.
@@ -103,10 +103,10 @@ class TaskFlowBoard(boards.DatabaseBoard):
             return jobs.are_crowded(session, _CROWD)
 
     def waiting(
-        self, provider_ids: Collection[str], full_projects: Collection[str] = ()
+        self, scope: jobs.Scope, full_projects: Collection[str] = ()
     ) -> Sequence[boards.Waiting]:
-        """See :meth:`jobboard.DatabaseBoard.waiting`."""
-        in_line = super().waiting(provider_ids, full_projects)
+        """See :meth:`boards.Board.waiting`."""
+        in_line = boards.in_line(scope, full_projects)
         self._seen = {}
         if in_line:
             with contextlib.suppress(BoardAwayError), self._using() as board:
@@ -173,7 +173,7 @@ class TaskFlowBoard(boards.DatabaseBoard):
                     LOG.info('Job %s is taken off the board', posting.name)
                     self._consume(board, posting)
 
-    def lost(self, provider_ids: Collection[str]) -> list[str]:
+    def lost(self, scope: jobs.Scope) -> list[str]:
         """The jobs next in line that should be on the board, and are not.
 
         Those that were just made are left out: who made them may still post them. Of very many
@@ -181,7 +181,7 @@ class TaskFlowBoard(boards.DatabaseBoard):
         """
         if self._is_crowded():
             return []
-        in_line = super().waiting(provider_ids)
+        in_line = boards.in_line(scope, ())
         with contextlib.suppress(BoardAwayError), self._using() as board:
             posted = {posting.name for posting in _postings(board)}
             return [
@@ -199,6 +199,10 @@ class TaskFlowBoard(boards.DatabaseBoard):
         except BoardAwayError:
             return False
         return True
+
+    def check(self) -> None:
+        """:raises DBError: workers could not look; without a server they go by the rows."""
+        boards.DatabaseBoard().check()
 
     def _claim(self, board: base.JobBoard, posting: base.Job) -> bool:
         try:

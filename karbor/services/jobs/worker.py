@@ -30,7 +30,6 @@ from karbor.services import periodic, processes
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, pool
 from karbor.services.jobs import runner as job_runner
-from karbor.services.protection import provider
 
 LOG = logging.getLogger(__name__)
 
@@ -43,8 +42,7 @@ _LONGEST_LOOK = 5
 class Worker:
     """Has pending jobs done until it is stopped.
 
-    :param registry: the providers; jobs of others are left to other workers.
-    :param runner: does the work of a job.
+    :param runner: does the work of a job; jobs that it cannot run are left to other workers.
     :param used_trusts: what to sweep now and then.
     :param board: where jobs wait.
     :param more_duties: what it does beside that.
@@ -52,14 +50,12 @@ class Worker:
 
     def __init__(
         self,
-        registry: provider.ProviderRegistry,
         runner: job_runner.JobRunner,
         used_trusts: trusts.Trusts,
-        board: boards.DatabaseBoard,
+        board: boards.Board,
         more_duties: Sequence[periodic.Duty] = (),
     ) -> None:
         options = cfg.CONF.protection
-        self._provider_ids = [found.id for found in registry]
         self._poll_interval = options.job_poll_interval
         self._limit_of_project = options.max_concurrent_jobs_per_project
         self._board = board
@@ -128,7 +124,7 @@ class Worker:
         if not places:
             return
         full = [project_id for project_id in set(self._taken.values()) if self._is_full(project_id)]
-        for waiting in self._board.waiting(self._provider_ids, full):
+        for waiting in self._board.waiting(self._runner.scope, full):
             if self._may_begin(waiting) and self._board.claim(waiting):
                 self._taken[waiting.job_id] = waiting.project_id
                 self._crew.post(waiting.job_id)
@@ -154,7 +150,7 @@ class Worker:
 
     def _tend_board(self) -> None:
         self._board.tidy()
-        lost = self._board.lost(self._provider_ids)
+        lost = self._board.lost(self._runner.scope)
         if lost:
             LOG.warning('%d jobs were not on the board any more; they are posted again', len(lost))
         for job_id in lost:

@@ -16,7 +16,8 @@ That is: jobs whose workers are gone or that the job board has lost, snapshots a
 nobody knows, and trusts.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
+from typing import ParamSpec
 
 from oslo_config import cfg
 from oslo_db import exception as db_exc
@@ -33,39 +34,42 @@ from karbor.services.recovery.inventory import Inventory
 
 # Lines of a report, and whether all went well.
 Part = tuple[list[str], bool]
+Arguments = ParamSpec('Arguments')
 
 
 def reconcile(
     registry: providers.ProviderRegistry,
-    board: boards.DatabaseBoard,
-    inventory: Callable[[], Inventory],
-    made: trusts.Trusts | trusts.NoTrusts,
     *,
+    board: boards.Board,
+    scope: job_rows.Scope,
+    inventory: Callable[[], Inventory],
+    made: trusts.Trusts,
     is_dry_run: bool,
     is_removing: bool,
 ) -> Iterator[Part]:
     """Do one thing after the other; one that fails does not keep the others.
 
+    :param scope: which jobs the workers can do.
     :param inventory: Cinder, as who may see everything of Karbor's sees it.
     :param is_dry_run: only tell what would be done.
     :param is_removing: whether orphans are removed, if it is no dry run.
     :returns: lines of a report, and whether all went well, of each.
     """
-    yield _told('jobs are not looked at', lambda: _jobs(is_dry_run))
-    yield _told(
-        'the job board is not looked at',
-        lambda: _post_again(board, [found.id for found in registry], is_dry_run),
-    )
-    yield _told(
-        'orphans are not looked for',
-        lambda: _orphans(orphans.OrphanCheck(registry, inventory), is_removing and not is_dry_run),
-    )
-    yield _told('trusts are not looked at', lambda: _trusts(made, is_dry_run))
+    check = orphans.OrphanCheck(registry, inventory)
+    yield _told('jobs are not looked at', _jobs, is_dry_run)
+    yield _told('the job board is not looked at', _post_again, board, scope, is_dry_run)
+    yield _told('orphans are not looked for', _orphans, check, is_removing and not is_dry_run)
+    yield _told('trusts are not looked at', _trusts, made, is_dry_run)
 
 
-def _told(failure: str, act: Callable[[], Part]) -> Part:
+def _told(
+    failure: str,
+    act: Callable[Arguments, Part],
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Part:
     try:
-        return act()
+        return act(*args, **kwargs)
     except exception.KarborException as exc:
         return [f'{failure}: {exc.msg}'], False
     except db_exc.DBError as exc:  # the rest of its text is the statement
@@ -89,10 +93,8 @@ def _jobs(is_dry_run: bool) -> Part:
     ], True
 
 
-def _post_again(
-    board: boards.DatabaseBoard, provider_ids: Collection[str], is_dry_run: bool
-) -> Part:
-    lost = board.lost(provider_ids)
+def _post_again(board: boards.Board, scope: job_rows.Scope, is_dry_run: bool) -> Part:
+    lost = board.lost(scope)
     if not is_dry_run:
         board.tidy()
         for job_id in lost:
@@ -111,8 +113,8 @@ def _orphans(check: orphans.OrphanCheck, is_removing: bool) -> Part:
     return lines, is_good
 
 
-def _trusts(made: trusts.Trusts | trusts.NoTrusts, is_dry_run: bool) -> Part:
-    if isinstance(made, trusts.NoTrusts):
+def _trusts(made: trusts.Trusts, is_dry_run: bool) -> Part:
+    if not isinstance(made, trusts.KeystoneTrusts):
         return [], True
     before = made.survey()
     lines = [

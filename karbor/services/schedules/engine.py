@@ -28,7 +28,6 @@ from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
-from karbor.common import constants
 from karbor.db import jobs, models, schedules
 from karbor.services.schedules import firing, runs, time_triggers
 
@@ -221,13 +220,13 @@ def _fire(
 def _run(
     session: orm.Session, operation: models.ScheduledOperation, fire: datetime.datetime
 ) -> list[models.Job]:
-    context, told = _context_of(operation), {constants.CHECKPOINT_FIRE_TIME: _text(fire)}
+    context = _context_of(operation)
     try:
-        job = runs.start(session, context, operation, **told)
+        job = runs.start(session, context, operation, fire)
     except exception.OperationRunning as exc:
         reason = f'The fire of {fire} UTC is skipped: {exc.kwargs["reason"]}.'
         LOG.warning('Scheduled operation %s: %s', operation.id, reason)
-        runs.skip(session, context, operation, reason, **told)
+        runs.skip(session, context, operation, reason, **runs.fire_told(fire))
         return []
     return [job] if job.state == jobs.JobState.PENDING else []
 

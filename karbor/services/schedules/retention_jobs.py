@@ -30,7 +30,8 @@ from karbor.common import constants
 from karbor.db import checkpoints, models, operation_logs, schedules
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
-from karbor.services.checkpoints import manager as protection_manager
+from karbor.services.checkpoints import commands, status_reset
+from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.schedules import retention, time_triggers
 
 LOG = logging.getLogger(__name__)
@@ -49,14 +50,16 @@ def begin(session: orm.Session, job: models.Job) -> models.Job | None:
         return None
     made = job_rows.create(
         session,
-        constants.OperationType.RETENTION,
-        operation.id,
-        job.checkpoint_id,
-        job.provider_id,
-        job.project_id,
-        job.user_id,
-        job.trust_id,
-        operation.id,
+        job_rows.NewJob(
+            kind=constants.OperationType.RETENTION,
+            subject_id=operation.id,
+            checkpoint_id=job.checkpoint_id,
+            provider_id=job.provider_id,
+            project_id=job.project_id,
+            user_id=job.user_id,
+            trust_id=job.trust_id,
+            scheduled_operation_id=operation.id,
+        ),
     )
     operation_logs.begin(
         session,
@@ -99,14 +102,19 @@ def preview(
     return _judge(_available(session, project_id, plan_id), policy, zone)
 
 
-def apply(
-    manager: protection_manager.ProtectionManager,
-    context: karbor_context.RequestContext,
-    job: models.Job,
+def _run(attempt: Attempt) -> Outcome:
+    environment = attempt.environment
+    deletes = commands.Commands(
+        environment.registry, environment.protectables, environment.post, environment.trusts
+    )
+    return Outcome(reason=_apply(deletes, attempt.context, attempt.job))
+
+
+def _apply(
+    deletes: commands.Commands, context: karbor_context.RequestContext, job: models.Job
 ) -> str | None:
     """Delete what no rule holds, and again what could not be deleted before.
 
-    :param manager: deletes checkpoints.
     :param context: whom the job acts for.
     :returns: why some could not be asked for; they are tried again after the next run.
     """
@@ -132,7 +140,7 @@ def apply(
     failures = [
         failure
         for checkpoint_id in going
-        if (failure := _delete(manager, context, job, checkpoint_id))
+        if (failure := _delete(deletes, context, job, checkpoint_id))
     ]
     return '; '.join(failures) or None
 
@@ -150,13 +158,13 @@ def _tell(session: orm.Session, log_id: str, kept: int, going: Mapping[str, str]
 
 
 def _delete(
-    manager: protection_manager.ProtectionManager,
+    deletes: commands.Commands,
     context: karbor_context.RequestContext,
     job: models.Job,
     checkpoint_id: str,
 ) -> str | None:
     try:
-        manager.delete_checkpoint(
+        deletes.delete_checkpoint(
             context, job.provider_id, checkpoint_id, by_retention_of=job.scheduled_operation_id
         )
     except exception.CheckpointNotBeDeleted as exc:
@@ -216,3 +224,13 @@ def _judge(
         zone,
         just_made,
     )
+
+
+KIND = JobKind(
+    name=constants.OperationType.RETENTION,
+    run=_run,
+    end=status_reset.end_without_subject,
+    running=constants.OperationStatus.IN_PROGRESS,
+    failed=constants.OperationStatus.FAIL,
+    table=None,
+)

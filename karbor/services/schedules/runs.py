@@ -12,6 +12,7 @@
 
 """Runs of scheduled operations: each is a protect job, which makes its checkpoint itself."""
 
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,13 +33,13 @@ def start(
     session: orm.Session,
     context: karbor_context.RequestContext,
     operation: models.ScheduledOperation,
-    **told: Any,
+    fire_at: datetime.datetime | None = None,
 ) -> models.Job:
     """Begin a run, or let it wait for the end of the one that goes on.
 
     :param context: of who begins it, for the log. It acts for the operation's user.
     :param operation: locked, so that no run begins or ends meanwhile.
-    :param told: what the log is to tell of the reason of the run.
+    :param fire_at: moment for which the trigger fired, in UTC; None of a run by hand.
     :returns: its job; it need be posted only if it is pending.
     :raises OperationRunning: a run goes on, and this one is not to wait.
     """
@@ -48,25 +49,37 @@ def start(
     checkpoint_id = uuidutils.generate_uuid()
     job = jobs.create(
         session,
-        constants.OperationType.PROTECT,
-        checkpoint_id,
-        checkpoint_id,
-        operation.operation_definition['provider_id'],
-        operation.project_id,
-        operation.user_id,
-        operation.trust_id,
-        operation.id,
-        jobs.JobState.QUEUED if going_on else jobs.JobState.PENDING,
+        jobs.NewJob(
+            kind=constants.OperationType.PROTECT,
+            subject_id=checkpoint_id,
+            checkpoint_id=checkpoint_id,
+            provider_id=operation.operation_definition['provider_id'],
+            project_id=operation.project_id,
+            user_id=operation.user_id,
+            trust_id=operation.trust_id,
+            scheduled_operation_id=operation.id,
+            plan_id=operation.plan_id,
+            trigger_id=operation.trigger_id,
+            fire_at=fire_at,
+            state=jobs.JobState.QUEUED if going_on else jobs.JobState.PENDING,
+        ),
     )
     _log(
         session,
         context,
         operation,
         constants.OperationStatus.QUEUED if going_on else constants.CheckpointStatus.PROTECTING,
-        told,
+        fire_told(fire_at),
         id=job.id,
     )
     return job
+
+
+def fire_told(fire_at: datetime.datetime | None) -> dict[str, str]:
+    """What logs and checkpoints tell of the moment for which a trigger fired."""
+    if fire_at is None:
+        return {}
+    return {constants.CHECKPOINT_FIRE_TIME: fire_at.isoformat(' ', 'seconds')}
 
 
 def _check_overlap(operation: models.ScheduledOperation, going_on: Sequence[models.Job]) -> None:

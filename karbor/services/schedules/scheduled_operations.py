@@ -42,7 +42,7 @@ class ScheduledOperations:
     :param post: has a job done, given its id.
     """
 
-    def __init__(self, made: trusts.Trusts | trusts.NoTrusts, post: Callable[[str], None]) -> None:
+    def __init__(self, made: trusts.Trusts, post: Callable[[str], None]) -> None:
         self._trusts = made
         self._post = post
 

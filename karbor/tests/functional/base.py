@@ -37,14 +37,13 @@ from karbor.api import app
 from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services.checkpoints import manager, plans
+from karbor.services.checkpoints import commands, plans, queries
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, pool
-from karbor.services.jobs import runner as job_runner
 from karbor.services.protection import client_factory, graph, protectables, provider
 from karbor.services.schedules import scheduled_operations
 from karbor.testing import fake_cinder
-from karbor.tests import base, personas
+from karbor.tests import base, personas, runners
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import api_server, documented
 
@@ -111,10 +110,15 @@ class ApiTestCase(base.TestCase):
         self.addCleanup(self.board.end)
         board = boards.DatabaseBoard() if workers else self.board
         found = protectables.load()
-        self.manager = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
-        self.runner = job_runner.JobRunner(
-            registry, self.manager, _context_of, self.max_concurrent_resources, trusts.NoTrusts()
+        self.manager = commands.Commands(registry, found, board.post, trusts.NoTrusts())
+        self.environment = runners.environment(
+            registry,
+            found,
+            board.post,
+            _context_of,
+            max_concurrent_resources=self.max_concurrent_resources,
         )
+        self.runner = runners.runner(self.environment)
         self._serve(
             workers,
             app.create_app(
@@ -123,6 +127,7 @@ class ApiTestCase(base.TestCase):
                     found,
                     plans.Plans(registry, found),
                     self.manager,
+                    queries.Queries(registry),
                     scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post),
                     board.check,
                 ),

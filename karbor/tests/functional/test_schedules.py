@@ -23,6 +23,8 @@ from oslo_utils import timeutils
 from karbor import db, exception
 from karbor.db import jobs as job_rows
 from karbor.db import models, schedules
+from karbor.services.checkpoints import protecting
+from karbor.services.jobs import kinds
 from karbor.services.schedules import engine, retention_jobs, runs
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
@@ -288,19 +290,17 @@ class BrokenOffTest(SchedulesTestCase):
         self.runner.run(log['id'])
         self.wait_for_quiet()
 
+    def attempt(self, job: models.Job) -> kinds.Attempt:
+        return kinds.Attempt(job=job, context=base._context_of(job), environment=self.environment)
+
     def test_a_run_whose_checkpoint_is_there_makes_no_other(self):
         self.board.end()
         self.create_operation('protect')
         self.fire()
         (job,) = self.rows(models.Job)
-        self.assertRaises(
-            exception.JobNotPossible,
-            self.manager.create_scheduled_checkpoint,
-            base._context_of(job),
-            job,
-        )
+        self.assertRaises(exception.JobNotPossible, protecting._make_checkpoint, self.attempt(job))
         job = db.transaction(job_rows.claim)(job.id, None)
-        made = self.manager.create_scheduled_checkpoint(base._context_of(job), job)
+        made = protecting._make_checkpoint(self.attempt(job))
         with db.writer() as session:
             job_rows.take_up_again(session)
         self.runner.run(job.id)

@@ -40,7 +40,7 @@ from karbor.cmd import assembly
 from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models
-from karbor.services.checkpoints import manager
+from karbor.services.checkpoints import commands
 from karbor.services.identity import trusts
 from karbor.services.protection import client_factory, protectables
 from karbor.testing import fake_cinder, fake_keystone
@@ -119,8 +119,8 @@ class Ground:
         migration.upgrade()
         client_factory.use_sessions(lambda context: self.cinder.of[context.project_id].session())
         registry, found = assembly.providers(), protectables.load()
-        self._manager = manager.ProtectionManager(
-            registry, found, assembly.job_board().post, trusts.Trusts(assembly.CONF)
+        self._manager = commands.Commands(
+            registry, found, assembly.job_board().post, trusts.KeystoneTrusts(assembly.CONF)
         )
         self._plans = [self._plan(project_id) for project_id in project_ids]
 

@@ -26,10 +26,11 @@ from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services.identity import trusts
 from karbor.services.jobs import taskflow_board, worker
-from karbor.tests import base, board_servers
+from karbor.tests import base, board_servers, runners
 
 EXPIRY = 2
 PROVIDER_ID = 'p'
+SCOPE = job_rows.Scope(kinds=frozenset({'verify'}), provider_ids=frozenset({PROVIDER_ID}))
 PATIENCE = 60
 # Seconds that all who ask at once may wait, on a busy machine.
 _LONGEST_SILENCE = 15
@@ -48,7 +49,7 @@ class BoardTestCase(base.TestCase):
 
     def claim(self, board: taskflow_board.TaskFlowBoard, job_id: str) -> bool:
         """What a worker does who wants a certain job."""
-        (found,) = (waiting for waiting in board.waiting([PROVIDER_ID]) if waiting.job_id == job_id)
+        (found,) = (waiting for waiting in board.waiting(SCOPE) if waiting.job_id == job_id)
         return board.claim(found)
 
     def board(self) -> taskflow_board.TaskFlowBoard:
@@ -60,7 +61,9 @@ class BoardTestCase(base.TestCase):
     def job(self, project_id: str = 'one') -> str:
         """The row of a job, made long ago: it would be posted if it is not on the board."""
         with db.writer() as session:
-            found = job_rows.create(session, 'verify', 's', 'c', PROVIDER_ID, project_id, 'u')
+            found = runners.create_job(
+                session, 'verify', provider_id=PROVIDER_ID, project_id=project_id
+            )
             session.execute(
                 sa.update(models.Job)
                 .where(models.Job.id == found.id)
@@ -88,7 +91,7 @@ class BoardSuite:
         one, two = self.board(), self.board()
         one.post_now(job_id)
         for board in (one, two):
-            self.assertEqual([job_id], [found.job_id for found in board.waiting([PROVIDER_ID])])
+            self.assertEqual([job_id], [found.job_id for found in board.waiting(SCOPE)])
 
         self.assertEqual([True, False], [self.claim(one, job_id), self.claim(two, job_id)])
 
@@ -144,16 +147,16 @@ class BoardSuite:
         lost, posted = self.job(), self.job()
         board = self.board()
         board.post_now(posted)
-        self.assertEqual([lost], board.lost([PROVIDER_ID]))
+        self.assertEqual([lost], board.lost(SCOPE))
 
     def test_who_makes_a_job_has_time_to_post_it(self) -> None:
         job_id = self.job()
         with db.writer() as session:
             session.execute(sa.update(models.Job).values(created_at=models.Job.updated_at))
         board = self.board()
-        self.assertEqual([job_id], [found.job_id for found in board.waiting([PROVIDER_ID])])
+        self.assertEqual([job_id], [found.job_id for found in board.waiting(SCOPE)])
         self.assertFalse(self.claim(board, job_id))
-        self.assertEqual([], board.lost([PROVIDER_ID]))
+        self.assertEqual([], board.lost(SCOPE))
         self.assertEqual([], self.on_board())
 
     def test_few_jobs_of_very_many_are_on_the_board(self) -> None:
@@ -209,7 +212,7 @@ class BoardSuite:
 
         begun = time.monotonic()
         board.post_now(job_id)
-        self.assertEqual([job_id], [found.job_id for found in board.waiting([PROVIDER_ID])])
+        self.assertEqual([job_id], [found.job_id for found in board.waiting(SCOPE)])
         self.assertTrue(self.claim(board, job_id))
         board.renew()
         board.release(job_id)
@@ -233,8 +236,7 @@ class WorkerSuite:
         self.config.config(group='protection', job_poll_interval=0.1, job_lease=EXPIRY)
 
     def worker(self, runner: Any) -> worker.Worker:
-        registry: Any = [type('Provider', (), {'id': PROVIDER_ID})]
-        made = worker.Worker(registry, runner, trusts.NoTrusts(), self.board())
+        made = worker.Worker(runner, trusts.NoTrusts(), self.board())
         made.start()
         self.addCleanup(made.stop, 5)
         return made
@@ -264,6 +266,8 @@ class WorkerSuite:
 
 class Runner:
     """Jobs that end when they are let go."""
+
+    scope = SCOPE
 
     def __init__(self) -> None:
         self.begun: list[str] = []

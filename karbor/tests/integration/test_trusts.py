@@ -28,7 +28,7 @@ from karbor.db import jobs
 from karbor.db import trusts as rows
 from karbor.services.identity import trusts
 from karbor.services.protection import client_factory
-from karbor.tests import base
+from karbor.tests import base, runners
 from karbor.tests.integration import cloud
 
 
@@ -39,7 +39,7 @@ class TrustsTest(base.TestCase):
         self.project = cloud.Project()
         self.trusts = self.new_trusts()
 
-    def new_trusts(self, **options: Any) -> trusts.Trusts:
+    def new_trusts(self, **options: Any) -> trusts.KeystoneTrusts:
         """Those of a process of its own, with the sandbox's user for Karbor."""
         path = self.temp_dir / 'trustee.conf'
         lines = {
@@ -57,7 +57,7 @@ class TrustsTest(base.TestCase):
         )
         conf = cfg.ConfigOpts()
         conf(args=[], default_config_files=[str(path)], default_config_dirs=[])
-        return trusts.Trusts(conf)
+        return trusts.KeystoneTrusts(conf)
 
     def context(
         self, session: ks_session.Session | None = None, **changes: Any
@@ -80,14 +80,10 @@ class TrustsTest(base.TestCase):
     def new_job(self, trust_id: str) -> str:
         with db.writer() as session:
             rows.hold(session, trust_id)
-            return jobs.create(
+            return runners.create_job(
                 session,
-                'protect',
-                's',
-                'c',
-                'p',
-                self.project.id,
-                self.project.user_id,
+                project_id=self.project.id,
+                user_id=self.project.user_id,
                 trust_id=trust_id,
             ).id
 

@@ -25,7 +25,7 @@ from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.db import checkpoints, jobs, migration, models, paging, plans, quotas, uses
-from karbor.tests import base
+from karbor.tests import base, runners
 
 NOW = datetime.datetime(2026, 5, 1, 12, 0, 0)
 
@@ -190,7 +190,7 @@ class TransactionTest(base.TestCase):
 
     def test_many_threads_read_and_then_write(self) -> None:
         with db.writer() as session:
-            job_id = jobs.create(session, 'protect', 's', 'c', 'p', base.PROJECT_ID, None).id
+            job_id = runners.create_job(session, user_id=None).id
         errors: list[Exception] = []
 
         def count() -> None:
@@ -376,7 +376,7 @@ class JobRowsTest(base.TestCase):
         self, state: str = jobs.JobState.PENDING, subject_id: str = 's', **changes: Any
     ) -> str:
         with db.writer() as session:
-            job = jobs.create(session, 'protect', subject_id, 'c', 'p', base.PROJECT_ID, 'u')
+            job = runners.create_job(session, subject_id=subject_id)
             for name, value in {'state': state, **changes}.items():
                 setattr(job, name, value)
             return job.id

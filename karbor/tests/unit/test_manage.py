@@ -24,13 +24,13 @@ from oslo_utils import timeutils
 from karbor import db, exception
 from karbor.cmd import assembly, manage, standalone
 from karbor.common import state_dir
-from karbor.db import job_counts, jobs, models
+from karbor.db import job_counts, models
 from karbor.services import processes
 from karbor.services.identity import trusts
 from karbor.services.jobs import admin as job_admin
 from karbor.services.jobs import boards
-from karbor.tests import base
-from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
+from karbor.tests import base, runners
+from karbor.tests.base import PROVIDER_ID, new_id
 
 
 class ManageTestCase(base.TestCase):
@@ -50,8 +50,12 @@ class ManageTestCase(base.TestCase):
     def job(self, state: str) -> str:
         @db.transaction
         def write(session: object) -> str:
-            return jobs.create(
-                session, 'protect', new_id(), new_id(), PROVIDER_ID, PROJECT_ID, 'user', state=state
+            return runners.create_job(
+                session,
+                subject_id=new_id(),
+                checkpoint_id=new_id(),
+                provider_id=PROVIDER_ID,
+                state=state,
             ).id
 
         return write()

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from karbor import db
+from karbor.cmd import job_kinds
 from karbor.db import models, purging
 from karbor.tests import base
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
@@ -102,9 +103,9 @@ class PurgeTest(base.TestCase):
     def purge(self) -> dict[str, int]:
         before = self.now - 30 * _DAY
         counted = purging.count(before)
-        removed = purging.purge(before)
+        removed = purging.purge(before, job_kinds.JOB_KINDS.by_table())
         self.assertEqual(counted, removed)
-        self.assertEqual(0, sum(purging.purge(before).values()))
+        self.assertEqual(0, sum(purging.purge(before, job_kinds.JOB_KINDS.by_table()).values()))
         return {name: number for name, number in removed.items() if number}
 
     def test_deleted_checkpoints_go_with_their_jobs(self):

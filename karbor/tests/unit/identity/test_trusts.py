@@ -36,7 +36,7 @@ from karbor.db import jobs, models
 from karbor.db import trusts as rows
 from karbor.services.identity import keystone, trusts
 from karbor.testing import fake_keystone
-from karbor.tests import base
+from karbor.tests import base, runners
 
 
 class TrustsTestCase(base.TestCase):
@@ -69,8 +69,8 @@ class TrustsTestCase(base.TestCase):
         conf(args=[], default_config_files=[str(path)], default_config_dirs=[])
         return conf
 
-    def new_trusts(self, **options: Any) -> trusts.Trusts:
-        return trusts.Trusts(self.options(**options))
+    def new_trusts(self, **options: Any) -> trusts.KeystoneTrusts:
+        return trusts.KeystoneTrusts(self.options(**options))
 
     def context(self, **changes: Any) -> karbor_context.RequestContext:
         return karbor_context.RequestContext(
@@ -87,9 +87,7 @@ class TrustsTestCase(base.TestCase):
         @db.transaction
         def write(session: Any) -> str:
             rows.hold(session, trust_id)
-            return jobs.create(
-                session, 'protect', 's', 'c', 'p', base.PROJECT_ID, 'user', trust_id=trust_id
-            ).id
+            return runners.create_job(session, trust_id=trust_id).id
 
         return write()
 
@@ -303,14 +301,14 @@ class OfTest(TrustsTestCase):
             with db.writer() as session:
                 rows.add(session, winner, 'user', base.PROJECT_ID, ['member'])
 
-        release = trusts.Trusts.release
+        release = trusts.KeystoneTrusts.release
 
-        def release_both(process: trusts.Trusts, trust_id: str) -> None:
+        def release_both(process: trusts.KeystoneTrusts, trust_id: str) -> None:
             for each in self.rows():
                 release(process, each)
 
         self.keystone.before_create = be_quicker
-        with mock.patch.object(trusts.Trusts, 'release', release_both):
+        with mock.patch.object(trusts.KeystoneTrusts, 'release', release_both):
             trust_id = self.trusts.of(self.context())
         self.assertEqual(2, self.keystone.requests['create'])
         self.assert_live(trust_id)
@@ -534,7 +532,7 @@ class ReleaseTest(TrustsTestCase):
         processes = [self.new_trusts() for _ in range(4)]
         self.keystone.answers = {}
 
-        def work(process: trusts.Trusts) -> None:
+        def work(process: trusts.KeystoneTrusts) -> None:
             for _ in range(15):
                 trust_id, job_id = self._begin(process)
                 self.assertIn(trust_id, self.keystone.trusts)
@@ -547,7 +545,7 @@ class ReleaseTest(TrustsTestCase):
         processes[0].sweep()
         self.assert_live()
 
-    def _begin(self, process: trusts.Trusts) -> tuple[str, str]:
+    def _begin(self, process: trusts.KeystoneTrusts) -> tuple[str, str]:
         while True:
             trust_id = process.of(self.context())
             with contextlib.suppress(exception.TrustGone):

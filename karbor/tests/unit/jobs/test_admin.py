@@ -13,11 +13,11 @@
 from unittest import mock
 
 from karbor import db, exception
+from karbor.cmd import job_kinds
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services.identity import trusts
 from karbor.services.jobs import admin as job_admin
-from karbor.services.jobs import runner as job_runner
+from karbor.tests import runners
 from karbor.tests.base import new_id
 from karbor.tests.unit.jobs import test_runner
 
@@ -38,9 +38,7 @@ class ControlTestCase(test_runner.JobsTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.runner = job_runner.JobRunner(
-            self.registry, self.manager, lambda _: self.context, 4, trusts.NoTrusts(), max_tries=3
-        )
+        self.runner = runners.runner(self.environment(lambda _: self.context), max_tries=3)
 
     def lose_worker(self, job_id: str) -> None:
         """Begin the job, and let its worker be gone before the end."""
@@ -96,7 +94,7 @@ class RetryTest(ControlTestCase):
     def test_one_that_is_parked(self) -> None:
         for kind, _ in self.ENDS:
             subject_id, job_id = self.parked(kind)
-            job_admin.retry(job_id)
+            job_admin.retry(job_kinds.JOB_KINDS, job_id)
             self.assertEqual(_RUNNING[kind], self.subject(kind, subject_id).status)
             self.assertEqual(
                 (_RUNNING[kind], None), (self.log(job_id).status, self.log(job_id).ended_at)
@@ -110,18 +108,22 @@ class RetryTest(ControlTestCase):
 
     def test_one_that_is_over_or_unknown(self) -> None:
         _, job_id = self.post_protect()
-        self.assertRaises(exception.JobNotPossible, job_admin.retry, job_id)
+        self.assertRaises(exception.JobNotPossible, job_admin.retry, job_kinds.JOB_KINDS, job_id)
         self.runner.run(job_id)
-        self.assertRaises(exception.JobNotPossible, job_admin.retry, job_id)
-        self.assertRaises(exception.JobNotFound, job_admin.retry, new_id())
+        self.assertRaises(exception.JobNotPossible, job_admin.retry, job_kinds.JOB_KINDS, job_id)
+        self.assertRaises(exception.JobNotFound, job_admin.retry, job_kinds.JOB_KINDS, new_id())
 
     def test_what_it_is_about_has_changed(self) -> None:
         checkpoint_id, job_id = self.parked('protect')
         _, delete_id = self.post('delete', checkpoint_id)
-        error = self.assertRaises(exception.JobNotPossible, job_admin.retry, job_id)
+        error = self.assertRaises(
+            exception.JobNotPossible, job_admin.retry, job_kinds.JOB_KINDS, job_id
+        )
         self.assertIn('another job', error.msg)
         self.runner.run(delete_id)
-        error = self.assertRaises(exception.JobNotPossible, job_admin.retry, job_id)
+        error = self.assertRaises(
+            exception.JobNotPossible, job_admin.retry, job_kinds.JOB_KINDS, job_id
+        )
         self.assertIn('status deleted', error.msg)
         self.assertEqual('parked', self.row(job_id).state)
 
@@ -132,7 +134,9 @@ class RetryTest(ControlTestCase):
         with db.writer() as session:
             for found in (job_id, other_id):
                 session.get(models.Job, found).scheduled_operation_id = operation_id
-        error = self.assertRaises(exception.JobNotPossible, job_admin.retry, job_id)
+        error = self.assertRaises(
+            exception.JobNotPossible, job_admin.retry, job_kinds.JOB_KINDS, job_id
+        )
         self.assertIn('another run', error.msg)
 
 
@@ -140,7 +144,7 @@ class CancelTest(ControlTestCase):
     def test_one_that_waits(self) -> None:
         for kind, status in self.ENDS:
             subject_id, job_id = self.post_any(kind)
-            job_admin.cancel(job_id)
+            job_admin.cancel(job_kinds.JOB_KINDS, job_id)
             subject = self.subject(kind, subject_id)
             self.assertEqual(('failed', status), (self.row(job_id).state, subject.status))
             self.assertIn('cancelled', subject.status_reason)
@@ -150,15 +154,15 @@ class CancelTest(ControlTestCase):
     def test_one_that_runs_or_is_over(self) -> None:
         _, job_id = self.post_protect()
         db.transaction(job_rows.claim)(job_id, None)
-        self.assertRaises(exception.JobNotPossible, job_admin.cancel, job_id)
+        self.assertRaises(exception.JobNotPossible, job_admin.cancel, job_kinds.JOB_KINDS, job_id)
         with db.writer() as session:
             job_rows.take_up_again(session)
         self.runner.run(job_id)
-        self.assertRaises(exception.JobNotPossible, job_admin.cancel, job_id)
+        self.assertRaises(exception.JobNotPossible, job_admin.cancel, job_kinds.JOB_KINDS, job_id)
 
     def test_one_that_is_parked(self) -> None:
         _, job_id = self.parked('protect')
-        job_admin.cancel(job_id)
+        job_admin.cancel(job_kinds.JOB_KINDS, job_id)
         self.assertEqual('failed', self.row(job_id).state)
 
 

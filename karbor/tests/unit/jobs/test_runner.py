@@ -22,11 +22,12 @@ import sqlalchemy as sa
 from karbor import db, exception
 from karbor.db import checkpoints, models, uses
 from karbor.db import jobs as job_rows
-from karbor.services.checkpoints import manager, status_reset
+from karbor.services.checkpoints import commands, queries, status_reset
 from karbor.services.identity import trusts
+from karbor.services.jobs import kinds
 from karbor.services.jobs import runner as job_runner
 from karbor.services.protection import provider
-from karbor.tests import base
+from karbor.tests import base, runners
 from karbor.tests.unit.protection import contract_plugins, test_contract
 
 SERVERS, VOLUMES, EVERYONE = (test_contract.SERVERS, test_contract.VOLUMES, test_contract.EVERYONE)
@@ -40,10 +41,16 @@ class JobsTestCase(test_contract.ContractTestCase):
     """Jobs wait until a test runs them."""
 
     def setUp(self) -> None:
-        super().setUp()
         self.posted: list[str] = []
-        self.manager = manager.ProtectionManager(
+        super().setUp()
+        self.manager = commands.Commands(
             self.registry, self.protectables, self.posted.append, trusts.NoTrusts()
+        )
+        self.runner = self.new_runner(lambda _job: self.context)
+
+    def environment(self, context_of: runners.ContextOf, **more: Any) -> kinds.Environment:
+        return runners.environment(
+            self.registry, self.protectables, self.posted.append, context_of, **more
         )
 
     def post_protect(self) -> tuple[str, str]:
@@ -183,7 +190,7 @@ class BreakTest(JobsTestCase):
             self.assertEqual({resource.key for resource in EVERYONE} - done, called)
             self.assertEqual(status, self.subject(kind, subject_id).status)
             self.assertEqual(
-                manager.Progress(6, 0), self.manager.progress([subject_id])[subject_id]
+                queries.Progress(6, 0), self.queries.progress([subject_id])[subject_id]
             )
 
     def test_parents_are_given_what_children_told_before_the_break(self) -> None:
@@ -217,7 +224,7 @@ class BreakTest(JobsTestCase):
 
         self.assertIn(VOLUMES[1], [call.resource for call in contract_plugins.JOURNAL])
         self.assertEqual('done', self.row(job_id).state)
-        self.assertEqual({}, self.manager.failures(self.row(job_id).subject_id))
+        self.assertEqual({}, self.queries.failures(self.row(job_id).subject_id))
 
     def test_a_failure_before_the_break_is_forgotten(self) -> None:
         restore_id, job_id = self.post_any('restore')
@@ -234,7 +241,7 @@ class BreakTest(JobsTestCase):
             [],
             [
                 item.reason
-                for item in self.manager.results([restore_id]).get(restore_id, [])
+                for item in self.queries.results([restore_id]).get(restore_id, [])
                 if item.status == 'error'
             ],
         )
@@ -320,12 +327,13 @@ class FailedJobTest(JobsTestCase):
     def test_a_provider_that_is_missing(self) -> None:
         empty = pathlib.Path(self.temp_dir, 'none.d')
         empty.mkdir()
-        runner = job_runner.JobRunner(
-            provider.ProviderRegistry(empty),
-            self.manager,
-            lambda _: self.context,
-            4,
-            trusts.NoTrusts(),
+        runner = runners.runner(
+            runners.environment(
+                provider.ProviderRegistry(empty),
+                self.protectables,
+                self.posted.append,
+                lambda _: self.context,
+            )
         )
 
         for kind, _ in self.ENDS:

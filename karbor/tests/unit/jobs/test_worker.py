@@ -30,7 +30,7 @@ from karbor.services.identity import trusts
 from karbor.services.jobs import boards, worker
 from karbor.services.jobs import runner as job_runner
 from karbor.services.protection import provider
-from karbor.tests import base
+from karbor.tests import runners
 from karbor.tests.unit.jobs import test_runner
 from karbor.tests.unit.protection import contract_plugins, test_contract
 
@@ -58,14 +58,16 @@ class FakeTrusts(trusts.NoTrusts):
 
 
 class WorkerTestCase(test_runner.JobsTestCase):
-    def worker_runner(self, used_trusts: Any = None) -> job_runner.JobRunner:
-        return job_runner.JobRunner(
-            self.registry,
-            self.manager,
-            lambda _: self.context,
-            4,
-            used_trusts or trusts.NoTrusts(),
-            LEASE,
+    def worker_runner(self, used_trusts: Any = None, registry: Any = None) -> job_runner.JobRunner:
+        return runners.runner(
+            runners.environment(
+                registry or self.registry,
+                self.protectables,
+                self.posted.append,
+                lambda _: self.context,
+                used_trusts=used_trusts,
+            ),
+            lease=LEASE,
         )
 
     def set_job(self, job_id: str, **values: Any) -> None:
@@ -201,8 +203,7 @@ class WorkerTest(WorkerTestCase):
         board: boards.DatabaseBoard | None = None,
     ) -> worker.Worker:
         made = worker.Worker(
-            registry or self.registry,
-            self.worker_runner(),
+            self.worker_runner(registry=registry),
             FakeTrusts(),
             board or boards.DatabaseBoard(),
         )
@@ -267,7 +268,7 @@ class WorkerTest(WorkerTestCase):
         self.config.config(max_concurrent_jobs_per_project=3, group='protection')
         runner = self.worker_runner()
         with mock.patch.object(runner, 'run', run):
-            made = worker.Worker(self.registry, runner, FakeTrusts(), boards.DatabaseBoard())
+            made = worker.Worker(runner, FakeTrusts(), boards.DatabaseBoard())
             made.start()
             self.addCleanup(made.stop, 5)
             self.wait_until(lambda: len(begun) >= 4, 'the begin of four jobs')
@@ -290,7 +291,7 @@ class WorkerTest(WorkerTestCase):
         board = boards.DatabaseBoard()
         handed_back = self.useFixture(fixtures.MockPatchObject(board, 'hand_back')).mock
         with mock.patch.object(runner, '_check_trust', wait):
-            made = worker.Worker(self.registry, runner, FakeTrusts(), board)
+            made = worker.Worker(runner, FakeTrusts(), board)
             made.start()
             self.assertTrue(begun.wait(10))
             self.assertEqual(1, made.stop(0.1))
@@ -332,7 +333,7 @@ class WorkerTest(WorkerTestCase):
             self.set_job(job_id, project_id=f'full-{number:03}')
         self.set_job(job_id, project_id='last')
         full = [f'full-{number:03}' for number in range(boards._IN_LINE)]
-        (found,) = boards.DatabaseBoard().waiting([base.PROVIDER_ID], full)
+        (found,) = boards.DatabaseBoard().waiting(self.runner.scope, full)
         self.assertEqual((job_id, 'last'), (found.job_id, found.project_id))
 
     def test_a_failing_duty_is_done_again(self) -> None:

@@ -23,11 +23,12 @@ from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.db import models
 from karbor.resource import Resource
-from karbor.services.checkpoints import manager, plans
+from karbor.services.checkpoints import commands, plans, queries
 from karbor.services.identity import trusts
+from karbor.services.jobs import kinds
 from karbor.services.jobs import runner as job_runner
 from karbor.services.protection import protectables, provider
-from karbor.tests import base
+from karbor.tests import base, runners
 from karbor.tests.unit.protection import contract_plugins
 
 HOOKS = ('on_prepare_begin', 'on_prepare_finish', 'on_main', 'on_complete')
@@ -109,17 +110,23 @@ class ContractTestCase(base.TestCase):
         self.protectables = protectables.Protectables(
             [contract_plugins.ParentProtectable(), contract_plugins.ChildProtectable()]
         )
-        self.manager = manager.ProtectionManager(
+        self.manager = commands.Commands(
             self.registry, self.protectables, self.run_job, trusts.NoTrusts()
         )
+        self.queries = queries.Queries(self.registry)
         self.runner = self.new_runner(lambda _job: self.context)
         self.bank = self.registry.get(base.PROVIDER_ID).bank
 
     def run_job(self, job_id: str) -> None:
         self.runner.run(job_id)
 
-    def new_runner(self, context_of: job_runner.ContextOf) -> job_runner.JobRunner:
-        return job_runner.JobRunner(self.registry, self.manager, context_of, 4, trusts.NoTrusts())
+    def new_runner(self, context_of: runners.ContextOf) -> job_runner.JobRunner:
+        return runners.runner(self.environment(context_of))
+
+    def environment(self, context_of: runners.ContextOf, **more: Any) -> kinds.Environment:
+        return runners.environment(
+            self.registry, self.protectables, self.run_job, context_of, **more
+        )
 
     def parameters(self) -> dict[str, Any]:
         return {
@@ -150,7 +157,7 @@ class ContractTestCase(base.TestCase):
         return self.checkpoint(row.id)
 
     def checkpoint(self, checkpoint_id: str) -> models.Checkpoint:
-        return self.manager.get_checkpoint(self.context, base.PROVIDER_ID, checkpoint_id)
+        return self.queries.get_checkpoint(self.context, base.PROVIDER_ID, checkpoint_id)
 
     def run_delete(self, checkpoint_id: str) -> models.Checkpoint:
         self.manager.delete_checkpoint(self.context, base.PROVIDER_ID, checkpoint_id)
@@ -170,7 +177,7 @@ class ContractTestCase(base.TestCase):
                 'parameters': parameters or {},
             },
         )
-        return self.manager.get_use(self.context, model, made.id)
+        return self.queries.get_use(self.context, model, made.id)
 
     def run_operation(self, kind: str) -> tuple[str, Any]:
         """Does it after what it needs, of which the journal then says nothing.
@@ -193,7 +200,7 @@ class ContractTestCase(base.TestCase):
     def results(self, use_id: str) -> dict[str, tuple[str, str | None]]:
         return {
             f'{row.resource_type}#{row.resource_id}': (row.status, row.reason)
-            for row in self.manager.results([use_id]).get(use_id, [])
+            for row in self.queries.results([use_id]).get(use_id, [])
         }
 
     def job(self, subject_id: str, kind: str) -> models.Job:
@@ -212,7 +219,7 @@ class HappyTest(ContractTestCase):
         self.assertEqual(
             ('available', None, 6), (row.status, row.status_reason, row.resources_total)
         )
-        self.assertEqual(manager.Progress(6, 0), self.manager.progress([row.id])[row.id])
+        self.assertEqual(queries.Progress(6, 0), self.queries.progress([row.id])[row.id])
         self.assertEqual(
             'available', self.bank.get_object(f'/checkpoints/{row.id}/index.json')['status']
         )
@@ -461,9 +468,9 @@ class FailureTest(ContractTestCase):
             ('done', subject.status_reason),
             (self.job(subject_id, kind).state, self.job(subject_id, kind).error),
         )
-        self.assertEqual(manager.Progress(5, 1), self.manager.progress([subject_id])[subject_id])
-        (reason,) = self.manager.failures(subject_id).values()
-        self.assertEqual([resource.key], list(self.manager.failures(subject_id)))
+        self.assertEqual(queries.Progress(5, 1), self.queries.progress([subject_id])[subject_id])
+        (reason,) = self.queries.failures(subject_id).values()
+        self.assertEqual([resource.key], list(self.queries.failures(subject_id)))
         self.assertIn(reason, subject.status_reason)
         if kind in ('restore', 'verify'):
             self.assertEqual(('error', reason), self.results(subject_id)[resource.key])
@@ -531,7 +538,7 @@ class FailureTest(ContractTestCase):
         self.assertIn('3 of 6 resources failed', row.status_reason)
         self.assertIn('and 2 more', row.status_reason)
         self.assertEqual(
-            {SERVERS[0].key, VOLUMES[0].key, VOLUMES[3].key}, set(self.manager.failures(subject_id))
+            {SERVERS[0].key, VOLUMES[0].key, VOLUMES[3].key}, set(self.queries.failures(subject_id))
         )
 
     def test_what_a_failed_protect_made_is_deleted(self) -> None:
@@ -565,7 +572,7 @@ class FailureTest(ContractTestCase):
         subject_id, restore = self.run_operation('restore')
 
         self.assertEqual('fail', restore.status)
-        self.assertEqual({VOLUMES[0].key, SERVERS[0].key}, set(self.manager.failures(subject_id)))
+        self.assertEqual({VOLUMES[0].key, SERVERS[0].key}, set(self.queries.failures(subject_id)))
         self.assertIn('no quota', restore.status_reason)
         self.assertEqual(1, len(self.cloud.servers))
 
@@ -617,7 +624,7 @@ class ExitTest(ContractTestCase):
         contract_plugins.FAULTS['protect', VOLUMES[0].id, 'on_main'] = SystemExit(3)
         checkpoint = self.run_protect()
         self.assertEqual('error', checkpoint.status)
-        self.assertEqual([VOLUMES[0].key], list(self.manager.failures(checkpoint.id)))
+        self.assertEqual([VOLUMES[0].key], list(self.queries.failures(checkpoint.id)))
 
 
 class OddPluginTest(ContractTestCase):

@@ -1,0 +1,42 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The kinds of jobs that this Karbor knows."""
+
+from oslo_config import cfg
+
+from karbor.services.checkpoints import deleting, protecting, restoring, status_reset
+from karbor.services.jobs.kinds import Environment, JobKinds
+from karbor.services.jobs.runner import JobRunner
+from karbor.services.schedules import retention_jobs, run_ends
+
+JOB_KINDS = JobKinds(
+    (
+        protecting.kind(run_ends),
+        deleting.KIND,
+        restoring.RESTORE,
+        restoring.VERIFY,
+        status_reset.KIND,
+        retention_jobs.KIND,
+    )
+)
+
+
+def runner(environment: Environment) -> JobRunner:
+    """What runs jobs of all kinds, as ``[protection]`` has it.
+
+    :param environment: what it does them with.
+    """
+    options = cfg.CONF.protection
+    return JobRunner(
+        JOB_KINDS, environment, lease=options.job_lease, max_tries=options.max_job_tries
+    )

@@ -1,0 +1,422 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What may be asked for: checkpoints made, deleted, reset and pinned; restores, verifications.
+
+Each call checks, writes what is asked for and its job in one transaction, posts the job
+and returns; the job does the work. Whether a call is allowed is decided on the locked row
+of the checkpoint, so that a protect, a restore and a delete of one checkpoint never meet.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import checkpoints, models, operation_logs, schedules, uses
+from karbor.db import jobs as job_rows
+from karbor.db import plans as plan_rows
+from karbor.services.checkpoints import drafts, parameters, status_reset
+from karbor.services.identity import trusts
+from karbor.services.protection import graph, protectables, provider
+
+Subject = TypeVar('Subject', models.Checkpoint, models.Restore, models.Verification)
+
+_DELETABLE = (
+    constants.CheckpointStatus.AVAILABLE,
+    constants.CheckpointStatus.ERROR,
+    constants.CheckpointStatus.ERROR_DELETING,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Written(Generic[Subject]):
+    """What is written.
+
+    :ivar job: that it waits for; None when nothing is to be done.
+    :ivar trust_id: the trust by which the job acts.
+    """
+
+    subject: Subject
+    job: models.Job | None
+    trust_id: str | None
+
+
+class Commands:
+    """What the API, and jobs, ask for about checkpoints.
+
+    :param registry: the providers.
+    :param protectable_plugins: what finds resources.
+    :param post: has a job done, given its id.
+    :param made: where the trusts come from that jobs act by.
+    """
+
+    def __init__(
+        self,
+        registry: provider.ProviderRegistry,
+        protectable_plugins: protectables.Protectables,
+        post: Callable[[str], None],
+        made: trusts.Trusts,
+    ) -> None:
+        self._registry = registry
+        self._protectables = protectable_plugins
+        self._post = post
+        self._trusts = made
+
+    def create_checkpoint(
+        self,
+        context: karbor_context.RequestContext,
+        provider_id: str,
+        plan_id: str,
+        extra_info: Mapping[str, Any],
+    ) -> models.Checkpoint:
+        """Begin to protect what a plan covers now.
+
+        :raises ProviderNotFound:
+        :raises CheckpointLimitExceeded:
+        :raises ScheduledOperationNotFound: that ``extra_info`` says it is made by.
+        :raises KarborException: as :func:`drafts.draft`.
+        """
+        found = self._registry.get(provider_id)
+        draft = drafts.draft(found, self._protectables, context, plan_id)
+
+        def write(session: orm.Session, trust_id: str | None) -> _Written[models.Checkpoint]:
+            schedule_id = _schedule_id(session, context, extra_info)
+            checkpoint = draft.write(
+                session,
+                {
+                    constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_MANUALLY,
+                    **extra_info,
+                },
+            )
+            new_job = _new_job(constants.OperationType.PROTECT, context, checkpoint, trust_id)
+            job = _begin(
+                session,
+                context,
+                new_job,
+                checkpoint,
+                status=checkpoint.status,
+                scheduled_operation_id=schedule_id,
+            )
+            return _Written(checkpoint, job, trust_id)
+
+        return self._write_and_post(context, write)
+
+    def delete_checkpoint(
+        self,
+        context: karbor_context.RequestContext,
+        provider_id: str,
+        checkpoint_id: str,
+        by_retention_of: str | None = None,
+    ) -> None:
+        """Begin to delete a checkpoint with all that protects its resources.
+
+        :param by_retention_of: the scheduled operation whose retention does it; then a pinned
+            checkpoint stays.
+        :raises CheckpointNotFound:
+        :raises CheckpointNotBeDeleted: its status or a job that uses it forbids it.
+        """
+        self._registry.get(provider_id)
+
+        def write(session: orm.Session, trust_id: str | None) -> _Written[models.Checkpoint]:
+            checkpoint = checkpoints.get(
+                session, context.project_id, provider_id, checkpoint_id, lock=True
+            )
+            obstacle = status_reset.why_busy(session, checkpoint)
+            if checkpoint.status not in _DELETABLE:
+                obstacle = f'it is in status {checkpoint.status}.'
+            if by_retention_of is not None:
+                obstacle = obstacle or _what_retention_minds(session, checkpoint)
+            if obstacle:
+                raise exception.CheckpointNotBeDeleted(checkpoint_id=checkpoint.id, reason=obstacle)
+            checkpoint.status = constants.CheckpointStatus.DELETING
+            checkpoint.status_reason = None
+            new_job = _new_job(constants.OperationType.DELETE, context, checkpoint, trust_id)
+            job = _begin(
+                session,
+                context,
+                new_job,
+                checkpoint,
+                status=checkpoint.status,
+                scheduled_operation_id=by_retention_of,
+            )
+            return _Written(checkpoint, job, trust_id)
+
+        self._write_and_post(context, write)
+
+    def reset_checkpoint(
+        self,
+        context: karbor_context.RequestContext,
+        provider_id: str,
+        checkpoint_id: str,
+        status: str,
+    ) -> None:
+        """Set the status by hand, to 'available' or 'error'.
+
+        :raises CheckpointNotFound:
+        :raises CheckpointNotBeReset: it is deleted, or a job works on it.
+        """
+        status_reset.reset(context, self._registry.get(provider_id), checkpoint_id, status)
+
+    def pin_checkpoint(
+        self,
+        context: karbor_context.RequestContext,
+        provider_id: str,
+        checkpoint_id: str,
+        is_pinned: bool,
+    ) -> None:
+        """Keep a checkpoint from the retention, or leave it to that again.
+
+        :raises CheckpointNotFound:
+        """
+        self._registry.get(provider_id)
+
+        @db.transaction
+        def write(session: orm.Session) -> None:
+            row = checkpoints.get(
+                session, context.project_id, provider_id, checkpoint_id, lock=True
+            )
+            row.pinned = is_pinned
+            operation_logs.record(
+                session,
+                context,
+                'checkpoint_update',
+                checkpoint_id=row.id,
+                plan_id=row.plan_id,
+                provider_id=row.provider_id,
+                extra_info={'pinned': is_pinned},
+            )
+
+        write()
+
+    def check_copy(
+        self, context: karbor_context.RequestContext, provider_id: str, plan_id: str
+    ) -> None:
+        """Look whether a plan's checkpoints could be copied, if a plugin could do it.
+
+        :raises ProviderNotFound:
+        :raises PlanNotFound:
+        :raises Invalid: the plan is another provider's.
+        """
+        self._registry.get(provider_id)
+        with db.reader() as session:
+            plan = plan_rows.get(session, context.project_id, plan_id)
+        drafts.check_provider(plan, provider_id)
+
+    def create_restore(
+        self, context: karbor_context.RequestContext, wanted: Mapping[str, Any]
+    ) -> models.Restore:
+        """Begin to make new resources from a checkpoint.
+
+        :param wanted: provider_id, checkpoint_id, parameters and restore_target.
+        :raises NotFound: there is no such provider or checkpoint.
+        :raises Invalid: a fault in the parameters.
+        """
+        return self._create_use(
+            context,
+            models.Restore,
+            constants.OperationType.RESTORE,
+            wanted,
+            restore_target=wanted.get('restore_target'),
+        )
+
+    def create_verification(
+        self, context: karbor_context.RequestContext, wanted: Mapping[str, Any]
+    ) -> models.Verification:
+        """Begin to look whether a checkpoint could be restored; see
+        :meth:`create_restore`."""
+        return self._create_use(
+            context, models.Verification, constants.OperationType.VERIFY, wanted
+        )
+
+    def _create_use(
+        self,
+        context: karbor_context.RequestContext,
+        table: type[uses.Use],
+        kind: constants.OperationType,
+        wanted: Mapping[str, Any],
+        **more: Any,
+    ) -> uses.Use:
+        found = self._registry.get(wanted['provider_id'])
+        checked = _checked_parameters(context, found, kind, wanted)
+
+        def write(session: orm.Session, trust_id: str | None) -> _Written[uses.Use]:
+            checkpoint = checkpoints.get(
+                session, context.project_id, found.id, wanted['checkpoint_id'], lock=True
+            )
+            is_available = checkpoint.status == constants.CheckpointStatus.AVAILABLE
+            use = uses.create(
+                session,
+                table,
+                project_id=context.project_id,
+                provider_id=found.id,
+                checkpoint_id=checkpoint.id,
+                parameters=checked,
+                status=constants.OperationStatus.IN_PROGRESS
+                if is_available
+                else constants.OperationStatus.FAIL,
+                status_reason=None if is_available else _why_not(checkpoint),
+                **more,
+            )
+            new_job = _new_job(kind, context, checkpoint, trust_id, subject_id=use.id)
+            restore_id = use.id if table is models.Restore else None
+            if not is_available:
+                _log_refusal(session, context, new_job, checkpoint, restore_id=restore_id)
+                return _Written(use, None, trust_id)
+            job = _begin(
+                session, context, new_job, checkpoint, status=use.status, restore_id=restore_id
+            )
+            return _Written(use, job, trust_id)
+
+        return self._write_and_post(context, write)
+
+    def _write_and_post(
+        self,
+        context: karbor_context.RequestContext,
+        write: Callable[[orm.Session, str | None], _Written[Subject]],
+    ) -> Subject:
+        """Write what is asked for with its job and post the job; returns what is written.
+
+        :param write: see :func:`trusts.with_trust`.
+        """
+        written = trusts.with_trust(self._trusts, context, write)
+        if written.job is None:
+            self._trusts.release(written.trust_id)
+        else:
+            self._post(written.job.id)
+        return written.subject
+
+
+def _checked_parameters(
+    context: karbor_context.RequestContext,
+    found: provider.Provider,
+    kind: constants.OperationType,
+    wanted: Mapping[str, Any],
+) -> dict[str, parameters.Values]:
+    with db.reader() as session:
+        checkpoint = checkpoints.get(session, context.project_id, found.id, wanted['checkpoint_id'])
+    resources = [
+        node.value for node in graph.walk_nodes(graph.deserialize(checkpoint.resource_graph))
+    ]
+    return parameters.check(wanted['parameters'], resources, (), found.schema_of(kind))
+
+
+def _schedule_id(
+    session: orm.Session, context: karbor_context.RequestContext, extra_info: Mapping[str, Any]
+) -> str | None:
+    """The id of the scheduled operation that a checkpoint is said to be made by.
+
+    :raises ScheduledOperationNotFound: the project has none of that id.
+    """
+    made_by = extra_info.get(constants.CHECKPOINT_CREATED_BY)
+    schedule_id = extra_info.get(constants.CHECKPOINT_SCHEDULE_ID)
+    if made_by != constants.CHECKPOINT_CREATED_BY_SCHEDULE or schedule_id is None:
+        return None
+    return schedules.get_operation(session, context.project_id, str(schedule_id)).id
+
+
+def _new_job(
+    kind: constants.OperationType,
+    context: karbor_context.RequestContext,
+    checkpoint: models.Checkpoint,
+    trust_id: str | None,
+    *,
+    subject_id: str | None = None,
+) -> job_rows.NewJob:
+    return job_rows.NewJob(
+        kind=kind,
+        subject_id=subject_id or checkpoint.id,
+        checkpoint_id=checkpoint.id,
+        provider_id=checkpoint.provider_id,
+        project_id=context.project_id,
+        user_id=context.user_id,
+        trust_id=trust_id,
+    )
+
+
+def _begin(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    new_job: job_rows.NewJob,
+    checkpoint: models.Checkpoint,
+    *,
+    status: str,
+    **logged: str | None,
+) -> models.Job:
+    """Write a job about a checkpoint, with its log.
+
+    :param status: of what the job is about.
+    :param logged: further ids for the log.
+    """
+    job = job_rows.create(session, new_job)
+    _log(session, context, new_job, checkpoint, status=status, id=job.id, **logged)
+    return job
+
+
+def _log_refusal(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    refused: job_rows.NewJob,
+    checkpoint: models.Checkpoint,
+    *,
+    restore_id: str | None,
+) -> None:
+    """Write that nothing is to be done, as the checkpoint is not good."""
+    status = constants.OperationStatus.FAIL
+    log = _log(session, context, refused, checkpoint, status=status, restore_id=restore_id)
+    log.ended_at, log.error_info = timeutils.utcnow(), _why_not(checkpoint)
+
+
+def _log(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    new_job: job_rows.NewJob,
+    checkpoint: models.Checkpoint,
+    *,
+    status: str,
+    **more: str | None,
+) -> models.OperationLog:
+    return operation_logs.begin(
+        session,
+        context,
+        new_job.kind,
+        status,
+        checkpoint_id=checkpoint.id,
+        plan_id=checkpoint.plan_id,
+        provider_id=checkpoint.provider_id,
+        **more,
+    )
+
+
+def _why_not(checkpoint: models.Checkpoint) -> str:
+    """Why a checkpoint is not restored or verified, and what to do."""
+    reason = f'The checkpoint is in status {checkpoint.status}, not available.'
+    if checkpoint.status == constants.CheckpointStatus.ERROR:
+        reason += ' To restore what it does have, reset its state to available.'
+    return reason
+
+
+def _what_retention_minds(session: orm.Session, checkpoint: models.Checkpoint) -> str | None:
+    """Why retention must not delete a checkpoint, which may be so since it judged."""
+    if checkpoint.pinned:
+        return 'it is pinned.'
+    if (
+        checkpoint.status == constants.CheckpointStatus.AVAILABLE
+        and not checkpoints.lock_other_available(session, checkpoint)
+    ):
+        return 'it is the last good one of its plan.'
+    return None

@@ -1,0 +1,111 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a plan covers now, from which a checkpoint is made."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import checkpoints, models
+from karbor.db import plans as plan_rows
+from karbor.services import quotas
+from karbor.services.checkpoints import parameters, plans
+from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.services.protection import graph, protectables, provider
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """What a plan covers now."""
+
+    plan: models.Plan
+    resource_graph: str
+    resources_total: int
+
+    def write(
+        self,
+        session: orm.Session,
+        extra_info: Mapping[str, Any],
+        checkpoint_id: str | None = None,
+    ) -> models.Checkpoint:
+        """Make a checkpoint of it.
+
+        :raises CheckpointLimitExceeded:
+        """
+        plan = self.plan
+        quotas.take(session, plan.project_id, quotas.CHECKPOINTS)
+        return checkpoints.create(
+            session,
+            id=checkpoint_id,
+            project_id=plan.project_id,
+            provider_id=plan.provider_id,
+            plan_id=plan.id,
+            status=constants.CheckpointStatus.PROTECTING,
+            protection_plan={
+                'id': plan.id,
+                'name': plan.name,
+                'provider_id': plan.provider_id,
+                'resources': [plans.as_resource(fields).to_dict() for fields in plan.resources],
+                'parameters': plan.parameters,
+            },
+            resource_graph=self.resource_graph,
+            resources_total=self.resources_total,
+            extra_info=dict(extra_info),
+        )
+
+
+def draft(
+    found: provider.Provider,
+    protectable_plugins: protectables.Protectables,
+    context: karbor_context.RequestContext,
+    plan_id: str,
+) -> Draft:
+    """What a plan covers now.
+
+    :param found: the provider that is asked for.
+    :param protectable_plugins: what finds resources.
+    :raises PlanNotFound:
+    :raises Invalid: the plan is another provider's, or a resource found now does not fit the
+        plan's parameters.
+    :raises ListProtectableResourceFailed: the cloud cannot tell what there is.
+    """
+    with db.reader() as session:
+        plan = plan_rows.get(session, context.project_id, plan_id)
+    check_provider(plan, found.id)
+    roots = protectable_plugins.graph(
+        context, [plans.as_resource(fields) for fields in plan.resources]
+    )
+    resources = [node.value for node in graph.walk_nodes(roots)]
+    found.check_types(resource.type for resource in resources)
+    for resource in resources:
+        bank_checkpoint.check_resource_id(resource.id)
+        parameters.complete(
+            parameters.merged(plan.parameters, resource),
+            found.schema_of('options')(resource.type),
+            resource.key,
+        )
+    return Draft(plan, graph.serialize(roots), len(resources))
+
+
+def check_provider(plan: models.Plan, provider_id: str) -> None:
+    """:raises InvalidInput: the plan is another provider's."""
+    if plan.provider_id != provider_id:
+        raise exception.InvalidInput(
+            reason=f'The plan {plan.id} is for the provider {plan.provider_id}, not for '
+            f'{provider_id}.'
+        )

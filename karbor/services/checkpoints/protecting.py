@@ -1,0 +1,151 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The jobs that protect what a plan covers, and so make a checkpoint good.
+
+That of a run of a scheduled operation makes the checkpoint itself, when it begins.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqlalchemy import orm
+
+from karbor import db, exception
+from karbor.common import constants
+from karbor.db import checkpoints, models, operation_logs
+from karbor.db import jobs as job_rows
+from karbor.services.checkpoints import drafts, plugin_records, resource_work
+from karbor.services.cinder import limits as cinder_limits
+from karbor.services.jobs import hooks
+from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
+
+
+class Schedules(Protocol):
+    """What schedules have to say to a protect that may be a run of theirs."""
+
+    def lock(self, session: orm.Session, job: models.Job) -> None:
+        """Keep runs of the same scheduled operation from being added or ended meanwhile."""
+
+    def obstacle(self, session: orm.Session, job: models.Job) -> str | None:
+        """Why a run cannot begin again, if something is in the way."""
+
+    def follow(self, session: orm.Session, job: models.Job, status: str) -> Sequence[models.Job]:
+        """The jobs that begin as a protect has ended with a checkpoint in that status."""
+
+    def relief(self, job: models.Job) -> str:
+        """To be added to the reason when a quota is in the way of a run."""
+
+
+def kind(schedules: Schedules) -> JobKind:
+    """The kind.
+
+    :param schedules: what knows of runs.
+    """
+    return JobKind(
+        name=constants.OperationType.PROTECT,
+        run=functools.partial(_run, schedules),
+        end=_end,
+        running=constants.CheckpointStatus.PROTECTING,
+        failed=constants.CheckpointStatus.ERROR,
+        table=models.Checkpoint,
+        lock=schedules.lock,
+        obstacle=schedules.obstacle,
+        follow=schedules.follow,
+    )
+
+
+def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
+    row = _checkpoint_row(schedules, attempt)
+    provider = attempt.environment.registry.get(row.provider_id)
+    checkpoint = plugin_records.write_checkpoint(row, provider)
+    failures = resource_work.run_hooks(
+        attempt,
+        row,
+        hooks.JobHooks(
+            attempt.job,
+            attempt.context,
+            provider,
+            checkpoint,
+            'options',
+            row.protection_plan['parameters'],
+            {},
+        ),
+    )
+    checkpoint.status = (
+        constants.CheckpointStatus.ERROR if failures else constants.CheckpointStatus.AVAILABLE
+    )
+    checkpoint.commit()
+    reason = resource_work.summary(failures, row.resources_total)
+    if any(map(resource_work.is_of_quota, failures.values())):
+        reason = (
+            f'{reason}; in use are {cinder_limits.in_use(attempt.context)}'
+            f'{schedules.relief(attempt.job)}'
+        )
+    return Outcome(reason=reason, failures=failures)
+
+
+def _checkpoint_row(schedules: Schedules, attempt: Attempt) -> models.Checkpoint:
+    try:
+        return attempt.checkpoint_row()
+    except exception.CheckpointNotFound:
+        if attempt.job.scheduled_operation_id is None:
+            raise
+    try:
+        return _make_checkpoint(attempt)
+    except exception.CheckpointLimitExceeded as exc:
+        raise exception.CheckpointLimitExceeded(
+            f'{exc.msg}{schedules.relief(attempt.job)}'
+        ) from exc
+
+
+def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
+    """The checkpoint of a run, whose job has begun.
+
+    It is of the plan that the operation had when the run was asked for.
+
+    :raises KarborException: as :func:`drafts.draft`.
+    """
+    job, environment = attempt.job, attempt.environment
+    draft = drafts.draft(
+        environment.registry.get(job.provider_id),
+        environment.protectables,
+        attempt.context,
+        str(job.plan_id),
+    )
+    return db.transaction(_write_checkpoint)(job, draft)
+
+
+def _write_checkpoint(
+    session: orm.Session, job: models.Job, draft: drafts.Draft
+) -> models.Checkpoint:
+    if not job_rows.is_claimed(session, job):
+        raise exception.JobNotPossible(job_id=job.id, reason='another worker has it')
+    extra_info = {
+        constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
+        constants.CHECKPOINT_SCHEDULE_ID: job.scheduled_operation_id,
+        constants.CHECKPOINT_TRIGGER_ID: job.trigger_id,
+    }
+    if job.fire_at is not None:
+        extra_info[constants.CHECKPOINT_FIRE_TIME] = job.fire_at.isoformat(' ', 'seconds')
+    row = draft.write(session, extra_info, job.checkpoint_id)
+    operation_logs.set_checkpoint(session, job.id, row.id)
+    return row
+
+
+def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
+    status = (
+        constants.CheckpointStatus.ERROR if outcome.reason else constants.CheckpointStatus.AVAILABLE
+    )
+    checkpoints.set_status(session, job.subject_id, status, outcome.reason)
+    return status

@@ -1,0 +1,110 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What may be looked at: checkpoints, restores, verifications, and how far their jobs are."""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+
+from karbor import context as karbor_context
+from karbor import db
+from karbor.db import checkpoints, models, paging, uses
+from karbor.db import jobs as job_rows
+from karbor.services.protection import provider
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far the newest job about something is, counted in resources."""
+
+    done: int
+    failed: int
+
+
+class Queries:
+    """What the API shows.
+
+    :param registry: the providers.
+    """
+
+    def __init__(self, registry: provider.ProviderRegistry) -> None:
+        self._registry = registry
+
+    def get_checkpoint(
+        self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
+    ) -> models.Checkpoint:
+        """:raises ProviderNotFound:
+        :raises CheckpointNotFound:
+        """
+        self._registry.get(provider_id)
+        with db.reader() as session:
+            return checkpoints.get(session, context.project_id, provider_id, checkpoint_id)
+
+    def page_of_checkpoints(
+        self,
+        provider_id: str,
+        wanted: paging.Wanted,
+        since: datetime.datetime | None,
+        before: datetime.datetime | None,
+    ) -> tuple[list[models.Checkpoint], bool]:
+        """See :func:`karbor.db.checkpoints.page`."""
+        self._registry.get(provider_id)
+        with db.reader() as session:
+            return checkpoints.page(session, provider_id, wanted, since, before)
+
+    def get_use(
+        self, context: karbor_context.RequestContext, table: type[uses.Use], use_id: str
+    ) -> uses.Use:
+        """A restore or a verification, by the table it is in."""
+        with db.reader() as session:
+            return uses.get(session, table, context.project_id, use_id)
+
+    def page_of_uses(
+        self, table: type[uses.Use], wanted: paging.Wanted
+    ) -> tuple[list[uses.Use], bool]:
+        """One page of the restores or verifications, by the table they are in."""
+        with db.reader() as session:
+            return uses.page(session, table, wanted)
+
+    def results(self, use_ids: Sequence[str]) -> dict[str, list[models.ResourceResult]]:
+        """What plugins told of the resources of restores or verifications."""
+        with db.reader() as session:
+            return uses.results(session, use_ids)
+
+    def progress(self, subject_ids: Sequence[str]) -> dict[str, Progress]:
+        """How far the newest job about each checkpoint, restore or verification is."""
+        with db.reader() as session:
+            counts = job_rows.progress(session, subject_ids)
+        return {
+            subject_id: Progress(
+                counts.get(subject_id, {}).get(True, 0), counts.get(subject_id, {}).get(False, 0)
+            )
+            for subject_id in subject_ids
+        }
+
+    def new_resources(self, subject_id: str) -> dict[str, str]:
+        """What a restore has made so far: ``type#id`` of the original -> id of the new one."""
+        with db.reader() as session:
+            return {
+                f'{row.resource_type}#{row.resource_id}': row.new_resource_id
+                for row in job_rows.made_by_newest(session, subject_id)
+                if row.new_resource_id
+            }
+
+    def failures(self, subject_id: str) -> dict[str, str | None]:
+        """Reasons of the resources that the newest job could not do, by ``type#id``."""
+        with db.reader() as session:
+            return {
+                f'{row.resource_type}#{row.resource_id}': row.reason
+                for row in job_rows.failures_of_newest(session, subject_id)
+            }

@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The jobs that restore or verify a checkpoint: both use it, and leave it as it is."""
+
+import functools
+
+from sqlalchemy import orm
+
+from karbor import db
+from karbor.common import constants
+from karbor.db import models, uses
+from karbor.services.checkpoints import plugin_records, resource_work
+from karbor.services.jobs import hooks
+from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
+
+
+def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
+    row = attempt.checkpoint_row()
+    provider = attempt.environment.registry.get(row.provider_id)
+    with db.reader() as session:
+        use = uses.get(session, table, attempt.job.project_id, attempt.job.subject_id)
+    record = plugin_records.UseRecord(
+        {column.key: getattr(use, column.key) for column in table.__table__.columns}
+    )
+    keyword = attempt.job.kind  # by contract, the record and the schema go by the same name
+    failures = resource_work.run_hooks(
+        attempt,
+        row,
+        hooks.JobHooks(
+            attempt.job,
+            attempt.context,
+            provider,
+            provider.checkpoints.get(row.id),
+            keyword,
+            use.parameters,
+            {keyword: record, 'new_resources': {}},
+        ),
+    )
+    return Outcome(reason=resource_work.summary(failures, row.resources_total), failures=failures)
+
+
+def _end(table: type[uses.Use], session: orm.Session, job: models.Job, outcome: Outcome) -> str:
+    status = constants.OperationStatus.FAIL if outcome.reason else constants.OperationStatus.SUCCESS
+    uses.record_failures(session, job.subject_id, outcome.failures)
+    uses.set_status(session, table, job.subject_id, status, outcome.reason)
+    return status
+
+
+def _kind(name: constants.OperationType, table: type[uses.Use]) -> JobKind:
+    return JobKind(
+        name=name,
+        run=functools.partial(_run, table),
+        end=functools.partial(_end, table),
+        running=constants.OperationStatus.IN_PROGRESS,
+        failed=constants.OperationStatus.FAIL,
+        table=table,
+        purged_with=table,
+    )
+
+
+RESTORE = _kind(constants.OperationType.RESTORE, models.Restore)
+VERIFY = _kind(constants.OperationType.VERIFY, models.Verification)
