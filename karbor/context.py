@@ -18,6 +18,7 @@ from typing import Any
 from oslo_context import context
 
 from karbor import policy
+from karbor.common import leases
 
 
 class RequestContext(context.RequestContext):
@@ -30,6 +31,7 @@ class RequestContext(context.RequestContext):
     :param auth_token_info: what Keystone said of the token.
     :param trust_id: id of the trust by which a job acts for the user.
     :param is_trust_scoped: whether the token came from a trust, and so can make none.
+    :param lease: by which the attempt of a job works that acts so; None of a request.
     :param kwargs: anything else that oslo.context takes.
 
     The order of the arguments is that of the Karbor contract, section B.10; ``read_deleted``,
@@ -57,6 +59,7 @@ class RequestContext(context.RequestContext):
         auth_token_info: dict[str, Any] | None = None,
         trust_id: str | None = None,
         is_trust_scoped: bool = False,
+        lease: leases.Lease | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -77,6 +80,7 @@ class RequestContext(context.RequestContext):
         self.auth_token_info = auth_token_info
         self.trust_id = trust_id
         self.is_trust_scoped = is_trust_scoped
+        self.lease = lease
         self.read_deleted = read_deleted
         self.remote_address = remote_address
         self.timestamp = timestamp

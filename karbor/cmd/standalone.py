@@ -28,7 +28,6 @@ from cheroot import wsgi
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log as logging
-from oslo_utils import timeutils
 
 from karbor import conf, db
 from karbor import context as karbor_context
@@ -236,7 +235,7 @@ def _take_up_jobs(
         # One whose end could not be written is not renewed. In this order, as the leases of all
         # have ended when the machine has slept.
         runner.renew_claims()
-        db.transaction(job_rows.hand_back_expired)(timeutils.utcnow())
+        db.transaction(job_rows.hand_back_expired)(CONF.protection.job_lease)
 
     periodic.Duty(_LOOK_INTERVAL, post_pending).begin(stop)
     periodic.Duty(CONF.protection.job_lease / 3, take_up_lost).begin(stop)

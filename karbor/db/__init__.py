@@ -22,12 +22,14 @@ from karbor.db.api import (
     until_it_works,
     writer,
 )
+from karbor.db.clock import now
 
 __all__ = [
     'DatabaseUnusable',
     'configure',
     'dispose',
     'engine',
+    'now',
     'reader',
     'transaction',
     'until_it_works',

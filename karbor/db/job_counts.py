@@ -12,12 +12,10 @@
 
 """Counts of jobs, for an administrator."""
 
-import datetime
-
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from karbor.db import jobs, models
+from karbor.db import clock, jobs, models
 
 
 def by_state(session: orm.Session) -> dict[str, int]:
@@ -32,13 +30,14 @@ def by_state(session: orm.Session) -> dict[str, int]:
     }
 
 
-def expired(session: orm.Session, now: datetime.datetime) -> int:
+def expired(session: orm.Session) -> int:
     """How many run by a lease that has ended."""
+    now = clock.now(session)
     return (
         session.scalar(
             sa.select(sa.func.count())
             .select_from(models.Job)
-            .where(models.Job.state == jobs.JobState.RUNNING, models.Job.claimed_until < now)
+            .where(models.Job.state == jobs.JobState.RUNNING, jobs.is_expired(now))
         )
         or 0
     )

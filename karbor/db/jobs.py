@@ -27,11 +27,10 @@ import enum
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
-from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor.common import constants
-from karbor.db import models
+from karbor.db import clock, models
 
 
 class JobState(enum.StrEnum):
@@ -44,6 +43,13 @@ class JobState(enum.StrEnum):
     FAILED = 'failed'
     PARKED = 'parked'
 
+
+# By how much the clock of a database may be ahead of that of the host from which it has taken
+# over. The worker that holds a lease does not know of it until its next renewal.
+CLOCK_MARGIN = datetime.timedelta(seconds=2)
+
+# Lease of what nobody renews, in seconds: a bank in an object store may try for as long.
+LONGEST_UNRENEWED = 900
 
 UNFINISHED = (JobState.QUEUED, JobState.PENDING, JobState.RUNNING)
 
@@ -94,12 +100,13 @@ def create(session: orm.Session, new: NewJob) -> models.Job:
     return job
 
 
-def claim(session: orm.Session, job_id: str, until: datetime.datetime | None) -> models.Job | None:
+def claim(session: orm.Session, job_id: str, lease: float | None) -> models.Job | None:
     """Take a pending job; None when another worker was first or it is over.
 
-    :param until: moment, in UTC, from which others may take it, unless the claim is
-        renewed; None when nobody else works on this database.
+    :param lease: for how long others may not take it unless the claim is renewed, in seconds;
+        None when nobody else works on this database.
     """
+    until = None if lease is None else clock.now(session) + datetime.timedelta(seconds=lease)
     taken = session.execute(
         sa.update(models.Job)
         .where(models.Job.id == job_id, models.Job.state == JobState.PENDING)
@@ -113,14 +120,22 @@ def claim(session: orm.Session, job_id: str, until: datetime.datetime | None) ->
     return session.get(models.Job, job_id) if taken.rowcount else None  # type: ignore[attr-defined]
 
 
-def renew(session: orm.Session, jobs: Collection[models.Job], until: datetime.datetime) -> None:
-    """Keep claims. A job that was lost to another worker stays that worker's."""
-    for job in jobs:
-        session.execute(_claimed(job).values(claimed_until=until))
+def renew(session: orm.Session, jobs: Collection[models.Job], lease: float) -> set[str]:
+    """Keep claims; returns the ids of the jobs whose claims were still there.
+
+    :param lease: for how long others may not take them from now on, in seconds.
+    """
+    until = clock.now(session) + datetime.timedelta(seconds=lease)
+    return {
+        job.id
+        for job in jobs
+        if session.execute(_claimed(job).values(claimed_until=until)).rowcount  # type: ignore[attr-defined]
+    }
 
 
-def pause(session: orm.Session, job: models.Job, until: datetime.datetime) -> None:
+def pause(session: orm.Session, job: models.Job, seconds: float) -> None:
     """Let a job begin again later, which does not count as a try."""
+    until = clock.now(session) + datetime.timedelta(seconds=seconds)
     session.execute(_claimed(job).values(claimed_until=until, tries=models.Job.tries - 1))
 
 
@@ -143,14 +158,38 @@ def _claimed(job: models.Job) -> sa.Update:
     )
 
 
-def hand_back_expired(session: orm.Session, now: datetime.datetime) -> int:
-    """Make the jobs of workers that are gone pending; returns how many."""
+def hand_back_expired(session: orm.Session, lease: float) -> int:
+    """Make the jobs of workers that are gone pending; returns how many.
+
+    A lease that ends later than any that is given comes from a clock that was set back. It is
+    shortened, which leaves a worker that is there the time to renew it.
+
+    :param lease: that of workers, in seconds.
+    """
+    now = clock.now(session)
+    latest = now + datetime.timedelta(seconds=max(lease, LONGEST_UNRENEWED))
+    session.execute(
+        sa.update(models.Job)
+        .where(
+            models.Job.state == JobState.RUNNING,
+            models.Job.claimed_until > latest + CLOCK_MARGIN,
+        )
+        .values(claimed_until=latest)
+    )
     expired = session.execute(
         sa.update(models.Job)
-        .where(models.Job.state == JobState.RUNNING, models.Job.claimed_until < now)
+        .where(models.Job.state == JobState.RUNNING, is_expired(now))
         .values(state=JobState.PENDING)
     )
     return int(expired.rowcount)  # type: ignore[attr-defined]
+
+
+def is_expired(now: datetime.datetime) -> sa.ColumnElement[bool]:
+    """Whether a lease has ended.
+
+    :param now: by the clock of the database.
+    """
+    return models.Job.claimed_until < now - CLOCK_MARGIN
 
 
 def in_line(
@@ -179,7 +218,7 @@ def in_line(
         )
         .subquery()
     )
-    now = timeutils.utcnow()
+    now = clock.now(session)
     return [
         (job_id, project_id, (now - created_at).total_seconds())
         for job_id, project_id, created_at in session.execute(

@@ -16,11 +16,10 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
-from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import exception
-from karbor.db import models
+from karbor.db import clock, models
 
 
 def report(session: orm.Session, host: str, binary: str) -> bool:
@@ -30,12 +29,12 @@ def report(session: orm.Session, host: str, binary: str) -> bool:
         try:
             with session.begin_nested():
                 session.add(
-                    models.Service(host=host, binary=binary, reported_at=timeutils.utcnow())
+                    models.Service(host=host, binary=binary, reported_at=clock.now(session))
                 )
         except db_exc.DBDuplicateEntry:
             pass  # another process of this host, at the same moment
         return True
-    row.reported_at = timeutils.utcnow()
+    row.reported_at = clock.now(session)
     return not row.disabled
 
 

@@ -17,7 +17,6 @@ deletions and other resets from the checkpoint meanwhile. If the bank fails or t
 a worker runs that job: it writes to the bank what the row says, which has the old status still.
 """
 
-import datetime
 import uuid
 
 from oslo_utils import timeutils
@@ -32,10 +31,6 @@ from karbor.services.checkpoints import plugin_records
 from karbor.services.jobs import hooks
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import provider
-
-# After this time, in seconds, a reset counts as broken off. Banks in object stores try several
-# requests several times.
-_LONGEST = 900
 
 BROKEN_OFF = 'It was broken off before its end; the status is what it was.'
 
@@ -100,8 +95,7 @@ def _begin(
         started_at=timeutils.utcnow(),
         extra_info={'status': status},
     )
-    until = timeutils.utcnow() + datetime.timedelta(seconds=_LONGEST)
-    return row, job_rows.claim(session, job.id, until) or job
+    return row, job_rows.claim(session, job.id, job_rows.LONGEST_UNRENEWED) or job
 
 
 def why_busy(session: orm.Session, row: models.Checkpoint) -> str | None:

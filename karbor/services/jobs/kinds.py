@@ -23,6 +23,7 @@ from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
+from karbor.common import leases
 from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.resource import Resource
@@ -55,10 +56,12 @@ class Attempt:
     """One try to bring a job to its end.
 
     :ivar job: its row, as it was when it was claimed.
+    :ivar lease: the right to work on it, which may be lost at any moment.
     :ivar context: whom it acts for.
     """
 
     job: models.Job
+    lease: leases.Lease
     context: karbor_context.RequestContext
     environment: Environment
 

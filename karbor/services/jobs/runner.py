@@ -17,13 +17,13 @@ is left out. The row is marked as done last, in one transaction with the status 
 job is about.
 """
 
-import datetime
+import math
 from collections.abc import Sequence
 
 from oslo_log import log as logging
-from oslo_utils import timeutils
 
 from karbor import db, exception
+from karbor.common import leases
 from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services.jobs import ends, hooks
@@ -57,7 +57,7 @@ class JobRunner:
         self._environment = environment
         self._lease = lease
         self._max_tries = max_tries
-        self._running: dict[str, models.Job] = {}
+        self._running: dict[str, tuple[models.Job, leases.Lease]] = {}
 
     @property
     def scope(self) -> job_rows.Scope:
@@ -70,33 +70,48 @@ class JobRunner:
         One that is not pending is left alone. So is one of a kind that is not known, and one
         whose provider is not loaded: its file may be mended before the next start.
         """
-        job = self._claim(job_id)
-        if job is None:
+        claimed = self._claim(job_id)
+        if claimed is None:
             return
+        job, lease = claimed
         LOG.info(
             'Job %s: %s of %s begins (attempt %d)', job.id, job.kind, job.subject_id, job.attempts
         )
-        self._running[job.id] = job
+        self._running[job.id] = claimed
         try:
             if job.tries > self._max_tries:
                 self._park(job)
             else:
-                self._run_to_end(job)
+                self._run_to_end(job, lease)
+        except leases.LeaseLost:
+            # Another worker has the job, or will have it when the row says so.
+            LOG.warning('Job %s: attempt %d has lost its lease and stops', job.id, job.attempts)
+            return
         finally:
             del self._running[job.id]
         self._environment.trusts.release(job.trust_id)
 
     def renew_claims(self) -> None:
         """Tell other workers that the jobs that run here do run."""
-        running = list(self._running.values())
-        if running and self._lease is not None:
-            db.transaction(job_rows.renew)(running, _moment_after(self._lease))
+        running = [(job, lease) for job, lease in self._running.values() if not lease.is_lost]
+        if not running or self._lease is None:
+            return
+        sent = leases.boot_time()
+        kept = db.transaction(job_rows.renew)([job for job, _ in running], self._lease)
+        for job, lease in running:
+            if job.id in kept:
+                lease.renewed(sent)
+            else:
+                lease.lose()
 
     def hand_back(self) -> None:
         """Let other workers begin at once what runs here, as this process ends now."""
-        db.transaction(job_rows.hand_back)(list(self._running.values()))
+        running = list(self._running.values())
+        for _, lease in running:
+            lease.lose()
+        db.transaction(job_rows.hand_back)([job for job, _ in running])
 
-    def _claim(self, job_id: str) -> models.Job | None:
+    def _claim(self, job_id: str) -> tuple[models.Job, leases.Lease] | None:
         with db.reader() as session:
             job = session.get(models.Job, job_id)
         if job is None or job.kind not in self._kinds:
@@ -104,9 +119,11 @@ class JobRunner:
         if job.provider_id not in self._environment.registry:
             LOG.error('Job %s waits: its provider %s is not loaded', job_id, job.provider_id)
             return None
-        return db.transaction(job_rows.claim)(
-            job_id, None if self._lease is None else _moment_after(self._lease)
-        )
+        sent = leases.boot_time()
+        claimed = db.transaction(job_rows.claim)(job_id, self._lease)
+        if claimed is None:
+            return None
+        return claimed, leases.Lease(math.inf if self._lease is None else self._lease, sent)
 
     def _park(self, job: models.Job) -> None:
         """End what has been begun too often and never came to an end: it kills its workers."""
@@ -117,16 +134,16 @@ class JobRunner:
         )
         self._end(job, Outcome(state=job_rows.JobState.PARKED, reason=reason))
 
-    def _run_to_end(self, job: models.Job) -> None:
+    def _run_to_end(self, job: models.Job, lease: leases.Lease) -> None:
         try:
             self._check_trust(job)
-            outcome = self._kinds[job.kind].run(self._attempt(job))
+            outcome = self._kinds[job.kind].run(self._attempt(job, lease))
             if outcome.failures:
                 self._check_trust(job)  # dead meanwhile, it is the reason of all the others
         except exception.IdentityUnavailable as exc:
             # The claim runs out unrenewed; then a worker takes the job up again.
             LOG.warning('Job %s: is tried again later: %s', job.id, exc.msg)
-            db.transaction(job_rows.pause)(job, _moment_after(_PAUSE))
+            db.transaction(job_rows.pause)(job, _PAUSE)
             return
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
@@ -140,9 +157,10 @@ class JobRunner:
             outcome = Outcome(state=job_rows.JobState.FAILED, reason=_reason_of(job, exc))
         self._end(job, outcome)
 
-    def _attempt(self, job: models.Job) -> Attempt:
+    def _attempt(self, job: models.Job, lease: leases.Lease) -> Attempt:
         context = self._environment.context_of(job)
-        return Attempt(job=job, context=context, environment=self._environment)
+        context.lease = lease
+        return Attempt(job=job, lease=lease, context=context, environment=self._environment)
 
     def _end(self, job: models.Job, outcome: Outcome) -> None:
         for following in self._finish(job, outcome):
@@ -161,7 +179,3 @@ def _reason_of(job: models.Job, error: Exception) -> str:
     if isinstance(error, exception.KarborException):
         return hooks.reason_of(error)
     return f'an unexpected {type(error).__name__} happened; see the log for job {job.id}'
-
-
-def _moment_after(seconds: float) -> datetime.datetime:
-    return timeutils.utcnow() + datetime.timedelta(seconds=seconds)

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 from oslo_log import log as logging
-from oslo_utils import timeutils
 
 from karbor import db
 from karbor.db import jobs as job_rows
@@ -56,6 +55,7 @@ class Worker:
         more_duties: Sequence[periodic.Duty] = (),
     ) -> None:
         options = cfg.CONF.protection
+        self._lease = options.job_lease
         self._poll_interval = options.job_poll_interval
         self._limit_of_project = options.max_concurrent_jobs_per_project
         self._board = board
@@ -157,6 +157,6 @@ class Worker:
             self._board.post_now(job_id)
 
     def _hand_back_expired(self) -> None:
-        count = db.transaction(job_rows.hand_back_expired)(timeutils.utcnow())
+        count = db.transaction(job_rows.hand_back_expired)(self._lease)
         if count:
             LOG.warning('%d jobs whose leases have ended wait for a worker', count)

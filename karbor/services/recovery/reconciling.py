@@ -21,7 +21,6 @@ from typing import ParamSpec
 
 from oslo_config import cfg
 from oslo_db import exception as db_exc
-from oslo_utils import timeutils
 
 from karbor import db, exception
 from karbor.db import job_counts
@@ -78,11 +77,10 @@ def _told(
 
 
 def _jobs(is_dry_run: bool) -> Part:
-    now = timeutils.utcnow()
     with db.reader() as session:
-        counts, expired = job_counts.by_state(session), job_counts.expired(session, now)
+        counts, expired = job_counts.by_state(session), job_counts.expired(session)
     if not is_dry_run:
-        expired = db.transaction(job_rows.hand_back_expired)(now)
+        expired = db.transaction(job_rows.hand_back_expired)(cfg.CONF.protection.job_lease)
     states = ', '.join(
         f'{counts.get(state, 0)} {state}'
         for state in (*job_rows.UNFINISHED, job_rows.JobState.PARKED)

@@ -23,7 +23,6 @@ from collections.abc import Callable
 
 from oslo_db import exception as db_exc
 from oslo_log import log as logging
-from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
@@ -40,6 +39,8 @@ _CONTENDED = 0.05
 # Errors of a database that answers, and would answer the same again.
 _FAULTS_OF_ROWS = (db_exc.DBDataError, db_exc.DBDuplicateEntry, db_exc.DBReferenceError)
 
+Clock = Callable[[orm.Session], datetime.datetime]
+
 
 class Engine:
     """Fires triggers.
@@ -47,14 +48,15 @@ class Engine:
     :param post: has a job done, given its id.
     :param poll_interval: longest time between two looks, in seconds: for so long a trigger
         that is made or changed elsewhere may go unnoticed.
-    :param clock: tells the time, in UTC without a zone.
+    :param clock: tells the time, in UTC without a zone; by default the database does, so that
+        hosts need not agree.
     """
 
     def __init__(
         self,
         post: Callable[[str], None],
         poll_interval: float,
-        clock: Callable[[], datetime.datetime] = timeutils.utcnow,
+        clock: Clock = db.now,
     ) -> None:
         self._post = post
         self._poll_interval = poll_interval
@@ -87,15 +89,15 @@ class Engine:
         """How long there is nothing to do, at most the poll interval."""
         with db.reader() as session:
             due = schedules.earliest_due(session)
-        if due is None:
-            return self._poll_interval
-        return min(max((due - self._clock()).total_seconds(), 0), self._poll_interval)
+            if due is None:
+                return self._poll_interval
+            wait = (due - self._clock(session)).total_seconds()
+        return min(max(wait, 0), self._poll_interval)
 
     def _fire_next(self) -> bool:
         """Decide on the trigger that is due longest; False when none is."""
-        now = self._clock()
         try:
-            begun = db.transaction(_fire_due)(now)
+            begun = db.transaction(_fire_due)(self._clock)
         except _TriggerFaultError as exc:
             # The engine's edge: one trigger that cannot be read must not keep the others
             # from firing.
@@ -105,7 +107,7 @@ class Engine:
                 _PAUSE,
                 exc_info=exc.__cause__,
             )
-            db.transaction(schedules.put_off)(exc.trigger_id, now + _PAUSE)
+            db.transaction(schedules.put_off)(exc.trigger_id, exc.now + _PAUSE)
             db.transaction(_tell_fault)(exc.trigger_id)
             return True
         for job in begun or ():
@@ -116,9 +118,10 @@ class Engine:
 class _TriggerFaultError(Exception):
     """Something is wrong with one trigger."""
 
-    def __init__(self, trigger_id: str) -> None:
+    def __init__(self, trigger_id: str, now: datetime.datetime) -> None:
         super().__init__(trigger_id)
         self.trigger_id = trigger_id
+        self.now = now
 
 
 def _tell_fault(session: orm.Session, trigger_id: str) -> None:
@@ -132,12 +135,13 @@ def _tell_fault(session: orm.Session, trigger_id: str) -> None:
         )
 
 
-def _fire_due(session: orm.Session, now: datetime.datetime) -> list[models.Job] | None:
+def _fire_due(session: orm.Session, clock: Clock) -> list[models.Job] | None:
     """Decide on the trigger that is due longest.
 
     :returns: the jobs that may begin; None if no trigger is due.
     :raises _TriggerFaultError:
     """
+    now = clock(session)
     trigger_id = schedules.take_due(session, now)
     if trigger_id is None:
         return None
@@ -146,7 +150,7 @@ def _fire_due(session: orm.Session, now: datetime.datetime) -> list[models.Job] 
     except Exception as exc:
         if isinstance(exc, db_exc.DBError) and not isinstance(exc, _FAULTS_OF_ROWS):
             raise
-        raise _TriggerFaultError(trigger_id) from exc
+        raise _TriggerFaultError(trigger_id, now) from exc
 
 
 def arm(session: orm.Session, trigger: models.Trigger, now: datetime.datetime) -> None:

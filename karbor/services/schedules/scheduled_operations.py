@@ -16,7 +16,6 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
@@ -69,7 +68,7 @@ class ScheduledOperations:
             trigger = schedules.get_trigger(
                 session, context.project_id, wanted['trigger_id'], lock=True
             )
-            engine.settle(session, trigger, timeutils.utcnow())
+            engine.settle(session, trigger, db.now(session))
             _check_plan(session, context.project_id, definition)
             quotas.take(session, context.project_id, quotas.SCHEDULES)
             operation = schedules.create_operation(
@@ -85,7 +84,7 @@ class ScheduledOperations:
                 enabled=True,
                 trust_id=trust_id,
             )
-            engine.arm_if_idle(session, trigger, timeutils.utcnow())
+            engine.arm_if_idle(session, trigger, db.now(session))
             _record(session, context, 'scheduled_operation_create', operation)
             return operation
 
@@ -123,7 +122,7 @@ class ScheduledOperations:
             check_definition(before.operation_type, definition)
 
         def write(session: orm.Session) -> models.ScheduledOperation:
-            now = timeutils.utcnow()
+            now = db.now(session)
             operation, triggers = schedules.lock_with_triggers(
                 session,
                 context.project_id,
@@ -164,7 +163,7 @@ class ScheduledOperations:
 
         @db.transaction
         def write(session: orm.Session) -> str | None:
-            now = timeutils.utcnow()
+            now = db.now(session)
             operation, triggers = schedules.lock_with_triggers(
                 session, context.project_id, operation_id
             )

@@ -80,7 +80,7 @@ def update(
         trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
         trigger.name = changes.get('name') or trigger.name
         if properties is not None:
-            now = timeutils.utcnow()
+            now = db.now(session)
             engine.settle(session, trigger, now)
             trigger.properties = properties
             engine.arm(session, trigger, now)

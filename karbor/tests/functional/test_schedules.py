@@ -39,7 +39,7 @@ class SchedulesTestCase(base.CloudTestCase):
         super().setUp()
         self.config.config(min_interval=60)
         self.now = timeutils.utcnow()
-        self.engine = engine.Engine(self.board.post, 5, lambda: self.now)
+        self.engine = engine.Engine(self.board.post, 5, lambda _session: self.now)
         self.plan = self.create_plan(self.volume())
         self.trigger = self.create_trigger()
 

@@ -88,7 +88,7 @@ class ClockTest(SchedulesTestCase):
         conf(args=[], default_config_files=[], default_config_dirs=[])
         db.configure(conf)
         self.now = timeutils.utcnow()
-        self.engine = engine.Engine(lambda _job_id: None, 1, lambda: self.now)
+        self.engine = engine.Engine(lambda _job_id: None, 1, lambda _session: self.now)
 
     def test_ten_minutes_of_which_three_checkpoints_are_kept(self) -> None:
         operation_id = self.caller.scheduled_operation(

@@ -36,7 +36,7 @@ class ClockTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.now = START
-        self.engine = engine.Engine(lambda _job_id: None, POLL_INTERVAL, lambda: self.now)
+        self.engine = engine.Engine(lambda _job_id: None, POLL_INTERVAL, lambda _session: self.now)
 
     def schedule(self, catch_up: str = time_triggers.SKIP) -> None:
         self.item = schedule_rows.armed(
