@@ -19,8 +19,8 @@ from typing import Any
 import falcon
 
 from karbor import policies
+from karbor.api import paths, schema
 from karbor.api.operation import Operation
-from karbor.api.schemas import paths, types
 
 Object = dict[str, Any]
 
@@ -28,9 +28,9 @@ _WITHOUT_TAG = ('instances', 'action', 'detail', 'defaults')
 
 METHODS = ('get', 'post', 'put', 'delete')
 
-_FAULT = types.shown(
+_FAULT = schema.shown(
     'Fault',
-    {'code': types.INTEGER, 'message': types.TEXT, 'retryAfter': types.TEXT},
+    {'code': schema.INTEGER, 'message': schema.TEXT, 'retryAfter': schema.TEXT},
     ['retryAfter'],
 )
 _ERRORS: Object = {
@@ -42,7 +42,7 @@ _ERRORS: Object = {
 _REQUEST_ID = {
     'x-openstack-request-id': {
         'description': 'Under which the logs have the request.',
-        'schema': types.TEXT,
+        'schema': schema.TEXT,
     }
 }
 
@@ -115,7 +115,7 @@ def _public() -> Object:
                 'tags': [tag],
                 'summary': summary,
                 'security': [],
-                'responses': {str(status): _answer('Done.', types.OBJECT) for status in statuses},
+                'responses': {str(status): _answer('Done.', schema.OBJECT) for status in statuses},
             }
         }
         for path, operation_id, tag, summary, statuses in (
@@ -165,7 +165,7 @@ def _operation(path: str, method: str, operation: Operation, summary: str) -> Ob
     ]
     if parameters:
         described['parameters'] = [
-            {'name': name, 'in': 'query', 'schema': schema} for name, schema in parameters
+            {'name': name, 'in': 'query', 'schema': value} for name, value in parameters
         ]
     if operation.body is not None:
         described['requestBody'] = {'required': True, 'content': _json(operation.body)}
@@ -183,13 +183,13 @@ def _operation_id(path: str, method: str) -> str:
     return '_'.join([method, *parts])
 
 
-def _answer(description: str, schema: Object | None) -> Object:
+def _answer(description: str, content: Object | None) -> Object:
     answer: Object = {'description': description, 'headers': _REQUEST_ID}
-    return answer if schema is None else {**answer, 'content': _json(schema)}
+    return answer if content is None else {**answer, 'content': _json(content)}
 
 
-def _json(schema: Object) -> Object:
-    return {falcon.MEDIA_JSON: {'schema': schema}}
+def _json(content: Object) -> Object:
+    return {falcon.MEDIA_JSON: {'schema': content}}
 
 
 def _published(value: Any, components: Object) -> Any:

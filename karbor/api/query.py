@@ -26,8 +26,7 @@ from oslo_utils import strutils
 
 from karbor import exception, policy
 from karbor.api import media
-from karbor.api.schemas import types
-from karbor.api.schemas.types import Schema
+from karbor.api.schema import FILTER, Schema
 from karbor.db import paging
 from karbor.policies import base as policies_base
 
@@ -105,7 +104,7 @@ class Listing:
 
 def _filter(req: falcon.Request, name: str) -> str | None:
     value = text(req, name)
-    longest = types.FILTER['maxLength']
+    longest = FILTER['maxLength']
     if value is not None and len(value) > longest:
         raise exception.InvalidInput(reason=f'{name} is longer than {longest} characters.')
     return value

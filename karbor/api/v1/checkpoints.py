@@ -17,15 +17,84 @@ from typing import Any
 
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.api import query
+from karbor.api import query, schema
 from karbor.api.operation import operation
-from karbor.api.schemas import checkpoints as schemas
-from karbor.api.schemas import types
+from karbor.common import constants
 from karbor.db import models, paging
 from karbor.services.checkpoints import manager, plugin_records
 
-LISTING = query.Listing('checkpoints', schemas.FILTERS, ('id', 'status', 'created_at'))
-ONE = types.wrapped('checkpoint', schemas.CHECKPOINT)
+# Karbor's schema had `extra-info`, its code read `extra_info`: both are taken.
+CREATE = schema.wrapped(
+    'checkpoint',
+    schema.strict(
+        {
+            'plan_id': schema.UUID,
+            'extra-info': schema.METADATA,
+            'extra_info': schema.METADATA,
+        },
+        ['plan_id'],
+    ),
+)
+
+RESET_STATE = schema.wrapped(
+    'os-resetState',
+    schema.strict(
+        {
+            'state': {
+                'enum': [
+                    constants.CheckpointStatus.AVAILABLE.value,
+                    constants.CheckpointStatus.ERROR.value,
+                ]
+            },
+        },
+        ['state'],
+    ),
+)
+
+FILTERS = {'plan_id': schema.FILTER, 'status': schema.FILTER}
+
+CHECKPOINT = schema.shown(
+    'Checkpoint',
+    {
+        'id': schema.UUID,
+        'project_id': schema.TEXT,
+        'status': schema.TEXT,
+        'status_reason': schema.TEXT_OR_NULL,
+        'protection_plan': schema.shown(
+            'ProtectedPlan',
+            {
+                'id': schema.UUID,
+                'name': schema.TEXT,
+                'provider_id': schema.UUID,
+                'resources': {'type': 'array', 'items': schema.OBJECT},
+                'parameters': schema.OBJECT,
+            },
+        ),
+        'resource_graph': schema.TEXT,
+        'resources_total': schema.INTEGER,
+        'resources_done': schema.INTEGER,
+        'resources_failed': schema.INTEGER,
+        'resources_reason': schema.OBJECT,
+        'pinned': {'type': 'boolean'},
+        'created_at': {'type': 'string', 'format': 'date'},
+        'extra_info': schema.TEXT_OR_NULL,
+    },
+    ['resources_reason'],
+)
+
+COPY = schema.wrapped(
+    'copy',
+    schema.strict(
+        {
+            'plan_id': schema.UUID,
+            'parameters': schema.PARAMETERS,
+        },
+        ['plan_id'],
+    ),
+)
+
+LISTING = query.Listing('checkpoints', FILTERS, ('id', 'status', 'created_at'))
+ONE = schema.wrapped('checkpoint', CHECKPOINT)
 
 _LAST_DAY = datetime.datetime.max - datetime.timedelta(days=1)
 
@@ -53,7 +122,7 @@ class Checkpoints:
 
     @operation(
         'provider:checkpoint_get_all',
-        types.listed('checkpoints', schemas.CHECKPOINT),
+        schema.listed('checkpoints', CHECKPOINT),
         listing=LISTING,
         parameters=(query.START_DATE, query.END_DATE),
     )
@@ -73,7 +142,7 @@ class Checkpoints:
         progress = self._manager.progress([item.id for item in items])
         return [view(item, progress[item.id]) for item in items], has_more
 
-    @operation('provider:checkpoint_create', ONE, body=schemas.CREATE)
+    @operation('provider:checkpoint_create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, provider_id: str, body: Any) -> Any:
         wanted = body['checkpoint']
         checkpoint = self._manager.create_checkpoint(
@@ -102,14 +171,14 @@ class Checkpoint:
             }
         }
 
-    @operation('provider:checkpoint_delete', types.OBJECT)
+    @operation('provider:checkpoint_delete', schema.OBJECT)
     def on_delete(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
     ) -> Any:
         self._manager.delete_checkpoint(context, provider_id, checkpoint_id)
         return {}
 
-    @operation('provider:checkpoint_update', types.OBJECT, body=schemas.RESET_STATE)
+    @operation('provider:checkpoint_update', schema.OBJECT, body=RESET_STATE)
     def on_put(
         self,
         context: karbor_context.RequestContext,
@@ -148,7 +217,7 @@ class Copies:
     def __init__(self, service: manager.ProtectionManager) -> None:
         self._manager = service
 
-    @operation('copy:create', body=schemas.COPY)
+    @operation('copy:create', body=COPY)
     def on_post(self, context: karbor_context.RequestContext, provider_id: str, body: Any) -> Any:
         self._manager.check_copy(context, provider_id, body['copy']['plan_id'])
         raise exception.InvalidInput(

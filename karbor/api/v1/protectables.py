@@ -16,13 +16,25 @@ from typing import Any
 
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.api import query
+from karbor.api import query, schema
 from karbor.api.operation import operation
-from karbor.api.schemas import protectables as schemas
-from karbor.api.schemas import types
 from karbor.db import paging
 from karbor.resource import Resource
 from karbor.services.protection import checkpoint, protectable_plugin, protectables
+
+TYPES = {'type': 'array', 'items': schema.TEXT}
+
+TYPE = schema.shown('ProtectableType', {'name': schema.TEXT, 'dependent_types': TYPES})
+
+_RESOURCE = {'id': schema.TEXT, 'type': schema.TEXT, 'name': schema.TEXT, 'extra_info': True}
+
+INSTANCE = schema.shown(
+    'Instance',
+    {
+        **_RESOURCE,
+        'dependent_resources': {'type': 'array', 'items': schema.shown('Dependent', _RESOURCE)},
+    },
+)
 
 LISTING = query.Listing('instances', {}, has_tenants=False)
 
@@ -47,13 +59,13 @@ class _Base:
 
 
 class Types(_Base):
-    @operation('protectable:get_all', types.wrapped('protectable_type', schemas.TYPES))
+    @operation('protectable:get_all', schema.wrapped('protectable_type', TYPES))
     def on_get(self, _context: karbor_context.RequestContext) -> Any:
         return {'protectable_type': self._plugins.types()}
 
 
 class Type(_Base):
-    @operation('protectable:get', types.wrapped('protectable_type', schemas.TYPE))
+    @operation('protectable:get', schema.wrapped('protectable_type', TYPE))
     def on_get(self, _context: karbor_context.RequestContext, resource_type: str) -> Any:
         self._plugin(resource_type)
         return {
@@ -67,7 +79,7 @@ class Type(_Base):
 class Instances(_Base):
     @operation(
         'protectable:instance_get_all',
-        types.listed('instances', schemas.INSTANCE),
+        schema.listed('instances', INSTANCE),
         listing=LISTING,
         parameters=(query.PARAMETERS,),
     )
@@ -87,7 +99,7 @@ class Instances(_Base):
 class Instance(_Base):
     @operation(
         'protectable:instance_get',
-        types.wrapped('instance', schemas.INSTANCE),
+        schema.wrapped('instance', INSTANCE),
         parameters=(query.PARAMETERS,),
     )
     def on_get(

@@ -15,14 +15,24 @@
 from typing import Any
 
 from karbor import context as karbor_context
-from karbor.api import query
+from karbor.api import query, schema
 from karbor.api.operation import operation
-from karbor.api.schemas import providers as schemas
-from karbor.api.schemas import types
 from karbor.db import paging
 from karbor.services.protection import provider
 
-LISTING = query.Listing('providers', schemas.FILTERS, has_tenants=False)
+FILTERS = {'name': schema.FILTER, 'description': schema.FILTER}
+
+PROVIDER = schema.shown(
+    'Provider',
+    {
+        'id': schema.UUID,
+        'name': schema.TEXT,
+        'description': schema.TEXT,
+        'extended_info_schema': schema.OBJECT,
+    },
+)
+
+LISTING = query.Listing('providers', FILTERS, has_tenants=False)
 
 _SHOWN_SCHEMAS = {
     'options': 'options_schema',
@@ -47,7 +57,7 @@ class Providers:
     def __init__(self, registry: provider.ProviderRegistry) -> None:
         self._registry = registry
 
-    @operation('provider:get_all', types.listed('providers', schemas.PROVIDER), listing=LISTING)
+    @operation('provider:get_all', schema.listed('providers', PROVIDER), listing=LISTING)
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         found = [
             item
@@ -62,6 +72,6 @@ class Provider:
     def __init__(self, registry: provider.ProviderRegistry) -> None:
         self._registry = registry
 
-    @operation('provider:get', types.wrapped('provider', schemas.PROVIDER))
+    @operation('provider:get', schema.wrapped('provider', PROVIDER))
     def on_get(self, _context: karbor_context.RequestContext, provider_id: str) -> Any:
         return {'provider': view(self._registry.get(provider_id))}

@@ -17,13 +17,47 @@ from typing import Any
 
 from karbor import context as karbor_context
 from karbor import exception, policy
+from karbor.api import schema
 from karbor.api.operation import operation
-from karbor.api.schemas import quotas as schemas
-from karbor.api.schemas import types
 from karbor.services import quotas
 
-QUOTA = types.wrapped('quota', schemas.QUOTA)
-QUOTA_CLASS = types.wrapped('quota_class', schemas.QUOTA_CLASS)
+LARGEST = 2147483647
+
+_LIMIT: schema.Schema = {
+    'type': ['integer', 'string'],
+    'minimum': -1,
+    'maximum': LARGEST,
+    'pattern': r'^(-1|[0-9]{1,10})\Z',
+}
+_LIMITS: schema.Schema = {
+    **schema.strict(dict.fromkeys(quotas.RESOURCES, _LIMIT), []),
+    'minProperties': 1,
+}
+
+UPDATE = schema.wrapped('quota', _LIMITS)
+UPDATE_CLASS = schema.wrapped('quota_class', _LIMITS)
+
+_SHOWN_LIMIT: schema.Schema = {'type': 'integer', 'minimum': -1}
+_SHOWN: schema.Schema = dict.fromkeys(quotas.RESOURCES, _SHOWN_LIMIT)
+
+QUOTA = schema.wrapped('quota', schema.shown('Quota', {**_SHOWN, 'id': schema.TEXT}))
+QUOTA_CLASS = schema.wrapped(
+    'quota_class', schema.shown('QuotaClass', {**_SHOWN, 'id': schema.TEXT})
+)
+
+DETAIL = schema.shown(
+    'QuotaDetail',
+    {
+        **{
+            resource: schema.shown(
+                'QuotaUsage',
+                {'limit': _SHOWN_LIMIT, 'in_use': schema.INTEGER, 'reserved': schema.INTEGER},
+            )
+            for resource in quotas.RESOURCES
+        },
+        'id': schema.TEXT,
+    },
+)
 
 
 class Quota:
@@ -32,7 +66,7 @@ class Quota:
         project_id = _own_or_any(context, quota_project_id)
         return {'quota': {**quotas.limits(project_id), 'id': quota_project_id}}
 
-    @operation('quota:update', QUOTA, body=schemas.UPDATE)
+    @operation('quota:update', QUOTA, body=UPDATE)
     def on_put(
         self, context: karbor_context.RequestContext, quota_project_id: str, body: Any
     ) -> Any:
@@ -47,7 +81,7 @@ class Quota:
 
 
 class QuotaDetail:
-    @operation('quota:get', types.wrapped('quota', schemas.DETAIL))
+    @operation('quota:get', schema.wrapped('quota', DETAIL))
     def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
         project_id = _own_or_any(context, quota_project_id)
         return {'quota': {**quotas.usage(project_id), 'id': quota_project_id}}
@@ -65,7 +99,7 @@ class QuotaClass:
     def on_get(self, _context: karbor_context.RequestContext, class_name: str) -> Any:
         return {'quota_class': {**quotas.class_limits(class_name), 'id': class_name}}
 
-    @operation('quota_class:update', QUOTA_CLASS, body=schemas.UPDATE_CLASS)
+    @operation('quota_class:update', QUOTA_CLASS, body=UPDATE_CLASS)
     def on_put(self, context: karbor_context.RequestContext, class_name: str, body: Any) -> Any:
         limits = quotas.set_class_limits(context, class_name, _numbers(body['quota_class']))
         return {'quota_class': {**limits, 'id': class_name}}
@@ -91,8 +125,6 @@ def _numbers(limits: dict[str, int | str]) -> dict[str, int]:
     """:raises InvalidInput: a number in a text is too large."""
     numbers = {resource: int(limit) for resource, limit in limits.items()}
     for resource, number in numbers.items():
-        if number > schemas.LARGEST:
-            raise exception.InvalidInput(
-                reason=f'{resource}: {number} is greater than {schemas.LARGEST}.'
-            )
+        if number > LARGEST:
+            raise exception.InvalidInput(reason=f'{resource}: {number} is greater than {LARGEST}.')
     return numbers

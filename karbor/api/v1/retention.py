@@ -17,10 +17,36 @@ from typing import Any
 
 from karbor import context as karbor_context
 from karbor import db
+from karbor.api import schema
 from karbor.api.operation import operation
-from karbor.api.schemas import retention as schemas
-from karbor.api.schemas import types
 from karbor.services.schedules import retention, retention_jobs, time_triggers
+
+# What stands in them is checked in karbor.services.schedules.
+PREVIEW = schema.wrapped(
+    'retention',
+    schema.strict(
+        {
+            **{name: {'type': ['integer', 'string']} for name in retention.RULES},
+            'timezone': schema.TEXT,
+        },
+        [],
+    ),
+)
+
+_VERDICTS: schema.Schema = {
+    'type': 'array',
+    'items': schema.shown(
+        'RetentionVerdict',
+        {
+            'checkpoint_id': schema.UUID,
+            'created_at': schema.TEXT,
+            'pinned': {'type': 'boolean'},
+            'reasons': {'type': 'array', 'items': schema.TEXT},
+        },
+    ),
+}
+
+RETENTION = schema.shown('Retention', {'kept': _VERDICTS, 'removed': _VERDICTS})
 
 
 def view(verdict: retention.Verdict) -> dict[str, Any]:
@@ -36,8 +62,8 @@ def view(verdict: retention.Verdict) -> dict[str, Any]:
 class Preview:
     @operation(
         'plan:preview_retention',
-        types.wrapped('retention', schemas.RETENTION),
-        body=schemas.PREVIEW,
+        schema.wrapped('retention', RETENTION),
+        body=PREVIEW,
     )
     def on_post(self, context: karbor_context.RequestContext, plan_id: str, body: Any) -> Any:
         zone = zoneinfo.ZoneInfo(time_triggers.timezone(body['retention']))

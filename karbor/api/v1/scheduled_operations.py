@@ -16,34 +16,69 @@ from typing import Any
 
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.api import media, query
+from karbor.api import media, query, schema
 from karbor.api.operation import operation
-from karbor.api.schemas import scheduled_operations as schemas
-from karbor.api.schemas import types
 from karbor.api.v1 import operation_logs
+from karbor.common import constants
 from karbor.db import models, paging
 from karbor.services.schedules import scheduled_operations
 
-LISTING = query.Listing(
-    'operations', schemas.FILTERS, ('id', 'name', 'operation_type', 'created_at')
+_FIELDS: schema.Schema = {
+    'name': schema.NAME,
+    'description': schema.DESCRIPTION,
+    'trigger_id': schema.UUID,
+    # The newest openstack client sends it as the text "provider_id=...,plan_id=...".
+    'operation_definition': {'type': ['object', 'string'], 'maxLength': 4096},
+}
+
+CREATE = schema.wrapped(
+    'scheduled_operation',
+    schema.strict(
+        {
+            **_FIELDS,
+            'operation_type': {'enum': [kind.value for kind in constants.ScheduledOperationType]},
+        },
+        ['name', 'operation_type', 'trigger_id', 'operation_definition'],
+    ),
 )
-ONE = types.wrapped('scheduled_operation', schemas.SCHEDULED_OPERATION)
+
+UPDATE = schema.wrapped(
+    'scheduled_operation',
+    {**schema.strict({**_FIELDS, 'enabled': {'type': 'boolean'}}, []), 'minProperties': 1},
+)
+
+RUN = schema.wrapped('run', {'type': ['object', 'null'], 'maxProperties': 0})
+
+# Its rules are checked in karbor.services.schedules.
+DEFINITION: schema.Schema = {
+    'type': 'object',
+    'properties': {'provider_id': schema.UUID, 'plan_id': schema.UUID},
+    'required': ['provider_id', 'plan_id'],
+    'maxProperties': 64,
+}
+
+FILTERS = {'name': schema.FILTER, 'operation_type': schema.FILTER, 'trigger_id': schema.FILTER}
+
+SCHEDULED_OPERATION = schema.shown(
+    'ScheduledOperation',
+    {
+        'id': schema.UUID,
+        'project_id': schema.TEXT,
+        'name': schema.TEXT,
+        'description': schema.TEXT_OR_NULL,
+        'operation_type': schema.TEXT,
+        'trigger_id': schema.UUID,
+        'operation_definition': schema.OBJECT,
+        'enabled': {'type': 'boolean'},
+    },
+)
+
+LISTING = query.Listing('operations', FILTERS, ('id', 'name', 'operation_type', 'created_at'))
+ONE = schema.wrapped('scheduled_operation', SCHEDULED_OPERATION)
 
 
 def view(found: models.ScheduledOperation) -> dict[str, Any]:
-    return {
-        name: getattr(found, name)
-        for name in (
-            'id',
-            'project_id',
-            'name',
-            'description',
-            'operation_type',
-            'trigger_id',
-            'operation_definition',
-            'enabled',
-        )
-    }
+    return {name: getattr(found, name) for name in SCHEDULED_OPERATION['properties']}
 
 
 class ScheduledOperations:
@@ -52,14 +87,14 @@ class ScheduledOperations:
 
     @operation(
         'scheduled_operation:list',
-        types.listed('operations', schemas.SCHEDULED_OPERATION),
+        schema.listed('operations', SCHEDULED_OPERATION),
         listing=LISTING,
     )
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         items, has_more = self._service.page(wanted)
         return [view(item) for item in items], has_more
 
-    @operation('scheduled_operation:create', ONE, body=schemas.CREATE)
+    @operation('scheduled_operation:create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
         wanted = body['scheduled_operation']
         return {
@@ -77,7 +112,7 @@ class ScheduledOperation:
     def on_get(self, context: karbor_context.RequestContext, scheduled_operation_id: str) -> Any:
         return {'scheduled_operation': view(self._service.get(context, scheduled_operation_id))}
 
-    @operation('scheduled_operation:update', ONE, body=schemas.UPDATE)
+    @operation('scheduled_operation:update', ONE, body=UPDATE)
     def on_put(
         self, context: karbor_context.RequestContext, scheduled_operation_id: str, body: Any
     ) -> Any:
@@ -107,7 +142,7 @@ class Runs:
     def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
         self._service = service
 
-    @operation('scheduled_operation:run', operation_logs.ONE, body=schemas.RUN)
+    @operation('scheduled_operation:run', operation_logs.ONE, body=RUN)
     def on_post(
         self, context: karbor_context.RequestContext, scheduled_operation_id: str, body: Any
     ) -> Any:
@@ -130,5 +165,5 @@ def _definition(given: dict[str, Any] | str) -> dict[str, Any]:
                 reason='operation_definition: the text is not like key=value,key=value, with '
                 'each key once.'
             )
-    media.check(given, schemas.DEFINITION, 'operation_definition')
+    media.check(given, DEFINITION, 'operation_definition')
     return given

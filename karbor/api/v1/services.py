@@ -15,12 +15,31 @@
 from typing import Any
 
 from karbor import context as karbor_context
-from karbor.api import query
+from karbor.api import query, schema
 from karbor.api.operation import operation
-from karbor.api.schemas import services as schemas
-from karbor.api.schemas import types
 from karbor.db import models
 from karbor.services import processes
+
+UPDATE = schema.strict(
+    {
+        'status': {'enum': ['enabled', 'disabled']},
+        'disabled_reason': schema.DESCRIPTION,
+    },
+    ['status'],
+)
+
+SERVICE = schema.shown(
+    'Service',
+    {
+        'id': schema.INTEGER,
+        'binary': schema.TEXT,
+        'host': schema.TEXT,
+        'status': schema.TEXT,
+        'state': schema.TEXT,
+        'updated_at': schema.TEXT_OR_NULL,
+        'disabled_reason': schema.TEXT_OR_NULL,
+    },
+)
 
 
 def view(service: models.Service) -> dict[str, Any]:
@@ -38,7 +57,7 @@ def view(service: models.Service) -> dict[str, Any]:
 class Services:
     @operation(
         'service:get_all',
-        types.wrapped('services', {'type': 'array', 'items': schemas.SERVICE}),
+        schema.wrapped('services', {'type': 'array', 'items': SERVICE}),
         parameters=(query.HOST, query.BINARY),
     )
     def on_get(
@@ -56,7 +75,7 @@ class Services:
 
 
 class Service:
-    @operation('service:update', types.wrapped('service', schemas.SERVICE), body=schemas.UPDATE)
+    @operation('service:update', schema.wrapped('service', SERVICE), body=UPDATE)
     def on_put(self, context: karbor_context.RequestContext, service_id: str, body: Any) -> Any:
         service = processes.set_enabled(
             context, int(service_id), body['status'] == 'enabled', body.get('disabled_reason')

@@ -15,21 +15,74 @@
 from typing import Any
 
 from karbor import context as karbor_context
-from karbor.api import query
+from karbor.api import query, schema
 from karbor.api.operation import operation
-from karbor.api.schemas import triggers as schemas
-from karbor.api.schemas import types
 from karbor.db import models, paging
 from karbor.services.schedules import triggers
 
-LISTING = query.Listing('triggers', schemas.FILTERS, ('id', 'name', 'type', 'created_at'))
-ONE = types.wrapped('trigger_info', schemas.DETAILED_TRIGGER)
+# What stands in them is checked in karbor.services.schedules.
+_PROPERTIES = schema.strict(
+    {
+        'format': schema.TEXT,
+        'pattern': schema.TEXT,
+        'start_time': schema.TEXT,
+        'end_time': schema.TEXT,
+        'window': {'type': ['integer', 'string']},
+        'timezone': schema.TEXT,
+        'catch_up': schema.TEXT,
+        'jitter': {'type': ['integer', 'string']},
+    },
+    [],
+)
+
+CREATE = schema.wrapped(
+    'trigger_info',
+    schema.strict(
+        {
+            'name': schema.NAME,
+            'type': {'enum': ['time']},
+            'properties': {**_PROPERTIES, 'required': ['format', 'pattern']},
+        },
+        ['name', 'type', 'properties'],
+    ),
+)
+
+UPDATE = schema.wrapped(
+    'trigger_info',
+    schema.strict(
+        {
+            'name': {**schema.NAME, 'minLength': 0, 'pattern': rf'^\Z|{schema.NAME["pattern"]}'},
+            'type': {'enum': ['time']},
+            'properties': _PROPERTIES,
+        },
+        [],
+    ),
+)
+
+FILTERS = {'name': schema.FILTER, 'type': schema.FILTER}
+
+TRIGGER = schema.shown(
+    'Trigger',
+    {
+        'id': schema.UUID,
+        'project_id': schema.TEXT,
+        'name': schema.TEXT,
+        'type': schema.TEXT,
+        'properties': schema.OBJECT,
+    },
+)
+
+DETAILED_TRIGGER = schema.shown(
+    'DetailedTrigger',
+    {**TRIGGER['properties'], 'next_fires': {'type': 'array', 'items': schema.TEXT}},
+)
+
+LISTING = query.Listing('triggers', FILTERS, ('id', 'name', 'type', 'created_at'))
+ONE = schema.wrapped('trigger_info', DETAILED_TRIGGER)
 
 
 def view(trigger: models.Trigger) -> dict[str, Any]:
-    return {
-        name: getattr(trigger, name) for name in ('id', 'project_id', 'name', 'type', 'properties')
-    }
+    return {name: getattr(trigger, name) for name in TRIGGER['properties']}
 
 
 def detailed(trigger: models.Trigger) -> dict[str, Any]:
@@ -45,12 +98,12 @@ def detailed(trigger: models.Trigger) -> dict[str, Any]:
 
 
 class Triggers:
-    @operation('trigger:list', types.listed('triggers', schemas.TRIGGER), listing=LISTING)
+    @operation('trigger:list', schema.listed('triggers', TRIGGER), listing=LISTING)
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         items, has_more = triggers.page(wanted)
         return [view(item) for item in items], has_more
 
-    @operation('trigger:create', ONE, body=schemas.CREATE)
+    @operation('trigger:create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
         return detailed(triggers.create(context, body['trigger_info']))
 
@@ -60,7 +113,7 @@ class Trigger:
     def on_get(self, context: karbor_context.RequestContext, trigger_id: str) -> Any:
         return detailed(triggers.get(context, trigger_id))
 
-    @operation('trigger:update', ONE, body=schemas.UPDATE)
+    @operation('trigger:update', ONE, body=UPDATE)
     def on_put(self, context: karbor_context.RequestContext, trigger_id: str, body: Any) -> Any:
         return detailed(triggers.update(context, trigger_id, body['trigger_info']))
 

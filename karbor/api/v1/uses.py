@@ -16,16 +16,68 @@ from collections.abc import Iterable
 from typing import Any
 
 from karbor import context as karbor_context
-from karbor.api import query
+from karbor.api import query, schema
 from karbor.api.operation import operation
-from karbor.api.schemas import types
-from karbor.api.schemas import uses as schemas
 from karbor.db import models, paging
 from karbor.services.checkpoints import manager
 
+RESTORE = schema.wrapped(
+    'restore',
+    schema.strict(
+        {
+            'provider_id': schema.UUID,
+            'checkpoint_id': schema.UUID,
+            'parameters': schema.PARAMETERS,
+            'restore_target': schema.DESCRIPTION,
+            'restore_auth': schema.METADATA,
+        },
+        ['provider_id', 'checkpoint_id', 'parameters'],
+    ),
+)
+
+VERIFICATION = schema.wrapped(
+    'verification',
+    schema.strict(
+        {
+            'provider_id': schema.UUID,
+            'checkpoint_id': schema.UUID,
+            'parameters': schema.PARAMETERS,
+        },
+        ['provider_id', 'checkpoint_id'],
+    ),
+)
+
+FILTERS = {'status': schema.FILTER, 'checkpoint_id': schema.FILTER, 'provider_id': schema.FILTER}
+
+_USE = {
+    'id': schema.UUID,
+    'project_id': schema.TEXT,
+    'provider_id': schema.UUID,
+    'checkpoint_id': schema.UUID,
+    'parameters': schema.OBJECT,
+    'status': schema.TEXT,
+    'status_reason': schema.TEXT_OR_NULL,
+    'resources_done': schema.INTEGER,
+    'resources_failed': schema.INTEGER,
+    'resources_status': schema.OBJECT,
+    'resources_reason': schema.OBJECT,
+}
+
+SHOWN_RESTORE = schema.shown(
+    'Restore',
+    {
+        **_USE,
+        'restore_target': schema.TEXT_OR_NULL,
+        'new_resources': schema.OBJECT,
+    },
+    ['new_resources'],
+)
+
+SHOWN_VERIFICATION = schema.shown('Verification', _USE)
+
 _SORT_KEYS = ('id', 'status', 'created_at')
-ONE_RESTORE = types.wrapped('restore', schemas.SHOWN_RESTORE)
-ONE_VERIFICATION = types.wrapped('verification', schemas.SHOWN_VERIFICATION)
+ONE_RESTORE = schema.wrapped('restore', SHOWN_RESTORE)
+ONE_VERIFICATION = schema.wrapped('verification', SHOWN_VERIFICATION)
 
 
 def view(
@@ -79,13 +131,13 @@ class _Uses:
 class Restores(_Uses):
     @operation(
         'restore:get_all',
-        types.listed('restores', schemas.SHOWN_RESTORE),
-        listing=query.Listing('restores', schemas.FILTERS, _SORT_KEYS),
+        schema.listed('restores', SHOWN_RESTORE),
+        listing=query.Listing('restores', FILTERS, _SORT_KEYS),
     )
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         return self._page(models.Restore, wanted)
 
-    @operation('restore:create', ONE_RESTORE, body=schemas.RESTORE)
+    @operation('restore:create', ONE_RESTORE, body=RESTORE)
     def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
         restore = self._manager.create_restore(context, body['restore'])
         return {'restore': {**view(restore, (), manager.Progress(0, 0)), 'new_resources': {}}}
@@ -105,13 +157,13 @@ class Restore(_Uses):
 class Verifications(_Uses):
     @operation(
         'verification:get_all',
-        types.listed('verifications', schemas.SHOWN_VERIFICATION),
-        listing=query.Listing('verifications', schemas.FILTERS, _SORT_KEYS),
+        schema.listed('verifications', SHOWN_VERIFICATION),
+        listing=query.Listing('verifications', FILTERS, _SORT_KEYS),
     )
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         return self._page(models.Verification, wanted)
 
-    @operation('verification:create', ONE_VERIFICATION, body=schemas.VERIFICATION)
+    @operation('verification:create', ONE_VERIFICATION, body=VERIFICATION)
     def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
         verification = self._manager.create_verification(
             context, {'parameters': {}, **body['verification']}
