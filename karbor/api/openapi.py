@@ -20,9 +20,9 @@ import falcon
 
 from karbor import policies
 from karbor.api import paths, schema
+from karbor.api.media import Object
 from karbor.api.operation import Operation
-
-Object = dict[str, Any]
+from karbor.api.services import Handler
 
 _WITHOUT_TAG = ('instances', 'action', 'detail', 'defaults')
 
@@ -60,27 +60,27 @@ class Document:
         resp.media = self._document
 
 
-def operations(resources: Mapping[str, Any]) -> Iterator[tuple[str, str, Operation]]:
+def operations(handlers: Mapping[str, type[Handler]]) -> Iterator[tuple[str, str, Operation]]:
     """Path, method and description of every operation.
 
-    :param resources: what answers, by path.
+    :param handlers: what answers, by path.
     """
-    for path, resource in resources.items():
+    for path, handler in handlers.items():
         for method in METHODS:
-            handler = getattr(resource, f'on_{method}', None)
-            if handler is not None:
-                yield path, method, handler.operation
+            responder = getattr(handler, f'on_{method}', None)
+            if responder is not None:
+                yield path, method, responder.operation
 
 
-def document(resources: Mapping[str, Any]) -> Object:
+def document(handlers: Mapping[str, type[Handler]]) -> Object:
     """The document.
 
-    :param resources: what answers, by path.
+    :param handlers: what answers, by path.
     """
     components: Object = {}
     described: Object = {}
     summaries = {rule.name: str(rule.description) for rule in policies.list_rules()}
-    for path, method, operation in operations(resources):
+    for path, method, operation in operations(handlers):
         described.setdefault(path, {'parameters': _path_parameters(path)})[method] = _operation(
             path, method, operation, summaries[operation.rule]
         )

@@ -32,6 +32,7 @@ from oslo_utils import timeutils
 from karbor import conf, db
 from karbor import context as karbor_context
 from karbor.api import app, middleware
+from karbor.api.services import Services
 from karbor.cmd import signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
@@ -160,13 +161,15 @@ def _serve(arguments: argparse.Namespace) -> None:
         CONF.protection.job_lease,
         CONF.protection.max_job_tries,
     )
-    services = app.Services(
-        registry,
-        found,
-        plans.Plans(registry, found),
-        asked,
-        scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post),
-        board.check,
+    services = Services(
+        providers=registry,
+        protectables=found,
+        plans=plans.Plans(registry, found),
+        manager=asked,
+        scheduled_operations=scheduled_operations.ScheduledOperations(
+            trusts.NoTrusts(), board.post
+        ),
+        check_board=board.check,
     )
     token = state.token()
     server = web_server.create(

@@ -14,6 +14,7 @@
 
 from karbor.db.api import (
     DatabaseUnusable,
+    check,
     configure,
     dispose,
     engine,
@@ -25,6 +26,7 @@ from karbor.db.api import (
 
 __all__ = [
     'DatabaseUnusable',
+    'check',
     'configure',
     'dispose',
     'engine',

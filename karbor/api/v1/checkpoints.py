@@ -13,12 +13,13 @@
 """``/providers/{provider_id}/checkpoints``"""
 
 import datetime
-from typing import Any
 
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
+from karbor.api.services import Handler
 from karbor.common import constants
 from karbor.db import models, paging
 from karbor.services.checkpoints import manager, plugin_records
@@ -99,7 +100,7 @@ ONE = schema.wrapped('checkpoint', CHECKPOINT)
 _LAST_DAY = datetime.datetime.max - datetime.timedelta(days=1)
 
 
-def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str, Any]:
+def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> Object:
     return {
         'id': checkpoint.id,
         'project_id': checkpoint.project_id,
@@ -116,10 +117,7 @@ def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str,
     }
 
 
-class Checkpoints:
-    def __init__(self, service: manager.ProtectionManager) -> None:
-        self._manager = service
-
+class Checkpoints(Handler):
     @operation(
         'provider:checkpoint_get_all',
         schema.listed('checkpoints', CHECKPOINT),
@@ -130,22 +128,25 @@ class Checkpoints:
         self,
         _context: karbor_context.RequestContext,
         provider_id: str,
+        *,
         wanted: paging.Wanted,
         start_date: datetime.datetime | None,
         end_date: datetime.datetime | None,
     ) -> query.Items:
         if end_date is not None:  # the day itself is included; the last of time has no next
             end_date = min(end_date, _LAST_DAY) + datetime.timedelta(days=1)
-        items, has_more = self._manager.page_of_checkpoints(
+        items, has_more = self.services.manager.page_of_checkpoints(
             provider_id, wanted, start_date, end_date
         )
-        progress = self._manager.progress([item.id for item in items])
+        progress = self.services.manager.progress([item.id for item in items])
         return [view(item, progress[item.id]) for item in items], has_more
 
     @operation('provider:checkpoint_create', ONE, body=CREATE)
-    def on_post(self, context: karbor_context.RequestContext, provider_id: str, body: Any) -> Any:
+    def on_post(
+        self, context: karbor_context.RequestContext, provider_id: str, body: Object
+    ) -> Object:
         wanted = body['checkpoint']
-        checkpoint = self._manager.create_checkpoint(
+        checkpoint = self.services.manager.create_checkpoint(
             context,
             provider_id,
             wanted['plan_id'],
@@ -154,28 +155,25 @@ class Checkpoints:
         return {'checkpoint': view(checkpoint, manager.Progress(0, 0))}
 
 
-class Checkpoint:
-    def __init__(self, service: manager.ProtectionManager) -> None:
-        self._manager = service
-
+class Checkpoint(Handler):
     @operation('provider:checkpoint_get', ONE)
     def on_get(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
-    ) -> Any:
-        checkpoint = self._manager.get_checkpoint(context, provider_id, checkpoint_id)
-        progress = self._manager.progress([checkpoint.id])[checkpoint.id]
+    ) -> Object:
+        checkpoint = self.services.manager.get_checkpoint(context, provider_id, checkpoint_id)
+        progress = self.services.manager.progress([checkpoint.id])[checkpoint.id]
         return {
             'checkpoint': {
                 **view(checkpoint, progress),
-                'resources_reason': self._manager.failures(checkpoint.id),
+                'resources_reason': self.services.manager.failures(checkpoint.id),
             }
         }
 
     @operation('provider:checkpoint_delete', schema.OBJECT)
     def on_delete(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
-    ) -> Any:
-        self._manager.delete_checkpoint(context, provider_id, checkpoint_id)
+    ) -> Object:
+        self.services.manager.delete_checkpoint(context, provider_id, checkpoint_id)
         return {}
 
     @operation('provider:checkpoint_update', schema.OBJECT, body=RESET_STATE)
@@ -184,42 +182,38 @@ class Checkpoint:
         context: karbor_context.RequestContext,
         provider_id: str,
         checkpoint_id: str,
-        body: Any,
-    ) -> Any:
-        self._manager.reset_checkpoint(
+        body: Object,
+    ) -> Object:
+        self.services.manager.reset_checkpoint(
             context, provider_id, checkpoint_id, body['os-resetState']['state']
         )
         return {}
 
 
-class Pin:
+class Pin(Handler):
     """``/providers/{provider_id}/checkpoints/{checkpoint_id}/pin``"""
-
-    def __init__(self, service: manager.ProtectionManager) -> None:
-        self._manager = service
 
     @operation('provider:checkpoint_pin')
     def on_put(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
     ) -> None:
-        self._manager.pin_checkpoint(context, provider_id, checkpoint_id, True)
+        self.services.manager.pin_checkpoint(context, provider_id, checkpoint_id, True)
 
     @operation('provider:checkpoint_pin')
     def on_delete(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
     ) -> None:
-        self._manager.pin_checkpoint(context, provider_id, checkpoint_id, False)
+        self.services.manager.pin_checkpoint(context, provider_id, checkpoint_id, False)
 
 
-class Copies:
+class Copies(Handler):
     """``/providers/{provider_id}/checkpoints/action``"""
 
-    def __init__(self, service: manager.ProtectionManager) -> None:
-        self._manager = service
-
     @operation('copy:create', body=COPY)
-    def on_post(self, context: karbor_context.RequestContext, provider_id: str, body: Any) -> Any:
-        self._manager.check_copy(context, provider_id, body['copy']['plan_id'])
+    def on_post(
+        self, context: karbor_context.RequestContext, provider_id: str, body: Object
+    ) -> Object:
+        self.services.manager.check_copy(context, provider_id, body['copy']['plan_id'])
         raise exception.InvalidInput(
             reason=f'No plugin of the provider {provider_id} can copy checkpoints.'
         )

@@ -12,14 +12,13 @@
 
 """``/plans``"""
 
-from typing import Any
-
 from karbor import context as karbor_context
 from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
+from karbor.api.services import Handler
 from karbor.common import constants
 from karbor.db import models, paging
-from karbor.services.checkpoints import plans
 
 _RESOURCES: schema.Schema = {
     'type': 'array',
@@ -98,36 +97,30 @@ LISTING = query.Listing('plans', FILTERS, ('id', 'name', 'status', 'created_at')
 ONE = schema.wrapped('plan', PLAN)
 
 
-def view(plan: models.Plan) -> dict[str, Any]:
+def view(plan: models.Plan) -> Object:
     return {name: getattr(plan, name) for name in PLAN['properties']}
 
 
-class Plans:
-    def __init__(self, service: plans.Plans) -> None:
-        self._plans = service
-
+class Plans(Handler):
     @operation('plan:get_all', schema.listed('plans', PLAN), listing=LISTING)
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        items, has_more = self._plans.page(wanted)
+        items, has_more = self.services.plans.page(wanted)
         return [view(item) for item in items], has_more
 
     @operation('plan:create', ONE, body=CREATE)
-    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
-        return {'plan': view(self._plans.create(context, body['plan']))}
+    def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
+        return {'plan': view(self.services.plans.create(context, body['plan']))}
 
 
-class Plan:
-    def __init__(self, service: plans.Plans) -> None:
-        self._plans = service
-
+class Plan(Handler):
     @operation('plan:get', ONE)
-    def on_get(self, context: karbor_context.RequestContext, plan_id: str) -> Any:
-        return {'plan': view(self._plans.get(context, plan_id))}
+    def on_get(self, context: karbor_context.RequestContext, plan_id: str) -> Object:
+        return {'plan': view(self.services.plans.get(context, plan_id))}
 
     @operation('plan:update', ONE, body=UPDATE)
-    def on_put(self, context: karbor_context.RequestContext, plan_id: str, body: Any) -> Any:
-        return {'plan': view(self._plans.update(context, plan_id, body['plan']))}
+    def on_put(self, context: karbor_context.RequestContext, plan_id: str, body: Object) -> Object:
+        return {'plan': view(self.services.plans.update(context, plan_id, body['plan']))}
 
     @operation('plan:delete')
     def on_delete(self, context: karbor_context.RequestContext, plan_id: str) -> None:
-        self._plans.delete(context, plan_id)
+        self.services.plans.delete(context, plan_id)

@@ -12,11 +12,11 @@
 
 """``/providers``"""
 
-from typing import Any
-
 from karbor import context as karbor_context
 from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
+from karbor.api.services import Handler
 from karbor.db import paging
 from karbor.services.protection import provider
 
@@ -42,7 +42,7 @@ _SHOWN_SCHEMAS = {
 }
 
 
-def view(found: provider.Provider) -> dict[str, Any]:
+def view(found: provider.Provider) -> Object:
     return {
         'id': found.id,
         'name': found.name,
@@ -53,25 +53,19 @@ def view(found: provider.Provider) -> dict[str, Any]:
     }
 
 
-class Providers:
-    def __init__(self, registry: provider.ProviderRegistry) -> None:
-        self._registry = registry
-
+class Providers(Handler):
     @operation('provider:get_all', schema.listed('providers', PROVIDER), listing=LISTING)
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         found = [
             item
-            for item in self._registry
+            for item in self.services.providers
             if all(getattr(item, name) == value for name, value in wanted.filters.items())
         ]
         items, has_more = query.slice_of(found, wanted.page)
         return [view(item) for item in items], has_more
 
 
-class Provider:
-    def __init__(self, registry: provider.ProviderRegistry) -> None:
-        self._registry = registry
-
+class Provider(Handler):
     @operation('provider:get', schema.wrapped('provider', PROVIDER))
-    def on_get(self, _context: karbor_context.RequestContext, provider_id: str) -> Any:
-        return {'provider': view(self._registry.get(provider_id))}
+    def on_get(self, _context: karbor_context.RequestContext, provider_id: str) -> Object:
+        return {'provider': view(self.services.providers.get(provider_id))}

@@ -13,12 +13,13 @@
 """``/quotas`` and ``/quota_classes``"""
 
 import uuid
-from typing import Any
 
 from karbor import context as karbor_context
 from karbor import exception, policy
 from karbor.api import schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
+from karbor.api.services import Handler
 from karbor.services import quotas
 
 LARGEST = 2147483647
@@ -60,48 +61,52 @@ DETAIL = schema.shown(
 )
 
 
-class Quota:
+class Quota(Handler):
     @operation('quota:get', QUOTA)
-    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
+    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Object:
         project_id = _own_or_any(context, quota_project_id)
-        return {'quota': {**quotas.limits(project_id), 'id': quota_project_id}}
+        return {'quota': {**self.services.quotas.limits(project_id), 'id': quota_project_id}}
 
     @operation('quota:update', QUOTA, body=UPDATE)
     def on_put(
-        self, context: karbor_context.RequestContext, quota_project_id: str, body: Any
-    ) -> Any:
-        limits = quotas.set_limits(
+        self, context: karbor_context.RequestContext, quota_project_id: str, body: Object
+    ) -> Object:
+        limits = self.services.quotas.set_limits(
             context, _as_keystone_has_it(quota_project_id), _numbers(body['quota'])
         )
         return {'quota': {**limits, 'id': quota_project_id}}
 
     @operation('quota:delete')
     def on_delete(self, context: karbor_context.RequestContext, quota_project_id: str) -> None:
-        quotas.unset_limits(context, _as_keystone_has_it(quota_project_id))
+        self.services.quotas.unset_limits(context, _as_keystone_has_it(quota_project_id))
 
 
-class QuotaDetail:
+class QuotaDetail(Handler):
     @operation('quota:get', schema.wrapped('quota', DETAIL))
-    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
+    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Object:
         project_id = _own_or_any(context, quota_project_id)
-        return {'quota': {**quotas.usage(project_id), 'id': quota_project_id}}
+        return {'quota': {**self.services.quotas.usage(project_id), 'id': quota_project_id}}
 
 
-class QuotaDefaults:
+class QuotaDefaults(Handler):
     @operation('quota:get_default', QUOTA)
-    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
+    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Object:
         _own_or_any(context, quota_project_id)
-        return {'quota': {**quotas.defaults(), 'id': quota_project_id}}
+        return {'quota': {**self.services.quotas.defaults(), 'id': quota_project_id}}
 
 
-class QuotaClass:
+class QuotaClass(Handler):
     @operation('quota_class:get', QUOTA_CLASS)
-    def on_get(self, _context: karbor_context.RequestContext, class_name: str) -> Any:
-        return {'quota_class': {**quotas.class_limits(class_name), 'id': class_name}}
+    def on_get(self, _context: karbor_context.RequestContext, class_name: str) -> Object:
+        return {'quota_class': {**self.services.quotas.class_limits(class_name), 'id': class_name}}
 
     @operation('quota_class:update', QUOTA_CLASS, body=UPDATE_CLASS)
-    def on_put(self, context: karbor_context.RequestContext, class_name: str, body: Any) -> Any:
-        limits = quotas.set_class_limits(context, class_name, _numbers(body['quota_class']))
+    def on_put(
+        self, context: karbor_context.RequestContext, class_name: str, body: Object
+    ) -> Object:
+        limits = self.services.quotas.set_class_limits(
+            context, class_name, _numbers(body['quota_class'])
+        )
         return {'quota_class': {**limits, 'id': class_name}}
 
 

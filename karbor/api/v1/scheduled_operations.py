@@ -12,16 +12,15 @@
 
 """``/scheduled_operations``"""
 
-from typing import Any
-
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.api import media, query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
+from karbor.api.services import Handler
 from karbor.api.v1 import operation_logs
 from karbor.common import constants
 from karbor.db import models, paging
-from karbor.services.schedules import scheduled_operations
 
 _FIELDS: schema.Schema = {
     'name': schema.NAME,
@@ -77,79 +76,72 @@ LISTING = query.Listing('operations', FILTERS, ('id', 'name', 'operation_type', 
 ONE = schema.wrapped('scheduled_operation', SCHEDULED_OPERATION)
 
 
-def view(found: models.ScheduledOperation) -> dict[str, Any]:
+def view(found: models.ScheduledOperation) -> Object:
     return {name: getattr(found, name) for name in SCHEDULED_OPERATION['properties']}
 
 
-class ScheduledOperations:
-    def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
-        self._service = service
-
+class ScheduledOperations(Handler):
     @operation(
         'scheduled_operation:list',
         schema.listed('operations', SCHEDULED_OPERATION),
         listing=LISTING,
     )
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        items, has_more = self._service.page(wanted)
+        items, has_more = self.services.scheduled_operations.page(wanted)
         return [view(item) for item in items], has_more
 
     @operation('scheduled_operation:create', ONE, body=CREATE)
-    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
+    def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
         wanted = body['scheduled_operation']
-        return {
-            'scheduled_operation': view(
-                self._service.create(context, wanted, _definition(wanted['operation_definition']))
-            )
-        }
+        definition = _definition(wanted['operation_definition'])
+        made = self.services.scheduled_operations.create(context, wanted, definition)
+        return {'scheduled_operation': view(made)}
 
 
-class ScheduledOperation:
-    def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
-        self._service = service
-
+class ScheduledOperation(Handler):
     @operation('scheduled_operation:get', ONE)
-    def on_get(self, context: karbor_context.RequestContext, scheduled_operation_id: str) -> Any:
-        return {'scheduled_operation': view(self._service.get(context, scheduled_operation_id))}
+    def on_get(self, context: karbor_context.RequestContext, scheduled_operation_id: str) -> Object:
+        found = self.services.scheduled_operations.get(context, scheduled_operation_id)
+        return {'scheduled_operation': view(found)}
 
     @operation('scheduled_operation:update', ONE, body=UPDATE)
     def on_put(
-        self, context: karbor_context.RequestContext, scheduled_operation_id: str, body: Any
-    ) -> Any:
+        self,
+        context: karbor_context.RequestContext,
+        scheduled_operation_id: str,
+        body: Object,
+    ) -> Object:
         changes = dict(body['scheduled_operation'])
         given = changes.pop('operation_definition', None)
-        return {
-            'scheduled_operation': view(
-                self._service.update(
-                    context,
-                    scheduled_operation_id,
-                    changes,
-                    None if given is None else _definition(given),
-                )
-            )
-        }
+        definition = None if given is None else _definition(given)
+        changed = self.services.scheduled_operations.update(
+            context, scheduled_operation_id, changes, definition
+        )
+        return {'scheduled_operation': view(changed)}
 
     @operation('scheduled_operation:delete')
     def on_delete(
         self, context: karbor_context.RequestContext, scheduled_operation_id: str
     ) -> None:
-        self._service.delete(context, scheduled_operation_id)
+        self.services.scheduled_operations.delete(context, scheduled_operation_id)
 
 
-class Runs:
+class Runs(Handler):
     """``/scheduled_operations/{scheduled_operation_id}/action``"""
-
-    def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
-        self._service = service
 
     @operation('scheduled_operation:run', operation_logs.ONE, body=RUN)
     def on_post(
-        self, context: karbor_context.RequestContext, scheduled_operation_id: str, body: Any
-    ) -> Any:
-        return operation_logs.shown(context, self._service.run(context, scheduled_operation_id))
+        self,
+        context: karbor_context.RequestContext,
+        scheduled_operation_id: str,
+        body: Object,
+    ) -> Object:
+        log_id = self.services.scheduled_operations.run(context, scheduled_operation_id)
+        log = self.services.operation_logs.get(context, log_id)
+        return {'operation_log': operation_logs.view(log)}
 
 
-def _definition(given: dict[str, Any] | str) -> dict[str, Any]:
+def _definition(given: Object | str) -> Object:
     """The definition as an object, whichever way it was sent.
 
     :raises InvalidInput: names the place and the fault.

@@ -12,13 +12,12 @@
 
 """``/os-services``"""
 
-from typing import Any
-
 from karbor import context as karbor_context
 from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
+from karbor.api.services import Handler
 from karbor.db import models
-from karbor.services import processes
 
 UPDATE = schema.strict(
     {
@@ -42,19 +41,20 @@ SERVICE = schema.shown(
 )
 
 
-def view(service: models.Service) -> dict[str, Any]:
-    return {
-        'id': service.id,
-        'binary': service.binary,
-        'host': service.host,
-        'status': 'disabled' if service.disabled else 'enabled',
-        'state': 'up' if processes.is_up(service) else 'down',
-        'updated_at': service.reported_at.isoformat(timespec='microseconds'),
-        'disabled_reason': service.disabled_reason,
-    }
+class _ServiceHandler(Handler):
+    def _view(self, service: models.Service) -> Object:
+        return {
+            'id': service.id,
+            'binary': service.binary,
+            'host': service.host,
+            'status': 'disabled' if service.disabled else 'enabled',
+            'state': 'up' if self.services.processes.is_up(service) else 'down',
+            'updated_at': service.reported_at.isoformat(timespec='microseconds'),
+            'disabled_reason': service.disabled_reason,
+        }
 
 
-class Services:
+class Services(_ServiceHandler):
     @operation(
         'service:get_all',
         schema.wrapped('services', {'type': 'array', 'items': SERVICE}),
@@ -62,22 +62,20 @@ class Services:
     )
     def on_get(
         self, _context: karbor_context.RequestContext, host: str | None, binary: str | None
-    ) -> Any:
-        wanted = {'host': host, 'binary': binary}
-        return {
-            'services': [
-                view(service)
-                for service in processes.all_of(
-                    {name: value for name, value in wanted.items() if value is not None}
-                )
-            ]
+    ) -> Object:
+        filters = {
+            name: value for name, value in (('host', host), ('binary', binary)) if value is not None
         }
+        found = self.services.processes.all_of(filters)
+        return {'services': [self._view(service) for service in found]}
 
 
-class Service:
+class Service(_ServiceHandler):
     @operation('service:update', schema.wrapped('service', SERVICE), body=UPDATE)
-    def on_put(self, context: karbor_context.RequestContext, service_id: str, body: Any) -> Any:
-        service = processes.set_enabled(
+    def on_put(
+        self, context: karbor_context.RequestContext, service_id: str, body: Object
+    ) -> Object:
+        service = self.services.processes.set_enabled(
             context, int(service_id), body['status'] == 'enabled', body.get('disabled_reason')
         )
-        return {'service': view(service)}
+        return {'service': self._view(service)}

@@ -34,6 +34,7 @@ from testtools import content
 from karbor import context as karbor_context
 from karbor import db
 from karbor.api import app
+from karbor.api.services import Services
 from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models
@@ -118,13 +119,15 @@ class ApiTestCase(base.TestCase):
         self._serve(
             workers,
             app.create_app(
-                app.Services(
-                    registry,
-                    found,
-                    plans.Plans(registry, found),
-                    self.manager,
-                    scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post),
-                    board.check,
+                Services(
+                    providers=registry,
+                    protectables=found,
+                    plans=plans.Plans(registry, found),
+                    manager=self.manager,
+                    scheduled_operations=scheduled_operations.ScheduledOperations(
+                        trusts.NoTrusts(), board.post
+                    ),
+                    check_board=board.check,
                 ),
                 self.authentication(),
             ),
