@@ -12,13 +12,13 @@
 
 """The API as one WSGI application."""
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import falcon
 
 from karbor.api import errors, health, media, middleware, openapi
+from karbor.api.services import Handler, Services
 from karbor.api.v1 import (
     checkpoints,
     operation_logs,
@@ -26,118 +26,84 @@ from karbor.api.v1 import (
     protectables,
     providers,
     quotas,
+    restores,
     retention,
     scheduled_operations,
     triggers,
-    uses,
+    verifications,
     versions,
 )
 from karbor.api.v1 import services as processes
-from karbor.services.checkpoints import manager as protection_manager
-from karbor.services.checkpoints import plans as plan_service
-from karbor.services.protection import protectables as protectable_plugins
-from karbor.services.protection import provider
-from karbor.services.schedules import scheduled_operations as scheduled_operation_service
+
+# What anybody may ask for, besides the document of all the others.
+_PUBLIC: Mapping[str, type[Handler]] = {
+    '/': versions.Versions,
+    '/v1': versions.Version,
+    '/healthcheck': health.Liveness,
+    '/healthcheck/ready': health.Readiness,
+}
+
+_CHECKPOINTS = '/providers/{provider_id}/checkpoints'
+_SCHEDULED_OPERATION = '/scheduled_operations/{scheduled_operation_id}'
+_BELOW_A_PROJECT: Mapping[str, type[Handler]] = {
+    '/providers': providers.Providers,
+    '/providers/{provider_id}': providers.Provider,
+    _CHECKPOINTS: checkpoints.Checkpoints,
+    f'{_CHECKPOINTS}/action': checkpoints.Copies,
+    _CHECKPOINTS + '/{checkpoint_id}': checkpoints.Checkpoint,
+    _CHECKPOINTS + '/{checkpoint_id}/pin': checkpoints.Pin,
+    '/protectables': protectables.Types,
+    '/protectables/{resource_type}': protectables.Type,
+    '/protectables/{resource_type}/instances': protectables.Instances,
+    '/protectables/{resource_type}/instances/{resource_id}': protectables.Instance,
+    '/plans': plans.Plans,
+    '/plans/{plan_id}': plans.Plan,
+    '/plans/{plan_id}/retention': retention.Preview,
+    '/restores': restores.Restores,
+    '/restores/{restore_id}': restores.Restore,
+    '/verifications': verifications.Verifications,
+    '/verifications/{verification_id}': verifications.Verification,
+    '/triggers': triggers.Triggers,
+    '/triggers/{trigger_id}': triggers.Trigger,
+    '/scheduled_operations': scheduled_operations.ScheduledOperations,
+    _SCHEDULED_OPERATION: scheduled_operations.ScheduledOperation,
+    f'{_SCHEDULED_OPERATION}/action': scheduled_operations.Runs,
+    '/operation_logs': operation_logs.OperationLogs,
+    '/operation_logs/{operation_log_id}': operation_logs.OperationLog,
+    '/os-services': processes.Services,
+    '/os-services/{service_id}': processes.Service,
+    '/quotas/{quota_project_id}': quotas.Quota,
+    '/quotas/{quota_project_id}/detail': quotas.QuotaDetail,
+    '/quotas/{quota_project_id}/defaults': quotas.QuotaDefaults,
+    '/quota_classes/{class_name}': quotas.QuotaClass,
+}
+
+#: what answers the operations of the API, by path
+ROUTES: Mapping[str, type[Handler]] = {
+    f'/v1/{{project_id}}{path}': handler for path, handler in _BELOW_A_PROJECT.items()
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class Services:
-    """What the API asks."""
-
-    registry: provider.ProviderRegistry
-    protectables: protectable_plugins.Protectables
-    plans: plan_service.Plans
-    manager: protection_manager.ProtectionManager
-    scheduled_operations: scheduled_operation_service.ScheduledOperations
-    check_board: Callable[[], None]
-
-
-def create_app(services: Services, authentication: Any) -> falcon.App[Any, Any]:
+def create_app(
+    services: Services, authentication: middleware.Authentication
+) -> falcon.App[Any, Any]:
     """The application.
 
     :param services: what the handlers ask.
-    :param authentication: Falcon middleware that puts the caller's context into
-        ``req.context.karbor`` or answers 401.
+    :param authentication: finds out who asks.
     """
-    app = falcon.App(
-        middleware=[
-            middleware.RequestId(),
-            middleware.BodyLimit(),
-            middleware.JsonSuffix(),
-            authentication,
-            middleware.OwnProject(),
-        ]
-    )
+    stages: list[Any] = [  # Falcon sees by the methods of each when it is to be called
+        middleware.RequestId(),
+        middleware.BodyLimit(),
+        middleware.JsonSuffix(),
+        authentication,
+        middleware.OwnProject(),
+    ]
+    app = falcon.App(middleware=stages)
     app.req_options.media_handlers = media.handlers()
     app.req_options.strip_url_path_trailing_slash = True
     errors.install(app)
-    resources = routes(services)
-    app.add_route('/', versions.Versions())
-    app.add_route('/v1', versions.Version())
-    app.add_route('/v1/openapi.json', openapi.Document(openapi.document(resources)))
-    app.add_route('/healthcheck', health.Liveness())
-    app.add_route('/healthcheck/ready', health.Readiness(services.registry, services.check_board))
-    for path, resource in resources.items():
-        app.add_route(path, resource)
+    for path, handler in {**_PUBLIC, **ROUTES}.items():
+        app.add_route(path, handler(services))
+    app.add_route('/v1/openapi.json', openapi.Document(openapi.document(ROUTES)))
     return app
-
-
-def routes(services: Services) -> dict[str, Any]:
-    """What answers below a project, by path."""
-    return {
-        f'/v1/{{project_id}}{path}': resource
-        for path, resource in {
-            **_protection(services),
-            **_schedules(services),
-            **_administration(),
-        }.items()
-    }
-
-
-def _protection(services: Services) -> dict[str, Any]:
-    registry, found, manager = services.registry, services.protectables, services.manager
-    all_checkpoints = '/providers/{provider_id}/checkpoints'
-    return {
-        '/providers': providers.Providers(registry),
-        '/providers/{provider_id}': providers.Provider(registry),
-        all_checkpoints: checkpoints.Checkpoints(manager),
-        f'{all_checkpoints}/action': checkpoints.Copies(manager),
-        all_checkpoints + '/{checkpoint_id}': checkpoints.Checkpoint(manager),
-        all_checkpoints + '/{checkpoint_id}/pin': checkpoints.Pin(manager),
-        '/protectables': protectables.Types(found),
-        '/protectables/{resource_type}': protectables.Type(found),
-        '/protectables/{resource_type}/instances': protectables.Instances(found),
-        '/protectables/{resource_type}/instances/{resource_id}': protectables.Instance(found),
-        '/plans': plans.Plans(services.plans),
-        '/plans/{plan_id}': plans.Plan(services.plans),
-        '/plans/{plan_id}/retention': retention.Preview(),
-        '/restores': uses.Restores(manager),
-        '/restores/{restore_id}': uses.Restore(manager),
-        '/verifications': uses.Verifications(manager),
-        '/verifications/{verification_id}': uses.Verification(manager),
-    }
-
-
-def _schedules(services: Services) -> dict[str, Any]:
-    operations = services.scheduled_operations
-    one_operation = '/scheduled_operations/{scheduled_operation_id}'
-    return {
-        '/triggers': triggers.Triggers(),
-        '/triggers/{trigger_id}': triggers.Trigger(),
-        '/scheduled_operations': scheduled_operations.ScheduledOperations(operations),
-        one_operation: scheduled_operations.ScheduledOperation(operations),
-        f'{one_operation}/action': scheduled_operations.Runs(operations),
-        '/operation_logs': operation_logs.OperationLogs(),
-        '/operation_logs/{operation_log_id}': operation_logs.OperationLog(),
-    }
-
-
-def _administration() -> dict[str, Any]:
-    return {
-        '/os-services': processes.Services(),
-        '/os-services/{service_id}': processes.Service(),
-        '/quotas/{quota_project_id}': quotas.Quota(),
-        '/quotas/{quota_project_id}/detail': quotas.QuotaDetail(),
-        '/quotas/{quota_project_id}/defaults': quotas.QuotaDefaults(),
-        '/quota_classes/{class_name}': quotas.QuotaClass(),
-    }

@@ -21,11 +21,10 @@ import time
 from collections.abc import Callable
 
 import falcon
-import sqlalchemy as sa
 from oslo_log import log as logging
 
 from karbor import db
-from karbor.services.protection import provider
+from karbor.api.services import Handler, Services
 
 LOG = logging.getLogger(__name__)
 
@@ -34,27 +33,22 @@ _PATIENCE = 5.0  # seconds; who probes has a time-out, too
 PATHS = ('/healthcheck', '/healthcheck/ready')
 
 
-class Liveness:
+class Liveness(Handler):
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         resp.media = {'status': 'ok'}
 
     on_head = on_get  # as load balancers ask
 
 
-class Readiness:
-    """Asks the database, the job board and each provider's bank.
+class Readiness(Handler):
+    """Asks the database, the job board and each provider's bank."""
 
-    :param registry: the providers.
-    :param check_board: raises when the job board does not work.
-    """
-
-    def __init__(
-        self, registry: provider.ProviderRegistry, check_board: Callable[[], None]
-    ) -> None:
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
         self._checks = [
-            _Check('database', _check_database),
-            _Check('job_board', check_board),
-            *(_Check(f'bank of {found.id}', found.bank.check) for found in registry),
+            _Check('database', db.check),
+            _Check('job_board', services.check_board),
+            *(_Check(f'bank of {found.id}', found.bank.check) for found in services.providers),
         ]
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
@@ -112,8 +106,3 @@ class _Attempt(threading.Thread):
         """
         self.join(max(0.0, end - time.monotonic()))
         return 'ok' if self._is_ok else 'failed'
-
-
-def _check_database() -> None:
-    with db.reader() as session:
-        session.execute(sa.text('SELECT 1'))

@@ -22,11 +22,18 @@ import jsonschema
 from oslo_utils import uuidutils
 
 from karbor import exception
+from karbor.api.schema import Schema
+
+Object = dict[str, Any]  # of JSON, in a request or an answer
 
 _DEEPEST_NESTING = 30  # MariaDB takes 32 for the deepest that is valid
 _MOST_VALUES = 100_000  # about; a plan of 10,000 volumes has 50,000
 FORMATS = jsonschema.FormatChecker(())
-FORMATS.checks('uuid')(lambda value: not isinstance(value, str) or uuidutils.is_uuid_like(value))
+
+
+@FORMATS.checks('uuid')
+def _is_uuid(value: object) -> bool:
+    return not isinstance(value, str) or uuidutils.is_uuid_like(value)
 
 
 def handlers() -> falcon.media.Handlers:
@@ -34,7 +41,7 @@ def handlers() -> falcon.media.Handlers:
     return falcon.media.Handlers({falcon.MEDIA_JSON: falcon.media.JSONHandler(loads=_loads)})
 
 
-def body(req: falcon.Request, schema: dict[str, Any]) -> dict[str, Any]:
+def body(req: falcon.Request, schema: Schema) -> Object:
     """The JSON document of a request.
 
     :raises InvalidInput: names the place and the fault.
@@ -47,7 +54,7 @@ def body(req: falcon.Request, schema: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def check(document: Any, schema: dict[str, Any], name: str = '') -> None:
+def check(document: Any, schema: Schema, name: str = '') -> None:
     """Hold a document against a schema.
 
     :param name: of the document, for the message.

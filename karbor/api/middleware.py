@@ -13,6 +13,7 @@
 """What happens to every request before and after its handler."""
 
 import hmac
+from typing import Protocol
 
 import falcon
 from oslo_config import cfg
@@ -55,6 +56,15 @@ class JsonSuffix:
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         if req.path not in PUBLIC_PATHS:
             req.path = req.path.removesuffix('.json')
+
+
+class Authentication(Protocol):
+    """Finds out who asks: puts the context of the caller into ``req.context.karbor``."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response, /) -> None:
+        """:raises HTTPUnauthorized: nobody knows the caller.
+        :raises NotAuthorized: the caller belongs to no project.
+        """
 
 
 _OWNER_ROLES = ('admin', 'manager', 'member', 'reader')  # whose own Karbor it is

@@ -19,18 +19,18 @@ from typing import Any
 import falcon
 
 from karbor import policies
+from karbor.api import paths, schema
+from karbor.api.media import Object
 from karbor.api.operation import Operation
-from karbor.api.schemas import paths, types
-
-Object = dict[str, Any]
+from karbor.api.services import Handler
 
 _WITHOUT_TAG = ('instances', 'action', 'detail', 'defaults')
 
 METHODS = ('get', 'post', 'put', 'delete')
 
-_FAULT = types.shown(
+_FAULT = schema.shown(
     'Fault',
-    {'code': types.INTEGER, 'message': types.TEXT, 'retryAfter': types.TEXT},
+    {'code': schema.INTEGER, 'message': schema.TEXT, 'retryAfter': schema.TEXT},
     ['retryAfter'],
 )
 _ERRORS: Object = {
@@ -42,7 +42,7 @@ _ERRORS: Object = {
 _REQUEST_ID = {
     'x-openstack-request-id': {
         'description': 'Under which the logs have the request.',
-        'schema': types.TEXT,
+        'schema': schema.TEXT,
     }
 }
 
@@ -60,27 +60,27 @@ class Document:
         resp.media = self._document
 
 
-def operations(resources: Mapping[str, Any]) -> Iterator[tuple[str, str, Operation]]:
+def operations(handlers: Mapping[str, type[Handler]]) -> Iterator[tuple[str, str, Operation]]:
     """Path, method and description of every operation.
 
-    :param resources: what answers, by path.
+    :param handlers: what answers, by path.
     """
-    for path, resource in resources.items():
+    for path, handler in handlers.items():
         for method in METHODS:
-            handler = getattr(resource, f'on_{method}', None)
-            if handler is not None:
-                yield path, method, handler.operation
+            responder = getattr(handler, f'on_{method}', None)
+            if responder is not None:
+                yield path, method, responder.operation
 
 
-def document(resources: Mapping[str, Any]) -> Object:
+def document(handlers: Mapping[str, type[Handler]]) -> Object:
     """The document.
 
-    :param resources: what answers, by path.
+    :param handlers: what answers, by path.
     """
     components: Object = {}
     described: Object = {}
     summaries = {rule.name: str(rule.description) for rule in policies.list_rules()}
-    for path, method, operation in operations(resources):
+    for path, method, operation in operations(handlers):
         described.setdefault(path, {'parameters': _path_parameters(path)})[method] = _operation(
             path, method, operation, summaries[operation.rule]
         )
@@ -115,7 +115,7 @@ def _public() -> Object:
                 'tags': [tag],
                 'summary': summary,
                 'security': [],
-                'responses': {str(status): _answer('Done.', types.OBJECT) for status in statuses},
+                'responses': {str(status): _answer('Done.', schema.OBJECT) for status in statuses},
             }
         }
         for path, operation_id, tag, summary, statuses in (
@@ -165,7 +165,7 @@ def _operation(path: str, method: str, operation: Operation, summary: str) -> Ob
     ]
     if parameters:
         described['parameters'] = [
-            {'name': name, 'in': 'query', 'schema': schema} for name, schema in parameters
+            {'name': name, 'in': 'query', 'schema': value} for name, value in parameters
         ]
     if operation.body is not None:
         described['requestBody'] = {'required': True, 'content': _json(operation.body)}
@@ -183,13 +183,13 @@ def _operation_id(path: str, method: str) -> str:
     return '_'.join([method, *parts])
 
 
-def _answer(description: str, schema: Object | None) -> Object:
+def _answer(description: str, content: Object | None) -> Object:
     answer: Object = {'description': description, 'headers': _REQUEST_ID}
-    return answer if schema is None else {**answer, 'content': _json(schema)}
+    return answer if content is None else {**answer, 'content': _json(content)}
 
 
-def _json(schema: Object) -> Object:
-    return {falcon.MEDIA_JSON: {'schema': schema}}
+def _json(content: Object) -> Object:
+    return {falcon.MEDIA_JSON: {'schema': content}}
 
 
 def _published(value: Any, components: Object) -> Any:

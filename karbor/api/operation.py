@@ -25,9 +25,8 @@ import falcon
 import jsonschema
 
 from karbor import exception, policy
-from karbor.api import media, query
-from karbor.api.schemas import paths
-from karbor.api.schemas.types import Schema
+from karbor.api import media, paths, query
+from karbor.api.schema import Schema
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,8 +26,8 @@ from oslo_utils import strutils
 
 from karbor import exception, policy
 from karbor.api import media
-from karbor.api.schemas import types
-from karbor.api.schemas.types import Schema
+from karbor.api.media import Object
+from karbor.api.schema import FILTER, Schema
 from karbor.db import paging
 from karbor.policies import base as policies_base
 
@@ -36,7 +36,7 @@ _LONGEST_LITERAL = 4096
 
 
 # A page of a list as a handler returns it: the items, and whether more follow.
-Items = tuple[list[dict[str, Any]], bool]
+Items = tuple[list[Object], bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +45,16 @@ class Parameter:
 
     :param name: its name.
     :param schema: of its value, for the OpenAPI document.
-    :param read: finds and checks its value in a request.
+    :param reader: finds and checks the value of that name in a request.
     """
 
     name: str
     schema: Schema
-    read: Callable[[falcon.Request], Any]
+    reader: Callable[[falcon.Request, str], Any]
+
+    def read(self, req: falcon.Request) -> Any:
+        """:raises InvalidInput: names the parameter and the fault."""
+        return self.reader(req, self.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Listing:
             paging.Page(
                 limit=_limit(req),
                 marker=text(req, 'marker'),
-                offset=_integer(req, 'offset', 0, 0, _LARGEST_OFFSET),
+                offset=_integer(req, 'offset', 0, largest=_LARGEST_OFFSET),
                 sort=_sort(req, self.sort_keys),
             ),
             {name: value for name, value in found.items() if value is not None},
@@ -105,7 +109,7 @@ class Listing:
 
 def _filter(req: falcon.Request, name: str) -> str | None:
     value = text(req, name)
-    longest = types.FILTER['maxLength']
+    longest = FILTER['maxLength']
     if value is not None and len(value) > longest:
         raise exception.InvalidInput(reason=f'{name} is longer than {longest} characters.')
     return value
@@ -138,11 +142,11 @@ def _boolean(req: falcon.Request, name: str) -> bool:
 
 def _limit(req: falcon.Request) -> int:
     largest = cfg.CONF.osapi_max_limit
-    return min(_integer(req, 'limit', largest, 1), largest)
+    return min(_integer(req, 'limit', largest, smallest=1), largest)
 
 
 def _integer(
-    req: falcon.Request, name: str, default: int, smallest: int, largest: float = math.inf
+    req: falcon.Request, name: str, default: int, *, smallest: int = 0, largest: float = math.inf
 ) -> int:
     given = text(req, name)
     if given is None:
@@ -232,11 +236,9 @@ def text(req: falcon.Request, name: str) -> str | None:
     return value or None
 
 
-def listed(
-    req: falcon.Request, collection: str, items: list[dict[str, Any]], has_more: bool
-) -> dict[str, Any]:
+def listed(req: falcon.Request, collection: str, items: list[Object], has_more: bool) -> Object:
     """The body of a list, with the link to the next page when there is one."""
-    document: dict[str, Any] = {collection: items}
+    document: Object = {collection: items}
     if has_more:
         parameters = {**req.params, 'marker': items[-1]['id']}
         parameters.pop('offset', None)  # it is behind the marker; again it would leave out more
@@ -265,16 +267,12 @@ def slice_of(items: list[Any], page: paging.Page) -> tuple[list[Any], bool]:
     return items[: page.limit], len(items) > page.limit
 
 
-def _parameter(name: str, schema: Schema, read: Callable[[falcon.Request, str], Any]) -> Parameter:
-    return Parameter(name, schema, lambda req: read(req, name))
-
-
-START_DATE = _parameter('start_date', {'type': 'string', 'format': 'date'}, _date)
-END_DATE = _parameter('end_date', {'type': 'string', 'format': 'date'}, _date)
-PARAMETERS = _parameter(
+START_DATE = Parameter('start_date', {'type': 'string', 'format': 'date'}, _date)
+END_DATE = Parameter('end_date', {'type': 'string', 'format': 'date'}, _date)
+PARAMETERS = Parameter(
     'parameters',
     {'type': 'string', 'description': 'A mapping, as JSON or as a Python literal.'},
     _mapping,
 )
-HOST = _parameter('host', {'type': 'string'}, text)
-BINARY = _parameter('binary', {'type': 'string'}, text)
+HOST = Parameter('host', {'type': 'string'}, text)
+BINARY = Parameter('binary', {'type': 'string'}, text)

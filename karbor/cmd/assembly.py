@@ -26,6 +26,7 @@ from sqlalchemy import exc as sa_exc
 from karbor import conf, db, exception
 from karbor import context as karbor_context
 from karbor.api import app, middleware, pipeline
+from karbor.api.services import Services
 from karbor.cmd import job_kinds
 from karbor.db import models
 from karbor.services.checkpoints import (
@@ -78,14 +79,14 @@ def api_application() -> pipeline.Application:
     """The API behind Keystone. Its jobs are left to karbor-protection."""
     registry, found, made = providers(), protectables.load(), _trusts()
     board = job_board()
-    services = app.Services(
-        registry,
-        found,
-        plans.Plans(registry, found),
-        commands.Commands(registry, found, board.post, made),
-        queries.Queries(registry),
-        scheduled_operations.ScheduledOperations(made, board.post),
-        board.check,
+    services = Services(
+        providers=registry,
+        protectables=found,
+        plans=plans.Plans(registry, found),
+        commands=commands.Commands(registry, found, board.post, made),
+        queries=queries.Queries(registry),
+        scheduled_operations=scheduled_operations.ScheduledOperations(made, board.post),
+        check_board=board.check,
     )
     return pipeline.behind_keystone(app.create_app(services, middleware.KeystoneAuth()), CONF)
 

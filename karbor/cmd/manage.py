@@ -272,17 +272,19 @@ def _reconcile(given: argparse.Namespace) -> None:
 
 def _list_services(_given: argparse.Namespace) -> None:
     columns = ('host', 'binary', 'up', 'disabled', 'reported_at')
+    known = processes.Processes()
+    now = known.now()
     _table(
         columns,
         [
             [
                 row.host,
                 row.binary,
-                processes.is_up(row),
+                known.is_up(row, now),
                 row.disabled_reason or row.disabled,
                 row.reported_at,
             ]
-            for row in processes.all_of({})
+            for row in known.all_of({})
         ],
     )
 

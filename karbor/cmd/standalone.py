@@ -32,6 +32,7 @@ from oslo_log import log as logging
 from karbor import conf, db
 from karbor import context as karbor_context
 from karbor.api import app, middleware
+from karbor.api.services import Services
 from karbor.cmd import job_kinds, signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
@@ -160,14 +161,16 @@ def _serve(arguments: argparse.Namespace) -> None:
             max_concurrent_resources=CONF.protection.max_concurrent_resources,
         )
     )
-    services = app.Services(
-        registry,
-        found,
-        plans.Plans(registry, found),
-        commands.Commands(registry, found, board.post, trusts.NoTrusts()),
-        queries.Queries(registry),
-        scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post),
-        board.check,
+    services = Services(
+        providers=registry,
+        protectables=found,
+        plans=plans.Plans(registry, found),
+        commands=commands.Commands(registry, found, board.post, trusts.NoTrusts()),
+        queries=queries.Queries(registry),
+        scheduled_operations=scheduled_operations.ScheduledOperations(
+            trusts.NoTrusts(), board.post
+        ),
+        check_board=board.check,
     )
     token = state.token()
     server = web_server.create(

@@ -14,6 +14,7 @@
 
 from karbor.db.api import (
     DatabaseUnusable,
+    check,
     configure,
     dispose,
     engine,
@@ -26,6 +27,7 @@ from karbor.db.clock import now
 
 __all__ = [
     'DatabaseUnusable',
+    'check',
     'configure',
     'dispose',
     'engine',

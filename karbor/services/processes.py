@@ -16,7 +16,6 @@ import datetime
 from collections.abc import Mapping, Sequence
 
 from oslo_config import cfg
-from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
@@ -35,46 +34,57 @@ def report(binary: str) -> bool:
     return db.transaction(rows.report)(cfg.CONF.host, binary)
 
 
-def all_of(filters: Mapping[str, str]) -> Sequence[models.Service]:
-    """See :func:`karbor.db.services.all_of`."""
-    with db.reader() as session:
-        return rows.all_of(session, filters)
+class Processes:
+    """What is asked about the processes of Karbor."""
 
+    def all_of(self, filters: Mapping[str, str]) -> Sequence[models.Service]:
+        """See :func:`karbor.db.services.all_of`."""
+        with db.reader() as session:
+            return rows.all_of(session, filters)
 
-def is_up(service: models.Service) -> bool:
-    """Whether it has reported lately."""
-    return timeutils.utcnow() - service.reported_at <= datetime.timedelta(
-        seconds=cfg.CONF.service_down_time
-    )
+    def now(self) -> datetime.datetime:
+        """The present moment by the clock by which processes report."""
+        with db.reader() as session:
+            return db.now(session)
 
+    def is_up(self, service: models.Service, now: datetime.datetime) -> bool:
+        """Whether it has reported lately.
 
-def set_enabled(
-    context: karbor_context.RequestContext, service_id: int, is_enabled: bool, reason: str | None
-) -> models.Service:
-    """Let a process take new work, or keep it from that. What it works on, it finishes.
+        :param now: see :meth:`now`.
+        """
+        return now - service.reported_at <= datetime.timedelta(seconds=cfg.CONF.service_down_time)
 
-    :param reason: why it is disabled.
-    :raises ServiceNotFound:
-    :raises InvalidInput: a reason for being enabled, or a process that takes no work.
-    """
-    if is_enabled and reason:
-        raise exception.InvalidInput(reason='disabled_reason does not go with enabled.')
+    def set_enabled(
+        self,
+        context: karbor_context.RequestContext,
+        service_id: int,
+        is_enabled: bool,
+        reason: str | None,
+    ) -> models.Service:
+        """Let a process take new work, or keep it from that. What it works on, it finishes.
 
-    @db.transaction
-    def write(session: orm.Session) -> models.Service:
-        service = rows.get(session, service_id)
-        if service.binary not in _SWITCHABLE:
-            raise exception.InvalidInput(
-                reason=f'{service.binary} takes no work that it could be kept from.'
+        :param reason: why it is disabled.
+        :raises ServiceNotFound:
+        :raises InvalidInput: a reason for being enabled, or a process that takes no work.
+        """
+        if is_enabled and reason:
+            raise exception.InvalidInput(reason='disabled_reason does not go with enabled.')
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Service:
+            service = rows.get(session, service_id)
+            if service.binary not in _SWITCHABLE:
+                raise exception.InvalidInput(
+                    reason=f'{service.binary} takes no work that it could be kept from.'
+                )
+            service.disabled = not is_enabled
+            service.disabled_reason = reason
+            operation_logs.record(
+                session,
+                context,
+                'service_update',
+                extra_info={'service_id': service.id, 'is_enabled': is_enabled, 'reason': reason},
             )
-        service.disabled = not is_enabled
-        service.disabled_reason = reason
-        operation_logs.record(
-            session,
-            context,
-            'service_update',
-            extra_info={'service_id': service.id, 'is_enabled': is_enabled, 'reason': reason},
-        )
-        return service
+            return service
 
-    return write()
+        return write()

@@ -53,80 +53,80 @@ def give_back(session: orm.Session, project_id: str, resource: str) -> None:
     rows.give_back(session, project_id, resource)
 
 
-def limits(project_id: str) -> dict[str, int]:
-    """The limits of a project, by resource."""
-    with db.reader() as session:
-        return _limits(session, project_id)
+class Quotas:
+    """What the API asks about quotas."""
 
+    def limits(self, project_id: str) -> dict[str, int]:
+        """The limits of a project, by resource."""
+        with db.reader() as session:
+            return _limits(session, project_id)
 
-def usage(project_id: str) -> dict[str, dict[str, int]]:
-    """The limit, and how much is in use, by resource.
+    def usage(self, project_id: str) -> dict[str, dict[str, int]]:
+        """The limit, and how much is in use, by resource.
 
-    What is being made is in use from the beginning, so ``reserved`` is always 0.
-    """
-    with db.reader() as session:
-        in_use = rows.in_use(session, project_id)
-        return {
-            resource: {'limit': limit, 'in_use': in_use.get(resource, 0), 'reserved': 0}
-            for resource, limit in _limits(session, project_id).items()
-        }
+        What is being made is in use from the beginning, so ``reserved`` is always 0.
+        """
+        with db.reader() as session:
+            in_use = rows.in_use(session, project_id)
+            return {
+                resource: {'limit': limit, 'in_use': in_use.get(resource, 0), 'reserved': 0}
+                for resource, limit in _limits(session, project_id).items()
+            }
 
+    def defaults(self) -> dict[str, int]:
+        """The limits of a project that has none of its own, by resource."""
+        return self.class_limits(rows.DEFAULT_CLASS)
 
-def defaults() -> dict[str, int]:
-    """The limits of a project that has none of its own, by resource."""
-    return class_limits(rows.DEFAULT_CLASS)
+    def class_limits(self, class_name: str) -> dict[str, int]:
+        """The limits of a class, by resource."""
+        with db.reader() as session:
+            return {**_configured(), **rows.class_limits(session, class_name)}
 
+    def set_limits(
+        self, context: karbor_context.RequestContext, project_id: str, wanted: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Give a project limits of its own; returns all of its limits."""
 
-def class_limits(class_name: str) -> dict[str, int]:
-    """The limits of a class, by resource."""
-    with db.reader() as session:
-        return {**_configured(), **rows.class_limits(session, class_name)}
+        @db.transaction
+        def write(session: orm.Session) -> dict[str, int]:
+            rows.set_limits(session, project_id, wanted)
+            operation_logs.record(
+                session, context, 'quota_update', extra_info={'project_id': project_id, **wanted}
+            )
+            session.flush()
+            return _limits(session, project_id)
 
+        return write()
 
-def set_limits(
-    context: karbor_context.RequestContext, project_id: str, wanted: Mapping[str, int]
-) -> dict[str, int]:
-    """Give a project limits of its own; returns all of its limits."""
+    def unset_limits(self, context: karbor_context.RequestContext, project_id: str) -> None:
+        """Put a project back on the default limits. What it has, it keeps."""
 
-    @db.transaction
-    def write(session: orm.Session) -> dict[str, int]:
-        rows.set_limits(session, project_id, wanted)
-        operation_logs.record(
-            session, context, 'quota_update', extra_info={'project_id': project_id, **wanted}
-        )
-        session.flush()
-        return _limits(session, project_id)
+        @db.transaction
+        def write(session: orm.Session) -> None:
+            rows.unset_limits(session, project_id)
+            operation_logs.record(
+                session, context, 'quota_delete', extra_info={'project_id': project_id}
+            )
 
-    return write()
+        write()
 
+    def set_class_limits(
+        self, context: karbor_context.RequestContext, class_name: str, wanted: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Change the limits of a class; returns all of them."""
 
-def unset_limits(context: karbor_context.RequestContext, project_id: str) -> None:
-    """Put a project back on the default limits. What it has, it keeps."""
+        @db.transaction
+        def write(session: orm.Session) -> None:
+            rows.set_class_limits(session, class_name, wanted)
+            operation_logs.record(
+                session,
+                context,
+                'quota_class_update',
+                extra_info={'class_name': class_name, **wanted},
+            )
 
-    @db.transaction
-    def write(session: orm.Session) -> None:
-        rows.unset_limits(session, project_id)
-        operation_logs.record(
-            session, context, 'quota_delete', extra_info={'project_id': project_id}
-        )
-
-    write()
-
-
-def set_class_limits(
-    context: karbor_context.RequestContext, class_name: str, wanted: Mapping[str, int]
-) -> dict[str, int]:
-    """Change the limits of a class; returns all of them."""
-
-    @db.transaction
-    def write(session: orm.Session) -> None:
-        rows.set_class_limits(session, class_name, wanted)
-        operation_logs.record(
-            session, context, 'quota_class_update', extra_info={'class_name': class_name, **wanted}
-        )
-
-    write()
-    return class_limits(class_name)
+        write()
+        return self.class_limits(class_name)
 
 
 def _configured() -> dict[str, int]:

@@ -48,12 +48,10 @@ class Api:
     """What the code says of the API."""
 
     def __init__(self) -> None:
-        nothing: Any = None  # the document does not depend on what stands behind the API
-        resources = karbor_app.routes(karbor_app.Services(*[nothing] * 6))
-        self.document = openapi.document(resources)
+        self.document = openapi.document(karbor_app.ROUTES)
         self.rules = {
             f'{method.upper()} {path.removeprefix(_PREFIX)}': operation.rule
-            for path, method, operation in openapi.operations(resources)
+            for path, method, operation in openapi.operations(karbor_app.ROUTES)
         }
         self.defaults = {rule.name: rule for rule in policies.list_rules()}
         self.reader = schema_fields.Reader(self.document['components']['schemas'])

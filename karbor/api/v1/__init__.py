@@ -10,7 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Version 1 of the API: one module a resource.
+"""Version 1 of the API: one module a resource, with the schemas of what it takes and answers.
 
-Every handler checks what it is given, asks a service, and shows what that returns.
+Every handler checks what it is given, asks one of its ``services``, and shows what that returns.
+None opens a transaction.
 """

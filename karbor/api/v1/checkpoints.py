@@ -13,24 +13,94 @@
 """``/providers/{provider_id}/checkpoints``"""
 
 import datetime
-from typing import Any
 
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.api import query
+from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import checkpoints as schemas
-from karbor.api.schemas import types
+from karbor.api.services import Handler
+from karbor.common import constants
 from karbor.db import models, paging
-from karbor.services.checkpoints import manager, plugin_records
+from karbor.services.checkpoints import plugin_records, queries
 
-LISTING = query.Listing('checkpoints', schemas.FILTERS, ('id', 'status', 'created_at'))
-ONE = types.wrapped('checkpoint', schemas.CHECKPOINT)
+# Karbor's schema had `extra-info`, its code read `extra_info`: both are taken.
+CREATE = schema.wrapped(
+    'checkpoint',
+    schema.strict(
+        {
+            'plan_id': schema.UUID,
+            'extra-info': schema.METADATA,
+            'extra_info': schema.METADATA,
+        },
+        ['plan_id'],
+    ),
+)
+
+RESET_STATE = schema.wrapped(
+    'os-resetState',
+    schema.strict(
+        {
+            'state': {
+                'enum': [
+                    constants.CheckpointStatus.AVAILABLE.value,
+                    constants.CheckpointStatus.ERROR.value,
+                ]
+            },
+        },
+        ['state'],
+    ),
+)
+
+FILTERS = {'plan_id': schema.FILTER, 'status': schema.FILTER}
+
+CHECKPOINT = schema.shown(
+    'Checkpoint',
+    {
+        'id': schema.UUID,
+        'project_id': schema.TEXT,
+        'status': schema.TEXT,
+        'status_reason': schema.TEXT_OR_NULL,
+        'protection_plan': schema.shown(
+            'ProtectedPlan',
+            {
+                'id': schema.UUID,
+                'name': schema.TEXT,
+                'provider_id': schema.UUID,
+                'resources': {'type': 'array', 'items': schema.OBJECT},
+                'parameters': schema.OBJECT,
+            },
+        ),
+        'resource_graph': schema.TEXT,
+        'resources_total': schema.INTEGER,
+        'resources_done': schema.INTEGER,
+        'resources_failed': schema.INTEGER,
+        'resources_reason': schema.OBJECT,
+        'pinned': {'type': 'boolean'},
+        'created_at': {'type': 'string', 'format': 'date'},
+        'extra_info': schema.TEXT_OR_NULL,
+    },
+    ['resources_reason'],
+)
+
+COPY = schema.wrapped(
+    'copy',
+    schema.strict(
+        {
+            'plan_id': schema.UUID,
+            'parameters': schema.PARAMETERS,
+        },
+        ['plan_id'],
+    ),
+)
+
+LISTING = query.Listing('checkpoints', FILTERS, ('id', 'status', 'created_at'))
+ONE = schema.wrapped('checkpoint', CHECKPOINT)
 
 _LAST_DAY = datetime.datetime.max - datetime.timedelta(days=1)
 
 
-def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str, Any]:
+def view(checkpoint: models.Checkpoint, progress: queries.Progress) -> Object:
     return {
         'id': checkpoint.id,
         'project_id': checkpoint.project_id,
@@ -47,13 +117,10 @@ def view(checkpoint: models.Checkpoint, progress: manager.Progress) -> dict[str,
     }
 
 
-class Checkpoints:
-    def __init__(self, service: manager.ProtectionManager) -> None:
-        self._manager = service
-
+class Checkpoints(Handler):
     @operation(
         'provider:checkpoint_get_all',
-        types.listed('checkpoints', schemas.CHECKPOINT),
+        schema.listed('checkpoints', CHECKPOINT),
         listing=LISTING,
         parameters=(query.START_DATE, query.END_DATE),
     )
@@ -61,96 +128,92 @@ class Checkpoints:
         self,
         _context: karbor_context.RequestContext,
         provider_id: str,
+        *,
         wanted: paging.Wanted,
         start_date: datetime.datetime | None,
         end_date: datetime.datetime | None,
     ) -> query.Items:
         if end_date is not None:  # the day itself is included; the last of time has no next
             end_date = min(end_date, _LAST_DAY) + datetime.timedelta(days=1)
-        items, has_more = self._manager.page_of_checkpoints(
+        items, has_more = self.services.queries.page_of_checkpoints(
             provider_id, wanted, start_date, end_date
         )
-        progress = self._manager.progress([item.id for item in items])
+        progress = self.services.queries.progress([item.id for item in items])
         return [view(item, progress[item.id]) for item in items], has_more
 
-    @operation('provider:checkpoint_create', ONE, body=schemas.CREATE)
-    def on_post(self, context: karbor_context.RequestContext, provider_id: str, body: Any) -> Any:
+    @operation('provider:checkpoint_create', ONE, body=CREATE)
+    def on_post(
+        self, context: karbor_context.RequestContext, provider_id: str, body: Object
+    ) -> Object:
         wanted = body['checkpoint']
-        checkpoint = self._manager.create_checkpoint(
+        checkpoint = self.services.commands.create_checkpoint(
             context,
             provider_id,
             wanted['plan_id'],
             {**(wanted.get('extra_info') or {}), **(wanted.get('extra-info') or {})},
         )
-        return {'checkpoint': view(checkpoint, manager.Progress(0, 0))}
+        return {'checkpoint': view(checkpoint, queries.Progress(0, 0))}
 
 
-class Checkpoint:
-    def __init__(self, service: manager.ProtectionManager) -> None:
-        self._manager = service
-
+class Checkpoint(Handler):
     @operation('provider:checkpoint_get', ONE)
     def on_get(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
-    ) -> Any:
-        checkpoint = self._manager.get_checkpoint(context, provider_id, checkpoint_id)
-        progress = self._manager.progress([checkpoint.id])[checkpoint.id]
+    ) -> Object:
+        checkpoint = self.services.queries.get_checkpoint(context, provider_id, checkpoint_id)
+        progress = self.services.queries.progress([checkpoint.id])[checkpoint.id]
         return {
             'checkpoint': {
                 **view(checkpoint, progress),
-                'resources_reason': self._manager.failures(checkpoint.id),
+                'resources_reason': self.services.queries.failures(checkpoint.id),
             }
         }
 
-    @operation('provider:checkpoint_delete', types.OBJECT)
+    @operation('provider:checkpoint_delete', schema.OBJECT)
     def on_delete(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
-    ) -> Any:
-        self._manager.delete_checkpoint(context, provider_id, checkpoint_id)
+    ) -> Object:
+        self.services.commands.delete_checkpoint(context, provider_id, checkpoint_id)
         return {}
 
-    @operation('provider:checkpoint_update', types.OBJECT, body=schemas.RESET_STATE)
+    @operation('provider:checkpoint_update', schema.OBJECT, body=RESET_STATE)
     def on_put(
         self,
         context: karbor_context.RequestContext,
         provider_id: str,
         checkpoint_id: str,
-        body: Any,
-    ) -> Any:
-        self._manager.reset_checkpoint(
+        body: Object,
+    ) -> Object:
+        self.services.commands.reset_checkpoint(
             context, provider_id, checkpoint_id, body['os-resetState']['state']
         )
         return {}
 
 
-class Pin:
+class Pin(Handler):
     """``/providers/{provider_id}/checkpoints/{checkpoint_id}/pin``"""
-
-    def __init__(self, service: manager.ProtectionManager) -> None:
-        self._manager = service
 
     @operation('provider:checkpoint_pin')
     def on_put(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
     ) -> None:
-        self._manager.pin_checkpoint(context, provider_id, checkpoint_id, True)
+        self.services.commands.pin_checkpoint(context, provider_id, checkpoint_id, True)
 
     @operation('provider:checkpoint_pin')
     def on_delete(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
     ) -> None:
-        self._manager.pin_checkpoint(context, provider_id, checkpoint_id, False)
+        self.services.commands.pin_checkpoint(context, provider_id, checkpoint_id, False)
 
 
-class Copies:
+class Copies(Handler):
     """``/providers/{provider_id}/checkpoints/action``"""
 
-    def __init__(self, service: manager.ProtectionManager) -> None:
-        self._manager = service
-
-    @operation('copy:create', body=schemas.COPY)
-    def on_post(self, context: karbor_context.RequestContext, provider_id: str, body: Any) -> Any:
-        self._manager.check_copy(context, provider_id, body['copy']['plan_id'])
+    @operation('copy:create', body=COPY)
+    def on_post(
+        self, context: karbor_context.RequestContext, provider_id: str, body: Object
+    ) -> Object:
+        self.services.commands.check_copy(context, provider_id, body['copy']['plan_id'])
         raise exception.InvalidInput(
             reason=f'No plugin of the provider {provider_id} can copy checkpoints.'
         )

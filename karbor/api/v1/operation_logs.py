@@ -13,27 +13,58 @@
 """``/operation_logs``"""
 
 import datetime
-from typing import Any
 
 from karbor import context as karbor_context
-from karbor import db
-from karbor.api import query
+from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import operation_logs as schemas
-from karbor.api.schemas import types
-from karbor.db import models, operation_logs, paging
+from karbor.api.services import Handler
+from karbor.db import models, paging
+
+FILTERS = dict.fromkeys(
+    (
+        'checkpoint_id',
+        'plan_id',
+        'restore_id',
+        'scheduled_operation_id',
+        'operation_type',
+        'status',
+    ),
+    schema.FILTER,
+)
+
+OPERATION_LOG = schema.shown(
+    'OperationLog',
+    {
+        'id': schema.UUID,
+        'operation_type': schema.TEXT,
+        'checkpoint_id': schema.TEXT_OR_NULL,
+        'plan_id': schema.TEXT_OR_NULL,
+        'provider_id': schema.TEXT_OR_NULL,
+        'restore_id': schema.TEXT_OR_NULL,
+        'scheduled_operation_id': schema.TEXT_OR_NULL,
+        'status': schema.TEXT,
+        'started_at': schema.TEXT,
+        'ended_at': schema.TEXT_OR_NULL,
+        'error_info': schema.TEXT_OR_NULL,
+        'extra_info': {'type': ['object', 'null']},
+        'project_id': schema.TEXT,
+        'user_id': schema.TEXT_OR_NULL,
+        'request_id': schema.TEXT_OR_NULL,
+    },
+)
 
 LISTING = query.Listing(
     'operation_logs',
-    schemas.FILTERS,
+    FILTERS,
     ('id', 'status', 'operation_type', 'started_at', 'created_at'),
 )
 
-ONE = types.wrapped('operation_log', schemas.OPERATION_LOG)
+ONE = schema.wrapped('operation_log', OPERATION_LOG)
 
 
-def view(log: models.OperationLog) -> dict[str, Any]:
-    shown = {name: getattr(log, name) for name in schemas.OPERATION_LOG['properties']}
+def view(log: models.OperationLog) -> Object:
+    shown = {name: getattr(log, name) for name in OPERATION_LOG['properties']}
     return {**shown, 'started_at': _text(log.started_at), 'ended_at': _text(log.ended_at)}
 
 
@@ -41,23 +72,17 @@ def _text(moment: datetime.datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec='microseconds')
 
 
-def shown(context: karbor_context.RequestContext, log_id: str) -> dict[str, Any]:
-    """The answer that shows one."""
-    with db.reader() as session:
-        return {'operation_log': view(operation_logs.get(session, context.project_id, log_id))}
-
-
-class OperationLogs:
+class OperationLogs(Handler):
     @operation(
-        'operation_log:list', types.listed('operation_logs', schemas.OPERATION_LOG), listing=LISTING
+        'operation_log:list', schema.listed('operation_logs', OPERATION_LOG), listing=LISTING
     )
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        with db.reader() as session:
-            items, has_more = operation_logs.page(session, wanted)
+        items, has_more = self.services.operation_logs.page(wanted)
         return [view(item) for item in items], has_more
 
 
-class OperationLog:
+class OperationLog(Handler):
     @operation('operation_log:get', ONE)
-    def on_get(self, context: karbor_context.RequestContext, operation_log_id: str) -> Any:
-        return shown(context, operation_log_id)
+    def on_get(self, context: karbor_context.RequestContext, operation_log_id: str) -> Object:
+        log = self.services.operation_logs.get(context, operation_log_id)
+        return {'operation_log': view(log)}

@@ -12,62 +12,115 @@
 
 """``/plans``"""
 
-from typing import Any
-
 from karbor import context as karbor_context
-from karbor.api import query
+from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import plans as schemas
-from karbor.api.schemas import types
+from karbor.api.services import Handler
+from karbor.common import constants
 from karbor.db import models, paging
-from karbor.services.checkpoints import plans
 
-LISTING = query.Listing('plans', schemas.FILTERS, ('id', 'name', 'status', 'created_at'))
-ONE = types.wrapped('plan', schemas.PLAN)
+_RESOURCES: schema.Schema = {
+    'type': 'array',
+    'minItems': 1,
+    'items': {
+        'type': 'object',
+        'properties': {
+            'id': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+            'type': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+            'name': {'type': 'string', 'maxLength': 255},
+            'extra_info': True,
+        },
+        'required': ['id', 'type', 'name'],
+    },
+}
+
+CREATE = schema.wrapped(
+    'plan',
+    schema.strict(
+        {
+            'name': schema.NAME,
+            'description': schema.DESCRIPTION,
+            'provider_id': schema.UUID,
+            'resources': _RESOURCES,
+            'parameters': schema.PARAMETERS,
+        },
+        ['name', 'provider_id', 'resources', 'parameters'],
+    ),
+)
+
+UPDATE = schema.wrapped(
+    'plan',
+    {
+        **schema.strict(
+            {
+                'name': schema.NAME,
+                'description': schema.DESCRIPTION,
+                'status': {'enum': [status.value for status in constants.PlanStatus]},
+                'resources': _RESOURCES,
+            },
+            [],
+        ),
+        'minProperties': 1,
+    },
+)
+
+FILTERS = {'name': schema.FILTER, 'status': schema.FILTER, 'description': schema.FILTER}
+
+PLAN = schema.shown(
+    'Plan',
+    {
+        'id': schema.UUID,
+        'project_id': schema.TEXT,
+        'name': schema.TEXT,
+        'description': schema.TEXT_OR_NULL,
+        'provider_id': schema.UUID,
+        'status': schema.TEXT,
+        'resources': {
+            'type': 'array',
+            'items': schema.shown(
+                'PlanResource',
+                {
+                    'id': schema.TEXT,
+                    'type': schema.TEXT,
+                    'name': schema.TEXT,
+                    'extra_info': True,
+                },
+                ['extra_info'],
+            ),
+        },
+        'parameters': schema.OBJECT,
+    },
+)
+
+LISTING = query.Listing('plans', FILTERS, ('id', 'name', 'status', 'created_at'))
+ONE = schema.wrapped('plan', PLAN)
 
 
-def view(plan: models.Plan) -> dict[str, Any]:
-    return {
-        name: getattr(plan, name)
-        for name in (
-            'id',
-            'project_id',
-            'name',
-            'description',
-            'resources',
-            'provider_id',
-            'status',
-            'parameters',
-        )
-    }
+def view(plan: models.Plan) -> Object:
+    return {name: getattr(plan, name) for name in PLAN['properties']}
 
 
-class Plans:
-    def __init__(self, service: plans.Plans) -> None:
-        self._plans = service
-
-    @operation('plan:get_all', types.listed('plans', schemas.PLAN), listing=LISTING)
+class Plans(Handler):
+    @operation('plan:get_all', schema.listed('plans', PLAN), listing=LISTING)
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        items, has_more = self._plans.page(wanted)
+        items, has_more = self.services.plans.page(wanted)
         return [view(item) for item in items], has_more
 
-    @operation('plan:create', ONE, body=schemas.CREATE)
-    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
-        return {'plan': view(self._plans.create(context, body['plan']))}
+    @operation('plan:create', ONE, body=CREATE)
+    def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
+        return {'plan': view(self.services.plans.create(context, body['plan']))}
 
 
-class Plan:
-    def __init__(self, service: plans.Plans) -> None:
-        self._plans = service
-
+class Plan(Handler):
     @operation('plan:get', ONE)
-    def on_get(self, context: karbor_context.RequestContext, plan_id: str) -> Any:
-        return {'plan': view(self._plans.get(context, plan_id))}
+    def on_get(self, context: karbor_context.RequestContext, plan_id: str) -> Object:
+        return {'plan': view(self.services.plans.get(context, plan_id))}
 
-    @operation('plan:update', ONE, body=schemas.UPDATE)
-    def on_put(self, context: karbor_context.RequestContext, plan_id: str, body: Any) -> Any:
-        return {'plan': view(self._plans.update(context, plan_id, body['plan']))}
+    @operation('plan:update', ONE, body=UPDATE)
+    def on_put(self, context: karbor_context.RequestContext, plan_id: str, body: Object) -> Object:
+        return {'plan': view(self.services.plans.update(context, plan_id, body['plan']))}
 
     @operation('plan:delete')
     def on_delete(self, context: karbor_context.RequestContext, plan_id: str) -> None:
-        self._plans.delete(context, plan_id)
+        self.services.plans.delete(context, plan_id)

@@ -12,62 +12,72 @@
 
 """``/protectables``"""
 
-from typing import Any
-
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.api import query
+from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import protectables as schemas
-from karbor.api.schemas import types
+from karbor.api.services import Handler
 from karbor.db import paging
 from karbor.resource import Resource
-from karbor.services.protection import checkpoint, protectable_plugin, protectables
+from karbor.services.protection import checkpoint, protectable_plugin
+
+TYPES = {'type': 'array', 'items': schema.TEXT}
+
+TYPE = schema.shown('ProtectableType', {'name': schema.TEXT, 'dependent_types': TYPES})
+
+_RESOURCE = {'id': schema.TEXT, 'type': schema.TEXT, 'name': schema.TEXT, 'extra_info': True}
+
+INSTANCE = schema.shown(
+    'Instance',
+    {
+        **_RESOURCE,
+        'dependent_resources': {'type': 'array', 'items': schema.shown('Dependent', _RESOURCE)},
+    },
+)
 
 LISTING = query.Listing('instances', {}, has_tenants=False)
 
 
-class _Base:
-    def __init__(self, plugins: protectables.Protectables) -> None:
-        self._plugins = plugins
-
+class _ProtectableHandler(Handler):
     def _plugin(self, resource_type: str) -> protectable_plugin.ProtectablePlugin:
         try:
-            return self._plugins.get(resource_type)
+            return self.services.protectables.get(resource_type)
         except exception.ProtectableTypeNotFound as exc:
             raise exception.InvalidInput(reason=exc.msg) from exc
 
-    def _view(self, context: karbor_context.RequestContext, resource: Resource) -> dict[str, Any]:
+    def _view(self, context: karbor_context.RequestContext, resource: Resource) -> Object:
         return {
             **resource.to_dict(),
             'dependent_resources': [
-                child.to_dict() for child in self._plugins.dependents(context, resource)
+                child.to_dict()
+                for child in self.services.protectables.dependents(context, resource)
             ],
         }
 
 
-class Types(_Base):
-    @operation('protectable:get_all', types.wrapped('protectable_type', schemas.TYPES))
-    def on_get(self, _context: karbor_context.RequestContext) -> Any:
-        return {'protectable_type': self._plugins.types()}
+class Types(_ProtectableHandler):
+    @operation('protectable:get_all', schema.wrapped('protectable_type', TYPES))
+    def on_get(self, _context: karbor_context.RequestContext) -> Object:
+        return {'protectable_type': self.services.protectables.types()}
 
 
-class Type(_Base):
-    @operation('protectable:get', types.wrapped('protectable_type', schemas.TYPE))
-    def on_get(self, _context: karbor_context.RequestContext, resource_type: str) -> Any:
+class Type(_ProtectableHandler):
+    @operation('protectable:get', schema.wrapped('protectable_type', TYPE))
+    def on_get(self, _context: karbor_context.RequestContext, resource_type: str) -> Object:
         self._plugin(resource_type)
         return {
             'protectable_type': {
                 'name': resource_type,
-                'dependent_types': self._plugins.dependent_types(resource_type),
+                'dependent_types': self.services.protectables.dependent_types(resource_type),
             }
         }
 
 
-class Instances(_Base):
+class Instances(_ProtectableHandler):
     @operation(
         'protectable:instance_get_all',
-        types.listed('instances', schemas.INSTANCE),
+        schema.listed('instances', INSTANCE),
         listing=LISTING,
         parameters=(query.PARAMETERS,),
     )
@@ -76,7 +86,7 @@ class Instances(_Base):
         context: karbor_context.RequestContext,
         resource_type: str,
         wanted: paging.Wanted,
-        parameters: dict[str, Any] | None,
+        parameters: Object | None,
     ) -> query.Items:
         items, has_more = self._plugin(resource_type).page_of_resources(
             context, parameters, wanted.page.marker, wanted.page.limit
@@ -84,10 +94,10 @@ class Instances(_Base):
         return [self._view(context, item) for item in items], has_more
 
 
-class Instance(_Base):
+class Instance(_ProtectableHandler):
     @operation(
         'protectable:instance_get',
-        types.wrapped('instance', schemas.INSTANCE),
+        schema.wrapped('instance', INSTANCE),
         parameters=(query.PARAMETERS,),
     )
     def on_get(
@@ -95,8 +105,8 @@ class Instance(_Base):
         context: karbor_context.RequestContext,
         resource_type: str,
         resource_id: str,
-        parameters: dict[str, Any] | None,
-    ) -> Any:
+        parameters: Object | None,
+    ) -> Object:
         checkpoint.check_resource_id(resource_id)
         found = self._plugin(resource_type).show_resource(context, resource_id, parameters)
         if found is None:

@@ -12,17 +12,27 @@
 
 """``/providers``"""
 
-from typing import Any
-
 from karbor import context as karbor_context
-from karbor.api import query
+from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import providers as schemas
-from karbor.api.schemas import types
+from karbor.api.services import Handler
 from karbor.db import paging
 from karbor.services.protection import provider
 
-LISTING = query.Listing('providers', schemas.FILTERS, has_tenants=False)
+FILTERS = {'name': schema.FILTER, 'description': schema.FILTER}
+
+PROVIDER = schema.shown(
+    'Provider',
+    {
+        'id': schema.UUID,
+        'name': schema.TEXT,
+        'description': schema.TEXT,
+        'extended_info_schema': schema.OBJECT,
+    },
+)
+
+LISTING = query.Listing('providers', FILTERS, has_tenants=False)
 
 _SHOWN_SCHEMAS = {
     'options': 'options_schema',
@@ -32,7 +42,7 @@ _SHOWN_SCHEMAS = {
 }
 
 
-def view(found: provider.Provider) -> dict[str, Any]:
+def view(found: provider.Provider) -> Object:
     return {
         'id': found.id,
         'name': found.name,
@@ -43,25 +53,19 @@ def view(found: provider.Provider) -> dict[str, Any]:
     }
 
 
-class Providers:
-    def __init__(self, registry: provider.ProviderRegistry) -> None:
-        self._registry = registry
-
-    @operation('provider:get_all', types.listed('providers', schemas.PROVIDER), listing=LISTING)
+class Providers(Handler):
+    @operation('provider:get_all', schema.listed('providers', PROVIDER), listing=LISTING)
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
         found = [
             item
-            for item in self._registry
+            for item in self.services.providers
             if all(getattr(item, name) == value for name, value in wanted.filters.items())
         ]
         items, has_more = query.slice_of(found, wanted.page)
         return [view(item) for item in items], has_more
 
 
-class Provider:
-    def __init__(self, registry: provider.ProviderRegistry) -> None:
-        self._registry = registry
-
-    @operation('provider:get', types.wrapped('provider', schemas.PROVIDER))
-    def on_get(self, _context: karbor_context.RequestContext, provider_id: str) -> Any:
-        return {'provider': view(self._registry.get(provider_id))}
+class Provider(Handler):
+    @operation('provider:get', schema.wrapped('provider', PROVIDER))
+    def on_get(self, _context: karbor_context.RequestContext, provider_id: str) -> Object:
+        return {'provider': view(self.services.providers.get(provider_id))}

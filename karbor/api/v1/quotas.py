@@ -13,61 +13,100 @@
 """``/quotas`` and ``/quota_classes``"""
 
 import uuid
-from typing import Any
 
 from karbor import context as karbor_context
 from karbor import exception, policy
+from karbor.api import schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import quotas as schemas
-from karbor.api.schemas import types
+from karbor.api.services import Handler
 from karbor.services import quotas
 
-QUOTA = types.wrapped('quota', schemas.QUOTA)
-QUOTA_CLASS = types.wrapped('quota_class', schemas.QUOTA_CLASS)
+LARGEST = 2147483647
+
+_LIMIT: schema.Schema = {
+    'type': ['integer', 'string'],
+    'minimum': -1,
+    'maximum': LARGEST,
+    'pattern': r'^(-1|[0-9]{1,10})\Z',
+}
+_LIMITS: schema.Schema = {
+    **schema.strict(dict.fromkeys(quotas.RESOURCES, _LIMIT), []),
+    'minProperties': 1,
+}
+
+UPDATE = schema.wrapped('quota', _LIMITS)
+UPDATE_CLASS = schema.wrapped('quota_class', _LIMITS)
+
+_SHOWN_LIMIT: schema.Schema = {'type': 'integer', 'minimum': -1}
+_SHOWN: schema.Schema = dict.fromkeys(quotas.RESOURCES, _SHOWN_LIMIT)
+
+QUOTA = schema.wrapped('quota', schema.shown('Quota', {**_SHOWN, 'id': schema.TEXT}))
+QUOTA_CLASS = schema.wrapped(
+    'quota_class', schema.shown('QuotaClass', {**_SHOWN, 'id': schema.TEXT})
+)
+
+DETAIL = schema.shown(
+    'QuotaDetail',
+    {
+        **{
+            resource: schema.shown(
+                'QuotaUsage',
+                {'limit': _SHOWN_LIMIT, 'in_use': schema.INTEGER, 'reserved': schema.INTEGER},
+            )
+            for resource in quotas.RESOURCES
+        },
+        'id': schema.TEXT,
+    },
+)
 
 
-class Quota:
+class Quota(Handler):
     @operation('quota:get', QUOTA)
-    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
+    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Object:
         project_id = _own_or_any(context, quota_project_id)
-        return {'quota': {**quotas.limits(project_id), 'id': quota_project_id}}
+        return {'quota': {**self.services.quotas.limits(project_id), 'id': quota_project_id}}
 
-    @operation('quota:update', QUOTA, body=schemas.UPDATE)
+    @operation('quota:update', QUOTA, body=UPDATE)
     def on_put(
-        self, context: karbor_context.RequestContext, quota_project_id: str, body: Any
-    ) -> Any:
-        limits = quotas.set_limits(
+        self, context: karbor_context.RequestContext, quota_project_id: str, body: Object
+    ) -> Object:
+        limits = self.services.quotas.set_limits(
             context, _as_keystone_has_it(quota_project_id), _numbers(body['quota'])
         )
         return {'quota': {**limits, 'id': quota_project_id}}
 
     @operation('quota:delete')
     def on_delete(self, context: karbor_context.RequestContext, quota_project_id: str) -> None:
-        quotas.unset_limits(context, _as_keystone_has_it(quota_project_id))
+        self.services.quotas.unset_limits(context, _as_keystone_has_it(quota_project_id))
 
 
-class QuotaDetail:
-    @operation('quota:get', types.wrapped('quota', schemas.DETAIL))
-    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
+class QuotaDetail(Handler):
+    @operation('quota:get', schema.wrapped('quota', DETAIL))
+    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Object:
         project_id = _own_or_any(context, quota_project_id)
-        return {'quota': {**quotas.usage(project_id), 'id': quota_project_id}}
+        return {'quota': {**self.services.quotas.usage(project_id), 'id': quota_project_id}}
 
 
-class QuotaDefaults:
+class QuotaDefaults(Handler):
     @operation('quota:get_default', QUOTA)
-    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Any:
+    def on_get(self, context: karbor_context.RequestContext, quota_project_id: str) -> Object:
         _own_or_any(context, quota_project_id)
-        return {'quota': {**quotas.defaults(), 'id': quota_project_id}}
+        return {'quota': {**self.services.quotas.defaults(), 'id': quota_project_id}}
 
 
-class QuotaClass:
+class QuotaClass(Handler):
     @operation('quota_class:get', QUOTA_CLASS)
-    def on_get(self, _context: karbor_context.RequestContext, class_name: str) -> Any:
-        return {'quota_class': {**quotas.class_limits(class_name), 'id': class_name}}
+    def on_get(self, _context: karbor_context.RequestContext, class_name: str) -> Object:
+        return {'quota_class': {**self.services.quotas.class_limits(class_name), 'id': class_name}}
 
-    @operation('quota_class:update', QUOTA_CLASS, body=schemas.UPDATE_CLASS)
-    def on_put(self, context: karbor_context.RequestContext, class_name: str, body: Any) -> Any:
-        limits = quotas.set_class_limits(context, class_name, _numbers(body['quota_class']))
+    @operation('quota_class:update', QUOTA_CLASS, body=UPDATE_CLASS)
+    def on_put(
+        self, context: karbor_context.RequestContext, class_name: str, body: Object
+    ) -> Object:
+        limits = self.services.quotas.set_class_limits(
+            context, class_name, _numbers(body['quota_class'])
+        )
         return {'quota_class': {**limits, 'id': class_name}}
 
 
@@ -91,8 +130,6 @@ def _numbers(limits: dict[str, int | str]) -> dict[str, int]:
     """:raises InvalidInput: a number in a text is too large."""
     numbers = {resource: int(limit) for resource, limit in limits.items()}
     for resource, number in numbers.items():
-        if number > schemas.LARGEST:
-            raise exception.InvalidInput(
-                reason=f'{resource}: {number} is greater than {schemas.LARGEST}.'
-            )
+        if number > LARGEST:
+            raise exception.InvalidInput(reason=f'{resource}: {number} is greater than {LARGEST}.')
     return numbers

@@ -12,18 +12,42 @@
 
 """``/plans/{plan_id}/retention``"""
 
-import zoneinfo
-from typing import Any
-
 from karbor import context as karbor_context
-from karbor import db
+from karbor.api import schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import retention as schemas
-from karbor.api.schemas import types
-from karbor.services.schedules import retention, retention_jobs, time_triggers
+from karbor.api.services import Handler
+from karbor.services.schedules import retention
+
+# What stands in them is checked in karbor.services.schedules.
+PREVIEW = schema.wrapped(
+    'retention',
+    schema.strict(
+        {
+            **{name: {'type': ['integer', 'string']} for name in retention.RULES},
+            'timezone': schema.TEXT,
+        },
+        [],
+    ),
+)
+
+_VERDICTS: schema.Schema = {
+    'type': 'array',
+    'items': schema.shown(
+        'RetentionVerdict',
+        {
+            'checkpoint_id': schema.UUID,
+            'created_at': schema.TEXT,
+            'pinned': {'type': 'boolean'},
+            'reasons': {'type': 'array', 'items': schema.TEXT},
+        },
+    ),
+}
+
+RETENTION = schema.shown('Retention', {'kept': _VERDICTS, 'removed': _VERDICTS})
 
 
-def view(verdict: retention.Verdict) -> dict[str, Any]:
+def view(verdict: retention.Verdict) -> Object:
     candidate = verdict.candidate
     return {
         'checkpoint_id': candidate.id,
@@ -33,17 +57,14 @@ def view(verdict: retention.Verdict) -> dict[str, Any]:
     }
 
 
-class Preview:
+class Preview(Handler):
     @operation(
         'plan:preview_retention',
-        types.wrapped('retention', schemas.RETENTION),
-        body=schemas.PREVIEW,
+        schema.wrapped('retention', RETENTION),
+        body=PREVIEW,
     )
-    def on_post(self, context: karbor_context.RequestContext, plan_id: str, body: Any) -> Any:
-        zone = zoneinfo.ZoneInfo(time_triggers.timezone(body['retention']))
-        policy = retention.parse(body['retention'])
-        with db.reader() as session:
-            verdicts = retention_jobs.preview(session, context.project_id, plan_id, policy, zone)
+    def on_post(self, context: karbor_context.RequestContext, plan_id: str, body: Object) -> Object:
+        verdicts = self.services.retention.preview(context, plan_id, body['retention'])
         return {
             'retention': {
                 'kept': [view(verdict) for verdict in verdicts if verdict.keep],

@@ -12,109 +12,136 @@
 
 """``/scheduled_operations``"""
 
-from typing import Any
-
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.api import media, query
+from karbor.api import media, query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import scheduled_operations as schemas
-from karbor.api.schemas import types
+from karbor.api.services import Handler
 from karbor.api.v1 import operation_logs
+from karbor.common import constants
 from karbor.db import models, paging
-from karbor.services.schedules import scheduled_operations
 
-LISTING = query.Listing(
-    'operations', schemas.FILTERS, ('id', 'name', 'operation_type', 'created_at')
+_FIELDS: schema.Schema = {
+    'name': schema.NAME,
+    'description': schema.DESCRIPTION,
+    'trigger_id': schema.UUID,
+    # The newest openstack client sends it as the text "provider_id=...,plan_id=...".
+    'operation_definition': {'type': ['object', 'string'], 'maxLength': 4096},
+}
+
+CREATE = schema.wrapped(
+    'scheduled_operation',
+    schema.strict(
+        {
+            **_FIELDS,
+            'operation_type': {'enum': [kind.value for kind in constants.ScheduledOperationType]},
+        },
+        ['name', 'operation_type', 'trigger_id', 'operation_definition'],
+    ),
 )
-ONE = types.wrapped('scheduled_operation', schemas.SCHEDULED_OPERATION)
+
+UPDATE = schema.wrapped(
+    'scheduled_operation',
+    {**schema.strict({**_FIELDS, 'enabled': {'type': 'boolean'}}, []), 'minProperties': 1},
+)
+
+RUN = schema.wrapped('run', {'type': ['object', 'null'], 'maxProperties': 0})
+
+# Its rules are checked in karbor.services.schedules.
+DEFINITION: schema.Schema = {
+    'type': 'object',
+    'properties': {'provider_id': schema.UUID, 'plan_id': schema.UUID},
+    'required': ['provider_id', 'plan_id'],
+    'maxProperties': 64,
+}
+
+FILTERS = {'name': schema.FILTER, 'operation_type': schema.FILTER, 'trigger_id': schema.FILTER}
+
+SCHEDULED_OPERATION = schema.shown(
+    'ScheduledOperation',
+    {
+        'id': schema.UUID,
+        'project_id': schema.TEXT,
+        'name': schema.TEXT,
+        'description': schema.TEXT_OR_NULL,
+        'operation_type': schema.TEXT,
+        'trigger_id': schema.UUID,
+        'operation_definition': schema.OBJECT,
+        'enabled': {'type': 'boolean'},
+    },
+)
+
+LISTING = query.Listing('operations', FILTERS, ('id', 'name', 'operation_type', 'created_at'))
+ONE = schema.wrapped('scheduled_operation', SCHEDULED_OPERATION)
 
 
-def view(found: models.ScheduledOperation) -> dict[str, Any]:
-    return {
-        name: getattr(found, name)
-        for name in (
-            'id',
-            'project_id',
-            'name',
-            'description',
-            'operation_type',
-            'trigger_id',
-            'operation_definition',
-            'enabled',
-        )
-    }
+def view(found: models.ScheduledOperation) -> Object:
+    return {name: getattr(found, name) for name in SCHEDULED_OPERATION['properties']}
 
 
-class ScheduledOperations:
-    def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
-        self._service = service
-
+class ScheduledOperations(Handler):
     @operation(
         'scheduled_operation:list',
-        types.listed('operations', schemas.SCHEDULED_OPERATION),
+        schema.listed('operations', SCHEDULED_OPERATION),
         listing=LISTING,
     )
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        items, has_more = self._service.page(wanted)
+        items, has_more = self.services.scheduled_operations.page(wanted)
         return [view(item) for item in items], has_more
 
-    @operation('scheduled_operation:create', ONE, body=schemas.CREATE)
-    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
+    @operation('scheduled_operation:create', ONE, body=CREATE)
+    def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
         wanted = body['scheduled_operation']
-        return {
-            'scheduled_operation': view(
-                self._service.create(context, wanted, _definition(wanted['operation_definition']))
-            )
-        }
+        definition = _definition(wanted['operation_definition'])
+        made = self.services.scheduled_operations.create(context, wanted, definition)
+        return {'scheduled_operation': view(made)}
 
 
-class ScheduledOperation:
-    def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
-        self._service = service
-
+class ScheduledOperation(Handler):
     @operation('scheduled_operation:get', ONE)
-    def on_get(self, context: karbor_context.RequestContext, scheduled_operation_id: str) -> Any:
-        return {'scheduled_operation': view(self._service.get(context, scheduled_operation_id))}
+    def on_get(self, context: karbor_context.RequestContext, scheduled_operation_id: str) -> Object:
+        found = self.services.scheduled_operations.get(context, scheduled_operation_id)
+        return {'scheduled_operation': view(found)}
 
-    @operation('scheduled_operation:update', ONE, body=schemas.UPDATE)
+    @operation('scheduled_operation:update', ONE, body=UPDATE)
     def on_put(
-        self, context: karbor_context.RequestContext, scheduled_operation_id: str, body: Any
-    ) -> Any:
+        self,
+        context: karbor_context.RequestContext,
+        scheduled_operation_id: str,
+        body: Object,
+    ) -> Object:
         changes = dict(body['scheduled_operation'])
         given = changes.pop('operation_definition', None)
-        return {
-            'scheduled_operation': view(
-                self._service.update(
-                    context,
-                    scheduled_operation_id,
-                    changes,
-                    None if given is None else _definition(given),
-                )
-            )
-        }
+        definition = None if given is None else _definition(given)
+        changed = self.services.scheduled_operations.update(
+            context, scheduled_operation_id, changes, definition
+        )
+        return {'scheduled_operation': view(changed)}
 
     @operation('scheduled_operation:delete')
     def on_delete(
         self, context: karbor_context.RequestContext, scheduled_operation_id: str
     ) -> None:
-        self._service.delete(context, scheduled_operation_id)
+        self.services.scheduled_operations.delete(context, scheduled_operation_id)
 
 
-class Runs:
+class Runs(Handler):
     """``/scheduled_operations/{scheduled_operation_id}/action``"""
 
-    def __init__(self, service: scheduled_operations.ScheduledOperations) -> None:
-        self._service = service
-
-    @operation('scheduled_operation:run', operation_logs.ONE, body=schemas.RUN)
+    @operation('scheduled_operation:run', operation_logs.ONE, body=RUN)
     def on_post(
-        self, context: karbor_context.RequestContext, scheduled_operation_id: str, body: Any
-    ) -> Any:
-        return operation_logs.shown(context, self._service.run(context, scheduled_operation_id))
+        self,
+        context: karbor_context.RequestContext,
+        scheduled_operation_id: str,
+        body: Object,
+    ) -> Object:
+        log_id = self.services.scheduled_operations.run(context, scheduled_operation_id)
+        log = self.services.operation_logs.get(context, log_id)
+        return {'operation_log': operation_logs.view(log)}
 
 
-def _definition(given: dict[str, Any] | str) -> dict[str, Any]:
+def _definition(given: Object | str) -> Object:
     """The definition as an object, whichever way it was sent.
 
     :raises InvalidInput: names the place and the fault.
@@ -130,5 +157,5 @@ def _definition(given: dict[str, Any] | str) -> dict[str, Any]:
                 reason='operation_definition: the text is not like key=value,key=value, with '
                 'each key once.'
             )
-    media.check(given, schemas.DEFINITION, 'operation_definition')
+    media.check(given, DEFINITION, 'operation_definition')
     return given

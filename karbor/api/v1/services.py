@@ -12,53 +12,73 @@
 
 """``/os-services``"""
 
-from typing import Any
+import datetime
 
 from karbor import context as karbor_context
-from karbor.api import query
+from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import services as schemas
-from karbor.api.schemas import types
+from karbor.api.services import Handler
 from karbor.db import models
-from karbor.services import processes
+
+UPDATE = schema.strict(
+    {
+        'status': {'enum': ['enabled', 'disabled']},
+        'disabled_reason': schema.DESCRIPTION,
+    },
+    ['status'],
+)
+
+SERVICE = schema.shown(
+    'Service',
+    {
+        'id': schema.INTEGER,
+        'binary': schema.TEXT,
+        'host': schema.TEXT,
+        'status': schema.TEXT,
+        'state': schema.TEXT,
+        'updated_at': schema.TEXT_OR_NULL,
+        'disabled_reason': schema.TEXT_OR_NULL,
+    },
+)
 
 
-def view(service: models.Service) -> dict[str, Any]:
-    return {
-        'id': service.id,
-        'binary': service.binary,
-        'host': service.host,
-        'status': 'disabled' if service.disabled else 'enabled',
-        'state': 'up' if processes.is_up(service) else 'down',
-        'updated_at': service.reported_at.isoformat(timespec='microseconds'),
-        'disabled_reason': service.disabled_reason,
-    }
+class _ServiceHandler(Handler):
+    def _view(self, service: models.Service, now: datetime.datetime) -> Object:
+        return {
+            'id': service.id,
+            'binary': service.binary,
+            'host': service.host,
+            'status': 'disabled' if service.disabled else 'enabled',
+            'state': 'up' if self.services.processes.is_up(service, now) else 'down',
+            'updated_at': service.reported_at.isoformat(timespec='microseconds'),
+            'disabled_reason': service.disabled_reason,
+        }
 
 
-class Services:
+class Services(_ServiceHandler):
     @operation(
         'service:get_all',
-        types.wrapped('services', {'type': 'array', 'items': schemas.SERVICE}),
+        schema.wrapped('services', {'type': 'array', 'items': SERVICE}),
         parameters=(query.HOST, query.BINARY),
     )
     def on_get(
         self, _context: karbor_context.RequestContext, host: str | None, binary: str | None
-    ) -> Any:
-        wanted = {'host': host, 'binary': binary}
-        return {
-            'services': [
-                view(service)
-                for service in processes.all_of(
-                    {name: value for name, value in wanted.items() if value is not None}
-                )
-            ]
+    ) -> Object:
+        filters = {
+            name: value for name, value in (('host', host), ('binary', binary)) if value is not None
         }
+        found = self.services.processes.all_of(filters)
+        now = self.services.processes.now()
+        return {'services': [self._view(service, now) for service in found]}
 
 
-class Service:
-    @operation('service:update', types.wrapped('service', schemas.SERVICE), body=schemas.UPDATE)
-    def on_put(self, context: karbor_context.RequestContext, service_id: str, body: Any) -> Any:
-        service = processes.set_enabled(
+class Service(_ServiceHandler):
+    @operation('service:update', schema.wrapped('service', SERVICE), body=UPDATE)
+    def on_put(
+        self, context: karbor_context.RequestContext, service_id: str, body: Object
+    ) -> Object:
+        service = self.services.processes.set_enabled(
             context, int(service_id), body['status'] == 'enabled', body.get('disabled_reason')
         )
-        return {'service': view(service)}
+        return {'service': self._view(service, self.services.processes.now())}

@@ -12,58 +12,114 @@
 
 """``/triggers``"""
 
-from typing import Any
-
 from karbor import context as karbor_context
-from karbor.api import query
+from karbor.api import query, schema
+from karbor.api.media import Object
 from karbor.api.operation import operation
-from karbor.api.schemas import triggers as schemas
-from karbor.api.schemas import types
+from karbor.api.services import Handler
 from karbor.db import models, paging
-from karbor.services.schedules import triggers
 
-LISTING = query.Listing('triggers', schemas.FILTERS, ('id', 'name', 'type', 'created_at'))
-ONE = types.wrapped('trigger_info', schemas.DETAILED_TRIGGER)
+# What stands in them is checked in karbor.services.schedules.
+_PROPERTIES = schema.strict(
+    {
+        'format': schema.TEXT,
+        'pattern': schema.TEXT,
+        'start_time': schema.TEXT,
+        'end_time': schema.TEXT,
+        'window': {'type': ['integer', 'string']},
+        'timezone': schema.TEXT,
+        'catch_up': schema.TEXT,
+        'jitter': {'type': ['integer', 'string']},
+    },
+    [],
+)
+
+CREATE = schema.wrapped(
+    'trigger_info',
+    schema.strict(
+        {
+            'name': schema.NAME,
+            'type': {'enum': ['time']},
+            'properties': {**_PROPERTIES, 'required': ['format', 'pattern']},
+        },
+        ['name', 'type', 'properties'],
+    ),
+)
+
+UPDATE = schema.wrapped(
+    'trigger_info',
+    schema.strict(
+        {
+            'name': {**schema.NAME, 'minLength': 0, 'pattern': rf'^\Z|{schema.NAME["pattern"]}'},
+            'type': {'enum': ['time']},
+            'properties': _PROPERTIES,
+        },
+        [],
+    ),
+)
+
+FILTERS = {'name': schema.FILTER, 'type': schema.FILTER}
+
+TRIGGER = schema.shown(
+    'Trigger',
+    {
+        'id': schema.UUID,
+        'project_id': schema.TEXT,
+        'name': schema.TEXT,
+        'type': schema.TEXT,
+        'properties': schema.OBJECT,
+    },
+)
+
+DETAILED_TRIGGER = schema.shown(
+    'DetailedTrigger',
+    {**TRIGGER['properties'], 'next_fires': {'type': 'array', 'items': schema.TEXT}},
+)
+
+LISTING = query.Listing('triggers', FILTERS, ('id', 'name', 'type', 'created_at'))
+ONE = schema.wrapped('trigger_info', DETAILED_TRIGGER)
 
 
-def view(trigger: models.Trigger) -> dict[str, Any]:
-    return {
-        name: getattr(trigger, name) for name in ('id', 'project_id', 'name', 'type', 'properties')
-    }
+def view(trigger: models.Trigger) -> Object:
+    return {name: getattr(trigger, name) for name in TRIGGER['properties']}
 
 
-def detailed(trigger: models.Trigger) -> dict[str, Any]:
-    """One with its next fires, which a list does not look for."""
-    return {
-        'trigger_info': {
-            **view(trigger),
-            'next_fires': [
-                moment.isoformat(' ', 'seconds') for moment in triggers.next_fires(trigger)
-            ],
+class _TriggerHandler(Handler):
+    def _detailed(self, trigger: models.Trigger) -> Object:
+        """One with its next fires, which a list does not look for."""
+        fires = self.services.triggers.next_fires(trigger)
+        return {
+            'trigger_info': {
+                **view(trigger),
+                'next_fires': [moment.isoformat(' ', 'seconds') for moment in fires],
+            }
         }
-    }
 
 
-class Triggers:
-    @operation('trigger:list', types.listed('triggers', schemas.TRIGGER), listing=LISTING)
+class Triggers(_TriggerHandler):
+    @operation('trigger:list', schema.listed('triggers', TRIGGER), listing=LISTING)
     def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        items, has_more = triggers.page(wanted)
+        items, has_more = self.services.triggers.page(wanted)
         return [view(item) for item in items], has_more
 
-    @operation('trigger:create', ONE, body=schemas.CREATE)
-    def on_post(self, context: karbor_context.RequestContext, body: Any) -> Any:
-        return detailed(triggers.create(context, body['trigger_info']))
+    @operation('trigger:create', ONE, body=CREATE)
+    def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
+        return self._detailed(self.services.triggers.create(context, body['trigger_info']))
 
 
-class Trigger:
+class Trigger(_TriggerHandler):
     @operation('trigger:get', ONE)
-    def on_get(self, context: karbor_context.RequestContext, trigger_id: str) -> Any:
-        return detailed(triggers.get(context, trigger_id))
+    def on_get(self, context: karbor_context.RequestContext, trigger_id: str) -> Object:
+        return self._detailed(self.services.triggers.get(context, trigger_id))
 
-    @operation('trigger:update', ONE, body=schemas.UPDATE)
-    def on_put(self, context: karbor_context.RequestContext, trigger_id: str, body: Any) -> Any:
-        return detailed(triggers.update(context, trigger_id, body['trigger_info']))
+    @operation('trigger:update', ONE, body=UPDATE)
+    def on_put(
+        self, context: karbor_context.RequestContext, trigger_id: str, body: Object
+    ) -> Object:
+        return self._detailed(
+            self.services.triggers.update(context, trigger_id, body['trigger_info'])
+        )
 
     @operation('trigger:delete')
     def on_delete(self, context: karbor_context.RequestContext, trigger_id: str) -> None:
-        triggers.delete(context, trigger_id)
+        self.services.triggers.delete(context, trigger_id)

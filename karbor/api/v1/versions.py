@@ -12,12 +12,13 @@
 
 """Version discovery, for anybody."""
 
-from typing import Any
-
 import falcon
 
+from karbor.api.media import Object
+from karbor.api.services import Handler
 
-def _version(req: falcon.Request) -> dict[str, Any]:
+
+def _version(req: falcon.Request) -> Object:
     return {
         'id': 'v1.0',
         'status': 'CURRENT',
@@ -25,7 +26,7 @@ def _version(req: falcon.Request) -> dict[str, Any]:
     }
 
 
-class Versions:
+class Versions(Handler):
     """``/``"""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -33,7 +34,7 @@ class Versions:
         resp.media = {'versions': [_version(req)]}
 
 
-class Version:
+class Version(Handler):
     """``/v1``"""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:

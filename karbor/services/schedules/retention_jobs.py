@@ -87,19 +87,23 @@ def _with_retention(
     return operation if has_one else None
 
 
-def preview(
-    session: orm.Session,
-    project_id: str,
-    plan_id: str,
-    policy: retention.Policy,
-    zone: zoneinfo.ZoneInfo,
-) -> list[retention.Verdict]:
-    """What a policy would keep and remove of a plan's checkpoints now.
+class Retention:
+    """What the API asks about retention."""
 
-    :raises PlanNotFound:
-    """
-    plan_rows.get(session, project_id, plan_id)
-    return _judge(_available(session, project_id, plan_id), policy, zone)
+    def preview(
+        self, context: karbor_context.RequestContext, plan_id: str, rules: Mapping[str, Any]
+    ) -> list[retention.Verdict]:
+        """What some rules would keep and remove of a plan's checkpoints now.
+
+        :param rules: as in the definition of a scheduled operation, and a ``timezone``.
+        :raises InvalidInput: names the rule, or the time zone, and the fault.
+        :raises PlanNotFound:
+        """
+        zone = zoneinfo.ZoneInfo(time_triggers.timezone(rules))
+        policy = retention.parse(rules)
+        with db.reader() as session:
+            plan_rows.get(session, context.project_id, plan_id)
+            return _judge(_available(session, context.project_id, plan_id), policy, zone)
 
 
 def _run(attempt: Attempt) -> Outcome:

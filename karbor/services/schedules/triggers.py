@@ -28,92 +28,92 @@ from karbor.services.schedules import engine, time_triggers
 _FIRES_SHOWN = 5
 
 
-def create(context: karbor_context.RequestContext, wanted: Mapping[str, Any]) -> models.Trigger:
-    """A new trigger.
+class Triggers:
+    """What the API asks about triggers."""
 
-    :param wanted: name, type and properties.
-    :raises InvalidInput: names the property and the fault.
-    """
-    properties = _checked(wanted['properties'])
+    def create(
+        self, context: karbor_context.RequestContext, wanted: Mapping[str, Any]
+    ) -> models.Trigger:
+        """A new trigger.
 
-    @db.transaction
-    def write(session: orm.Session) -> models.Trigger:
-        trigger = schedules.create_trigger(
-            session,
-            project_id=context.project_id,
-            name=wanted['name'],
-            type=wanted['type'],
-            properties=properties,
+        :param wanted: name, type and properties.
+        :raises InvalidInput: names the property and the fault.
+        """
+        properties = _checked(wanted['properties'])
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Trigger:
+            trigger = schedules.create_trigger(
+                session,
+                project_id=context.project_id,
+                name=wanted['name'],
+                type=wanted['type'],
+                properties=properties,
+            )
+            _record(session, context, 'trigger_create', trigger)
+            return trigger
+
+        return write()
+
+    def get(self, context: karbor_context.RequestContext, trigger_id: str) -> models.Trigger:
+        with db.reader() as session:
+            return schedules.get_trigger(session, context.project_id, trigger_id)
+
+    def page(self, wanted: paging.Wanted) -> tuple[list[models.Trigger], bool]:
+        with db.reader() as session:
+            return schedules.page_of_triggers(session, wanted)
+
+    def update(
+        self, context: karbor_context.RequestContext, trigger_id: str, changes: Mapping[str, Any]
+    ) -> models.Trigger:
+        """Change the name or the properties.
+
+        :param changes: an empty name or properties change nothing. Properties take the place of
+            all earlier ones, but the start time stays if none is given.
+        :raises TriggerNotFound:
+        :raises InvalidInput: names the property and the fault.
+        """
+        before = self.get(context, trigger_id).properties
+        given = changes.get('properties')
+        properties = _checked({'start_time': before['start_time'], **given}) if given else None
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Trigger:
+            trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
+            trigger.name = changes.get('name') or trigger.name
+            if properties is not None:
+                now = db.now(session)
+                engine.settle(session, trigger, now)
+                trigger.properties = properties
+                engine.arm(session, trigger, now)
+            _record(session, context, 'trigger_update', trigger)
+            return trigger
+
+        return write()
+
+    def delete(self, context: karbor_context.RequestContext, trigger_id: str) -> None:
+        """Remove a trigger.
+
+        :raises TriggerNotFound:
+        :raises TriggerInUse: a scheduled operation waits for it.
+        """
+
+        @db.transaction
+        def write(session: orm.Session) -> None:
+            trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
+            operation_id = schedules.operation_of_trigger(session, trigger.id)
+            if operation_id is not None:
+                raise exception.TriggerInUse(trigger_id=trigger.id, operation_id=operation_id)
+            session.delete(trigger)
+            _record(session, context, 'trigger_delete', trigger)
+
+        write()
+
+    def next_fires(self, trigger: models.Trigger) -> list[datetime.datetime]:
+        """When it fires next, whether or not something waits for it; UTC without a zone."""
+        return time_triggers.next_times(
+            time_triggers.load(trigger.properties), timeutils.utcnow(), _FIRES_SHOWN
         )
-        _record(session, context, 'trigger_create', trigger)
-        return trigger
-
-    return write()
-
-
-def get(context: karbor_context.RequestContext, trigger_id: str) -> models.Trigger:
-    with db.reader() as session:
-        return schedules.get_trigger(session, context.project_id, trigger_id)
-
-
-def page(wanted: paging.Wanted) -> tuple[list[models.Trigger], bool]:
-    with db.reader() as session:
-        return schedules.page_of_triggers(session, wanted)
-
-
-def update(
-    context: karbor_context.RequestContext, trigger_id: str, changes: Mapping[str, Any]
-) -> models.Trigger:
-    """Change the name or the properties.
-
-    :param changes: an empty name or properties change nothing. Properties take the place of
-        all earlier ones, but the start time stays if none is given.
-    :raises TriggerNotFound:
-    :raises InvalidInput: names the property and the fault.
-    """
-    before = get(context, trigger_id).properties
-    given = changes.get('properties')
-    properties = _checked({'start_time': before['start_time'], **given}) if given else None
-
-    @db.transaction
-    def write(session: orm.Session) -> models.Trigger:
-        trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
-        trigger.name = changes.get('name') or trigger.name
-        if properties is not None:
-            now = db.now(session)
-            engine.settle(session, trigger, now)
-            trigger.properties = properties
-            engine.arm(session, trigger, now)
-        _record(session, context, 'trigger_update', trigger)
-        return trigger
-
-    return write()
-
-
-def delete(context: karbor_context.RequestContext, trigger_id: str) -> None:
-    """Remove a trigger.
-
-    :raises TriggerNotFound:
-    :raises TriggerInUse: a scheduled operation waits for it.
-    """
-
-    @db.transaction
-    def write(session: orm.Session) -> None:
-        trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
-        operation_id = schedules.operation_of_trigger(session, trigger.id)
-        if operation_id is not None:
-            raise exception.TriggerInUse(trigger_id=trigger.id, operation_id=operation_id)
-        session.delete(trigger)
-        _record(session, context, 'trigger_delete', trigger)
-
-    write()
-
-
-def next_fires(trigger: models.Trigger) -> list[datetime.datetime]:
-    """When it fires next, whether or not something waits for it; UTC without a zone."""
-    return time_triggers.next_times(
-        time_triggers.load(trigger.properties), timeutils.utcnow(), _FIRES_SHOWN
-    )
 
 
 def _checked(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from testtools import content
 from karbor import context as karbor_context
 from karbor import db
 from karbor.api import app
+from karbor.api.services import Services
 from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models
@@ -122,14 +123,16 @@ class ApiTestCase(base.TestCase):
         self._serve(
             workers,
             app.create_app(
-                app.Services(
-                    registry,
-                    found,
-                    plans.Plans(registry, found),
-                    self.manager,
-                    queries.Queries(registry),
-                    scheduled_operations.ScheduledOperations(trusts.NoTrusts(), board.post),
-                    board.check,
+                Services(
+                    providers=registry,
+                    protectables=found,
+                    plans=plans.Plans(registry, found),
+                    commands=self.manager,
+                    queries=queries.Queries(registry),
+                    scheduled_operations=scheduled_operations.ScheduledOperations(
+                        trusts.NoTrusts(), board.post
+                    ),
+                    check_board=board.check,
                 ),
                 self.authentication(),
             ),

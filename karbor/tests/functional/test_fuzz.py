@@ -56,6 +56,7 @@ from schemathesis import checks
 
 from karbor import db
 from karbor.api import app, middleware, pipeline
+from karbor.api.services import Services
 from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services.checkpoints import plans
@@ -423,13 +424,15 @@ class FuzzTest(base.CloudTestCase):
         tokens.add_token(ks_fixture.V3Token(user_id='unscoped'), 'unscoped')
         found = protectables.load()
         application = app.create_app(
-            app.Services(
-                self.registry,
-                found,
-                plans.Plans(self.registry, found),
-                self.manager,
-                scheduled_operations.ScheduledOperations(trusts.NoTrusts(), self.board.post),
-                self.board.check,
+            Services(
+                providers=self.registry,
+                protectables=found,
+                plans=plans.Plans(self.registry, found),
+                manager=self.manager,
+                scheduled_operations=scheduled_operations.ScheduledOperations(
+                    trusts.NoTrusts(), self.board.post
+                ),
+                check_board=self.board.check,
             ),
             middleware.KeystoneAuth(),
         )

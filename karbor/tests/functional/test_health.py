@@ -115,7 +115,7 @@ class ReadinessTest(HealthTestCase):
     @_in_process
     def test_the_database(self):
         error = db_exc.DBConnectionError(f'mysql://karbor:{SECRET}@db.example/karbor')
-        with mock.patch.object(health.db, 'reader', side_effect=error):
+        with mock.patch.object(db.api, 'reader', side_effect=error):
             self.assert_broken('database')
         self.ready(200)
 
@@ -207,7 +207,7 @@ class ReadinessTest(HealthTestCase):
     def test_all_at_once(self):
         self.board.end()
         with (
-            mock.patch.object(health.db, 'reader', side_effect=db_exc.DBError(SECRET)),
+            mock.patch.object(db.api, 'reader', side_effect=db_exc.DBError(SECRET)),
             mock.patch.object(_Bank, 'get_object', side_effect=OSError(SECRET)),
         ):
             self.assert_broken('database', 'job_board', BANK, SECOND_BANK)
@@ -215,7 +215,7 @@ class ReadinessTest(HealthTestCase):
     @_in_process
     def test_the_log_has_the_reason(self):
         with (
-            mock.patch.object(health.db, 'reader', side_effect=db_exc.DBError('the reason')),
+            mock.patch.object(db.api, 'reader', side_effect=db_exc.DBError('the reason')),
             mock.patch.object(health.LOG, 'error') as error,
         ):
             self.ready(503)

@@ -119,17 +119,11 @@ LOOKS = {
 _FIRST = '/v1/{project_id}'
 
 
-def routes() -> dict[str, Any]:
-    """What answers below a project, by path; nothing stands behind it."""
-    nothing: Any = None
-    return app.routes(app.Services(*[nothing] * 6))
-
-
 def operations() -> dict[str, str]:
     """Everything that can be asked below a project, and the rule for it."""
     return {
         f'{method.upper()} {path.removeprefix(_FIRST)}': told.rule
-        for path, method, told in openapi.operations(routes())
+        for path, method, told in openapi.operations(app.ROUTES)
     }
 
 

@@ -212,7 +212,7 @@ class WorkerTest(WorkerTestCase):
         return made
 
     def service(self) -> models.Service:
-        (found,) = processes.all_of({'binary': processes.PROTECTION})
+        (found,) = processes.Processes().all_of({'binary': processes.PROTECTION})
         return found
 
     def is_over(self, job_id: str) -> bool:
@@ -227,12 +227,13 @@ class WorkerTest(WorkerTestCase):
 
         self.assertEqual([1] * 6, [self.row(job_id).attempts for job_id in job_ids])
         self.assertEqual(cfg.CONF.host, self.service().host)
-        self.assertTrue(processes.is_up(self.service()))
+        known = processes.Processes()
+        self.assertTrue(known.is_up(self.service(), known.now()))
 
     def test_a_disabled_worker_takes_nothing_new(self) -> None:
         with db.writer() as session:
             services.report(session, cfg.CONF.host, processes.PROTECTION)
-        processes.set_enabled(self.context, self.service().id, False, 'upgrade')
+        processes.Processes().set_enabled(self.context, self.service().id, False, 'upgrade')
         _, job_id = self.post_protect()
         looked = threading.Event()
         found = self.start()
@@ -240,7 +241,7 @@ class WorkerTest(WorkerTestCase):
             self.assertFalse(looked.wait(0.5))
         self.assertEqual('pending', self.row(job_id).state)
 
-        processes.set_enabled(self.context, self.service().id, True, None)
+        processes.Processes().set_enabled(self.context, self.service().id, True, None)
         self.wait_until(lambda: self.is_over(job_id), 'the end of the job')
 
     def test_jobs_of_other_providers_do_not_stand_in_the_way(self) -> None:

@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Types that the schemas of several resources share (Karbor contract, section A.4)."""
+"""What the JSON schemas of several resources share (Karbor contract, section A.4).
+
+In the body of a request unknown keys are refused, since a misspelt one would be lost in silence.
+"""
 
 from collections.abc import Collection
 from typing import Any

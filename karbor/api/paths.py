@@ -14,23 +14,23 @@
 
 from collections.abc import Mapping
 
-from karbor.api.schemas import types
+from karbor.api import schema
 
-_TEXT: types.Schema = {'type': 'string', 'minLength': 1, 'maxLength': 255}
+_TEXT: schema.Schema = {'type': 'string', 'minLength': 1, 'maxLength': 255}
 
-PARAMETERS: Mapping[str, types.Schema] = {
+PARAMETERS: Mapping[str, schema.Schema] = {
     'project_id': _TEXT,
-    'provider_id': types.UUID,
+    'provider_id': schema.UUID,
     'resource_type': _TEXT,
     'resource_id': _TEXT,
-    'plan_id': types.UUID,
-    'checkpoint_id': types.UUID,
-    'restore_id': types.UUID,
-    'verification_id': types.UUID,
-    'trigger_id': types.UUID,
-    'scheduled_operation_id': types.UUID,
-    'operation_log_id': types.UUID,
+    'plan_id': schema.UUID,
+    'checkpoint_id': schema.UUID,
+    'restore_id': schema.UUID,
+    'verification_id': schema.UUID,
+    'trigger_id': schema.UUID,
+    'scheduled_operation_id': schema.UUID,
+    'operation_log_id': schema.UUID,
     'service_id': {'type': 'string', 'pattern': r'^[0-9]{1,9}\Z'},
-    'quota_project_id': types.UUID,
+    'quota_project_id': schema.UUID,
     'class_name': _TEXT,
 }

@@ -1,0 +1,56 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the handlers of the API ask, and how they come by it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from karbor.services.checkpoints.commands import Commands
+from karbor.services.checkpoints.operation_logs import OperationLogs
+from karbor.services.checkpoints.plans import Plans
+from karbor.services.checkpoints.queries import Queries
+from karbor.services.processes import Processes
+from karbor.services.protection.protectables import Protectables
+from karbor.services.protection.provider import ProviderRegistry
+from karbor.services.quotas import Quotas
+from karbor.services.schedules.retention_jobs import Retention
+from karbor.services.schedules.scheduled_operations import ScheduledOperations
+from karbor.services.schedules.triggers import Triggers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """All that the API asks. What has a default is the same in every process."""
+
+    providers: ProviderRegistry
+    protectables: Protectables
+    plans: Plans
+    commands: Commands
+    queries: Queries
+    scheduled_operations: ScheduledOperations
+    check_board: Callable[[], None]  # raises when the job board does not work
+    triggers: Triggers = field(default_factory=Triggers)
+    retention: Retention = field(default_factory=Retention)
+    operation_logs: OperationLogs = field(default_factory=OperationLogs)
+    quotas: Quotas = field(default_factory=Quotas)
+    processes: Processes = field(default_factory=Processes)
+
+
+class Handler:
+    """What answers the requests for one path.
+
+    :param services: what it asks.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self.services = services

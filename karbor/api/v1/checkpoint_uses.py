@@ -1,0 +1,82 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What restores and verifications have in common: they use a checkpoint and leave it as it is."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from karbor import context as karbor_context
+from karbor.api import query, schema
+from karbor.api.media import Object
+from karbor.api.services import Handler
+from karbor.db import models, paging
+from karbor.services.checkpoints import queries
+
+FILTERS = {'status': schema.FILTER, 'checkpoint_id': schema.FILTER, 'provider_id': schema.FILTER}
+SORT_KEYS = ('id', 'status', 'created_at')
+
+_COLUMNS = {
+    'id': schema.UUID,
+    'project_id': schema.TEXT,
+    'provider_id': schema.UUID,
+    'checkpoint_id': schema.UUID,
+    'parameters': schema.OBJECT,
+    'status': schema.TEXT,
+    'status_reason': schema.TEXT_OR_NULL,
+}
+PROPERTIES = {
+    **_COLUMNS,
+    'resources_done': schema.INTEGER,
+    'resources_failed': schema.INTEGER,
+    'resources_status': schema.OBJECT,
+    'resources_reason': schema.OBJECT,
+}
+
+
+class UseHandler(Handler):
+    """What answers requests about restores, or about verifications.
+
+    Each form says its ``model``, the table that they are in.
+    """
+
+    model: type[models.CheckpointUse]
+
+    def page(self, wanted: paging.Wanted) -> query.Items:
+        asked = self.services.queries
+        items, has_more = asked.page_of_uses(self.model, wanted)
+        ids = [item.id for item in items]
+        results, progress = asked.results(ids), asked.progress(ids)
+        shown = [self.view(item, results.get(item.id, ()), progress[item.id]) for item in items]
+        return shown, has_more
+
+    def one(self, context: karbor_context.RequestContext, use_id: str) -> Object:
+        asked = self.services.queries
+        use = asked.get_use(context, self.model, use_id)
+        results, progress = asked.results([use.id]), asked.progress([use.id])
+        return self.view(use, results.get(use.id, ()), progress[use.id])
+
+    def begun(self, use: Any) -> Object:
+        """One that was just asked for."""
+        return self.view(use, (), queries.Progress(0, 0))
+
+    def view(
+        self, use: Any, results: Iterable[models.ResourceResult], progress: queries.Progress
+    ) -> Object:
+        told = {f'{item.resource_type}#{item.resource_id}': item for item in results}
+        return {
+            **{name: getattr(use, name) for name in _COLUMNS},
+            'resources_done': progress.done,
+            'resources_failed': progress.failed,
+            'resources_status': {key: item.status for key, item in told.items()},
+            'resources_reason': {key: item.reason for key, item in told.items() if item.reason},
+        }
