@@ -29,8 +29,8 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from karbor.common import constants
-from karbor.db import clock, models
+from karbor.common import constants, leases
+from karbor.db import clock, models, upserts
 
 
 class JobState(enum.StrEnum):
@@ -292,20 +292,22 @@ def change_state(session: orm.Session, job_id: str, state: str, then: str) -> bo
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def is_claimed(session: orm.Session, job: models.Job) -> bool:
-    """Whether a claim still holds; if so, it does until the transaction ends."""
-    return (
-        session.scalar(
-            sa.select(models.Job.id)
-            .where(
-                models.Job.id == job.id,
-                models.Job.state == JobState.RUNNING,
-                models.Job.attempts == job.attempts,
-            )
-            .with_for_update()
+def hold_claim(session: orm.Session, job: models.Job) -> None:
+    """Keep a claim as it is until the transaction ends, which writes what the attempt has done.
+
+    :raises LeaseLost: another has the job.
+    """
+    claimed = session.scalar(
+        sa.select(models.Job.id)
+        .where(
+            models.Job.id == job.id,
+            models.Job.state == JobState.RUNNING,
+            models.Job.attempts == job.attempts,
         )
-        is not None
+        .with_for_update(read=True)
     )
+    if claimed is None:
+        raise leases.LeaseLost
 
 
 def take_up_again(session: orm.Session) -> Sequence[str]:
@@ -325,25 +327,23 @@ def take_up_again(session: orm.Session) -> Sequence[str]:
     ).all()
 
 
-def record_resource(
-    session: orm.Session,
-    job_id: str,
-    resource_type: str,
-    resource_id: str,
-    is_done: bool,
-    reason: str | None = None,
-    new_resource_id: str | None = None,
-) -> None:
-    session.merge(
-        models.JobResource(
-            job_id=job_id,
-            resource_type=resource_type,
-            resource_id=resource_id,
-            is_done=is_done,
-            reason=reason,
-            new_resource_id=new_resource_id,
-        )
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResourceProgress:
+    """How far a job is with one resource.
+
+    :ivar reason: why it could not be done.
+    """
+
+    resource_type: str
+    resource_id: str
+    is_done: bool
+    reason: str | None = None
+    new_resource_id: str | None = None
+
+
+def record_resource(session: orm.Session, job_id: str, progress: ResourceProgress) -> None:
+    """Write, or write over, how far a job is with one resource."""
+    upserts.write(session, models.JobResource, {'job_id': job_id, **dataclasses.asdict(progress)})
 
 
 def resources(session: orm.Session, job_id: str) -> Sequence[models.JobResource]:

@@ -12,6 +12,7 @@
 
 """Queries on what uses a checkpoint: restores and verifications."""
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
@@ -20,10 +21,20 @@ from sqlalchemy import orm
 
 from karbor import exception
 from karbor.common import constants
-from karbor.db import models, paging
+from karbor.db import models, paging, upserts
 from karbor.resource import Resource
 
 Use = TypeVar('Use', models.Restore, models.Verification)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a plugin tells of one resource."""
+
+    resource_type: str
+    resource_id: str
+    status: str
+    reason: str | None
 
 
 def create(session: orm.Session, model: type[Use], **values: Any) -> Use:
@@ -60,23 +71,10 @@ def set_status(
     )
 
 
-def record_result(
-    session: orm.Session,
-    subject_id: str,
-    resource_type: str,
-    resource_id: str,
-    status: str,
-    reason: str | None,
-) -> None:
+def record_result(session: orm.Session, subject_id: str, result: Result) -> None:
     """Write, or write over, what is known of one resource."""
-    session.merge(
-        models.ResourceResult(
-            subject_id=subject_id,
-            resource_type=resource_type,
-            resource_id=resource_id,
-            status=status,
-            reason=reason,
-        )
+    upserts.write(
+        session, models.ResourceResult, {'subject_id': subject_id, **dataclasses.asdict(result)}
     )
 
 

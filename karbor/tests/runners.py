@@ -20,7 +20,7 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor.cmd import job_kinds
 from karbor.db import jobs as job_rows
-from karbor.db import models
+from karbor.db import models, uses
 from karbor.services.identity import trusts
 from karbor.services.jobs import kinds
 from karbor.services.jobs import runner as job_runner
@@ -71,3 +71,38 @@ def create_job(session: orm.Session, kind: str = 'protect', **values: Any) -> mo
         'user_id': 'user',
     }
     return job_rows.create(session, job_rows.NewJob(kind=kind, **{**defaults, **values}))
+
+
+def record_resource(
+    session: orm.Session,
+    job_id: str,
+    resource_type: str,
+    resource_id: str,
+    is_done: bool,
+    reason: str | None = None,
+    new_resource_id: str | None = None,
+) -> None:
+    """How far a job is with one resource."""
+    progress = job_rows.ResourceProgress(
+        resource_type=resource_type,
+        resource_id=resource_id,
+        is_done=is_done,
+        reason=reason,
+        new_resource_id=new_resource_id,
+    )
+    job_rows.record_resource(session, job_id, progress)
+
+
+def record_result(
+    session: orm.Session,
+    subject_id: str,
+    resource_type: str,
+    resource_id: str,
+    status: str,
+    reason: str | None,
+) -> None:
+    """What a plugin tells of one resource of a restore or verification."""
+    result = uses.Result(
+        resource_type=resource_type, resource_id=resource_id, status=status, reason=reason
+    )
+    uses.record_result(session, subject_id, result)

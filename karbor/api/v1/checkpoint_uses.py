@@ -49,7 +49,7 @@ class UseHandler(Handler):
     Each form says its ``model``, the table that they are in.
     """
 
-    model: type[models.CheckpointUse]
+    model: type[Any]  # queries know them by the table itself
 
     def page(self, wanted: paging.Wanted) -> query.Items:
         asked = self.services.queries

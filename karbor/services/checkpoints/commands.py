@@ -121,14 +121,14 @@ class Commands:
         context: karbor_context.RequestContext,
         provider_id: str,
         checkpoint_id: str,
-        by_retention_of: str | None = None,
+        by_retention: models.Job | None = None,
     ) -> None:
         """Begin to delete a checkpoint with all that protects its resources.
 
-        :param by_retention_of: the scheduled operation whose retention does it; then a pinned
-            checkpoint stays.
+        :param by_retention: the retention job that does it; then a pinned checkpoint stays.
         :raises CheckpointNotFound:
         :raises CheckpointNotBeDeleted: its status or a job that uses it forbids it.
+        :raises LeaseLost: another has the retention job.
         """
         self._registry.get(provider_id)
 
@@ -139,7 +139,8 @@ class Commands:
             obstacle = status_reset.why_busy(session, checkpoint)
             if checkpoint.status not in _DELETABLE:
                 obstacle = f'it is in status {checkpoint.status}.'
-            if by_retention_of is not None:
+            if by_retention is not None:
+                job_rows.hold_claim(session, by_retention)
                 obstacle = obstacle or _what_retention_minds(session, checkpoint)
             if obstacle:
                 raise exception.CheckpointNotBeDeleted(checkpoint_id=checkpoint.id, reason=obstacle)
@@ -152,7 +153,9 @@ class Commands:
                 new_job,
                 checkpoint,
                 status=checkpoint.status,
-                scheduled_operation_id=by_retention_of,
+                scheduled_operation_id=(
+                    by_retention.scheduled_operation_id if by_retention else None
+                ),
             )
             return _Written(checkpoint, job, trust_id)
 

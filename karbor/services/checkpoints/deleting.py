@@ -19,7 +19,6 @@ from karbor.common import constants
 from karbor.db import checkpoints, models
 from karbor.services import quotas
 from karbor.services.checkpoints import plugin_records, resource_work
-from karbor.services.jobs import hooks
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 
 LOG = logging.getLogger(__name__)
@@ -29,12 +28,8 @@ def _run(attempt: Attempt) -> Outcome:
     row = attempt.checkpoint_row()
     provider = attempt.environment.registry.get(row.provider_id)
     # Written again if need be: a break after the purge must not keep the rest undone.
-    checkpoint = plugin_records.write_checkpoint(row, provider)
-    failures = resource_work.run_hooks(
-        attempt,
-        row,
-        hooks.JobHooks(attempt.job, attempt.context, provider, checkpoint, None, {}, {}),
-    )
+    checkpoint = plugin_records.write_checkpoint(row, resource_work.checkpoints(attempt, provider))
+    failures = resource_work.run_hooks(attempt, row, checkpoint)
     if failures:
         checkpoint.status = constants.CheckpointStatus.ERROR_DELETING
         checkpoint.commit()

@@ -13,19 +13,27 @@
 """What hooks are given to tell how it goes: records of restores and verifications."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import orm
+
 from karbor import db
+from karbor.db import jobs as job_rows
 from karbor.db import models, uses
 from karbor.services.protection import checkpoint as bank_checkpoint
-from karbor.services.protection import provider as providers
 
 
 class UseRecord(dict[str, Any]):
     """A restore or verification as a plugin sees it: its fields by key and by attribute.
 
+    :param job: whose hooks it is given to; they write as long as its claim holds.
     :param fields: ``id``, ``parameters``, ``checkpoint_id``, ...
     """
+
+    def __init__(self, job: models.Job, fields: Mapping[str, Any]) -> None:
+        super().__init__(fields)
+        self.__dict__['_job'] = job
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -40,15 +48,17 @@ class UseRecord(dict[str, Any]):
 
         :param reason: why; anything but text is left out.
         """
-        with db.writer() as session:
-            uses.record_result(
-                session,
-                self['id'],
-                resource_type,
-                resource_id,
-                status,
-                reason if isinstance(reason, str) and reason else None,
-            )
+        result = uses.Result(
+            resource_type=resource_type,
+            resource_id=resource_id,
+            status=status,
+            reason=reason if isinstance(reason, str) and reason else None,
+        )
+        db.transaction(self._write)(result)
+
+    def _write(self, session: orm.Session, result: uses.Result) -> None:
+        job_rows.hold_claim(session, self._job)
+        uses.record_result(session, self['id'], result)
 
     def save(self) -> None:
         """Nothing is left to store; plugins call it by contract."""
@@ -62,10 +72,13 @@ class OperationLogRecord(dict[str, Any]):
 
 
 def write_checkpoint(
-    row: models.Checkpoint, provider: providers.Provider
+    row: models.Checkpoint, checkpoints: bank_checkpoint.CheckpointCollection
 ) -> bank_checkpoint.Checkpoint:
-    """Write a checkpoint to its bank as its row has it, whatever the bank has."""
-    return provider.checkpoints.create(
+    """Write a checkpoint to its bank as its row has it, whatever the bank has.
+
+    :param checkpoints: those of the bank.
+    """
+    return checkpoints.create(
         row.id,
         row.protection_plan,
         row.project_id,

@@ -27,7 +27,6 @@ from karbor.db import checkpoints, models, operation_logs
 from karbor.db import jobs as job_rows
 from karbor.services.checkpoints import drafts, plugin_records, resource_work
 from karbor.services.cinder import limits as cinder_limits
-from karbor.services.jobs import hooks
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 
 
@@ -68,26 +67,20 @@ def kind(schedules: Schedules) -> JobKind:
 def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
     row = _checkpoint_row(schedules, attempt)
     provider = attempt.environment.registry.get(row.provider_id)
-    checkpoint = plugin_records.write_checkpoint(row, provider)
+    checkpoint = plugin_records.write_checkpoint(row, resource_work.checkpoints(attempt, provider))
     failures = resource_work.run_hooks(
         attempt,
         row,
-        hooks.JobHooks(
-            attempt.job,
-            attempt.context,
-            provider,
-            checkpoint,
-            'options',
-            row.protection_plan['parameters'],
-            {},
-        ),
+        checkpoint,
+        schema_kind='options',
+        request_parameters=row.protection_plan['parameters'],
     )
     checkpoint.status = (
         constants.CheckpointStatus.ERROR if failures else constants.CheckpointStatus.AVAILABLE
     )
     checkpoint.commit()
     reason = resource_work.summary(failures, row.resources_total)
-    if any(map(resource_work.is_of_quota, failures.values())):
+    if any(failure.is_over_quota for failure in failures.values()):
         reason = (
             f'{reason}; in use are {cinder_limits.in_use(attempt.context)}'
             f'{schedules.relief(attempt.job)}'
@@ -129,8 +122,7 @@ def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
 def _write_checkpoint(
     session: orm.Session, job: models.Job, draft: drafts.Draft
 ) -> models.Checkpoint:
-    if not job_rows.is_claimed(session, job):
-        raise exception.JobNotPossible(job_id=job.id, reason='another worker has it')
+    job_rows.hold_claim(session, job)
     extra_info = {
         constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
         constants.CHECKPOINT_SCHEDULE_ID: job.scheduled_operation_id,

@@ -13,34 +13,69 @@
 """What jobs about a checkpoint share: hooks on its resources, and what to tell of them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from karbor.db import models
-from karbor.resource import Resource
-from karbor.services.cinder import requests as cinder_requests
-from karbor.services.jobs import hooks
+from karbor.services.checkpoints import parameters, plugin_records
+from karbor.services.jobs import fencing, hooks
+from karbor.services.jobs.failures import Failures
 from karbor.services.jobs.kinds import Attempt
-from karbor.services.protection import graph
+from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.services.protection import graph, provider
+
+
+def checkpoints(attempt: Attempt, found: provider.Provider) -> bank_checkpoint.CheckpointCollection:
+    """The checkpoints of a provider's bank, to which the attempt writes as long as it may."""
+    return fencing.checkpoints(found.bank, attempt.lease)
 
 
 def run_hooks(
-    attempt: Attempt, row: models.Checkpoint, job_hooks: hooks.JobHooks
-) -> hooks.Failures:
-    """Run the hooks on all resources of a checkpoint; returns those that failed, and why."""
-    return job_hooks.run(
-        graph.deserialize(row.resource_graph), attempt.environment.max_concurrent_resources
+    attempt: Attempt,
+    row: models.Checkpoint,
+    checkpoint: bank_checkpoint.Checkpoint,
+    *,
+    schema_kind: str | None = None,
+    request_parameters: parameters.Parameters | None = None,
+    keywords: Mapping[str, Any] | None = None,
+) -> Failures:
+    """Run the hooks on all resources of a checkpoint; returns those that failed, and why.
+
+    :param checkpoint: the one of the row, as the hooks see it.
+    :param schema_kind: which of the provider's schemas the parameters are for: 'options',
+        'restore' or 'verify'; None leaves them as they are.
+    :param request_parameters: as the plan, restore or verification has them.
+    :param keywords: what the hooks are given beyond what all are given.
+    :raises KarborException: no hook was run, since a plugin cannot serve this job.
+    :raises LeaseLost: the attempt is over.
+    """
+    found = attempt.environment.registry.get(row.provider_id)
+    roots = graph.deserialize(row.resource_graph)
+    resources = [node.value for node in graph.walk_nodes(roots)]
+    found.check_types(resource.type for resource in resources)
+    values = {}
+    for resource in resources:
+        schema = found.schema_of(schema_kind)(resource.type) if schema_kind else None
+        merged = parameters.merged(request_parameters or {}, resource)
+        values[resource] = parameters.complete(merged, schema, resource.key)
+    log = plugin_records.OperationLogRecord(
+        operation_type=attempt.job.kind, checkpoint_id=checkpoint.id
     )
+    plugins = found.new_plugins()
+    return hooks.AttemptHooks(
+        attempt=attempt,
+        provider=found,
+        checkpoint=checkpoint,
+        values=values,
+        keywords={**(keywords or {}), 'operation_log': log},
+    ).run(roots, plugins)
 
 
-def summary(failures: Mapping[Resource, str], total: int) -> str | None:
+def summary(failures: Failures, total: int) -> str | None:
     """One line about all failures; None when there is none."""
     if not failures:
         return None
-    resource, reason = next(
-        (item for item in failures.items() if is_of_quota(item[1])), next(iter(failures.items()))
+    resource, failure = next(
+        (item for item in failures.items() if item[1].is_over_quota), next(iter(failures.items()))
     )
     more = f'; and {len(failures) - 1} more' if len(failures) > 1 else ''
-    return f'{len(failures)} of {total} resources failed: {resource.key}: {reason}{more}'
-
-
-def is_of_quota(reason: str | None) -> bool:
-    return cinder_requests.QUOTA_EXCEEDED in (reason or '')
+    return f'{len(failures)} of {total} resources failed: {resource.key}: {failure}{more}'

@@ -20,7 +20,6 @@ from karbor import db
 from karbor.common import constants
 from karbor.db import models, uses
 from karbor.services.checkpoints import plugin_records, resource_work
-from karbor.services.jobs import hooks
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 
 
@@ -30,28 +29,24 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
     with db.reader() as session:
         use = uses.get(session, table, attempt.job.project_id, attempt.job.subject_id)
     record = plugin_records.UseRecord(
-        {column.key: getattr(use, column.key) for column in table.__table__.columns}
+        attempt.job, {column.key: getattr(use, column.key) for column in table.__table__.columns}
     )
     keyword = attempt.job.kind  # by contract, the record and the schema go by the same name
     failures = resource_work.run_hooks(
         attempt,
         row,
-        hooks.JobHooks(
-            attempt.job,
-            attempt.context,
-            provider,
-            provider.checkpoints.get(row.id),
-            keyword,
-            use.parameters,
-            {keyword: record, 'new_resources': {}},
-        ),
+        resource_work.checkpoints(attempt, provider).get(row.id),
+        schema_kind=keyword,
+        request_parameters=use.parameters,
+        keywords={keyword: record, 'new_resources': {}},
     )
     return Outcome(reason=resource_work.summary(failures, row.resources_total), failures=failures)
 
 
 def _end(table: type[uses.Use], session: orm.Session, job: models.Job, outcome: Outcome) -> str:
     status = constants.OperationStatus.FAIL if outcome.reason else constants.OperationStatus.SUCCESS
-    uses.record_failures(session, job.subject_id, outcome.failures)
+    reasons = {resource: failure.reason for resource, failure in outcome.failures.items()}
+    uses.record_failures(session, job.subject_id, reasons)
     uses.set_status(session, table, job.subject_id, status, outcome.reason)
     return status
 

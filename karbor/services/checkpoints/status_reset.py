@@ -28,7 +28,7 @@ from karbor.common import constants
 from karbor.db import checkpoints, models, operation_logs
 from karbor.db import jobs as job_rows
 from karbor.services.checkpoints import plugin_records
-from karbor.services.jobs import hooks
+from karbor.services.jobs import failures, fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import provider
 
@@ -51,9 +51,9 @@ def reset(
     row, job = db.transaction(_begin)(context, found.id, checkpoint_id, status)
     row.status = status  # of this object, which belongs to no transaction
     try:
-        plugin_records.write_checkpoint(row, found)
+        plugin_records.write_checkpoint(row, found.checkpoints)
     except exception.KarborException as exc:
-        db.transaction(_give_up)(job, hooks.reason_of(exc))
+        db.transaction(_give_up)(job, failures.reason_of(exc))
         raise
     db.transaction(_end)(row, job)
 
@@ -125,7 +125,8 @@ def _run(attempt: Attempt) -> Outcome:
     """Write to the bank what the row says, after a reset that was broken off."""
     row = attempt.checkpoint_row()
     if row.status != constants.CheckpointStatus.DELETED:
-        plugin_records.write_checkpoint(row, attempt.environment.registry.get(row.provider_id))
+        provider = attempt.environment.registry.get(row.provider_id)
+        plugin_records.write_checkpoint(row, fencing.checkpoints(provider.bank, attempt.lease))
     return Outcome(reason=BROKEN_OFF)
 
 

@@ -10,105 +10,92 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Runs the plugins' hooks of one job, on the resources that no earlier attempt has done."""
+"""Runs the plugins' hooks of one attempt, on the resources that no earlier one has done."""
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from oslo_log import log as logging
+from sqlalchemy import orm
 
-from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.db import jobs as job_rows
-from karbor.db import models
 from karbor.resource import Resource
-from karbor.services.checkpoints import parameters, plugin_records
 from karbor.services.jobs import walker
+from karbor.services.jobs.failures import Failure, Failures
+from karbor.services.jobs.kinds import Attempt
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import graph, protection_plugin
 from karbor.services.protection import provider as providers
 
 LOG = logging.getLogger(__name__)
 
-Failures = dict[Resource, str]
+Plugins = Mapping[str, protection_plugin.ProtectionPlugin]
 
 
-@dataclasses.dataclass
-class JobHooks:
-    """The hooks of one job.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttemptHooks:
+    """The hooks of one attempt.
 
-    :param schema_kind: which of the provider's schemas the parameters are for: 'options',
-        'restore' or 'verify'; None leaves them as they are.
-    :param request_parameters: as the plan, restore or verification has them.
-    :param keywords: what the hooks are given beyond the contract's four arguments.
+    :param checkpoint: as the hooks see it.
+    :param values: the parameters of each resource, complete.
+    :param keywords: what the hooks are given beyond the contract's four arguments;
+        ``new_resources`` is one dict for all of them.
     """
 
-    job: models.Job
-    context: karbor_context.RequestContext
+    attempt: Attempt
     provider: providers.Provider
     checkpoint: bank_checkpoint.Checkpoint
-    schema_kind: str | None
-    request_parameters: parameters.Parameters
-    keywords: dict[str, Any]
+    values: Mapping[Resource, dict[str, Any]]
+    keywords: Mapping[str, Any]
 
-    def run(self, roots: list[graph.GraphNode], max_workers: int) -> Failures:
+    def run(self, roots: Sequence[graph.GraphNode], plugins: Plugins) -> Failures:
         """Run them over the graph.
 
-        :param max_workers: how many hooks may run at once.
-        :returns: the resources that failed, with the reasons.
+        :param plugins: by resource type, made for this attempt.
+        :returns: the resources that failed, and why.
         :raises KarborException: no hook was run, since a plugin cannot serve this job.
+        :raises LeaseLost: the attempt is over.
         """
-        resources = [node.value for node in graph.walk_nodes(roots)]
-        self.provider.check_types(resource.type for resource in resources)
-        self.keywords['operation_log'] = plugin_records.OperationLogRecord(
-            operation_type=self.job.kind, checkpoint_id=self.checkpoint.id
-        )
-        values = {resource: self._values(resource) for resource in resources}
-        operations = self._operations(resources)
+        operations = self._operations(plugins)
         failures: Failures = {}
 
         def run_hook(resource: Resource, hook: str) -> None:
             method = getattr(operations.get(resource), hook, None)
-            if method is None:
-                return
-            try:
-                # By name, as the contract has it: a plugin may order them as it likes.
-                method(
-                    checkpoint=self.checkpoint,
-                    resource=resource,
-                    context=self.context,
-                    parameters=values[resource],
-                    **_accepted(method, self.keywords),
-                )
-            except SystemExit as exc:  # it would end the worker, not the plugin
-                raise RuntimeError('The hook called sys.exit.') from exc
+            if method is not None:
+                self._call(method, resource)
 
         def finished(resource: Resource, error: Exception | None) -> None:
             if resource in operations:
                 if error is not None:
-                    failures[resource] = self._logged_reason(resource, error)
+                    failures[resource] = self._logged(resource, error)
                 self._record(resource, failures.get(resource))
 
-        walker.walk(roots, run_hook, finished, max_workers)
+        walker.walk(roots, run_hook, finished, self.attempt.environment.max_concurrent_resources)
         return failures
 
-    def _values(self, resource: Resource) -> parameters.Values:
-        schema = (
-            self.provider.schema_of(self.schema_kind)(resource.type) if self.schema_kind else None
-        )
-        return parameters.complete(
-            parameters.merged(self.request_parameters, resource), schema, resource.key
-        )
+    def _call(self, hook: Callable[..., Any], resource: Resource) -> None:
+        self.attempt.lease.check()
+        try:
+            # By name, as the contract has it: a plugin may order them as it likes.
+            hook(
+                checkpoint=self.checkpoint,
+                resource=resource,
+                context=self.attempt.context,
+                parameters=self.values[resource],
+                **_accepted(hook, self.keywords),
+            )
+        except SystemExit as exc:  # it would end the worker, not the plugin
+            raise RuntimeError('The hook called sys.exit.') from exc
 
-    def _operations(self, resources: list[Resource]) -> dict[Resource, protection_plugin.Operation]:
+    def _operations(self, plugins: Plugins) -> dict[Resource, protection_plugin.Operation]:
         """The operation of each resource that is not done yet."""
         done = self._done_before()
-        plugins = self.provider.new_plugins()
         return {
-            resource: _operation(plugins[resource.type], self.job.kind, resource)
-            for resource in resources
+            resource: _operation(plugins[resource.type], self.attempt.job.kind, resource)
+            for resource in self.values
             if resource.key not in done
         }
 
@@ -117,10 +104,11 @@ class JobHooks:
 
         Their new resources go to ``new_resources``, where parents look for them.
         """
-        if self.job.attempts == 1:
+        job = self.attempt.job
+        if job.attempts == 1:
             return set()
         with db.reader() as session:
-            rows = [row for row in job_rows.resources(session, self.job.id) if row.is_done]
+            rows = [row for row in job_rows.resources(session, job.id) if row.is_done]
         if 'new_resources' in self.keywords:
             self.keywords['new_resources'].update(
                 {row.resource_id: row.new_resource_id for row in rows if row.new_resource_id}
@@ -128,24 +116,34 @@ class JobHooks:
         return {f'{row.resource_type}#{row.resource_id}' for row in rows}
 
     @db.until_it_works
-    def _record(self, resource: Resource, reason: str | None) -> None:
-        new_id = self.keywords.get('new_resources', {}).get(resource.id)
-        with db.writer() as session:
-            job_rows.record_resource(
-                session, self.job.id, resource.type, resource.id, reason is None, reason, new_id
-            )
+    def _record(self, resource: Resource, failure: Failure | None) -> None:
+        self.attempt.lease.check()
+        progress = job_rows.ResourceProgress(
+            resource_type=resource.type,
+            resource_id=resource.id,
+            is_done=failure is None,
+            reason=None if failure is None else failure.reason,
+            new_resource_id=self.keywords.get('new_resources', {}).get(resource.id),
+        )
 
-    def _logged_reason(self, resource: Resource, error: Exception) -> str:
-        reason = reason_of(error)
+        @db.transaction
+        def write(session: orm.Session) -> None:
+            job_rows.hold_claim(session, self.attempt.job)
+            job_rows.record_resource(session, self.attempt.job.id, progress)
+
+        write()
+
+    def _logged(self, resource: Resource, error: Exception) -> Failure:
+        failure = Failure.of(error)
         is_expected = isinstance(error, exception.ResourceFailed)
         LOG.error(
             'Job %s: %s: %s',
-            self.job.id,
+            self.attempt.job.id,
             resource.key,
-            reason,
+            failure,
             exc_info=None if is_expected else error,
         )
-        return reason
+        return failure
 
 
 def _operation(
@@ -159,23 +157,9 @@ def _operation(
         ) from None
 
 
-def _accepted(method: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:
+def _accepted(method: Callable[..., Any], keywords: Mapping[str, Any]) -> Mapping[str, Any]:
     """Those of the keywords that a hook declares, or all if it takes any."""
     declared = inspect.signature(method).parameters
     if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in declared.values()):
         return keywords
     return {name: value for name, value in keywords.items() if name in declared}
-
-
-def reason_of(error: Exception) -> str:
-    """What to tell of an error, in characters that every database can hold.
-
-    It is never empty, since no reason means that all is well.
-    """
-    if isinstance(error, exception.ResourceFailed) and error.kwargs.get('reason'):
-        reason = str(error.kwargs['reason'])
-    elif isinstance(error, exception.KarborException):
-        reason = error.msg or type(error).__name__
-    else:
-        reason = f'{type(error).__name__}: {error}'
-    return reason.replace('\x00', '').encode(errors='replace').decode()

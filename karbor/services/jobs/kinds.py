@@ -28,6 +28,7 @@ from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.resource import Resource
 from karbor.services.identity.trusts import Trusts
+from karbor.services.jobs.failures import Failure
 from karbor.services.protection import protectables, provider
 
 
@@ -87,7 +88,7 @@ class Outcome:
     """
 
     reason: str | None = None
-    failures: Mapping[Resource, str] = dataclasses.field(default_factory=dict)
+    failures: Mapping[Resource, Failure] = dataclasses.field(default_factory=dict)
     state: job_rows.JobState = job_rows.JobState.DONE
 
 

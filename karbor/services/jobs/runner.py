@@ -26,7 +26,7 @@ from karbor import db, exception
 from karbor.common import leases
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services.jobs import ends, hooks
+from karbor.services.jobs import ends, failures
 from karbor.services.jobs.kinds import Attempt, Environment, JobKinds, Outcome
 
 LOG = logging.getLogger(__name__)
@@ -177,5 +177,5 @@ class JobRunner:
 
 def _reason_of(job: models.Job, error: Exception) -> str:
     if isinstance(error, exception.KarborException):
-        return hooks.reason_of(error)
+        return failures.reason_of(error)
     return f'an unexpected {type(error).__name__} happened; see the log for job {job.id}'

@@ -50,34 +50,48 @@ def walk(
     :param finished: called in the caller's thread, once a resource, after its last hook
         or its first failure, with that exception.
     :param max_workers: how many hooks may run at once.
+    :raises BaseException: what a hook raises that is no ``Exception`` ends the walk at once.
     """
-    sorter = _sorted_tasks(roots)
+    pool = futures.ThreadPoolExecutor(max_workers, 'walker')
+    try:
+        _run_all(_sorted_tasks(roots), pool, run_hook, finished)
+    except BaseException:
+        # Not waited for: whoever ends the walk so does not want to hear of the other hooks.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _run_all(
+    sorter: graphlib.TopologicalSorter[Task],
+    pool: futures.Executor,
+    run_hook: Callable[[Resource, str], None],
+    finished: Callable[[Resource, Exception | None], None],
+) -> None:
     failed: set[Resource] = set()
     running: dict[futures.Future[None], Task] = {}
     ended: queue.SimpleQueue[futures.Future[None]] = queue.SimpleQueue()
-    with futures.ThreadPoolExecutor(max_workers, 'walker') as pool:
-        while sorter.is_active():
-            for task in sorter.get_ready():
-                if task[0] in failed:
-                    sorter.done(task)
-                else:
-                    future = pool.submit(run_hook, *task)
-                    running[future] = task
-                    future.add_done_callback(ended.put)
-            if not running:
-                continue
-            future = ended.get()
-            resource, hook = task = running.pop(future)
-            error = future.exception()
-            if isinstance(error, Exception):
-                failed.add(resource)
-                finished(resource, error)
-            elif error is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise error
-            elif hook == constants.Hook.COMPLETE:
-                finished(resource, None)
-            sorter.done(task)
+    while sorter.is_active():
+        for task in sorter.get_ready():
+            if task[0] in failed:
+                sorter.done(task)
+            else:
+                future = pool.submit(run_hook, *task)
+                running[future] = task
+                future.add_done_callback(ended.put)
+        if not running:
+            continue
+        future = ended.get()
+        resource, hook = task = running.pop(future)
+        error = future.exception()
+        if isinstance(error, Exception):
+            failed.add(resource)
+            finished(resource, error)
+        elif error is not None:
+            raise error
+        elif hook == constants.Hook.COMPLETE:
+            finished(resource, None)
+        sorter.done(task)
 
 
 def _sorted_tasks(roots: Iterable[graph.GraphNode]) -> graphlib.TopologicalSorter[Task]:

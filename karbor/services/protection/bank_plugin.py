@@ -150,6 +150,11 @@ class Bank:
         self._plugin = plugin
 
     @property
+    def plugin(self) -> BankPlugin:
+        """What reads and writes."""
+        return self._plugin
+
+    @property
     def is_writeable(self) -> bool:
         return True
 

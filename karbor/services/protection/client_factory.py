@@ -28,9 +28,12 @@ from oslo_config import cfg
 
 from karbor import context as karbor_context
 from karbor import exception
+from karbor.common import leases
 from karbor.services.protection import clients
 
 SessionLoader = Callable[[karbor_context.RequestContext], ks_session.Session]
+
+_SAFE_METHODS = frozenset(('GET', 'HEAD'))
 
 _session_loader: SessionLoader | None = None
 
@@ -66,8 +69,32 @@ class ClientFactory:
         """
         module = _client_module(service)
         if _session_loader is not None and context is not None and 'session' not in kwargs:
-            kwargs['session'] = _session_loader(context)
+            kwargs['session'] = fenced(_session_loader(context), context)
         return module.create(context, conf, privileged_user=privileged_user, **kwargs)
+
+
+def fenced(
+    session: ks_session.Session, context: karbor_context.RequestContext
+) -> ks_session.Session:
+    """A session for a context: that of a job changes nothing once the lease is lost."""
+    return session if context.lease is None else _FencedSession(session, context.lease)
+
+
+class _FencedSession(ks_session.Session):
+    """Another view of a session, with its connections and its token.
+
+    :param session: what sends the requests.
+    :param lease: asked before each of them that may change something.
+    """
+
+    def __init__(self, session: ks_session.Session, lease: leases.Lease) -> None:
+        self.__dict__.update(session.__dict__)
+        self._lease = lease
+
+    def request(self, url: str, method: str, *args: Any, **kwargs: Any) -> Any:
+        if method.upper() not in _SAFE_METHODS:
+            self._lease.check()
+        return super().request(url, method, *args, **kwargs)
 
 
 def _client_module(service: str) -> types.ModuleType:

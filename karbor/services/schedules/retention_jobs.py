@@ -140,7 +140,7 @@ def _apply(
         verdict.candidate.id: '; '.join(verdict.reasons) for verdict in verdicts if not verdict.keep
     }
     going |= {row.id: 'an earlier delete of it failed' for row in again if not row.pinned}
-    db.transaction(_tell)(job.id, sum(verdict.keep for verdict in verdicts), going)
+    db.transaction(_tell)(job, sum(verdict.keep for verdict in verdicts), going)
     failures = [
         failure
         for checkpoint_id in going
@@ -149,9 +149,10 @@ def _apply(
     return '; '.join(failures) or None
 
 
-def _tell(session: orm.Session, log_id: str, kept: int, going: Mapping[str, str]) -> None:
+def _tell(session: orm.Session, job: models.Job, kept: int, going: Mapping[str, str]) -> None:
     """Write what goes to the log, with what went before the job was broken off."""
-    log = session.get_one(models.OperationLog, log_id)
+    job_rows.hold_claim(session, job)
+    log = session.get_one(models.OperationLog, job.id)
     before = log.extra_info or {'removed': 0, 'reasons': {}}
     new = {key: reason for key, reason in going.items() if key not in before['reasons']}
     log.extra_info = {
@@ -168,9 +169,7 @@ def _delete(
     checkpoint_id: str,
 ) -> str | None:
     try:
-        deletes.delete_checkpoint(
-            context, job.provider_id, checkpoint_id, by_retention_of=job.scheduled_operation_id
-        )
+        deletes.delete_checkpoint(context, job.provider_id, checkpoint_id, by_retention=job)
     except exception.CheckpointNotBeDeleted as exc:
         LOG.warning('Job %s: %s', job.id, exc.msg)
         return exc.msg

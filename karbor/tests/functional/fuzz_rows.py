@@ -117,7 +117,7 @@ def add_other_project(add: Callable[..., Any], provider: providers.Provider) -> 
             'parameters': parameters,
         },
     )
-    plugin_records.write_checkpoint(row, provider)
+    plugin_records.write_checkpoint(row, provider.checkpoints)
     fire = datetime.datetime(2040, 1, 1, 9)
     trigger = add(
         models.Trigger,

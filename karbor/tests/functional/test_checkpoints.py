@@ -19,6 +19,7 @@ from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services.protection import provider
 from karbor.testing.fake_cinder import Fault
+from karbor.tests import runners
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
 from karbor.tests.functional.base import OPTIONS, VOLUME, resource
@@ -677,7 +678,7 @@ class TakenUpAgainTest(base.CloudTestCase):
         with db.writer() as session:
             (job,) = session.query(models.Job)
             job.state, job.attempts = job_rows.JobState.RUNNING, 1
-            job_rows.record_resource(session, job.id, VOLUME, done['id'], True)
+            runners.record_resource(session, job.id, VOLUME, done['id'], True)
         self._intend(checkpoint, begun)
         self.start_again()
         self.assertEqual('available', self.ended_checkpoint(checkpoint)['status'])

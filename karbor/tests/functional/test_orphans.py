@@ -27,7 +27,7 @@ from karbor.services.cinder import requests as cinder_requests
 from karbor.services.protection import bank_plugin
 from karbor.services.recovery import orphans
 from karbor.testing.fake_cinder import Fault
-from karbor.tests import inventories
+from karbor.tests import inventories, runners
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
 
@@ -459,7 +459,7 @@ class VolumeTest(OrphansTestCase):
             checkpoint_id=self.good['id'],
         )
         with db.writer() as session:
-            jobs.record_resource(
+            runners.record_resource(
                 session, job.id, base.VOLUME, self.resource_id, is_done=True, new_resource_id=good
             )
         self.assertEqual([bad], self.look().removed)

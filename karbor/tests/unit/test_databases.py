@@ -23,7 +23,7 @@ from sqlalchemy import orm
 
 from karbor import db
 from karbor.db import api, models, paging, plans, quotas, uses
-from karbor.tests import base, database_servers
+from karbor.tests import base, database_servers, runners
 
 
 def _many_at_once(act: Callable[[], Any], count: int = 8) -> list[Any]:
@@ -51,7 +51,7 @@ class TextTest(base.TestCase):
         texts = {'a', 'A', '\xe4', 'a\u0308', '\U0001f4be', '\U0001f512'}
         with db.writer() as session:
             for text in texts:
-                uses.record_result(session, 'subject', 'type', text, 'available', text)
+                runners.record_result(session, 'subject', 'type', text, 'available', text)
 
         with db.reader() as session:
             found = uses.results(session, ['subject'])['subject']
@@ -87,7 +87,7 @@ class TextTest(base.TestCase):
     def test_long_texts_are_kept_whole(self) -> None:
         text = '\U0001f4be' * 100_000
         with db.writer() as session:
-            uses.record_result(session, 'subject', 'type', 'id', 'error', text)
+            runners.record_result(session, 'subject', 'type', 'id', 'error', text)
 
         with db.reader() as session:
             (row,) = uses.results(session, ['subject'])['subject']

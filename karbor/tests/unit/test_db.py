@@ -459,7 +459,7 @@ class JobRowsTest(base.TestCase):
                 (new, 'c', False),
                 (other, 'a', False),
             ):
-                jobs.record_resource(
+                runners.record_resource(
                     session,
                     job_id,
                     'type',
@@ -483,7 +483,7 @@ class JobRowsTest(base.TestCase):
         job_id = self._create()
         for is_done, reason, new_id in ((False, 'no quota', None), (True, None, 'new')):
             with db.writer() as session:
-                jobs.record_resource(session, job_id, 'type', 'a', is_done, reason, new_id)
+                runners.record_resource(session, job_id, 'type', 'a', is_done, reason, new_id)
 
         with db.reader() as session:
             (row,) = jobs.resources(session, job_id)
@@ -494,9 +494,9 @@ class UsesTest(base.TestCase):
     def test_results_are_written_over(self) -> None:
         for status, reason in (('restoring', None), ('error', 'no quota')):
             with db.writer() as session:
-                uses.record_result(session, 'r', 'type', 'a', status, reason)
+                runners.record_result(session, 'r', 'type', 'a', status, reason)
         with db.writer() as session:
-            uses.record_result(session, 'other', 'type', 'a', 'available', None)
+            runners.record_result(session, 'other', 'type', 'a', 'available', None)
 
         with db.reader() as session:
             found = uses.results(session, ['r', 'none'])

@@ -23,6 +23,7 @@ from oslo_config import cfg
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.conf import cinder_client as cinder_client_conf
+from karbor.services.protection import client_factory
 
 SERVICE = 'cinder'
 
@@ -94,11 +95,12 @@ def _session_of_token(
     endpoint = endpoint or _catalog_endpoint(context, options.cinder_catalog_info)
     if endpoint is None:
         raise exception.KarborException('The catalog has no endpoint of Cinder.')
-    return ks_session.Session(
+    session = ks_session.Session(
         auth=token_endpoint.Token(endpoint, context.auth_token),
         verify=not options.cinder_auth_insecure and (options.cinder_ca_cert_file or True),
         timeout=options.request_timeout,
     )
+    return client_factory.fenced(session, context)
 
 
 def _catalog_endpoint(context: karbor_context.RequestContext, catalog_info: str) -> str | None:

@@ -1,0 +1,36 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Writes a row, or writes it over, in one statement."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from karbor.db import models
+
+
+def write(session: orm.Session, model: type[models.Base], values: dict[str, Any]) -> None:
+    """Write the row of a primary key, whether or not there is one.
+
+    :param values: of all columns that are to have others than their defaults.
+    """
+    keys = [column.key for column in sa.inspect(model).primary_key]
+    changes = {name: value for name, value in values.items() if name not in keys}
+    dialect = session.get_bind().dialect.name
+    if dialect == 'mysql':
+        session.execute(mysql.insert(model).values(**values).on_duplicate_key_update(**changes))
+        return
+    insert = (postgresql if dialect == 'postgresql' else sqlite).insert(model).values(**values)
+    session.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes))

@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Keeps an attempt that has lost its lease from writing to a bank.
+
+Requests to clouds are kept back by :mod:`karbor.services.protection.client_factory`, rows by
+:func:`karbor.db.jobs.hold_claim`, and hooks by who runs them.
+"""
+
+from typing import Any
+
+from karbor.common import leases
+from karbor.services.protection import bank_plugin, checkpoint
+
+
+class FencedBankPlugin(bank_plugin.BankPlugin):
+    """A bank plugin that writes as long as a lease holds.
+
+    :param plugin: what reads and writes.
+    :param lease: of the attempt that it is for.
+    """
+
+    def __init__(self, plugin: bank_plugin.BankPlugin, lease: leases.Lease) -> None:
+        super().__init__()
+        self._plugin = plugin
+        self._lease = lease
+
+    def update_object(self, key: str, value: Any, context: Any = None) -> None:
+        self._lease.check()
+        self._plugin.update_object(key, value, context)
+
+    def delete_object(self, key: str, context: Any = None) -> None:
+        self._lease.check()
+        self._plugin.delete_object(key, context)
+
+    def get_object(self, key: str, context: Any = None) -> Any:
+        return self._plugin.get_object(key, context)
+
+    def list_objects(
+        self,
+        prefix: str | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        sort_dir: str | None = None,
+        context: Any = None,
+    ) -> list[str]:
+        return self._plugin.list_objects(prefix, limit, marker, sort_dir, context)
+
+    def check(self) -> None:
+        self._plugin.check()
+
+    def get_owner_id(self, context: Any = None) -> str:
+        return self._plugin.get_owner_id(context)
+
+
+def checkpoints(bank: bank_plugin.Bank, lease: leases.Lease) -> checkpoint.CheckpointCollection:
+    """The checkpoints of a bank, for an attempt.
+
+    :param lease: of the attempt.
+    """
+    return checkpoint.CheckpointCollection(bank_plugin.Bank(FencedBankPlugin(bank.plugin, lease)))
