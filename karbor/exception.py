@@ -249,9 +249,17 @@ class ResourceFailed(KarborException):
     :param reason: what happened, for a person to act on.
     :param resource_id: id of the resource.
     :param resource_type: its type, for example 'OS::Cinder::Volume'.
+    :param is_over_quota: whether it is that a quota of the project is used up.
     """
 
     message = '%(resource_type)s %(resource_id)s: %(name)s failed: %(reason)s'
+    is_over_quota = False
+
+    def __init__(
+        self, message: object = None, *, is_over_quota: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(message, **kwargs)
+        self.is_over_quota = is_over_quota
 
 
 class CreateResourceFailed(ResourceFailed):

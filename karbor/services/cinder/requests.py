@@ -33,10 +33,9 @@ PAGE_LIMIT = 1000  # Cinder's own default of osapi_max_limit
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
 
-QUOTA_EXCEEDED = 'a quota would be exceeded'
-
 CLIENT_ERRORS = (cinder_exc.ClientException, ks_exc.ClientException)
 
+_OVER_QUOTA = 413
 _PASSING_CODES = {408, 429, 500, 502, 503, 504}
 _PASSING_ERRORS = (
     ks_exc.ConnectFailure,
@@ -72,6 +71,11 @@ def is_refusal(error: BaseException) -> bool:
 
 def is_gone(error: BaseException) -> bool:
     return status_code(error) == 404
+
+
+def is_over_quota(error: BaseException) -> bool:
+    """Whether Cinder refused something since a quota of the project is used up."""
+    return status_code(error) == _OVER_QUOTA
 
 
 class Deadline:
@@ -210,8 +214,8 @@ def page(
 def describe(error: BaseException) -> str:
     """What to tell a person of an error, without the trace and without secrets."""
     code = status_code(error)
-    if code == 413:
-        return f'{QUOTA_EXCEEDED}: {error}'
+    if is_over_quota(error):
+        return f'a quota would be exceeded: {error}'
     if code is not None:
         return f'Cinder answered {code}: {getattr(error, "message", None) or error}'
     return f'Cinder could not be reached: {error}'

@@ -15,7 +15,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from oslo_log import log as logging
 
@@ -32,7 +32,30 @@ from karbor.services.protection import provider as providers
 
 LOG = logging.getLogger(__name__)
 
-Failures = dict[Resource, str]
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a resource could not be done; as text it is its reason.
+
+    :ivar reason: for a person to act on; never empty.
+    :ivar is_over_quota: whether it is that a quota of the project is used up.
+    """
+
+    reason: str
+    is_over_quota: bool = False
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """What to remember of what a hook raised."""
+        return cls(
+            reason_of(error), isinstance(error, exception.ResourceFailed) and error.is_over_quota
+        )
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+Failures = dict[Resource, Failure]
 
 
 @dataclasses.dataclass
@@ -57,7 +80,7 @@ class JobHooks:
         """Run them over the graph.
 
         :param max_workers: how many hooks may run at once.
-        :returns: the resources that failed, with the reasons.
+        :returns: the resources that failed, and why.
         :raises KarborException: no hook was run, since a plugin cannot serve this job.
         """
         resources = [node.value for node in graph.walk_nodes(roots)]
@@ -88,7 +111,7 @@ class JobHooks:
         def finished(resource: Resource, error: Exception | None) -> None:
             if resource in operations:
                 if error is not None:
-                    failures[resource] = self._logged_reason(resource, error)
+                    failures[resource] = self._logged(resource, error)
                 self._record(resource, failures.get(resource))
 
         walker.walk(roots, run_hook, finished, max_workers)
@@ -128,24 +151,25 @@ class JobHooks:
         return {f'{row.resource_type}#{row.resource_id}' for row in rows}
 
     @db.until_it_works
-    def _record(self, resource: Resource, reason: str | None) -> None:
+    def _record(self, resource: Resource, failure: Failure | None) -> None:
+        reason = None if failure is None else failure.reason
         new_id = self.keywords.get('new_resources', {}).get(resource.id)
         with db.writer() as session:
             job_rows.record_resource(
                 session, self.job.id, resource.type, resource.id, reason is None, reason, new_id
             )
 
-    def _logged_reason(self, resource: Resource, error: Exception) -> str:
-        reason = reason_of(error)
+    def _logged(self, resource: Resource, error: Exception) -> Failure:
+        failure = Failure.of(error)
         is_expected = isinstance(error, exception.ResourceFailed)
         LOG.error(
             'Job %s: %s: %s',
             self.job.id,
             resource.key,
-            reason,
+            failure,
             exc_info=None if is_expected else error,
         )
-        return reason
+        return failure
 
 
 def _operation(

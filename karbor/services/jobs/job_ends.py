@@ -94,7 +94,8 @@ def _end_of_use(model: Any) -> EndOfSubject:
         session: orm.Session, job: models.Job, reason: str | None, failures: hooks.Failures
     ) -> str:
         status = constants.OperationStatus.FAIL if reason else constants.OperationStatus.SUCCESS
-        uses.record_failures(session, job.subject_id, failures)
+        reasons = {resource: failure.reason for resource, failure in failures.items()}
+        uses.record_failures(session, job.subject_id, reasons)
         uses.set_status(session, model, job.subject_id, status, reason)
         return status
 

@@ -33,7 +33,6 @@ from karbor.db import models, uses
 from karbor.services.checkpoints import manager as protection_manager
 from karbor.services.checkpoints import plugin_records, status_reset
 from karbor.services.cinder import limits as cinder_limits
-from karbor.services.cinder import requests as cinder_requests
 from karbor.services.identity import trusts
 from karbor.services.jobs import hooks, job_ends
 from karbor.services.protection import graph
@@ -229,7 +228,7 @@ class JobRunner:
         )
         checkpoint.commit()
         reason = _summary(failures, row.resources_total)
-        if any(map(_is_of_quota, failures.values())):
+        if any(failure.is_over_quota for failure in failures.values()):
             reason = (
                 f'{reason}; in use are {cinder_limits.in_use(self._context_of(job))}'
                 f'{retention_jobs.relief(job)}'
@@ -311,15 +310,11 @@ def _summary(failures: hooks.Failures, total: int) -> str | None:
     """One line about all failures; None when there is none."""
     if not failures:
         return None
-    resource, reason = next(
-        (item for item in failures.items() if _is_of_quota(item[1])), next(iter(failures.items()))
+    resource, failure = next(
+        (item for item in failures.items() if item[1].is_over_quota), next(iter(failures.items()))
     )
     more = f'; and {len(failures) - 1} more' if len(failures) > 1 else ''
-    return f'{len(failures)} of {total} resources failed: {resource.key}: {reason}{more}'
-
-
-def _is_of_quota(reason: str | None) -> bool:
-    return cinder_requests.QUOTA_EXCEEDED in (reason or '')
+    return f'{len(failures)} of {total} resources failed: {resource.key}: {failure}{more}'
 
 
 def _moment_after(seconds: float) -> datetime.datetime:

@@ -420,4 +420,5 @@ def _failing_as(
             reason=cinder_items.describe(exc),
             resource_id=resource.id,
             resource_type=resource.type,
+            is_over_quota=cinder_requests.is_over_quota(exc),
         ) from exc
