@@ -13,22 +13,24 @@
 """Volumes or snapshots of one job: made once, found again, waited for, removed."""
 
 import contextlib
+import dataclasses
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
 from oslo_log import log as logging
 
+from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder.marks import Marks
+from karbor.services.cinder.requests import Made
 from karbor.services.cinder.watcher import WaitTimeout, Watcher
 
 LOG = logging.getLogger(__name__)
-
-Marks = dict[str, str]
 
 # Statuses from which Cinder goes on by itself.
 PASSING_STATUSES = frozenset(
@@ -59,13 +61,26 @@ class CinderFault(Exception):
 FAULTS = (*cinder_requests.CLIENT_ERRORS, CinderFault, WaitTimeout)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What Cinder is asked to make.
+
+    :ivar marks: what it, and nothing else, carries.
+    :ivar arguments: of the manager's ``create``, by their names; without the metadata.
+    """
+
+    marks: Marks
+    arguments: Mapping[str, Any]
+
+
 class Hope:
     """Shared by all items of a job: lost when for none of them anything gets on.
 
     Else each of many items would wait for its own deadline, one batch after the other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: retrying.Clock = time) -> None:
+        self._clock = clock
         self._last_success = float('-inf')
         self.lost: Exception | None = None
 
@@ -75,14 +90,14 @@ class Hope:
 
         :param is_hopeless: whether a fault takes it, if nothing succeeded since it began.
         """
-        begun = time.monotonic()
+        begun = self._clock.monotonic()
         try:
             yield
         except FAULTS as exc:
             if is_hopeless(exc) and self._last_success < begun:
                 self.lost = exc
             raise
-        self._last_success = time.monotonic()
+        self._last_success = self._clock.monotonic()
         self.lost = None
 
 
@@ -111,27 +126,31 @@ class CinderItems:
     """What a job makes or removes of one kind; many threads use it at once.
 
     :param manager: cinderclient's ``volumes`` or ``volume_snapshots``.
-    :param marks: metadata that everything of the job carries.
+    :param marks: what everything of the job carries.
     :param user_message: finds Cinder's message for users about an item, or ''.
     :param poll_interval: longest time between two looks at what is waited for, in seconds.
     :param patience: for how long a passing fault of a request is tried again, in seconds.
+    :param clock: what pauses between requests are made with.
     """
 
     def __init__(
         self,
         manager: Any,
         marks: Marks,
+        *,
         user_message: Callable[[str], str],
         poll_interval: float,
         patience: float,
+        clock: retrying.Clock = time,
     ) -> None:
         self.manager = manager
         self._marks = marks
         self._user_message = user_message
         self._poll_interval = poll_interval
         self._longest_patience = patience
-        self._answers = Hope()
-        self._progress = Hope()
+        self._clock = clock
+        self._answers = Hope(clock)
+        self._progress = Hope(clock)
         # What is being made is the newest of a job; what is being removed, the oldest.
         self._made = self._watcher('created_at:desc', newest_first=True)
         self._removed = self._watcher('created_at:asc', newest_first=False)
@@ -140,7 +159,9 @@ class CinderItems:
 
     def _watcher(self, sort: str, *, newest_first: bool) -> Watcher:
         def list_page(limit: int, marker: str | None) -> list[Any]:
-            return cinder_requests.page(self.manager, self._marks, limit, marker, sort)
+            return cinder_requests.page(
+                self.manager, self._marks.metadata(), limit=limit, marker=marker, sort=sort
+            )
 
         return Watcher(
             list_page,
@@ -159,9 +180,10 @@ class CinderItems:
     def get(self, item_id: str) -> Any:
         """:raises cinderclient.exceptions.NotFound: there is none."""
         with self._answers.attempt(cinder_requests.is_passing):
-            return cinder_requests.retry(
-                functools.partial(self.manager.get, item_id), self._patience
-            )
+            return self._retry(self.manager.get, item_id)
+
+    def _retry(self, call: Callable[[str], Any], item_id: str) -> Any:
+        return cinder_requests.retry(functools.partial(call, item_id), self._patience, self._clock)
 
     def get_or_none(self, item_id: str) -> Any:
         try:
@@ -172,7 +194,10 @@ class CinderItems:
     def find(self, marks: Marks) -> list[Any]:
         """Everything that carries the marks, oldest first."""
         with self._answers.attempt(cinder_requests.is_passing):
-            return cinder_requests.listed(self.manager, marks, self._patience)
+            return self._listed(marks, self._patience)
+
+    def _listed(self, marks: Marks, patience: float) -> list[Any]:
+        return cinder_requests.listed(self.manager, marks.metadata(), patience, self._clock)
 
     def at_start(self, volume_id: str) -> list[Any]:
         """The snapshots of a volume that carried the job's marks when first asked.
@@ -199,33 +224,33 @@ class CinderItems:
     def adopt(self, marks: Marks, in_flight: float) -> Any:
         """What an earlier run has asked for; None when that has made nothing.
 
-        :param marks: the metadata that it, and nothing else, was given.
+        :param marks: what it, and nothing else, carries.
         :param in_flight: for how long Cinder may still get to that request, in seconds.
         """
-        deadline = cinder_requests.Deadline(in_flight)
+        deadline = retrying.Deadline(in_flight, self._clock)
         for pause in cinder_requests.pauses():
             found = _usable(self.find(marks))
             if found is not None or not deadline.remaining():
                 return found
-            time.sleep(min(pause, deadline.remaining()))
+            self._clock.sleep(min(pause, deadline.remaining()))
         raise AssertionError('pauses never end')
 
-    def make(self, make: Callable[[], Any], marks: Marks, look_first: bool) -> tuple[Any, bool]:
+    def make(self, order: Order, look_first: bool) -> Made:
         """Make an item once, though an answer may get lost.
 
-        :param make: asks Cinder for it.
-        :param marks: the metadata that it, and nothing else, is given.
         :param look_first: whether it was asked for before.
-        :returns: the item, and whether there may be more than one.
+        :raises CinderFault: it is not asked for, since nothing gets on.
         """
-
-        def find() -> Any:
-            return _usable(cinder_requests.listed(self.manager, marks, 0))
-
         if self._progress.lost is not None:
             raise CinderFault(f'not asked for: with the others, {describe(self._progress.lost)}')
         with self._answers.attempt(cinder_requests.is_passing):
-            return cinder_requests.create(make, find, self._patience, look_first)
+            return cinder_requests.create(
+                lambda: self.manager.create(**order.arguments, metadata=order.marks.metadata()),
+                lambda: _usable(self._listed(order.marks, patience=0)),
+                self._patience,
+                look_first=look_first,
+                clock=self._clock,
+            )
 
     def wait_until_available(self, item: Any, timeout: float) -> None:
         """Wait for a new item.
@@ -237,7 +262,7 @@ class CinderItems:
         def settled(current: Any) -> bool:
             return current is None or current.status in _READY_STATUSES | _FAILED_STATUSES
 
-        deadline = cinder_requests.Deadline(timeout)
+        deadline = retrying.Deadline(timeout, self._clock)
         with self._progress.attempt(lambda fault: isinstance(fault, WaitTimeout)):
             current = (
                 item
@@ -276,7 +301,7 @@ class CinderItems:
         :param listed: False when it may be without its metadata.
         :raises CinderFault: it is still there.
         """
-        deadline = cinder_requests.Deadline(timeout)
+        deadline = retrying.Deadline(timeout, self._clock)
         reason = ''
         for pause in cinder_requests.pauses():
             if self._ask_to_delete(item):
@@ -300,7 +325,7 @@ class CinderItems:
                 reason = 'cannot be deleted while Cinder is working on it'
             if deadline.remaining() < pause:
                 break
-            time.sleep(pause)
+            self._clock.sleep(pause)
         raise CinderFault(f'{_name(item)} {reason}; tried for {timeout:.0f} seconds')
 
     def _ask_to_delete(self, item: Any, is_second: bool = False) -> bool:
@@ -313,9 +338,7 @@ class CinderItems:
         """
         try:
             with self._answers.attempt(cinder_requests.is_passing):
-                cinder_requests.retry(
-                    functools.partial(self.manager.delete, item.id), self._patience
-                )
+                self._retry(self.manager.delete, item.id)
         except cinder_exc.NotFound:
             return True
         except cinder_exc.BadRequest as exc:

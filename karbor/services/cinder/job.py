@@ -14,11 +14,14 @@
 
 import functools
 import threading
+import time
 from typing import Any
 
 from karbor import context as karbor_context
+from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
-from karbor.services.cinder.items import CinderItems, Marks
+from karbor.services.cinder.items import CinderItems
+from karbor.services.cinder.marks import Marks
 from karbor.services.protection import client_factory
 
 
@@ -28,37 +31,48 @@ class CinderJob:
     :param context: who the job acts for.
     :param poll_interval: longest time between two looks at what is waited for, in seconds.
     :param patience: for how long a passing fault of a request is tried again, in seconds.
+    :param clock: what pauses between requests are made with.
     """
 
     def __init__(
-        self, context: karbor_context.RequestContext, poll_interval: float, patience: float
+        self,
+        context: karbor_context.RequestContext,
+        poll_interval: float,
+        patience: float,
+        clock: retrying.Clock = time,
     ) -> None:
         self._client = client_factory.ClientFactory.create_client('cinder', context)
         self._poll_interval = poll_interval
         self._patience = patience
+        self._clock = clock
         self._lock = threading.Lock()
-        self._items: dict[Any, CinderItems] = {}
+        self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
 
     def snapshots(self, marks: Marks) -> CinderItems:
-        """The snapshots with some metadata; the same object for all resources of the job."""
+        """The snapshots with some marks; the same object for all resources of the job."""
         return self._shared(self._client.volume_snapshots, marks)
 
     def volumes(self, marks: Marks) -> CinderItems:
-        """The volumes with some metadata; the same object for all resources of the job."""
+        """The volumes with some marks; the same object for all resources of the job."""
         return self._shared(self._client.volumes, marks)
 
     def volume(self, volume_id: str) -> Any:
         """Any volume, by its id."""
         return cinder_requests.retry(
-            functools.partial(self._client.volumes.get, volume_id), self._patience
+            functools.partial(self._client.volumes.get, volume_id), self._patience, self._clock
         )
 
     def _shared(self, manager: Any, marks: Marks) -> CinderItems:
-        key = (type(manager), tuple(sorted(marks.items())))
+        key = (type(manager), marks)
         with self._lock:
             if key not in self._items:
                 self._items[key] = CinderItems(
-                    manager, marks, self._user_message, self._poll_interval, self._patience
+                    manager,
+                    marks,
+                    user_message=self._user_message,
+                    poll_interval=self._poll_interval,
+                    patience=self._patience,
+                    clock=self._clock,
                 )
             return self._items[key]
 

@@ -17,33 +17,23 @@ asks for, a 5xx, a reset or a time-out with growing pauses. What makes something
 again only after a look whether the first request made it. A 4xx is never hidden.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from cinderclient import exceptions as cinder_exc
 from keystoneauth1 import exceptions as ks_exc
-from oslo_log import log as logging
 
-LOG = logging.getLogger(__name__)
+from karbor.services import retrying
 
 PAGE_LIMIT = 1000  # Cinder's own default of osapi_max_limit
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
 
-QUOTA_EXCEEDED = 'a quota would be exceeded'
-
 CLIENT_ERRORS = (cinder_exc.ClientException, ks_exc.ClientException)
 
-_PASSING_CODES = {408, 429, 500, 502, 503, 504}
-_PASSING_ERRORS = (
-    ks_exc.ConnectFailure,
-    ks_exc.ConnectTimeout,
-    ks_exc.UnknownConnectionError,
-    ks_exc.DiscoveryFailure,
-)
+_OVER_QUOTA = 413
 
 Result = TypeVar('Result')
 
@@ -61,7 +51,11 @@ def status_code(error: BaseException) -> int | None:
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
-    return isinstance(error, (*_PASSING_ERRORS, MarkerGone)) or status_code(error) in _PASSING_CODES
+    return (
+        isinstance(error, MarkerGone)
+        or retrying.is_passing(error)
+        or retrying.is_passing_code(status_code(error))
+    )
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -74,85 +68,73 @@ def is_gone(error: BaseException) -> bool:
     return status_code(error) == 404
 
 
-class Deadline:
-    """A moment some seconds from now.
+def is_over_quota(error: BaseException) -> bool:
+    """Whether Cinder refused something since a quota of the project is used up."""
+    return status_code(error) == _OVER_QUOTA
 
-    :param seconds: how far away it is.
-    """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
+class Made(NamedTuple):
+    """What was made, and whether it is open how many requests made one."""
 
-    def remaining(self) -> float:
-        """Seconds left, never less than 0."""
-        return max(self._end - time.monotonic(), 0)
+    item: Any
+    is_doubtful: bool
 
 
 def pauses() -> Iterator[float]:
-    """Growing pauses, in seconds, with some chance in them to spread the load."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
-        pause = min(pause * 2, LONGEST_PAUSE)
+    """Pauses between requests about the same thing, in seconds."""
+    return retrying.pauses(FIRST_PAUSE, LONGEST_PAUSE)
 
 
-def retry(call: Callable[[], Result], patience: float) -> Result:
+def retry(call: Callable[[], Result], patience: float, clock: retrying.Clock = time) -> Result:
     """Call what is safe to call twice until it answers.
 
     :param call: sends the request.
     :param patience: for how long a passing fault is tried again, in seconds.
     :raises: the last fault, once the patience is used up, and any other error at once.
     """
-    return _retry(lambda _: call(), patience)
+    return _retry(lambda _: call(), patience, clock)
 
 
 def create(
-    make: Callable[[], Result],
-    find: Callable[[], Result | None],
+    make: Callable[[], Any],
+    find: Callable[[], Any],
     patience: float,
+    *,
     look_first: bool = False,
-) -> tuple[Result, bool]:
+    clock: retrying.Clock = time,
+) -> Made:
     """Make something once, though the answer may get lost.
 
     :param make: sends the request that makes it.
     :param find: looks for what an earlier request made; None when there is nothing.
     :param patience: for how long a passing fault is tried again, in seconds.
     :param look_first: whether an earlier run may have made it already.
-    :returns: the thing, and whether it is open how many requests made one.
     """
 
-    def attempt(number: int) -> tuple[Result, bool]:
-        doubtful = look_first or number > 0
-        made = find() if doubtful else None
-        return (make() if made is None else made), doubtful
+    def attempt(number: int) -> Made:
+        is_doubtful = look_first or number > 0
+        found = find() if is_doubtful else None
+        return Made(make() if found is None else found, is_doubtful)
 
-    return _retry(attempt, patience)
-
-
-def _retry(attempt: Callable[[int], Result], patience: float) -> Result:
-    deadline = Deadline(patience)
-    number, delays = 0, pauses()
-    while True:
-        try:
-            return attempt(number)
-        except CLIENT_ERRORS as exc:
-            wait = max(_retry_after(exc), next(delays))
-            if not is_passing(exc) or wait > deadline.remaining():
-                raise
-            LOG.warning('Cinder: %s; trying again in %.1f s', exc, wait)
-            time.sleep(wait)
-            number += 1
+    return _retry(attempt, patience, clock)
 
 
-def _retry_after(error: BaseException) -> float:
-    try:
-        return float(getattr(error, 'retry_after', None) or 0)
-    except ValueError:  # the form with a date, which Cinder does not use
-        return 0
+def _retry(attempt: Callable[[int], Result], patience: float, clock: retrying.Clock) -> Result:
+    return retrying.retry(
+        attempt,
+        service='Cinder',
+        errors=CLIENT_ERRORS,
+        is_passing=is_passing,
+        retry_after=lambda error: retrying.seconds_of(getattr(error, 'retry_after', None)),
+        pauses=pauses(),
+        patience=patience,
+        clock=clock,
+    )
 
 
-def listed(manager: Any, metadata: dict[str, str], patience: float) -> list[Any]:
+def listed(
+    manager: Any, metadata: dict[str, str], patience: float, clock: retrying.Clock = time
+) -> list[Any]:
     """Everything of a manager's that carries some metadata, oldest first.
 
     :param manager: cinderclient's ``volumes`` or ``volume_snapshots``.
@@ -165,7 +147,7 @@ def listed(manager: Any, metadata: dict[str, str], patience: float) -> list[Any]
         items: list[Any] = []
         while True:
             marker = items[-1].id if items else None
-            found = page(manager, metadata, PAGE_LIMIT, marker, 'created_at:asc')
+            found = page(manager, metadata, limit=PAGE_LIMIT, marker=marker, sort='created_at:asc')
             items += found
             if len(found) < PAGE_LIMIT:
                 return [
@@ -174,12 +156,13 @@ def listed(manager: Any, metadata: dict[str, str], patience: float) -> list[Any]
                     if all(item.metadata.get(key) == value for key, value in metadata.items())
                 ]
 
-    return retry(whole_list, patience)
+    return retry(whole_list, patience, clock)
 
 
 def page(
     manager: Any,
     metadata: dict[str, str],
+    *,
     limit: int,
     marker: str | None,
     sort: str,
@@ -210,8 +193,8 @@ def page(
 def describe(error: BaseException) -> str:
     """What to tell a person of an error, without the trace and without secrets."""
     code = status_code(error)
-    if code == 413:
-        return f'{QUOTA_EXCEEDED}: {error}'
+    if is_over_quota(error):
+        return f'a quota would be exceeded: {error}'
     if code is not None:
         return f'Cinder answered {code}: {getattr(error, "message", None) or error}'
     return f'Cinder could not be reached: {error}'

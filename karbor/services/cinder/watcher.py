@@ -82,6 +82,7 @@ class Watcher:
     :param is_passing: whether an exception is worth another look later; any other one
         ends all waits.
     :param longest_interval: in seconds.
+    :param sleep: lets the time between two looks pass.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Watcher:
         is_gone: Callable[[Exception], bool],
         is_passing: Callable[[Exception], bool],
         longest_interval: float,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._list_page = list_page
         self._get = get
@@ -101,6 +103,7 @@ class Watcher:
         self._is_passing = is_passing
         self._first_interval = min(FIRST_INTERVAL, longest_interval)
         self._longest_interval = longest_interval
+        self._sleep = sleep
         self._lock = threading.Lock()
         self._waits: list[_Wait] = []
         self._looking = False
@@ -138,7 +141,7 @@ class Watcher:
     def _run(self) -> None:
         interval = self._first_interval
         while True:
-            time.sleep(interval)
+            self._sleep(interval)
             with self._lock:
                 waits = list(self._waits)
                 if not waits:

@@ -27,6 +27,7 @@ from oslo_config import cfg
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.conf import trustee
+from karbor.services import retrying
 
 _MOST_SESSIONS = 256
 
@@ -43,8 +44,6 @@ _NO_SCOPE = dict.fromkeys(
         'system_scope',
     )
 )
-
-_PASSING_CODES = (408, 429)
 
 
 @contextlib.contextmanager
@@ -135,7 +134,7 @@ class Keystone:
                 headers={'X-Auth-Token': context.auth_token},
             )
         except ks_exc.HTTPClientError as exc:
-            if exc.http_status in _PASSING_CODES:
+            if retrying.is_passing(exc):
                 raise
             raise exception.TrustNotPossible(
                 reason=f'Keystone refuses it: {exc}. Ask with a token of a login of your own, '

@@ -24,7 +24,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oslo_log import log as logging
-from oslo_utils import uuidutils
 from sqlalchemy import orm
 
 from karbor import db, exception
@@ -33,11 +32,12 @@ from karbor.db import inventory as rows
 from karbor.db import jobs, models
 from karbor.resource import Resource
 from karbor.services.checkpoints import plugin_records
+from karbor.services.cinder import marks, records
 from karbor.services.protection import bank_plugin, graph
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import provider as providers
 from karbor.services.recovery import bank_rebuilding
-from karbor.services.recovery.inventory import PLAN_ID, Inventory, Item
+from karbor.services.recovery.inventory import Inventory, Item
 
 LOG = logging.getLogger(__name__)
 
@@ -53,7 +53,19 @@ class NotRebuilt(exception.KarborException):
     """A checkpoint is left as it is; the text says why."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+    """What has become of a checkpoint.
+
+    :ivar is_new: whether anything of it was missing.
+    :ivar remark: what to know of it, if there is anything.
+    """
+
+    is_new: bool
+    remark: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Draft:
     """A checkpoint that is to be written.
 
@@ -92,15 +104,17 @@ def from_cinder(
     with db.reader() as session:
         live = rows.live_checkpoints(session, found.id)
     indexed = frozenset(bank_rebuilding.ids_in_bank(found.bank, found.id))
-    rebuilder = _Rebuilder(found, inventory.project_id, indexed, is_dry_run, report.remarks)
+    rebuilder = _Rebuilder(found, inventory.project_id, indexed, is_dry_run)
     for checkpoint_id in dict.fromkeys((*by_checkpoint, *live)):
         try:
-            is_new = rebuilder.rebuild(checkpoint_id, by_checkpoint.get(checkpoint_id, ()))
+            outcome = rebuilder.rebuild(checkpoint_id, by_checkpoint.get(checkpoint_id, ()))
         except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
             LOG.warning('Checkpoint %s cannot be rebuilt', checkpoint_id, exc_info=exc)
             report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
             continue
-        (report.restored if is_new else report.known).append(checkpoint_id)
+        (report.restored if outcome.is_new else report.known).append(checkpoint_id)
+        if outcome.remark is not None:
+            report.remarks[checkpoint_id] = outcome.remark
     return report
 
 
@@ -111,7 +125,6 @@ class _Rebuilder:
     :param own_project_id: whose the snapshots are of which Cinder does not tell it.
     :param indexed: ids of the checkpoints that the bank's indices name.
     :param is_dry_run: only tell what would be written.
-    :param remarks: where to put what to know of a checkpoint, by its id.
     """
 
     def __init__(
@@ -120,36 +133,32 @@ class _Rebuilder:
         own_project_id: str,
         indexed: frozenset[str],
         is_dry_run: bool,
-        remarks: dict[str, str],
     ) -> None:
         self._provider = found
         self._own_project_id = own_project_id
         self._indexed = indexed
         self._is_dry_run = is_dry_run
-        self._remarks = remarks
 
-    def rebuild(self, checkpoint_id: str, items: Sequence[Item]) -> bool:
-        """Write what is missing of a checkpoint; returns whether anything was.
+    def rebuild(self, checkpoint_id: str, items: Sequence[Item]) -> _Outcome:
+        """Write what is missing of a checkpoint.
 
         :param items: its snapshots.
         :raises NotRebuilt:
         :raises BankError:
         """
-        if not uuidutils.is_uuid_like(checkpoint_id):
+        if not marks.is_id(checkpoint_id):
             raise NotRebuilt(f'the metadata of {_ids(items)} names no checkpoint')
         row = _row(checkpoint_id)
         known = self._in_bank(checkpoint_id, items)
         if known is not None:
-            return self._complete(known)
+            return _Outcome(is_new=self._complete(known))
         draft = (
             self._draft_of_row(row, items) if row is not None else self._draft_of_snapshots(items)
         )
         if not self._is_dry_run:
             checkpoint = self._write(checkpoint_id, draft)
             db.transaction(_write_row)(checkpoint, draft)
-        if row is None:
-            self._remarks[checkpoint_id] = _OF_SNAPSHOTS
-        return True
+        return _Outcome(is_new=True, remark=_OF_SNAPSHOTS if row is None else None)
 
     def _in_bank(
         self, checkpoint_id: str, items: Sequence[Item]
@@ -187,25 +196,25 @@ class _Rebuilder:
         elif status != row.status:
             reason = f'The bank was lost while a job worked on it. {lost}'.strip()
         return _Draft(
-            row.protection_plan,
-            row.project_id,
-            roots,
-            row.extra_info,
-            row.created_at,
-            status,
-            row.status,
-            reason,
-            snapshots,
+            plan=row.protection_plan,
+            project_id=row.project_id,
+            roots=roots,
+            extra_info=row.extra_info,
+            created_at=row.created_at,
+            status=status,
+            status_before=row.status,
+            reason=reason,
+            snapshots=snapshots,
         )
 
     def _draft_of_snapshots(self, items: Sequence[Item]) -> _Draft:
         """What the snapshots tell of a checkpoint that has no row."""
         projects = {self._project_of(item) for item in items}
-        plans = {item.metadata.get(PLAN_ID) for item in items}
+        plans = {item.marks.plan_id for item in items}
         if len(projects) != 1 or len(plans) != 1:
             raise NotRebuilt(f'its snapshots name several projects or plans: {_ids(items)}')
         (plan_id,), (project_id,) = plans, projects
-        if not uuidutils.is_uuid_like(plan_id):
+        if not marks.is_id(plan_id):
             raise NotRebuilt(f'the metadata of {_ids(items)} names no plan')
         snapshots: dict[Resource, Item | None] = {}
         for resource_id in dict.fromkeys(str(item.resource_id) for item in items):
@@ -231,15 +240,17 @@ class _Rebuilder:
         roots = [graph.GraphNode(resource) for resource in snapshots]
         lost = _lost(roots, snapshots)
         return _Draft(
-            plan,
-            project_id,
-            roots,
-            dict(_EXTRA_INFO),
-            min(item.created_at for item in items),
-            constants.CheckpointStatus.ERROR if lost else constants.CheckpointStatus.AVAILABLE,
-            None,
-            lost or None,
-            snapshots,
+            plan=plan,
+            project_id=project_id,
+            roots=roots,
+            extra_info=dict(_EXTRA_INFO),
+            created_at=min(item.created_at for item in items),
+            status=(
+                constants.CheckpointStatus.ERROR if lost else constants.CheckpointStatus.AVAILABLE
+            ),
+            status_before=None,
+            reason=lost or None,
+            snapshots=snapshots,
         )
 
     def _project_of(self, item: Item) -> str:
@@ -258,7 +269,7 @@ class _Rebuilder:
             draft.status,
         )
         for resource, item in draft.snapshots.items():
-            _write_resource(checkpoint.get_resource_bank_section(resource.id), item)
+            _write_resource(checkpoint.get_resource_bank_section(resource.id), resource, item)
         checkpoint.commit()
         checkpoint.add_indices()
         return checkpoint
@@ -306,26 +317,19 @@ def _lost(roots: Iterable[graph.GraphNode], snapshots: Mapping[Resource, Item | 
     return f'The bank was lost, and Cinder has no good snapshot of {", ".join(lost[:10])}{more}.'
 
 
-def _write_resource(section: bank_plugin.BankSection, item: Item | None) -> None:
-    """Write the objects of a volume as its plugin would have."""
-    if item is not None:
-        _write_absent(
+def _write_resource(
+    section: bank_plugin.BankSection, resource: Resource, item: Item | None
+) -> None:
+    """Write what is absent of a volume as its plugin would have."""
+    record = records.of_snapshot(section, resource.id)
+    if item is not None and record.read() is None:
+        record.write_made(item)
+    if records.status(section) is None:
+        is_good = item is not None
+        records.write_status(
             section,
-            'metadata',
-            {'volume_id': item.volume_id, 'size': item.size, 'snapshot_id': item.id},
+            constants.ResourceStatus.AVAILABLE if is_good else constants.ResourceStatus.ERROR,
         )
-    _write_absent(
-        section,
-        'status',
-        constants.ResourceStatus.ERROR if item is None else constants.ResourceStatus.AVAILABLE,
-    )
-
-
-def _write_absent(section: bank_plugin.BankSection, key: str, value: Any) -> None:
-    try:
-        section.get_object(key)
-    except exception.BankObjectNotFound:
-        section.update_object(key, value)
 
 
 def _write_row(session: orm.Session, checkpoint: bank_checkpoint.Checkpoint, draft: _Draft) -> None:

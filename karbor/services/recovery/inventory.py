@@ -22,7 +22,7 @@ import contextlib
 import dataclasses
 import datetime
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
@@ -32,13 +32,8 @@ from karbor import context as karbor_context
 from karbor import exception
 from karbor.services.cinder import items as cinder_items
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder.marks import Marks
 from karbor.services.protection import client_factory
-
-PROVIDER_ID = 'karbor_provider_id'
-CHECKPOINT_ID = 'karbor_checkpoint_id'
-PLAN_ID = 'karbor_plan_id'
-RESOURCE_ID = 'karbor_resource_id'
-RESTORE_ID = 'karbor_restore_id'
 
 _PATIENCE = 60  # seconds
 _POLL_INTERVAL = 5  # seconds
@@ -46,7 +41,7 @@ _POLL_INTERVAL = 5  # seconds
 _PROJECT_FIELDS = ('os-extended-snapshot-attributes:project_id', 'os-vol-tenant-attr:tenant_id')
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A snapshot or a volume that carries Karbor's metadata.
 
@@ -70,16 +65,20 @@ class Item:
         return 'volume' if self.volume_id is None else 'snapshot'
 
     @property
+    def marks(self) -> Marks:
+        return Marks.read(self.metadata)
+
+    @property
     def checkpoint_id(self) -> str | None:
-        return self.metadata.get(CHECKPOINT_ID)
+        return self.marks.checkpoint_id
 
     @property
     def resource_id(self) -> str | None:
-        return self.metadata.get(RESOURCE_ID)
+        return self.marks.resource_id
 
     @property
     def restore_id(self) -> str | None:
-        return self.metadata.get(RESTORE_ID)
+        return self.marks.restore_id
 
 
 @contextlib.contextmanager
@@ -170,7 +169,11 @@ class Inventory:
         """
         manager = self._manager(item)
         items = cinder_items.CinderItems(
-            manager, {}, lambda _: '', _POLL_INTERVAL, min(_PATIENCE, timeout)
+            manager,
+            Marks(),
+            user_message=lambda _: '',
+            poll_interval=_POLL_INTERVAL,
+            patience=min(_PATIENCE, timeout),
         )
         entry = manager.resource_class(manager, {'id': item.id, 'status': item.status}, loaded=True)
         try:
@@ -184,21 +187,12 @@ class Inventory:
 
     def _listed(self, manager: Any, provider_id: str) -> list[Item]:
         """Page after page; from the start again when the list changed under the reader."""
-        marks = {PROVIDER_ID: provider_id}
+        marks = Marks(provider_id=provider_id)
 
         def whole_list() -> list[Item]:
             found: dict[str, Item] = {}
-            for entry in _entries(
-                functools.partial(
-                    cinder_requests.page,
-                    manager,
-                    marks,
-                    cinder_requests.PAGE_LIMIT,
-                    sort='created_at:asc',
-                    **self._filters,
-                )
-            ):
-                if entry.metadata.get(PROVIDER_ID) == provider_id:
+            for entry in _entries(manager, marks, self._filters):
+                if Marks.read(entry.metadata).provider_id == provider_id:
                     found[entry.id] = _as_item(entry)
             return list(found.values())
 
@@ -206,10 +200,17 @@ class Inventory:
             return cinder_requests.retry(whole_list, _PATIENCE)
 
 
-def _entries(page: Callable[..., list[Any]]) -> Iterator[Any]:
+def _entries(manager: Any, marks: Marks, filters: Mapping[str, Any]) -> Iterator[Any]:
     marker = None
     while True:
-        found = page(marker=marker)
+        found = cinder_requests.page(
+            manager,
+            marks.metadata(),
+            limit=cinder_requests.PAGE_LIMIT,
+            marker=marker,
+            sort='created_at:asc',
+            **filters,
+        )
         yield from found
         if len(found) < cinder_requests.PAGE_LIMIT:
             return
@@ -221,12 +222,14 @@ def _as_item(entry: Any) -> Item:
     if created_at.tzinfo is not None:
         created_at = created_at.astimezone(datetime.UTC).replace(tzinfo=None)
     return Item(
-        entry.id,
-        entry.name or '',
-        entry.status,
-        created_at,
-        entry.size,
-        getattr(entry, 'volume_id', None),
-        next((getattr(entry, name) for name in _PROJECT_FIELDS if hasattr(entry, name)), None),
-        dict(entry.metadata),
+        id=entry.id,
+        name=entry.name or '',
+        status=entry.status,
+        created_at=created_at,
+        size=entry.size,
+        volume_id=getattr(entry, 'volume_id', None),
+        project_id=next(
+            (getattr(entry, name) for name in _PROJECT_FIELDS if hasattr(entry, name)), None
+        ),
+        metadata=dict(entry.metadata),
     )

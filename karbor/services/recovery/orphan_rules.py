@@ -25,13 +25,13 @@ the snapshots of the time before.
 import dataclasses
 import datetime
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-
-from oslo_utils import uuidutils
+from collections.abc import Callable, Iterable, Sequence
 
 from karbor import db, exception
 from karbor.common import constants
 from karbor.db import inventory as rows
+from karbor.services.cinder import marks, records
+from karbor.services.protection import bank_plugin
 from karbor.services.protection import provider as providers
 from karbor.services.recovery import bank_rebuilding
 from karbor.services.recovery.inventory import Item
@@ -176,8 +176,9 @@ class Judge:
     def _doubles_of_resource(
         self, checkpoint_id: str, resource_id: str, items: Sequence[Item]
     ) -> list[Verdict]:
-        record = self._recorded(checkpoint_id, resource_id, 'metadata') or {}
-        kept = record.get('snapshot_id')
+        section = self._section(checkpoint_id, resource_id)
+        record = section and records.of_snapshot(section, resource_id).read()
+        kept = record.made_id if record else None
         project_id = self._checkpoints.get(checkpoint_id).project_id if kept else None
         verdicts = {
             item.id: _unless_foreign(
@@ -210,10 +211,9 @@ class Judge:
             return []
         # A restore that failed may have made it whole and not come to tell the database. The bank
         # names it from the request on, and not any more when it has failed.
-        record = self._recorded(
-            str(item.checkpoint_id), str(item.resource_id), f'restore-{restore_id}'
-        )
-        made = None if record is None else record.get('volume_id')
+        section = self._section(str(item.checkpoint_id), str(item.resource_id))
+        record = section and records.of_restore(section, restore_id).read()
+        made = record.made_id if record else None
         if record is not None and made != item.id and (status is not None or not made):
             return [Verdict(item, True, f'its restore {restore_id} has failed')]
         if item.status == 'creating' and status is None and made != item.id:
@@ -229,13 +229,13 @@ class Judge:
             )
         ]
 
-    def _recorded(self, checkpoint_id: str, resource_id: str, key: str) -> Mapping[str, str] | None:
+    def _section(self, checkpoint_id: str, resource_id: str) -> bank_plugin.BankSection | None:
+        """Where the bank has what it has of a volume; None when it has no such checkpoint."""
         try:
-            section = self._checkpoints.get(checkpoint_id).get_resource_bank_section(resource_id)
-            found: Mapping[str, str] = section.get_object(key)
-        except (exception.BankObjectNotFound, exception.CheckpointNotFound):
+            checkpoint = self._checkpoints.get(checkpoint_id)
+        except exception.CheckpointNotFound:
             return None
-        return found
+        return checkpoint.get_resource_bank_section(resource_id)
 
 
 def _grouped(items: Iterable[Item]) -> tuple[dict[str, list[Item]], list[Verdict]]:
@@ -243,8 +243,8 @@ def _grouped(items: Iterable[Item]) -> tuple[dict[str, list[Item]], list[Verdict
     groups: dict[str, list[Item]] = {}
     verdicts = []
     for item in items:
-        if uuidutils.is_uuid_like(item.checkpoint_id):
-            groups.setdefault(str(item.checkpoint_id), []).append(item)
+        if marks.is_id(item.checkpoint_id):
+            groups.setdefault(item.checkpoint_id, []).append(item)
         else:
             verdicts.append(Verdict(item, False, 'its metadata names no checkpoint'))
     return groups, verdicts

@@ -28,8 +28,7 @@ from oslo_utils import timeutils
 from karbor import db, exception
 from karbor.common import constants
 from karbor.db import inventory as rows
-from karbor.services import periodic
-from karbor.services.cinder import requests as cinder_requests
+from karbor.services import periodic, retrying
 from karbor.services.protection import provider as providers
 from karbor.services.recovery.inventory import Inventory, Item
 from karbor.services.recovery.orphan_rules import Judge, Verdict
@@ -150,7 +149,7 @@ def _check_share(report: Report) -> None:
 def _remove_all(
     report: Report, found: providers.Provider, inventory: Inventory, snapshots: Sequence[Item]
 ) -> None:
-    deadline = cinder_requests.Deadline(_LONGEST)
+    deadline = retrying.Deadline(_LONGEST)
     groups: dict[tuple[str | None, str | None], list[Item]] = {}
     for item in snapshots:
         groups.setdefault((item.checkpoint_id, item.resource_id), []).append(item)

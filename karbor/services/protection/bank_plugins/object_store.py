@@ -24,14 +24,11 @@ Object stores answer late, now and then not at all, and some of them tell of the
 """
 
 import abc
-import collections
-import contextlib
 import functools
 import heapq
 import itertools
 import json
 import operator
-import random
 import threading
 import time
 import uuid
@@ -42,7 +39,10 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from karbor import exception
+from karbor.services import retrying
 from karbor.services.protection import bank_plugin
+from karbor.services.protection.bank_plugins.object_faults import Fault, Missing
+from karbor.services.protection.bank_plugins.object_memory import Memory
 
 LOG = logging.getLogger(__name__)
 
@@ -57,59 +57,10 @@ CONTENT_TYPES = {
 PAGE_LIMIT = 1000
 
 _LONGEST_PAUSE = 60.0
-_PASSING_STATUSES = frozenset({408, 409, 425, 429, 498})
 
-# For how long a listing may be behind: Swift's object-updater makes its round every 5 minutes.
-_MEMORY_SECONDS = 600
 _SETTLE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 Result = TypeVar('Result')
-
-
-class Missing(Exception):
-    """The store is sure that there is no such object."""
-
-
-class Fault(Exception):
-    """A request failed; the text tells a person why.
-
-    :param reason: what happened, without anything secret.
-    :param is_passing: whether the same request may succeed later.
-    :param retry_after: how many seconds the store asks to wait.
-    """
-
-    def __init__(self, reason: str, is_passing: bool = False, retry_after: float = 0) -> None:
-        super().__init__(reason)
-        self.is_passing = is_passing
-        self.retry_after = retry_after
-
-
-@contextlib.contextmanager
-def container_needed(text: str) -> Iterator[None]:
-    """For a request that is about no object that is there: what is missing is the container.
-
-    :param text: what to call the container.
-    :raises Fault: instead of :class:`Missing`.
-    """
-    try:
-        yield
-    except Missing as exc:
-        raise Fault(f'{text} is not there any more') from exc
-
-
-def is_passing_status(status: int | None) -> bool:
-    """Whether an answer of this status says that another try may help."""
-    return status in _PASSING_STATUSES or (
-        status is not None and status >= 500 and status not in (501, 505)
-    )
-
-
-def seconds_of(retry_after: str | None) -> float:
-    """The value of a Retry-After header; 0 for none, and for the form with a date."""
-    try:
-        return max(float(retry_after or 0), 0)
-    except ValueError:
-        return 0
 
 
 def encode(value: Any) -> tuple[bytes, str | None]:
@@ -165,22 +116,30 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
     :param container: what to call the container in messages.
     :param retries: how often a request that fails in passing is sent again.
     :param backoff: seconds before the first of these; every further one waits twice as long.
+    :param clock: what is waited with, and by which memory ends.
     """
 
     #: whether the store itself can list in descending order
     lists_descending = True
 
     def __init__(
-        self, config: cfg.ConfigOpts, container: str, retries: int, backoff: float
+        self,
+        config: cfg.ConfigOpts,
+        container: str,
+        *,
+        retries: int,
+        backoff: float,
+        clock: retrying.Clock = time,
     ) -> None:
         super().__init__(config)
         self.container_text = container
         self._retries = retries
         self._backoff = backoff
+        self._clock = clock
         self._owner_id = str(uuid.uuid4())
         self._is_prepared = False
         self._preparing = threading.Lock()
-        self._memory = _Memory()
+        self._memory = Memory(clock)
 
     @abc.abstractmethod
     def _put(self, key: str, data: bytes, mark: str | None) -> None:
@@ -313,19 +272,24 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
 
         :raises Fault: the last one, which tells how often it was tried.
         """
-        pause = self._backoff
-        number = 1
-        while True:
+
+        def attempt(number: int) -> Result:
             try:
                 return call()
             except Fault as fault:
-                wait = max(pause * random.uniform(0.75, 1.25), fault.retry_after)  # noqa: S311
-                if not fault.is_passing or number > self._retries or wait > _LONGEST_PAUSE:
-                    raise _after(fault, number) from fault
-                LOG.warning('The bank: %s; trying again in %.1f s', fault, wait)
-            time.sleep(wait)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-            number += 1
+                if number == 0:
+                    raise
+                raise fault.after(number + 1) from fault
+
+        return retrying.retry(
+            attempt,
+            service='The bank',
+            errors=Fault,
+            is_passing=lambda fault: fault.is_passing and fault.retry_after <= _LONGEST_PAUSE,
+            retry_after=lambda fault: fault.retry_after,
+            pauses=itertools.islice(retrying.pauses(self._backoff, _LONGEST_PAUSE), self._retries),
+            clock=self._clock,
+        )
 
     def _settled(self, key: str, call: Callable[[], Result]) -> Result:
         """Ask for an object; one that was written a moment ago is given time to turn up.
@@ -338,7 +302,7 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
             except Missing:
                 if not self._memory.was_written(key):
                     raise
-            time.sleep(pause)
+            self._clock.sleep(pause)
         try:
             return self._patiently(call)
         except Missing:
@@ -391,12 +355,6 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
         return True
 
 
-def _after(fault: Fault, tries: int) -> Fault:
-    if tries == 1:
-        return fault
-    return Fault(f'{fault} ({tries} tries)', fault.is_passing, fault.retry_after)
-
-
 def _is_after(key: str, marker: str | None, descending: bool) -> bool:
     if not marker:
         return True
@@ -409,43 +367,3 @@ def _is_key(name: str) -> bool:
         return bank_plugin.absolute_key(name) == name
     except exception.InvalidParameterValue:
         return False
-
-
-class _Memory:
-    """Which keys this process has written and deleted of late."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._notes: collections.OrderedDict[str, tuple[float, bool]] = collections.OrderedDict()
-
-    def note(self, key: str, is_there: bool) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self._notes[key] = (now, is_there)
-            self._notes.move_to_end(key)
-            while next(iter(self._notes.values()))[0] < now - _MEMORY_SECONDS:
-                self._notes.popitem(last=False)
-
-    def forget(self, key: str) -> None:
-        with self._lock:
-            self._notes.pop(key, None)
-
-    def was_written(self, key: str) -> bool:
-        return self._last(key) is True
-
-    def was_deleted(self, key: str) -> bool:
-        return self._last(key) is False
-
-    def written(self, prefix: str) -> list[str]:
-        oldest = time.monotonic() - _MEMORY_SECONDS
-        with self._lock:
-            return [
-                key
-                for key, (moment, is_there) in self._notes.items()
-                if is_there and moment >= oldest and key.startswith(prefix)
-            ]
-
-    def _last(self, key: str) -> bool | None:
-        with self._lock:
-            moment, is_there = self._notes.get(key, (0.0, None))
-        return is_there if moment >= time.monotonic() - _MEMORY_SECONDS else None

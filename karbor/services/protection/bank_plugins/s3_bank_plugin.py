@@ -19,6 +19,7 @@ import base64
 import contextlib
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,8 +31,9 @@ from botocore import exceptions as boto_exc
 from oslo_config import cfg
 
 from karbor import exception
-from karbor.services.protection.bank_plugins import object_store
-from karbor.services.protection.bank_plugins.object_store import Fault, Missing
+from karbor.services import retrying
+from karbor.services.protection.bank_plugins import object_faults, object_store
+from karbor.services.protection.bank_plugins.object_faults import Fault, Missing
 
 GROUP = 's3_bank_plugin'
 CLIENT_GROUP = 's3_client'
@@ -131,12 +133,13 @@ class S3BankPlugin(object_store.ObjectStoreBankPlugin):
     """Objects in the bucket ``bank_s3_object_bucket``.
 
     :param config: the provider file's own ``ConfigOpts``.
+    :param clock: what pauses are made with.
     :raises InvalidParameterValue: an option that is needed is missing, or makes no sense.
     """
 
     lists_descending = False
 
-    def __init__(self, config: cfg.ConfigOpts) -> None:
+    def __init__(self, config: cfg.ConfigOpts, *, clock: retrying.Clock = time) -> None:
         config.register_opts(OPTS, GROUP)
         config.register_opts(CLIENT_OPTS, CLIENT_GROUP)
         options = config[CLIENT_GROUP]
@@ -146,8 +149,9 @@ class S3BankPlugin(object_store.ObjectStoreBankPlugin):
         super().__init__(
             config,
             f'The bucket {self._bucket}',
-            options.s3_retry_attempts,
-            options.s3_retry_backoff,
+            retries=options.s3_retry_attempts,
+            backoff=options.s3_retry_backoff,
+            clock=clock,
         )
         self._options = options
         self._lock = threading.Lock()
@@ -155,7 +159,7 @@ class S3BankPlugin(object_store.ObjectStoreBankPlugin):
 
     def _put(self, key: str, data: bytes, mark: str | None) -> None:
         digest = hashlib.md5(data, usedforsecurity=False).digest()
-        with object_store.container_needed(self.container_text), _faults():
+        with object_faults.container_needed(self.container_text), _faults():
             self._client().put_object(
                 Bucket=self._bucket,
                 Key=self._name(key),
@@ -184,7 +188,7 @@ class S3BankPlugin(object_store.ObjectStoreBankPlugin):
         self, prefix: str, limit: int | None, marker: str | None, descending: bool
     ) -> tuple[list[str], bool]:
         where = {'StartAfter': self._name(marker)} if marker else {}
-        with object_store.container_needed(self.container_text), _faults():
+        with object_faults.container_needed(self.container_text), _faults():
             answer = self._client().list_objects_v2(
                 Bucket=self._bucket,
                 Prefix=self._name(prefix),
@@ -214,7 +218,7 @@ class S3BankPlugin(object_store.ObjectStoreBankPlugin):
             if region == _FIRST_REGION
             else {'CreateBucketConfiguration': {'LocationConstraint': region}}
         )
-        with object_store.container_needed(self.container_text), _faults():
+        with object_faults.container_needed(self.container_text), _faults():
             try:
                 self._client().create_bucket(Bucket=self._bucket, **where)
             except boto_exc.ClientError as exc:
@@ -298,6 +302,6 @@ def _fault_of_answer(error: boto_exc.ClientError) -> Fault:
     text = error.response['Error'].get('Message', '')[:200]
     return Fault(
         f'S3 answered {status} {code}: {text}',
-        code in _PASSING_CODES or object_store.is_passing_status(status),
-        object_store.seconds_of(about.get('HTTPHeaders', {}).get('retry-after')),
+        code in _PASSING_CODES or object_faults.is_passing_code(status),
+        retrying.seconds_of(about.get('HTTPHeaders', {}).get('retry-after')),
     )

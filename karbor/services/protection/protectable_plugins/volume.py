@@ -131,7 +131,7 @@ def _page(manager: Any, limit: int, marker: str | None) -> list[Any]:
 
     def page() -> list[Any]:
         try:
-            return cinder_requests.page(manager, {}, limit, marker, 'id:asc')
+            return cinder_requests.page(manager, {}, limit=limit, marker=marker, sort='id:asc')
         except cinder_requests.MarkerGone as exc:
             raise exception.MarkerNotFound(marker=marker) from exc
 

@@ -20,6 +20,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from karbor import exception
+from karbor.services import retrying
 from karbor.services.protection import bank_plugin
 
 LOG = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ def status_poll(
     ignore_statuses: Collection[str] = (),
     ignore_unexpected: bool = False,
     timeout: float | None = None,
+    *,
+    clock: retrying.Clock = time,
 ) -> bool:
     """Ask for a status until it is one that ends the waiting.
 
@@ -43,9 +46,10 @@ def status_poll(
     :param ignore_statuses: statuses that mean waiting.
     :param ignore_unexpected: whether any other status means waiting, not failure.
     :param timeout: longest time to wait, in seconds; None waits for ever.
+    :param clock: what is waited with.
     :returns: True on success, False on failure or when the time is over.
     """
-    begun = time.monotonic()
+    begun = clock.monotonic()
     while True:
         status = get_status_func()
         if status in success_statuses:
@@ -54,9 +58,9 @@ def status_poll(
             return False
         if status not in ignore_statuses and not ignore_unexpected:
             return False
-        if timeout is not None and time.monotonic() - begun + interval > timeout:
+        if timeout is not None and clock.monotonic() - begun + interval > timeout:
             return False
-        time.sleep(interval)
+        clock.sleep(interval)
 
 
 def update_resource_restore_result(

@@ -12,7 +12,6 @@
 
 """What a job does with its volumes and snapshots when Cinder, or what is between, is odd."""
 
-import functools
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
@@ -23,10 +22,11 @@ from karbor.services.cinder import items as cinder_items
 from karbor.services.cinder import job as cinder_job
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder import watcher
+from karbor.services.cinder.marks import Marks
 from karbor.services.protection import client_factory
 from karbor.testing.fake_cinder import FakeCinder, Fault
 
-MARKS = {'karbor_checkpoint_id': 'c'}
+MARKS = Marks(checkpoint_id='c')
 
 
 class ItemsTestCase(base.BaseTestCase):
@@ -44,14 +44,10 @@ class ItemsTestCase(base.BaseTestCase):
         self.snapshots = self.job.snapshots(MARKS)
         self.volume = self.cinder.add_volume()
 
-    def make(self, marks: dict[str, str] | None = None, look_first: bool = False) -> Any:
+    def make(self, look_first: bool = False) -> Any:
         """A snapshot, and whether there may be two."""
-        marks = marks or MARKS
-        return self.snapshots.make(
-            functools.partial(self.snapshots.manager.create, self.volume['id'], metadata=marks),
-            marks,
-            look_first,
-        )
+        order = cinder_items.Order(marks=MARKS, arguments={'volume_id': self.volume['id']})
+        return self.snapshots.make(order, look_first)
 
 
 class FilterTest(ItemsTestCase):
@@ -63,7 +59,9 @@ class FilterTest(ItemsTestCase):
         self.foreign = self.cinder.add_snapshot(self.volume['id'], name='of the tenant')
 
     def test_only_what_carries_the_marks_is_found(self) -> None:
-        own = self.cinder.add_snapshot(self.volume['id'], metadata={**MARKS, 'more': 'x'})
+        own = self.cinder.add_snapshot(
+            self.volume['id'], metadata={**MARKS.metadata(), 'more': 'x'}
+        )
         self.assertEqual([own['id']], [item.id for item in self.snapshots.find(MARKS)])
         self.assertEqual(
             [own['id']], [item.id for item in self.snapshots.at_start(self.volume['id'])]
@@ -83,7 +81,7 @@ class FilterTest(ItemsTestCase):
 class AdoptionTest(ItemsTestCase):
     def test_what_ended_in_error_is_not_adopted(self) -> None:
         """Cinder answered 500 and left a row in error: one fault is to cost nothing."""
-        broken = self.cinder.add_snapshot(self.volume['id'], 'error', metadata=MARKS)
+        broken = self.cinder.add_snapshot(self.volume['id'], 'error', metadata=MARKS.metadata())
         snapshot, _ = self.make(look_first=True)
         self.assertNotEqual(broken['id'], snapshot.id)
         self.snapshots.wait_until_available(snapshot, 5)

@@ -23,6 +23,7 @@ from oslo_config import cfg
 from oslotest import base
 
 from karbor import context as karbor_context
+from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.protection.clients import cinder as cinder_client
 from karbor.testing.fake_cinder import FakeCinder, Fault
@@ -68,18 +69,20 @@ class RequestsTestCase(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.clock = Clock()
-        self.useFixture(fixtures.MockPatchObject(cinder_requests, 'time', self.clock))
+
+    def retry(self, call: Callable[[], Any], patience: float) -> Any:
+        return cinder_requests.retry(call, patience, self.clock)
 
 
 class RetryTest(RequestsTestCase):
     def test_an_answer_is_passed_on(self) -> None:
-        self.assertEqual('yes', cinder_requests.retry(Answers('yes'), 0))
+        self.assertEqual('yes', self.retry(Answers('yes'), 0))
         self.assertEqual([], self.clock.slept)
 
     def test_passing_codes(self) -> None:
         for code in (408, 429, 500, 502, 503, 504):
             call = Answers(fault(code), 'yes')
-            self.assertEqual('yes', cinder_requests.retry(call, 10), code)
+            self.assertEqual('yes', self.retry(call, 10), code)
             self.assertEqual(2, call.sent)
 
     def test_no_answer(self) -> None:
@@ -89,53 +92,53 @@ class RetryTest(RequestsTestCase):
             ks_exc.UnknownConnectionError('x', OSError()),
             ks_exc.ServiceUnavailable('x'),
         ):
-            self.assertEqual('yes', cinder_requests.retry(Answers(error, 'yes'), 10), error)
+            self.assertEqual('yes', self.retry(Answers(error, 'yes'), 10), error)
 
     def test_other_codes_at_once(self) -> None:
         for code in (400, 401, 403, 404, 409, 413, 501):
             call = Answers(fault(code, '1'), 'yes')
-            raised = self.assertRaises(cinder_exc.ClientException, cinder_requests.retry, call, 10)
+            raised = self.assertRaises(cinder_exc.ClientException, self.retry, call, 10)
             self.assertEqual((code, 1), (raised.code, call.sent))
         self.assertEqual([], self.clock.slept)
 
     def test_other_faults_of_keystone_at_once(self) -> None:
         call = Answers(ks_exc.Unauthorized('x'), 'yes')
-        self.assertRaises(ks_exc.Unauthorized, cinder_requests.retry, call, 10)
+        self.assertRaises(ks_exc.Unauthorized, self.retry, call, 10)
         self.assertEqual(1, call.sent)
 
     def test_errors_of_the_code_at_once(self) -> None:
         call = Answers(KeyError('x'), 'yes')
-        self.assertRaises(KeyError, cinder_requests.retry, call, 10)
+        self.assertRaises(KeyError, self.retry, call, 10)
         self.assertEqual(1, call.sent)
 
     def test_retry_after(self) -> None:
         for code in (429, 503):
-            cinder_requests.retry(Answers(fault(code, '30'), 'yes'), 60)
+            self.retry(Answers(fault(code, '30'), 'yes'), 60)
         self.assertEqual([30.0, 30.0], self.clock.slept)
 
     def test_retry_after_makes_no_pause_shorter(self) -> None:
-        cinder_requests.retry(Answers(fault(503, '0'), 'yes'), 60)
+        self.retry(Answers(fault(503, '0'), 'yes'), 60)
         self.assertGreaterEqual(self.clock.slept[0], 0.75 * cinder_requests.FIRST_PAUSE)
 
     def test_retry_after_that_is_no_number(self) -> None:
-        cinder_requests.retry(Answers(fault(503, 'Wed, 21 Oct 2026 07:28:00 GMT'), 'yes'), 60)
+        self.retry(Answers(fault(503, 'Wed, 21 Oct 2026 07:28:00 GMT'), 'yes'), 60)
         self.assertLess(self.clock.now, 1)
 
     def test_retry_after_longer_than_the_patience(self) -> None:
         call = Answers(fault(429, '61'), 'yes')
-        self.assertRaises(cinder_exc.ClientException, cinder_requests.retry, call, 60)
+        self.assertRaises(cinder_exc.ClientException, self.retry, call, 60)
         self.assertEqual((1, 0), (call.sent, self.clock.now))
 
     def test_the_last_fault_is_told_when_the_patience_is_used_up(self) -> None:
         call = Answers(*(fault(503) for _ in range(3)), fault(500))
-        raised = self.assertRaises(cinder_exc.ClientException, cinder_requests.retry, call, 60)
+        raised = self.assertRaises(cinder_exc.ClientException, self.retry, call, 60)
         self.assertEqual(500, raised.code)
         self.assertLessEqual(self.clock.now, 60)
         self.assertGreater(self.clock.now, 60 - 1.25 * cinder_requests.LONGEST_PAUSE)
 
     def test_no_patience(self) -> None:
         call = Answers(fault(503))
-        self.assertRaises(cinder_exc.ClientException, cinder_requests.retry, call, 0)
+        self.assertRaises(cinder_exc.ClientException, self.retry, call, 0)
         self.assertEqual(1, call.sent)
 
     def test_pauses_grow_up_to_the_longest(self) -> None:
@@ -148,7 +151,7 @@ class RetryTest(RequestsTestCase):
         self.assertGreater(len(set(pauses[-8:])), 1, 'all clients come back at once')
 
     def test_deadline(self) -> None:
-        deadline = cinder_requests.Deadline(10)
+        deadline = retrying.Deadline(10, self.clock)
         self.clock.sleep(4)
         self.assertEqual((10, 6), (deadline.seconds, deadline.remaining()))
         self.clock.sleep(7)
@@ -157,7 +160,7 @@ class RetryTest(RequestsTestCase):
 
 class CreateTest(RequestsTestCase):
     def create(self, make: Answers, find: Callable[[], Any], **kwargs: Any) -> Any:
-        return cinder_requests.create(make, find, 60, **kwargs)
+        return cinder_requests.create(make, find, 60, clock=self.clock, **kwargs)
 
     def test_the_first_request_needs_no_search(self) -> None:
         find = Answers(None)
@@ -212,7 +215,9 @@ class PagesTest(RequestsTestCase):
         self.useFixture(fixtures.MockPatchObject(cinder_requests, 'PAGE_LIMIT', 3))
 
     def listed(self, metadata: dict[str, str]) -> list[str]:
-        return [item.id for item in cinder_requests.listed(self.snapshots, metadata, 60)]
+        return [
+            item.id for item in cinder_requests.listed(self.snapshots, metadata, 60, self.clock)
+        ]
 
     def lists(self) -> int:
         return self.cinder.requests['GET', '/snapshots/detail']
@@ -263,9 +268,9 @@ class PagesTest(RequestsTestCase):
             cinder_requests.page,
             self.snapshots,
             {},
-            3,
-            'none',
-            'created_at:asc',
+            limit=3,
+            marker='none',
+            sort='created_at:asc',
         )
         self.assertTrue(cinder_requests.is_passing(error))
 
@@ -279,7 +284,11 @@ class PagesTest(RequestsTestCase):
             return [
                 item.id
                 for item in cinder_requests.page(
-                    self.snapshots, {'ours': 'yes'}, 2, marker, f'created_at:{direction}'
+                    self.snapshots,
+                    {'ours': 'yes'},
+                    limit=2,
+                    marker=marker,
+                    sort=f'created_at:{direction}',
                 )
             ]
 

@@ -51,7 +51,7 @@ def moment(second: int) -> str:
 
 
 class Gate:
-    """In place of the module ``time``: sleeps until a test opens it."""
+    """Sleeps until a test opens it."""
 
     def __init__(self) -> None:
         self.intervals: queue.SimpleQueue[float] = queue.SimpleQueue()
@@ -113,7 +113,6 @@ class WatcherTestCase(base.BaseTestCase):
         super().setUp()
         self.useFixture(fixtures.Timeout(60, gentle=True))
         self.gate = Gate()
-        self.useFixture(fixtures.MockPatchObject(watcher, 'time', self.gate))
         self.service = Service(self.newest_first)
         self.watcher = self.new_watcher()
         self.pool = futures.ThreadPoolExecutor(64)
@@ -133,6 +132,7 @@ class WatcherTestCase(base.BaseTestCase):
             is_gone=lambda exc: isinstance(exc, Gone),
             is_passing=lambda exc: isinstance(exc, Passing),
             longest_interval=longest_interval,
+            sleep=self.gate.sleep,
         )
 
     def wait(

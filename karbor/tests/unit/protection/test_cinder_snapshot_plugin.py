@@ -23,6 +23,7 @@ import importlib
 import json
 import logging
 import pathlib
+import time
 import types
 import uuid
 from collections.abc import Callable, Iterator
@@ -40,13 +41,11 @@ from karbor import context as karbor_context
 from karbor import exception
 from karbor.conf import cinder_client
 from karbor.resource import Resource
-from karbor.services.cinder import items as cinder_items
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder import watcher
 from karbor.services.protection import bank_plugin, checkpoint, client_factory
 from karbor.services.protection.bank_plugins import file_system_bank_plugin
 from karbor.services.protection.protection_plugins.volume import (
-    cinder_snapshot_operations,
     cinder_snapshot_plugin,
 )
 from karbor.testing.fake_cinder import FakeCinder, Fault
@@ -146,6 +145,7 @@ class SnapshotPluginTestCase(base.BaseTestCase):
         self.checkpoint = self.new_checkpoint()
         self.volume = self.cinder.add_volume(name='db', size=3)
         self.timeouts: dict[str, float] = {'in_flight_timeout': 0}
+        self.clock: Any = time
 
     def _config(self) -> cfg.ConfigOpts:
         config = cfg.ConfigOpts()
@@ -174,7 +174,9 @@ class SnapshotPluginTestCase(base.BaseTestCase):
 
     def new_plugin(self) -> cinder_snapshot_plugin.CinderSnapshotProtectionPlugin:
         """The plugin of one job; with the test's time-outs, shorter than options can be."""
-        plugin = cinder_snapshot_plugin.CinderSnapshotProtectionPlugin(self.config)
+        plugin = cinder_snapshot_plugin.CinderSnapshotProtectionPlugin(
+            self.config, clock=self.clock
+        )
         plugin.options = types.SimpleNamespace(
             **{
                 **{
@@ -258,6 +260,7 @@ class SnapshotPluginTestCase(base.BaseTestCase):
             (raised.kwargs['resource_type'], raised.kwargs['resource_id'], raised.kwargs['name']),
         )
         self.assertIn(raised.kwargs['reason'], str(raised))
+        self.assertEqual('quota would be exceeded' in str(raised), raised.is_over_quota)
         return raised.kwargs['reason']
 
     def requests(self, method: str, path: str) -> int:
@@ -281,13 +284,12 @@ class SnapshotPluginTestCase(base.BaseTestCase):
             return
         self.fail('the job went on where it should have died')
 
-    def patch_clock(self) -> Clock:
+    def use_clock(self) -> Clock:
         """Let pauses between requests, of their real length, cost nothing and be seen."""
         clock = Clock()
         for name, value in (('FIRST_PAUSE', 0.5), ('LONGEST_PAUSE', 15.0)):
             self.useFixture(fixtures.MockPatchObject(cinder_requests, name, value))
-        for module in (cinder_requests, cinder_items, cinder_snapshot_operations):
-            self.useFixture(fixtures.MockPatchObject(module, 'time', clock))
+        self.clock = clock
         return clock
 
 
@@ -589,14 +591,14 @@ class ProtectTest(SnapshotPluginTestCase):
         )
 
     def test_retry_after_is_honoured(self) -> None:
-        clock = self.patch_clock()
+        clock = self.use_clock()
         self.assertSurvives(
             Fault('POST', '/snapshots$', status=429, times=1, headers={'Retry-After': '17'})
         )
         self.assertEqual([17.0], clock.slept)
 
     def test_patience_ends(self) -> None:
-        clock = self.patch_clock()
+        clock = self.use_clock()
         self.cinder.faults = [Fault('POST', '/snapshots$', status=503)]
         reason = self.fails(exception.CreateResourceFailed, self.protect)
         self.assertIn('Cinder answered 503', reason)
@@ -604,7 +606,7 @@ class ProtectTest(SnapshotPluginTestCase):
         self.assertEqual('error', self.in_bank()['status'])
 
     def test_cinder_out_of_reach(self) -> None:
-        self.patch_clock()
+        self.use_clock()
         self.cinder.faults = [Fault(reset='before')]
         reason = self.fails(exception.CreateResourceFailed, self.protect)
         self.assertIn('Cinder could not be reached', reason)
@@ -735,7 +737,7 @@ class ProtectTest(SnapshotPluginTestCase):
         self.section().update_object(
             'metadata', {'volume_id': self.volume['id'], 'asked_at': '2026-01-01T00:00:00'}
         )
-        clock = self.patch_clock()
+        clock = self.use_clock()
         self.protect()
         self.assertEqual([], clock.slept)
 
@@ -1457,7 +1459,7 @@ class DeleteTest(SnapshotPluginTestCase):
 
     def test_patience_with_the_list_is_not_spent_by_each_volume(self) -> None:
         """All wait for one list; when it fails, each must not begin anew, one by one."""
-        clock = self.patch_clock()
+        clock = self.use_clock()
         volumes = [self.volume, *(self.cinder.add_volume() for _ in range(7))]
         self.cinder.faults = [Fault('GET', '/snapshots/detail', status=503)]
         plugin = self.new_plugin()
@@ -1479,7 +1481,7 @@ class DeleteTest(SnapshotPluginTestCase):
         self.assertIn('snapshot_id', self.in_bank()['metadata'])
 
     def test_the_list_is_tried_again_by_the_next_job(self) -> None:
-        self.patch_clock()
+        self.use_clock()
         self.cinder.faults = [Fault('GET', '/snapshots/detail', status=503)]
         self.fails(exception.DeleteResourceFailed, self.delete)
         self.cinder.faults = []

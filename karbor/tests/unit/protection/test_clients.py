@@ -26,6 +26,7 @@ from karbor import context as karbor_context
 from karbor import exception
 from karbor.conf import cinder_client as cinder_client_conf
 from karbor.services.cinder import job as cinder_job
+from karbor.services.cinder.marks import Marks
 from karbor.services.protection import client_factory
 from karbor.testing.fake_cinder import FakeCinder, Fault
 
@@ -104,7 +105,7 @@ class ClientFactoryTest(ClientsTestCase):
         with mock.patch('karbor.services.protection.clients.cinder.create') as create:
             self.assertIs(create.return_value, self.create(extra=1))
             job = cinder_job.CinderJob(self.context, 1, 1)
-        self.assertIs(create.return_value.volume_snapshots, job.snapshots({}).manager)
+        self.assertIs(create.return_value.volume_snapshots, job.snapshots(Marks()).manager)
         self.assertEqual((self.context, self.conf), create.call_args_list[0].args)
         self.assertEqual({'extra': 1, 'privileged_user': False}, create.call_args_list[0].kwargs)
 

@@ -30,7 +30,7 @@ import karbor
 from karbor import exception
 from karbor.services.protection import bank_plugin, provider
 from karbor.services.protection.bank_plugins import (
-    object_store,
+    object_faults,
     s3_bank_plugin,
     swift_bank_plugin,
 )
@@ -80,7 +80,7 @@ class Lagging:
     def _wait_for(self, key: str) -> None:
         if self._hidden.get(key, 0) > 0:
             self._hidden[key] -= 1
-            raise object_store.Missing
+            raise object_faults.Missing
 
     def _page(
         self, prefix: str, limit: int | None, marker: str | None, descending: bool
@@ -307,6 +307,16 @@ class FaultTest(ObjectStoreTestCase):
             pauses = [call.args[0] for call in sleep.mock_calls if call.args]
             for pause, expected in zip(pauses, (2, 4, 17), strict=True):
                 self.assertTrue(expected * 0.75 <= pause <= expected * 1.25, (kind, pauses))
+
+    def test_however_long_the_pauses_grow_all_tries_are_made(self) -> None:
+        for kind, store, bank in self.both(retry_attempts=9, retry_backoff=30):
+            bank.update_object('/a', 'x')
+            bank._clock = mock.Mock(monotonic=time.monotonic)
+            store.answers[('GET', 'object')] = [503] * 9
+            self.assertEqual('x', bank.get_object('/a'), kind)
+            pauses = [call.args[0] for call in bank._clock.sleep.mock_calls]
+            self.assertEqual(9, len(pauses))
+            self.assertTrue(45 <= min(pauses[1:]) <= max(pauses) <= 75, pauses)
 
     def test_nobody_waits_for_hours(self) -> None:
         for _, proxy, bank in self.with_proxy():

@@ -149,6 +149,8 @@ class ExceptionTest(base.BaseTestCase):
             self.assertEqual(500, error.code)
             for word in ('Volume Snapshot', 'no quota', 'v', 'OS::Cinder::Volume'):
                 self.assertIn(word, error.msg)
+            self.assertFalse(error.is_over_quota)
+            self.assertTrue(error_class(**error.kwargs, is_over_quota=True).is_over_quota)
 
     def test_codes(self) -> None:
         for name, code in (

@@ -76,14 +76,14 @@ class JudgeTestCase(base.TestCase):
 
     def item(self, days: float = 1, **marks: str | None) -> Item:
         return Item(
-            new_id(),
-            's',
-            'available',
-            self.now - datetime.timedelta(days=days),
-            1,
-            'v',
-            PROJECT_ID,
-            inventories.marks(**{'provider': PROVIDER_ID, 'resource': 'v', **marks}),
+            id=new_id(),
+            name='s',
+            status='available',
+            created_at=self.now - datetime.timedelta(days=days),
+            size=1,
+            volume_id='v',
+            project_id=PROJECT_ID,
+            metadata=inventories.marks(**{'provider': PROVIDER_ID, 'resource': 'v', **marks}),
         )
 
     def judged(self, *items: Item) -> list[bool]:

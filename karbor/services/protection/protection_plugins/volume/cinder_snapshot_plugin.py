@@ -16,6 +16,7 @@ Specification: https://blueprints.launchpad.net/karbor/+spec/cinder-volume-snaps
 """
 
 import threading
+import time
 from typing import Any
 
 from oslo_config import cfg
@@ -23,6 +24,8 @@ from oslo_config import cfg
 from karbor import context as karbor_context
 from karbor.common import constants
 from karbor.resource import Resource
+from karbor.services import retrying
+from karbor.services.cinder import records
 from karbor.services.cinder.job import CinderJob
 from karbor.services.protection import bank_plugin, protection_plugin
 from karbor.services.protection.protection_plugins.volume import (
@@ -92,15 +95,19 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
 
     :param config: the provider file's own ``ConfigOpts``, group
         ``[volume_snapshot_plugin]``.
+    :param clock: what pauses between requests are made with.
     """
 
     _SUPPORT_RESOURCE_TYPES = [constants.VOLUME_RESOURCE_TYPE]
 
-    def __init__(self, config: cfg.ConfigOpts | None = None) -> None:
+    def __init__(
+        self, config: cfg.ConfigOpts | None = None, *, clock: retrying.Clock = time
+    ) -> None:
         config = cfg.ConfigOpts() if config is None else config
         super().__init__(config)
         config.register_opts(OPTS, GROUP)
         self.options = config[GROUP]
+        self._clock = clock
         self._lock = threading.Lock()
         self._job: CinderJob | None = None
 
@@ -109,7 +116,7 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         with self._lock:
             if self._job is None:
                 self._job = CinderJob(
-                    context, self.options.poll_interval, self.options.retry_timeout
+                    context, self.options.poll_interval, self.options.retry_timeout, self._clock
                 )
             return self._job
 
@@ -135,16 +142,16 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
 
     @classmethod
     def get_saved_info(cls, metadata_store: bank_plugin.BankSection, resource: Resource) -> Any:
-        return metadata_store.get_object('metadata')
+        return metadata_store.get_object(records.SNAPSHOT_KEY)
 
     def get_protect_operation(self, resource: Resource) -> operations.ProtectOperation:
-        return operations.ProtectOperation(self._cinder, self.options)
+        return operations.ProtectOperation(self._cinder, self.options, self._clock)
 
     def get_restore_operation(self, resource: Resource) -> operations.RestoreOperation:
-        return operations.RestoreOperation(self._cinder, self.options)
+        return operations.RestoreOperation(self._cinder, self.options, self._clock)
 
     def get_delete_operation(self, resource: Resource) -> operations.DeleteOperation:
-        return operations.DeleteOperation(self._cinder, self.options)
+        return operations.DeleteOperation(self._cinder, self.options, self._clock)
 
     def get_verify_operation(self, resource: Resource) -> operations.VerifyOperation:
-        return operations.VerifyOperation(self._cinder, self.options)
+        return operations.VerifyOperation(self._cinder, self.options, self._clock)

@@ -1,0 +1,208 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the snapshot plugin keeps in the bank of one volume.
+
+``metadata``
+    the snapshot: ``volume_id`` and ``asked_at`` before it is asked for; ``volume_id``,
+    ``size`` and ``snapshot_id`` when it is made.
+``restore-<id>``
+    the volume of a restore: ``asked_at`` before it is asked for, ``volume_id`` when it is made.
+``status``
+    how the resource is doing, as text.
+
+Older Karbors left ``asked_at`` out.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from oslo_utils import timeutils
+
+from karbor import exception
+from karbor.services.protection import bank_plugin
+
+SNAPSHOT_KEY = 'metadata'
+_STATUS_KEY = 'status'
+
+
+class Record(Protocol):
+    """What was asked for, or made."""
+
+    @property
+    def asked_at(self) -> datetime.datetime | None:
+        """Since when its making is open, in UTC without a zone; None if that is not known."""
+
+    @property
+    def made_id(self) -> str | None:
+        """The id of what was made; None when it was asked for and no more."""
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """The record that the bank has.
+
+        :raises AttributeError: it is none.
+        """
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the bank has it: without what is not known."""
+
+    def asked(self) -> Self:
+        """The record of what is about to be asked for."""
+
+    def made(self, item: Any) -> Self:
+        """The record of what was made."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SnapshotRecord:
+    """The snapshot of a volume.
+
+    :ivar size: of the volume when it was taken, in GiB.
+    """
+
+    volume_id: str | None
+    size: int | None = None
+    snapshot_id: str | None = None
+    asked_at: datetime.datetime | None = None
+
+    @property
+    def made_id(self) -> str | None:
+        return self.snapshot_id
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        return cls(
+            volume_id=saved.get('volume_id'),
+            size=saved.get('size'),
+            snapshot_id=saved.get('snapshot_id'),
+            asked_at=_moment(saved),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return _known_fields(self)
+
+    def asked(self) -> Self:
+        return dataclasses.replace(self, asked_at=timeutils.utcnow())
+
+    def made(self, item: Any) -> Self:
+        return dataclasses.replace(self, size=item.size, snapshot_id=item.id)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RestoreRecord:
+    """The new volume of a restore."""
+
+    volume_id: str | None = None
+    asked_at: datetime.datetime | None = None
+
+    @property
+    def made_id(self) -> str | None:
+        return self.volume_id
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        return cls(volume_id=saved.get('volume_id'), asked_at=_moment(saved))
+
+    def to_dict(self) -> dict[str, Any]:
+        return _known_fields(self)
+
+    def asked(self) -> Self:
+        return dataclasses.replace(self, asked_at=timeutils.utcnow())
+
+    def made(self, item: Any) -> Self:
+        return dataclasses.replace(self, volume_id=item.id)
+
+
+RecordT = TypeVar('RecordT', bound=Record)
+
+
+class BankRecord(Generic[RecordT]):
+    """The bank object that has a record.
+
+    :param section: of the volume in a checkpoint.
+    :param key: of the object.
+    :param blank: the record of nothing yet.
+    """
+
+    def __init__(self, section: bank_plugin.BankSection, key: str, blank: RecordT) -> None:
+        self._section = section
+        self._key = key
+        self._blank = blank
+
+    def read(self) -> RecordT | None:
+        """The record; None when there is none.
+
+        :raises AttributeError: something else is in its place.
+        """
+        try:
+            return self._blank.from_dict(self._section.get_object(self._key))
+        except exception.BankObjectNotFound:
+            return None
+
+    def write_asked(self) -> None:
+        """Say that it will be asked for, and since when."""
+        self._write(self._blank.asked())
+
+    def write_made(self, item: Any) -> None:
+        """Say what was made."""
+        self._write(self._blank.made(item))
+
+    def _write(self, record: RecordT) -> None:
+        self._section.update_object(self._key, record.to_dict())
+
+
+def of_snapshot(section: bank_plugin.BankSection, volume_id: str) -> BankRecord[SnapshotRecord]:
+    """The record of a volume's snapshot."""
+    return BankRecord(section, SNAPSHOT_KEY, SnapshotRecord(volume_id=volume_id))
+
+
+def of_restore(section: bank_plugin.BankSection, restore_id: str) -> BankRecord[RestoreRecord]:
+    """The record of the volume that a restore makes."""
+    return BankRecord(section, f'restore-{restore_id}', RestoreRecord())
+
+
+def status(section: bank_plugin.BankSection) -> str | None:
+    """How the resource is doing; None when nothing tells."""
+    try:
+        return section.get_object(_STATUS_KEY)
+    except exception.BankObjectNotFound:
+        return None
+
+
+def write_status(section: bank_plugin.BankSection, value: str) -> None:
+    section.update_object(_STATUS_KEY, value)
+
+
+def remove(section: bank_plugin.BankSection) -> None:
+    """Remove all records, but for the status."""
+    for key in section.list_objects():
+        if key != _STATUS_KEY:
+            section.delete_object(key)
+
+
+def _moment(saved: Mapping[str, Any]) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromisoformat(saved['asked_at'])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _known_fields(record: SnapshotRecord | RestoreRecord) -> dict[str, Any]:
+    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {
+        name: value.isoformat() if isinstance(value, datetime.datetime) else value
+        for name, value in values.items()
+        if value is not None
+    }

@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The marks on items and the bank objects of a volume, to the letter: old ones must be read."""
+
+import datetime
+import types
+from typing import Any
+
+import fixtures
+from oslotest import base
+
+from karbor import exception
+from karbor.services.cinder import marks, records
+from karbor.services.cinder.marks import Marks
+
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 678)
+WHOLE = {
+    'karbor_checkpoint_id': 'c',
+    'karbor_provider_id': 'p',
+    'karbor_plan_id': 'l',
+    'karbor_resource_id': 'v',
+}
+
+
+class MarksTest(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.checkpoint = types.SimpleNamespace(
+            id='c', provider_id='p', protection_plan={'id': 'l', 'name': 'nightly'}
+        )
+
+    def test_of_a_snapshot_and_of_a_restored_volume(self) -> None:
+        made = Marks.of_resource(self.checkpoint, 'v')
+        self.assertEqual(WHOLE, made.metadata())
+        self.assertEqual({**WHOLE, 'karbor_restore_id': 'r'}, made.of_restore('r').metadata())
+
+    def test_a_filter_has_what_is_given(self) -> None:
+        self.assertEqual({'karbor_checkpoint_id': 'c'}, Marks(checkpoint_id='c').metadata())
+        self.assertEqual({}, Marks().metadata())
+
+    def test_what_was_written_is_read(self) -> None:
+        made = Marks.of_resource(self.checkpoint, 'v').of_restore('r')
+        self.assertEqual(made, Marks.read({**made.metadata(), 'of': 'the tenant'}))
+
+    def test_what_somebody_took_away_is_none(self) -> None:
+        self.assertEqual(Marks(plan_id='l'), Marks.read({'karbor_plan_id': 'l'}))
+
+    def test_ids(self) -> None:
+        self.assertTrue(marks.is_id('6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'))
+        for made_up in (None, '', '../x', '6a1f0f6e'):
+            self.assertFalse(marks.is_id(made_up), made_up)
+
+
+class Section(dict[str, Any]):
+    """Enough of a section of the bank."""
+
+    update_object = dict.__setitem__
+    delete_object = dict.__delitem__
+
+    def list_objects(self) -> list[str]:
+        return list(self)
+
+    def get_object(self, key: str) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            raise exception.BankObjectNotFound(key=key, reason='there is none') from None
+
+
+class RecordsTest(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.section: Any = Section()
+        self.snapshot = records.of_snapshot(self.section, 'v')
+        self.restore = records.of_restore(self.section, 'r')
+        self.useFixture(fixtures.MockPatch('oslo_utils.timeutils.utcnow', return_value=NOW))
+
+    def test_nothing_yet(self) -> None:
+        self.assertIsNone(self.snapshot.read())
+        self.assertIsNone(self.restore.read())
+        self.assertIsNone(records.status(self.section))
+
+    def test_a_snapshot(self) -> None:
+        self.snapshot.write_asked()
+        asked = {'volume_id': 'v', 'asked_at': '2026-01-02T03:04:05.000678'}
+        self.assertEqual({'metadata': asked}, self.section)
+        self.assertEqual(records.SnapshotRecord(volume_id='v', asked_at=NOW), self.snapshot.read())
+        self.assertIsNone(self.snapshot.read().made_id)
+
+        self.snapshot.write_made(types.SimpleNamespace(id='s', size=3, name='x'))
+        made = {'volume_id': 'v', 'size': 3, 'snapshot_id': 's'}
+        self.assertEqual({'metadata': made}, self.section)
+        self.assertEqual(
+            records.SnapshotRecord(volume_id='v', size=3, snapshot_id='s'), self.snapshot.read()
+        )
+        self.assertEqual('s', self.snapshot.read().made_id)
+
+    def test_a_restore(self) -> None:
+        self.restore.write_asked()
+        self.assertEqual({'restore-r': {'asked_at': '2026-01-02T03:04:05.000678'}}, self.section)
+        self.assertEqual(records.RestoreRecord(asked_at=NOW), self.restore.read())
+
+        self.restore.write_made(types.SimpleNamespace(id='w', size=3))
+        self.assertEqual({'restore-r': {'volume_id': 'w'}}, self.section)
+        self.assertEqual('w', self.restore.read().made_id)
+
+    def test_of_older_karbors(self) -> None:
+        for saved, made_id in (
+            ({}, None),
+            ({'volume_id': 'v'}, None),
+            ({'volume_id': 'v', 'asked_at': 'x'}, None),
+            ({'snapshot_id': 's', 'name': 'of another plugin'}, 's'),
+        ):
+            self.section['metadata'] = saved
+            record = self.snapshot.read()
+            self.assertEqual((made_id, None), (record.made_id, record.asked_at), saved)
+
+    def test_what_is_no_record(self) -> None:
+        self.section['metadata'] = 'text'
+        self.assertRaises(AttributeError, self.snapshot.read)
+
+    def test_only_the_status_stays(self) -> None:
+        self.snapshot.write_asked()
+        self.restore.write_asked()
+        records.write_status(self.section, 'deleting')
+        records.remove(self.section)
+        self.assertEqual({'status': 'deleting'}, self.section)
+        self.assertEqual('deleting', records.status(self.section))
