@@ -61,13 +61,17 @@ def run_hooks(
         operation_type=attempt.job.kind, checkpoint_id=checkpoint.id
     )
     plugins = found.new_plugins()
-    return hooks.AttemptHooks(
+    attempt_hooks = hooks.AttemptHooks(
         attempt=attempt,
         provider=found,
         checkpoint=checkpoint,
         values=values,
         keywords={**(keywords or {}), 'operation_log': log},
-    ).run(roots, plugins)
+    )
+    failures = attempt_hooks.run(roots, plugins)
+    if attempt.job.attempts > 1:
+        attempt_hooks.look_again(plugins)
+    return failures
 
 
 def summary(failures: Failures, total: int) -> str | None:

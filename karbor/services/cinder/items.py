@@ -114,6 +114,15 @@ def describe(fault: Exception) -> str:
     return cinder_requests.describe(fault)
 
 
+def _is_double(item: Any, kept: Mapping[str, str]) -> bool:
+    """Whether an item is another one of a volume of which one is kept."""
+    resource_id = Marks.read(item.metadata).resource_id
+    kept_id = None if resource_id is None else kept.get(resource_id)
+    if kept_id in (None, item.id):
+        return False
+    return getattr(item, 'volume_id', resource_id) == resource_id  # of a snapshot
+
+
 def _usable(items: list[Any]) -> Any:
     return next((item for item in items if item.status not in _FAILED_STATUSES), None)
 
@@ -131,6 +140,7 @@ class CinderItems:
     :param poll_interval: longest time between two looks at what is waited for, in seconds.
     :param patience: for how long a passing fault of a request is tried again, in seconds.
     :param clock: what pauses between requests are made with.
+    :param sleep: lets the time between two looks at what is waited for pass.
     """
 
     def __init__(
@@ -142,6 +152,7 @@ class CinderItems:
         poll_interval: float,
         patience: float,
         clock: retrying.Clock = time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.manager = manager
         self._marks = marks
@@ -149,6 +160,7 @@ class CinderItems:
         self._poll_interval = poll_interval
         self._longest_patience = patience
         self._clock = clock
+        self._sleep = sleep
         self._answers = Hope(clock)
         self._progress = Hope(clock)
         # What is being made is the newest of a job; what is being removed, the oldest.
@@ -170,6 +182,7 @@ class CinderItems:
             is_gone=cinder_requests.is_gone,
             is_passing=cinder_requests.is_passing,
             longest_interval=self._poll_interval,
+            sleep=self._sleep,
         )
 
     @property
@@ -278,15 +291,19 @@ class CinderItems:
         if current.status in _FAILED_STATUSES:
             raise CinderFault(f'{_name(item)} {self._status_and_message(current)}')
 
-    def remove_doubles(self, marks: Marks, kept: Any, timeout: float) -> None:
-        """Remove what a request made whose answer was lost, beside the one that is kept.
+    def remove_doubles(self, marks: Marks, kept: Mapping[str, str], timeout: float) -> None:
+        """Remove what requests made whose answers were lost, beside what is kept.
 
-        One that stays is logged: the one that is kept is good all the same.
+        One that stays is logged: what is kept is good all the same.
+
+        :param marks: what all of it carries.
+        :param kept: id of a protected volume -> id of the item that is kept of it; of other
+            volumes nothing is removed.
         """
         try:
-            doubles = [item for item in self.find(marks) if item.id != kept.id]
+            doubles = [item for item in self.find(marks) if _is_double(item, kept)]
         except FAULTS as exc:
-            LOG.warning('Whether %s was made twice is not known: %s', _name(kept), describe(exc))
+            LOG.warning('Whether something was made twice is not known: %s', describe(exc))
             return
         for double in doubles:
             LOG.warning('%s was made a second time', _name(double))

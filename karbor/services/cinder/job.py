@@ -18,11 +18,32 @@ import time
 from typing import Any
 
 from karbor import context as karbor_context
+from karbor.common import leases
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderItems
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection import client_factory
+
+
+class _AttemptClock:
+    """A clock whose pauses end with the lease of an attempt.
+
+    :param clock: what time passes by.
+    """
+
+    def __init__(self, clock: retrying.Clock, lease: leases.Lease) -> None:
+        self._clock = clock
+        self._lease = lease
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def sleep(self, seconds: float, /) -> None:
+        """:raises LeaseLost: the attempt is over."""
+        self._lease.check()
+        self._clock.sleep(seconds)
+        self._lease.check()
 
 
 class CinderJob:
@@ -44,7 +65,8 @@ class CinderJob:
         self._client = client_factory.ClientFactory.create_client('cinder', context)
         self._poll_interval = poll_interval
         self._patience = patience
-        self._clock = clock
+        self._clock = clock if context.lease is None else _AttemptClock(clock, context.lease)
+        self._sleep = time.sleep if context.lease is None else self._clock.sleep
         self._lock = threading.Lock()
         self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
 
@@ -73,6 +95,7 @@ class CinderJob:
                     poll_interval=self._poll_interval,
                     patience=self._patience,
                     clock=self._clock,
+                    sleep=self._sleep,
                 )
             return self._items[key]
 

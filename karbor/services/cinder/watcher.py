@@ -82,7 +82,7 @@ class Watcher:
     :param is_passing: whether an exception is worth another look later; any other one
         ends all waits.
     :param longest_interval: in seconds.
-    :param sleep: lets the time between two looks pass.
+    :param sleep: lets the time between two looks pass; what it raises ends all waits.
     """
 
     def __init__(
@@ -141,7 +141,11 @@ class Watcher:
     def _run(self) -> None:
         interval = self._first_interval
         while True:
-            self._sleep(interval)
+            try:
+                self._sleep(interval)
+            except BaseException as exc:  # noqa: BLE001 - a thread's edge: told to those who wait
+                self._abandon(exc)
+                return
             with self._lock:
                 waits = list(self._waits)
                 if not waits:
@@ -152,6 +156,13 @@ class Watcher:
                 interval = max(interval / 2, self._first_interval)
             else:
                 interval = min(interval * 1.5, self._longest_interval)
+
+    def _abandon(self, reason: BaseException) -> None:
+        with self._lock:
+            waits, self._waits = self._waits, []
+            self._looking = False
+        for wait in waits:
+            wait.result.set_exception(reason)
 
     def _look(self, waits: list[_Wait]) -> int:
         """One look at everything; returns how many waits it ended."""

@@ -76,6 +76,22 @@ class AttemptHooks:
         walker.walk(roots, run_hook, finished, self.attempt.environment.max_concurrent_resources)
         return failures
 
+    def look_again(self, plugins: Plugins) -> None:
+        """Let plugins look for what requests of earlier attempts have made since then."""
+        by_type: dict[str, list[Resource]] = {}
+        for resource in self.values:
+            by_type.setdefault(resource.type, []).append(resource)
+        for resource_type, resources in by_type.items():
+            look = getattr(plugins[resource_type], 'look_again', None)
+            if look is not None:
+                look(
+                    operation=self.attempt.job.kind,
+                    checkpoint=self.checkpoint,
+                    resources=resources,
+                    context=self.attempt.context,
+                    **self.keywords,
+                )
+
     def _call(self, hook: Callable[..., Any], resource: Resource) -> None:
         self.attempt.lease.check()
         try:

@@ -18,6 +18,7 @@ class when the provider loads. For every job the class is instantiated anew, onc
 resource type it serves, and asked for one :class:`Operation` a resource.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -117,6 +118,25 @@ class ProtectionPlugin:
     def get_saved_info(cls, metadata_store: Any, resource: Resource) -> Any:
         """What the plugin keeps of a protected resource."""
         raise NotImplementedError
+
+    def look_again(
+        self,
+        operation: str,
+        checkpoint: Any,
+        resources: Sequence[Resource],
+        context: karbor_context.RequestContext,
+        **kwargs: Any,
+    ) -> None:
+        """Called once after all hooks of an attempt that is not the job's first.
+
+        An earlier attempt was broken off, and a request of it may have been served since then:
+        what it has made beside what the hooks know is to be removed. Not in the contract of old;
+        a plugin may leave it as it is.
+
+        :param operation: 'protect', 'restore', 'delete' or 'verify'.
+        :param resources: of the plugin's type.
+        :param kwargs: what the hooks are given besides.
+        """
 
     def get_protect_operation(self, resource: Resource) -> Operation:
         raise NotImplementedError

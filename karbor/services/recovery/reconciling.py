@@ -42,7 +42,7 @@ def reconcile(
     board: boards.Board,
     scope: job_rows.Scope,
     inventory: Callable[[], Inventory],
-    made: trusts.Trusts,
+    made: trusts.KeystoneTrusts | trusts.NoTrusts,
     is_dry_run: bool,
     is_removing: bool,
 ) -> Iterator[Part]:
@@ -111,8 +111,8 @@ def _orphans(check: orphans.OrphanCheck, is_removing: bool) -> Part:
     return lines, is_good
 
 
-def _trusts(made: trusts.Trusts, is_dry_run: bool) -> Part:
-    if not isinstance(made, trusts.KeystoneTrusts):
+def _trusts(made: trusts.KeystoneTrusts | trusts.NoTrusts, is_dry_run: bool) -> Part:
+    if isinstance(made, trusts.NoTrusts):
         return [], True
     before = made.survey()
     lines = [

@@ -112,6 +112,7 @@ class ApiTestCase(base.TestCase):
         board = boards.DatabaseBoard() if workers else self.board
         found = protectables.load()
         self.manager = commands.Commands(registry, found, board.post, trusts.NoTrusts())
+        self.queries = queries.Queries(registry)
         self.environment = runners.environment(
             registry,
             found,
@@ -128,7 +129,7 @@ class ApiTestCase(base.TestCase):
                     protectables=found,
                     plans=plans.Plans(registry, found),
                     commands=self.manager,
-                    queries=queries.Queries(registry),
+                    queries=self.queries,
                     scheduled_operations=scheduled_operations.ScheduledOperations(
                         trusts.NoTrusts(), board.post
                     ),

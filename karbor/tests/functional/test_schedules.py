@@ -20,7 +20,8 @@ from unittest import mock
 
 from oslo_utils import timeutils
 
-from karbor import db, exception
+from karbor import db
+from karbor.common import leases
 from karbor.db import jobs as job_rows
 from karbor.db import models, schedules
 from karbor.services.checkpoints import protecting
@@ -291,14 +292,19 @@ class BrokenOffTest(SchedulesTestCase):
         self.wait_for_quiet()
 
     def attempt(self, job: models.Job) -> kinds.Attempt:
-        return kinds.Attempt(job=job, context=base._context_of(job), environment=self.environment)
+        return kinds.Attempt(
+            job=job,
+            lease=leases.Lease(),
+            context=base._context_of(job),
+            environment=self.environment,
+        )
 
     def test_a_run_whose_checkpoint_is_there_makes_no_other(self):
         self.board.end()
         self.create_operation('protect')
         self.fire()
         (job,) = self.rows(models.Job)
-        self.assertRaises(exception.JobNotPossible, protecting._make_checkpoint, self.attempt(job))
+        self.assertRaises(leases.LeaseLost, protecting._make_checkpoint, self.attempt(job))
         job = db.transaction(job_rows.claim)(job.id, None)
         made = protecting._make_checkpoint(self.attempt(job))
         with db.writer() as session:

@@ -111,7 +111,7 @@ class ReconcileTest(ManageTestCase):
         job_id = self.job('running')
         with db.writer() as session:
             session.get(models.Job, job_id).claimed_until = timeutils.utcnow() - datetime.timedelta(
-                seconds=1
+                seconds=10
             )
         return job_id
 

@@ -26,8 +26,6 @@ from karbor.services.cinder.marks import Marks
 from karbor.services.protection import client_factory
 from karbor.testing.fake_cinder import FakeCinder, Fault
 
-MARKS = Marks(checkpoint_id='c')
-
 
 class ItemsTestCase(base.BaseTestCase):
     patience = 0.05
@@ -41,12 +39,13 @@ class ItemsTestCase(base.BaseTestCase):
         self.patch(watcher, 'FIRST_INTERVAL', 0.01)
         context = karbor_context.RequestContext('u', 'p', overwrite=False)
         self.job = cinder_job.CinderJob(context, 0.02, self.patience)
-        self.snapshots = self.job.snapshots(MARKS)
         self.volume = self.cinder.add_volume()
+        self.marks = Marks(checkpoint_id='c', resource_id=self.volume['id'])
+        self.snapshots = self.job.snapshots(self.marks)
 
     def make(self, look_first: bool = False) -> Any:
         """A snapshot, and whether there may be two."""
-        order = cinder_items.Order(marks=MARKS, arguments={'volume_id': self.volume['id']})
+        order = cinder_items.Order(marks=self.marks, arguments={'volume_id': self.volume['id']})
         return self.snapshots.make(order, look_first)
 
 
@@ -60,9 +59,9 @@ class FilterTest(ItemsTestCase):
 
     def test_only_what_carries_the_marks_is_found(self) -> None:
         own = self.cinder.add_snapshot(
-            self.volume['id'], metadata={**MARKS.metadata(), 'more': 'x'}
+            self.volume['id'], metadata={**self.marks.metadata(), 'more': 'x'}
         )
-        self.assertEqual([own['id']], [item.id for item in self.snapshots.find(MARKS)])
+        self.assertEqual([own['id']], [item.id for item in self.snapshots.find(self.marks)])
         self.assertEqual(
             [own['id']], [item.id for item in self.snapshots.at_start(self.volume['id'])]
         )
@@ -72,7 +71,7 @@ class FilterTest(ItemsTestCase):
         self.assertTrue(doubtful)
         self.assertNotEqual(self.foreign['id'], snapshot.id)
         self.snapshots.wait_until_available(snapshot, 5)
-        self.snapshots.remove_doubles(MARKS, snapshot, 1)
+        self.snapshots.remove_doubles(self.marks, {self.volume['id']: snapshot.id}, 1)
         self.assertEqual({self.foreign['id'], snapshot.id}, set(self.cinder.snapshots))
         self.snapshots.remove(snapshot, 5)
         self.assertEqual({self.foreign['id']}, set(self.cinder.snapshots))
@@ -81,17 +80,19 @@ class FilterTest(ItemsTestCase):
 class AdoptionTest(ItemsTestCase):
     def test_what_ended_in_error_is_not_adopted(self) -> None:
         """Cinder answered 500 and left a row in error: one fault is to cost nothing."""
-        broken = self.cinder.add_snapshot(self.volume['id'], 'error', metadata=MARKS.metadata())
+        broken = self.cinder.add_snapshot(
+            self.volume['id'], 'error', metadata=self.marks.metadata()
+        )
         snapshot, _ = self.make(look_first=True)
         self.assertNotEqual(broken['id'], snapshot.id)
         self.snapshots.wait_until_available(snapshot, 5)
-        self.snapshots.remove_doubles(MARKS, snapshot, 1)
+        self.snapshots.remove_doubles(self.marks, {self.volume['id']: snapshot.id}, 1)
         self.assertEqual([snapshot.id], list(self.cinder.snapshots))
 
     def test_doubles_that_cannot_be_listed_do_no_harm(self) -> None:
         snapshot, _ = self.make()
         self.cinder.faults = [Fault('GET', '/snapshots/detail', status=403)]
-        self.snapshots.remove_doubles(MARKS, snapshot, 1)
+        self.snapshots.remove_doubles(self.marks, {self.volume['id']: snapshot.id}, 1)
         self.assertIn(snapshot.id, self.cinder.snapshots)
 
 
@@ -144,5 +145,5 @@ class NoJsonTest(ItemsTestCase):
     def test_an_answer_that_is_not_json_is_tried_again(self) -> None:
         """As of a proxy in between that answers 200 with a page of its own."""
         self.cinder.faults = [Fault('GET', '/snapshots/detail', status=200, times=1)]
-        self.assertEqual([], self.snapshots.find(MARKS))
+        self.assertEqual([], self.snapshots.find(self.marks))
         self.assertEqual(2, self.cinder.requests['GET', '/snapshots/detail'])

@@ -77,7 +77,7 @@ class WorkerTestCase(test_runner.JobsTestCase):
                 setattr(job, name, value)
 
     def hand_back_expired(self) -> int:
-        return db.transaction(job_rows.hand_back_expired)(timeutils.utcnow())
+        return db.transaction(job_rows.hand_back_expired)(LEASE)
 
 
 class LeaseTest(WorkerTestCase):
@@ -92,7 +92,7 @@ class LeaseTest(WorkerTestCase):
         )
         self.assertEqual(0, self.hand_back_expired())
 
-        self.set_job(job_id, claimed_until=now - datetime.timedelta(seconds=1))
+        self.set_job(job_id, claimed_until=now - datetime.timedelta(seconds=10))
         self.assertEqual(1, self.hand_back_expired())
         self.worker_runner().run(job_id)
 
@@ -185,7 +185,7 @@ class TrustTest(WorkerTestCase):
 
         self.assertEqual('protecting', self.checkpoint(checkpoint_id).status)
         self.assertLess(timeutils.utcnow(), self.row(job_id).claimed_until)
-        self.set_job(job_id, claimed_until=timeutils.utcnow() - datetime.timedelta(seconds=1))
+        self.set_job(job_id, claimed_until=timeutils.utcnow() - datetime.timedelta(seconds=10))
         self.hand_back_expired()
         runner.run(job_id)
         self.assertEqual('available', self.checkpoint(checkpoint_id).status)

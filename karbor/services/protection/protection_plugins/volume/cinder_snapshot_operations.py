@@ -129,7 +129,9 @@ class ProtectOperation(_SnapshotOperation):
             )
             snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
             if is_doubtful:
-                snapshots.remove_doubles(order.marks, snapshot, self._options.delete_timeout)
+                snapshots.remove_doubles(
+                    order.marks, {resource.id: snapshot.id}, self._options.delete_timeout
+                )
             records.write_status(section, constants.ResourceStatus.AVAILABLE)
 
     def _make_when_settled(
@@ -214,7 +216,9 @@ class RestoreOperation(_SnapshotOperation):
             record.write_asked()
             raise CinderFault(f'{cinder_items.describe(exc)}; {outcome}') from exc
         if is_doubtful:
-            volumes.remove_doubles(order.marks, volume, self._options.settle_timeout)
+            volumes.remove_doubles(
+                order.marks, {str(order.marks.resource_id): volume.id}, self._options.settle_timeout
+            )
         return volume
 
     def _remove_all(self, volumes: CinderItems, marks: Marks, volume: Any) -> str:

@@ -17,6 +17,7 @@ Specification: https://blueprints.launchpad.net/karbor/+spec/cinder-volume-snaps
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -27,6 +28,7 @@ from karbor.resource import Resource
 from karbor.services import retrying
 from karbor.services.cinder import records
 from karbor.services.cinder.job import CinderJob
+from karbor.services.cinder.marks import Marks
 from karbor.services.protection import bank_plugin, protection_plugin
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_operations as operations,
@@ -155,3 +157,35 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
 
     def get_verify_operation(self, resource: Resource) -> operations.VerifyOperation:
         return operations.VerifyOperation(self._cinder, self.options, self._clock)
+
+    def look_again(
+        self,
+        operation: str,
+        checkpoint: Any,
+        resources: Sequence[Resource],
+        context: karbor_context.RequestContext,
+        **kwargs: Any,
+    ) -> None:
+        """Remove what requests of earlier attempts have made beside what is recorded."""
+        cinder = self._cinder(context)
+        if operation == constants.OperationType.PROTECT:
+            marks = Marks(checkpoint_id=checkpoint.id)
+            cinder.snapshots(marks).remove_doubles(
+                marks, _recorded(checkpoint, resources), self.options.settle_timeout
+            )
+        elif operation == constants.OperationType.RESTORE:
+            marks = Marks(restore_id=kwargs['restore']['id'])
+            cinder.volumes(marks).remove_doubles(
+                marks, kwargs['new_resources'], self.options.settle_timeout
+            )
+
+
+def _recorded(checkpoint: Any, resources: Sequence[Resource]) -> dict[str, str]:
+    """The snapshots that the bank has of some volumes."""
+    found = {}
+    for resource in resources:
+        section = checkpoint.get_resource_bank_section(resource.id)
+        record = records.of_snapshot(section, resource.id).read()
+        if record is not None and record.snapshot_id:
+            found[resource.id] = record.snapshot_id
+    return found
