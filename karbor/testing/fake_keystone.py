@@ -53,17 +53,9 @@ class FakeKeystone:
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:
         """Serve on a port of 127.0.0.1; gives the auth_url."""
-        server = cut_server.CutServer(
-            ('127.0.0.1', 0), type('Handler', (_Handler,), {'keystone': self})
-        )
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield f'http://127.0.0.1:{server.server_address[1]}/v3'
-        finally:
-            server.shutdown()
-            server.cut_connections()
-            server.server_close()
+        handler = type('Handler', (_Handler,), {'keystone': self})
+        with cut_server.CutServer(handler).serving() as url:
+            yield f'{url}/v3'
 
     def add(self, **fields: Any) -> str:
         trust_id = uuid.uuid4().hex
@@ -78,11 +70,6 @@ class FakeKeystone:
 
 class _Handler(cut_server.CuttingHandler):
     keystone: FakeKeystone
-    server: cut_server.CutServer
-
-    def handle(self) -> None:
-        with self.server.connection(self.connection):
-            super().handle()
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition('?')

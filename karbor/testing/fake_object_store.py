@@ -30,7 +30,6 @@ from xml.sax import saxutils
 
 from karbor.testing import cut_server
 
-_HOST = '127.0.0.1'
 _MARK = 'x-object-meta-serialized'
 
 
@@ -58,17 +57,9 @@ class FakeStore:
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:
         """Serve on a port of 127.0.0.1; gives the URL."""
-        server = cut_server.CutServer((_HOST, 0), type('Handler', (self.handler,), {'store': self}))
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        self.url = f'http://{_HOST}:{server.server_address[1]}'
-        try:
+        handler = type('Handler', (self.handler,), {'store': self})
+        with cut_server.CutServer(handler).serving() as self.url:
             yield self.url
-        finally:
-            server.shutdown()
-            server.server_close()
-            server.cut_connections()
-            thread.join()
 
     def names(self, container: str, prefix: str, marker: str, reverse: bool) -> list[str]:
         """What a listing has, whole."""
@@ -89,10 +80,6 @@ class _Handler(cut_server.CuttingHandler):
     store: Any
     container = ''
     name = ''
-
-    def handle(self) -> None:
-        with self.server.connection(self.connection):
-            super().handle()
 
     def serve_request(self) -> None:
         length = int(self.headers.get('Content-Length', 0))

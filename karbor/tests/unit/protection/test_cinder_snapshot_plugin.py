@@ -75,9 +75,9 @@ class RecordingCinder(FakeCinder):
             self.bodies.append(json.loads(body))
         return super().handle(method, path_and_query, body)
 
-    def _begin(self, item: dict[str, Any], kind: str, collection: str) -> None:
+    def begin(self, item: dict[str, Any], kind: str, collection: str) -> None:
         self.made.append(kind)
-        super()._begin(item, kind, collection)
+        super().begin(item, kind, collection)
 
 
 class CrashingBankPlugin(file_system_bank_plugin.FileSystemBankPlugin):
