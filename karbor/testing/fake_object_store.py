@@ -12,7 +12,11 @@
 
 """Small object stores for tests of what goes wrong: Swift's protocol, and that of S3.
 
-They keep a few dictionaries. What real servers do is seen in the integration tests.
+    store = FakeS3()
+    with store.serve(): ...                # store.url, store.user, store.key
+
+They are no stores: they keep a few dictionaries, know what the banks ask for and no more, check
+no signatures, and are never behind. What real servers do is seen in the integration tests.
 """
 
 import collections
@@ -36,8 +40,11 @@ _MARK = 'x-object-meta-serialized'
 class FakeStore:
     """Containers and objects; :meth:`serve` puts them on a port.
 
-    ``requests`` counts by method and kind of thing, such as ``('PUT', 'object')``.
-    ``answers`` has, by the same keys, statuses that the next such requests get, in turn.
+    :ivar containers: contents and headers of the objects, by container and name.
+    :ivar requests: counts by method and kind of thing, such as ``('PUT', 'object')``.
+    :ivar answers: by the same keys, statuses that the next such requests get, in turn.
+    :ivar answer_headers: headers of these answers.
+    :ivar corrupt_reads: how many of the next reads give other bytes than were written.
     """
 
     user = 'test:karbor'
@@ -302,7 +309,7 @@ class _S3Handler(_Handler):
 
 
 class FakeS3(FakeStore):
-    """A server of S3; it does not check signatures."""
+    """A server of S3."""
 
     handler = _S3Handler
 

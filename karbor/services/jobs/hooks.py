@@ -14,7 +14,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -70,20 +70,13 @@ class JobHooks:
         failures: Failures = {}
 
         def run_hook(resource: Resource, hook: str) -> None:
-            method = getattr(operations.get(resource), hook, None)
-            if method is None:
-                return
-            try:
-                # By name, as the contract has it: a plugin may order them as it likes.
-                method(
-                    checkpoint=self.checkpoint,
-                    resource=resource,
-                    context=self.context,
-                    parameters=values[resource],
-                    **_accepted(method, self.keywords),
-                )
-            except SystemExit as exc:  # it would end the worker, not the plugin
-                raise RuntimeError('The hook called sys.exit.') from exc
+            four = {
+                'checkpoint': self.checkpoint,
+                'resource': resource,
+                'context': self.context,
+                'parameters': values[resource],
+            }
+            call(operations.get(resource), hook, four, self.keywords)
 
         def finished(resource: Resource, error: Exception | None) -> None:
             if resource in operations:
@@ -107,7 +100,7 @@ class JobHooks:
         done = self._done_before()
         plugins = self.provider.new_plugins()
         return {
-            resource: _operation(plugins[resource.type], self.job.kind, resource)
+            resource: operation_of(plugins[resource.type], self.job.kind, resource)
             for resource in resources
             if resource.key not in done
         }
@@ -148,9 +141,13 @@ class JobHooks:
         return reason
 
 
-def _operation(
+def operation_of(
     plugin: protection_plugin.ProtectionPlugin, kind: str, resource: Resource
 ) -> protection_plugin.Operation:
+    """The plugin's operation for a resource.
+
+    :raises InvalidInput: the plugin has none of that kind.
+    """
     try:
         return getattr(plugin, f'get_{kind}_operation')(resource)
     except NotImplementedError:
@@ -159,7 +156,22 @@ def _operation(
         ) from None
 
 
-def _accepted(method: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:
+def call(operation: Any, hook: str, four: Mapping[str, Any], keywords: Mapping[str, Any]) -> None:
+    """Call a hook of an operation; one that it does not have does nothing.
+
+    :param four: the contract's arguments, given by name: a plugin may order them as it likes.
+    :param keywords: given to a hook that declares them.
+    """
+    method = getattr(operation, hook, None)
+    if method is None:
+        return
+    try:
+        method(**four, **_accepted(method, keywords))
+    except SystemExit as exc:  # it would end the worker, not the plugin
+        raise RuntimeError('The hook called sys.exit.') from exc
+
+
+def _accepted(method: Callable[..., Any], keywords: Mapping[str, Any]) -> Mapping[str, Any]:
     """Those of the keywords that a hook declares, or all if it takes any."""
     declared = inspect.signature(method).parameters
     if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in declared.values()):
