@@ -10,4 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Fakes of what Karbor needs, for the tests of plugins and for its own."""
+"""Fakes of what Karbor needs, for the tests of plugins and for its own.
+
+:mod:`karbor.testing.plugin_jobs`
+    jobs of one plugin on one checkpoint, without a service
+:mod:`karbor.testing.fake_cinder`, :mod:`karbor.testing.fake_keystone`,
+:mod:`karbor.testing.fake_object_store`
+    services in memory, over HTTP
+:mod:`karbor.testing.fault_proxy`
+    a proxy that makes a real service look unreliable
+:mod:`karbor.testing.memory_bank`, :mod:`karbor.testing.clock`,
+:mod:`karbor.testing.provider_files`
+    a bank, a clock and the options of a provider file, for one process
+:mod:`karbor.testing.bank_suite`
+    what every bank plugin must do; the only one that needs testtools and hypothesis
+
+Nothing here knows of Karbor's own tests.
+"""

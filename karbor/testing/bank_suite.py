@@ -12,6 +12,14 @@
 
 """What every bank plugin must do: one suite for all of them, with servers or without.
 
+A plugin's test case mixes it in::
+
+    class AcmeBankTest(BankPluginSuite, testtools.TestCase):
+        def make_plugin(self):
+            return AcmeBankPlugin(provider_files.options({'acme_bank': {'table': 'test'}}))
+
+It needs testtools and hypothesis, which Karbor itself does not require.
+
 How many checkpoints the suite makes of which it reads the indices in pages can be set with
 ``KARBOR_TEST_CHECKPOINTS``; then it prints what that took.
 """
@@ -19,21 +27,24 @@ How many checkpoints the suite makes of which it reads the indices in pages can 
 import concurrent.futures
 import datetime
 import os
-import tempfile
 import time
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 from hypothesis import strategies as st
-from oslo_config import cfg
 
 from karbor import exception
 from karbor.services.protection import bank_plugin, checkpoint
-from karbor.services.protection.bank_plugins import s3_bank_plugin, swift_bank_plugin
+from karbor.testing import bank_values
 
-SETTINGS = hypothesis.settings(
+# A mix-in, so that a runner that finds the suite in a test module does not run it by itself.
+if TYPE_CHECKING:
+    from testtools import TestCase as _TestCase
+else:
+    _TestCase = object
+
+_SETTINGS = hypothesis.settings(
     max_examples=40,
     deadline=None,
     database=None,
@@ -44,155 +55,13 @@ SETTINGS = hypothesis.settings(
     ],
 )
 
-TEXTS = (
-    '',
-    'available',
-    '12',
-    '-1.5e3',
-    'null',
-    'true',
-    '"x"',
-    '{}',
-    '[1]',
-    '{"a": 1}',
-    'NaN',
-    ' 12 ',
-    'two\nlines\r\n',
-    '\x00',
-    'Zürich ☃ \U0001f40d',
-    '\ufeff12',
-    '[' * 100_000,
-    '1' * 5_000,
-)
-JSON_VALUES: tuple[Any, ...] = (
-    None,
-    True,
-    False,
-    0,
-    12,
-    -1.5,
-    [],
-    {},
-    [1, 'two', None],
-    {'a': {'b': ['c', 1.5, None]}},
-    {'name': 'Zürich ☃', '': ''},
-    [''],
-    ['null'],
-)
-BYTES = (
-    b'',
-    b'12',
-    b'null',
-    b'plain ascii',
-    'Zürich'.encode(),
-    b'\xff',
-    b'\xff\xff\xfe',
-    b'\x00',
-    bytes(range(256)),
-    b'{"a": 1}',
-    os.urandom(100_000),
-)
-
-JSON_STRATEGY = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.text()
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=8,
-)
-
 _PROVIDER_ID = '3f9d2a10-8b41-4c52-9a11-6f1f0f3b7c20'
 _PROJECT_ID = '1f3c9a7be2d84c5f9b0d6e4a3c2b1a09'
 _PLAN_ID = 'c2a1f7d0-5c52-46ff-9a2c-6f4a7f7d1b11'
 _FIRST_MOMENT = 1_700_000_000
 
 
-Sections = Mapping[str, Mapping[str, Any]]
-
-
-def ini_text(sections: Sections) -> str:
-    """The sections as they are in a provider file."""
-    return '\n'.join(
-        line
-        for name, options in sections.items()
-        for line in (f'[{name}]', *(f'{key} = {value}' for key, value in options.items()), '')
-    )
-
-
-def provider_options(sections: Sections) -> cfg.ConfigOpts:
-    """The options of a provider file with these sections."""
-    config = cfg.ConfigOpts()
-    with tempfile.NamedTemporaryFile('w', suffix='.conf') as file:
-        file.write(ini_text(sections))
-        file.flush()
-        config(
-            args=[],
-            project='karbor',
-            prog='provider',
-            default_config_files=[file.name],
-            default_config_dirs=[],
-        )
-    return config
-
-
-def swift_sections(server: Any, **options: Any) -> Sections:
-    """What a provider file has of a container of its own.
-
-    :param server: a Swift that gives out tokens: its ``auth_url``, ``user`` and ``key``.
-    :param options: of ``[swift_client]``.
-    """
-    return {
-        swift_bank_plugin.GROUP: {'bank_swift_object_container': f'bank-{uuid.uuid4()}'},
-        swift_bank_plugin.CLIENT_GROUP: {
-            'auth_type': 'v1password',
-            'auth_url': server.auth_url,
-            'username': server.user,
-            'password': server.key,
-            'swift_retry_backoff': 0.1,
-            **options,
-        },
-    }
-
-
-def s3_sections(server: Any, **options: Any) -> Sections:
-    """What a provider file has of a bucket of its own.
-
-    :param server: a server of S3: its ``url``, ``user`` and ``key``.
-    :param options: of ``[s3_client]``.
-    """
-    return {
-        s3_bank_plugin.GROUP: {'bank_s3_object_bucket': f'bank-{uuid.uuid4()}'},
-        s3_bank_plugin.CLIENT_GROUP: {
-            's3_endpoint': server.url,
-            's3_access_key': server.user,
-            's3_secret_key': server.key,
-            's3_retry_backoff': 0.1,
-            **options,
-        },
-    }
-
-
-def swift_bank(
-    server: Any,
-    plugin_class: type[swift_bank_plugin.SwiftBankPlugin] = swift_bank_plugin.SwiftBankPlugin,
-    **options: Any,
-) -> swift_bank_plugin.SwiftBankPlugin:
-    """A bank of :func:`swift_sections`."""
-    return plugin_class(provider_options(swift_sections(server, **options)))
-
-
-def s3_bank(
-    server: Any,
-    plugin_class: type[s3_bank_plugin.S3BankPlugin] = s3_bank_plugin.S3BankPlugin,
-    **options: Any,
-) -> s3_bank_plugin.S3BankPlugin:
-    """A bank of :func:`s3_sections`."""
-    return plugin_class(provider_options(s3_sections(server, **options)))
-
-
-class BankPluginSuite:
+class BankPluginSuite(_TestCase):
     """What every bank plugin must do; mix it into a test case that makes one."""
 
     #: how many checkpoints it makes when nobody asks for more
@@ -201,6 +70,10 @@ class BankPluginSuite:
     def make_plugin(self) -> bank_plugin.BankPlugin:
         """A plugin on an empty bank."""
         raise NotImplementedError
+
+    def make_another(self, plugin: Any) -> bank_plugin.BankPlugin:
+        """Another plugin on the same bank, as another process makes it."""
+        return type(plugin)(plugin._config)
 
     def setUp(self) -> None:
         super().setUp()
@@ -216,16 +89,16 @@ class BankPluginSuite:
             self.assertEqual((type(value), value), (type(again), again))
 
     def test_text_comes_back_as_text(self) -> None:
-        self._assert_round_trips(TEXTS)
+        self._assert_round_trips(bank_values.TEXTS)
 
     def test_json_comes_back_as_it_was(self) -> None:
-        self._assert_round_trips(JSON_VALUES)
+        self._assert_round_trips(bank_values.JSON_VALUES)
 
     def test_bytes_come_back_as_bytes(self) -> None:
-        self._assert_round_trips(BYTES)
+        self._assert_round_trips(bank_values.BYTES)
 
-    @SETTINGS
-    @hypothesis.given(st.text() | st.binary() | JSON_STRATEGY)
+    @_SETTINGS
+    @hypothesis.given(st.text() | st.binary() | bank_values.JSON_STRATEGY)
     def test_any_value_comes_back_as_it_was(self, value: Any) -> None:
         self._assert_round_trips((value,))
 
@@ -294,14 +167,14 @@ class BankPluginSuite:
             ('/z', []),
             ('a/2', keys[2:4]),
         ):
-            self.assertEqual(expected, self.plugin.list_objects(prefix), prefix)
+            self.assertEqual(expected, self.plugin.list_objects(prefix), repr(prefix))
 
     def test_list_limit_marker_and_direction(self) -> None:
         keys = [f'/k/{number}' for number in range(6)]
         for key in keys:
             self.plugin.update_object(key, 'x')
 
-        for arguments, expected in (
+        cases: tuple[tuple[dict[str, Any], list[str]], ...] = (
             ({'limit': 2}, keys[:2]),
             ({'limit': 99}, keys),
             ({'sort_dir': 'asc'}, keys),
@@ -314,8 +187,11 @@ class BankPluginSuite:
             ({'marker': '/k/25'}, keys[3:]),
             ({'marker': '/k/5'}, []),
             ({'marker': '/k/0', 'sort_dir': 'desc'}, []),
-        ):
-            self.assertEqual(expected, self.plugin.list_objects('/k/', **arguments), arguments)
+        )
+        for arguments, expected in cases:
+            self.assertEqual(
+                expected, self.plugin.list_objects('/k/', **arguments), repr(arguments)
+            )
 
     def test_pages_together_are_the_whole(self) -> None:
         keys = [f'/k/{number:02}' for number in range(23)]
@@ -340,9 +216,7 @@ class BankPluginSuite:
     def test_a_second_plugin_sees_the_same_objects(self) -> None:
         self.plugin.update_object('/a', {'b': 1})
 
-        again = type(self.plugin)(self.plugin._config)
-
-        self.assertEqual({'b': 1}, again.get_object('/a'))
+        self.assertEqual({'b': 1}, self.make_another(self.plugin).get_object('/a'))
 
     def test_a_healthy_bank_is_so(self) -> None:
         self.plugin.check()  # before it was ever used

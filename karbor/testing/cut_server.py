@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""An HTTP server for tests whose connections can be cut: what the two fakes stand on."""
+"""An HTTP server for tests whose connections can be cut: what the fakes stand on."""
 
 import contextlib
 import http.server
@@ -21,23 +21,50 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+_HOST = '127.0.0.1'
+
 
 class CutServer(http.server.ThreadingHTTPServer):
     """Knows its open connections, and can end them all at once.
 
-    :param address: host and port to listen on; port 0 takes a free one.
-    :param handler: serves one connection, within :meth:`connection`.
+    It listens on 127.0.0.1 only.
+
+    :param handler: serves one connection.
+    :param port: to listen on; 0 takes a free one.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(
-        self, address: tuple[str, int], handler: type[http.server.BaseHTTPRequestHandler]
-    ) -> None:
+    def __init__(self, handler: type['CuttingHandler'], port: int = 0) -> None:
         self._connections: set[socket.socket] = set()
         self._connections_lock = threading.Lock()
-        super().__init__(address, handler)
+        super().__init__((_HOST, port), handler)
+
+    @property
+    def url(self) -> str:
+        return f'http://{_HOST}:{self.server_address[1]}'
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[str]:
+        """Serve in a thread meanwhile; gives the URL."""
+        self.start()
+        try:
+            yield self.url
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        """Serve in a thread; each connection is served by one of its own."""
+        threading.Thread(
+            target=self.serve_forever, args=(0.02,), name=type(self).__name__, daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        """Stop listening and cut every connection."""
+        self.shutdown()
+        self.server_close()
+        self.cut_connections()
 
     @contextlib.contextmanager
     def connection(self, connection: socket.socket) -> Iterator[None]:
@@ -68,6 +95,11 @@ class CuttingHandler(http.server.BaseHTTPRequestHandler):
 
     protocol_version = 'HTTP/1.1'
     disable_nagle_algorithm = True
+    server: CutServer
+
+    def handle(self) -> None:
+        with self.server.connection(self.connection):
+            super().handle()
 
     def reset(self) -> None:
         """Send a TCP RST: that is what closing does to a socket that may not linger."""

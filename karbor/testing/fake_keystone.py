@@ -12,11 +12,19 @@
 
 """A fake Keystone over HTTP: tokens for passwords and trusts, and the trusts themselves.
 
-It is no Keystone: whose token may do what is told to it by the test. What the real one does
-is seen in the integration tests.
+::
+
+    keystone = FakeKeystone()
+    with keystone.serve() as auth_url: ...
+
+It is not Keystone: it has one user, :data:`ME`, whose password is :data:`PASSWORD`, and one
+more who comes with :data:`USER_TOKEN` and may delegate any role in any project. It has no
+catalog, no validation of tokens and no expiry, and keeps a trust as it was sent. What the real
+one does is seen in the integration tests.
 """
 
 import contextlib
+import datetime
 import http.server
 import json
 import threading
@@ -24,8 +32,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
-
-from keystoneauth1 import fixture as ks_fixture
 
 from karbor.testing import cut_server
 
@@ -37,9 +43,13 @@ USER_TOKEN = 'token-of-the-user'
 class FakeKeystone:
     """State and behaviour; :meth:`serve` puts it on a port.
 
-    ``requests`` counts what was asked: 'password', 'trust token', 'create', 'list', 'get',
-    'delete by trust', 'delete'. ``answers`` has the status that such a request is answered
-    with instead, as if something else than Keystone did.
+    :ivar trusts: by id, as they are shown.
+    :ivar requests: counts what was asked: 'password', 'trust token', 'create', 'list', 'get',
+        'delete by trust', 'delete'.
+    :ivar answers: the status that such a request is answered with instead, as if something
+        else than Keystone did.
+    :ivar before_create: called before a trust is made.
+    :ivar tokens: those that were given out, with the trust that each is of.
     """
 
     def __init__(self) -> None:
@@ -53,24 +63,18 @@ class FakeKeystone:
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:
         """Serve on a port of 127.0.0.1; gives the auth_url."""
-        server = cut_server.CutServer(
-            ('127.0.0.1', 0), type('Handler', (_Handler,), {'keystone': self})
-        )
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield f'http://127.0.0.1:{server.server_address[1]}/v3'
-        finally:
-            server.shutdown()
-            server.cut_connections()
-            server.server_close()
+        handler = type('Handler', (_Handler,), {'keystone': self})
+        with cut_server.CutServer(handler).serving() as url:
+            yield f'{url}/v3'
 
     def add(self, **fields: Any) -> str:
+        """Make a trust; gives its id."""
         trust_id = uuid.uuid4().hex
         self.trusts[trust_id] = {'id': trust_id, 'trustee_user_id': ME, **fields}
         return trust_id
 
     def token(self, trust_id: str | None) -> str:
+        """A new token, of a trust or of a password."""
         token = f'secret-{uuid.uuid4().hex}'
         self.tokens[token] = trust_id
         return token
@@ -78,11 +82,6 @@ class FakeKeystone:
 
 class _Handler(cut_server.CuttingHandler):
     keystone: FakeKeystone
-    server: cut_server.CutServer
-
-    def handle(self) -> None:
-        with self.server.connection(self.connection):
-            super().handle()
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition('?')
@@ -140,12 +139,11 @@ class _Handler(cut_server.CuttingHandler):
             self._refuse(401)
             return
         trust = self.keystone.trusts.get(trust_id or '', {})
-        token = ks_fixture.V3Token(
-            user_id=trust.get('trustor_user_id', ME),
-            project_id=trust.get('project_id'),
-            trust_id=trust_id,
+        self._answer(
+            201,
+            {'token': _token(trust)},
+            {'X-Subject-Token': self.keystone.token(trust_id)},
         )
-        self._answer(201, token, {'X-Subject-Token': self.keystone.token(trust_id)})
 
     def _unless_refused(self, request: str, answer: Callable[[], None]) -> None:
         with self.keystone.lock:
@@ -180,3 +178,25 @@ class _Handler(cut_server.CuttingHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+
+
+def _token(trust: dict[str, Any]) -> dict[str, Any]:
+    """What a token says: it is one of a trust, or of the password if that is empty."""
+    domain = {'id': 'default', 'name': 'Default'}
+    user_id = trust.get('trustor_user_id', ME)
+    issued_at = datetime.datetime.now(datetime.UTC)
+    token: dict[str, Any] = {
+        'methods': ['password'],
+        'issued_at': _moment(issued_at),
+        'expires_at': _moment(issued_at + datetime.timedelta(hours=1)),
+        'user': {'id': user_id, 'name': user_id, 'domain': domain},
+    }
+    if trust:
+        project_id = trust.get('project_id')
+        token['project'] = {'id': project_id, 'name': project_id, 'domain': domain}
+        token['OS-TRUST:trust'] = {'id': trust['id'], 'impersonation': True}
+    return token
+
+
+def _moment(moment: datetime.datetime) -> str:
+    return f'{moment:%Y-%m-%dT%H:%M:%S.%fZ}'

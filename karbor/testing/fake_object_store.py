@@ -12,7 +12,13 @@
 
 """Small object stores for tests of what goes wrong: Swift's protocol, and that of S3.
 
-They keep a few dictionaries. What real servers do is seen in the integration tests.
+::
+
+    store = FakeS3()
+    with store.serve(): ...                # store.url, store.user, store.key
+
+They are no stores: they keep a few dictionaries, know what the banks ask for and no more, check
+no signatures, and are never behind. What real servers do is seen in the integration tests.
 """
 
 import collections
@@ -30,15 +36,17 @@ from xml.sax import saxutils
 
 from karbor.testing import cut_server
 
-_HOST = '127.0.0.1'
 _MARK = 'x-object-meta-serialized'
 
 
 class FakeStore:
     """Containers and objects; :meth:`serve` puts them on a port.
 
-    ``requests`` counts by method and kind of thing, such as ``('PUT', 'object')``.
-    ``answers`` has, by the same keys, statuses that the next such requests get, in turn.
+    :ivar containers: contents and headers of the objects, by container and name.
+    :ivar requests: counts by method and kind of thing, such as ``('PUT', 'object')``.
+    :ivar answers: by the same keys, statuses that the next such requests get, in turn.
+    :ivar answer_headers: headers of these answers.
+    :ivar corrupt_reads: how many of the next reads give other bytes than were written.
     """
 
     user = 'test:karbor'
@@ -58,17 +66,9 @@ class FakeStore:
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:
         """Serve on a port of 127.0.0.1; gives the URL."""
-        server = cut_server.CutServer((_HOST, 0), type('Handler', (self.handler,), {'store': self}))
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        self.url = f'http://{_HOST}:{server.server_address[1]}'
-        try:
+        handler = type('Handler', (self.handler,), {'store': self})
+        with cut_server.CutServer(handler).serving() as self.url:
             yield self.url
-        finally:
-            server.shutdown()
-            server.server_close()
-            server.cut_connections()
-            thread.join()
 
     def names(self, container: str, prefix: str, marker: str, reverse: bool) -> list[str]:
         """What a listing has, whole."""
@@ -89,10 +89,6 @@ class _Handler(cut_server.CuttingHandler):
     store: Any
     container = ''
     name = ''
-
-    def handle(self) -> None:
-        with self.server.connection(self.connection):
-            super().handle()
 
     def serve_request(self) -> None:
         length = int(self.headers.get('Content-Length', 0))
@@ -315,7 +311,7 @@ class _S3Handler(_Handler):
 
 
 class FakeS3(FakeStore):
-    """A server of S3; it does not check signatures."""
+    """A server of S3."""
 
     handler = _S3Handler
 

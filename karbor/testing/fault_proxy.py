@@ -72,7 +72,6 @@ from urllib import parse
 
 from karbor.testing import cut_server
 
-_HOST = '127.0.0.1'
 _UPSTREAM_TIMEOUT = 120.0
 _UUID = '[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}'
 _PREFIX = re.compile(rf'^/v\d+(\.\d+)?(/{_UUID}(?=/|$))?', re.IGNORECASE)
@@ -189,7 +188,7 @@ class FaultProxy:
         """The address to use in place of the service's."""
         if self._server is None:
             raise RuntimeError('the proxy is not started')
-        return f'http://{_HOST}:{self._server.server_address[1]}'
+        return self._server.url
 
     @property
     def rules(self) -> list[Rule]:
@@ -218,18 +217,14 @@ class FaultProxy:
     def start(self) -> None:
         """Listen; each connection is served by a thread of its own."""
         self.stopping.clear()
-        self._server = _Server((_HOST, self._port), self)
-        threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name='fault-proxy', daemon=True
-        ).start()
+        self._server = _Server(self, self._port)
+        self._server.start()
 
     def stop(self) -> None:
         """Stop listening and cut every connection."""
         if self._server is not None:
             self.stopping.set()
-            self._server.shutdown()
-            self._server.server_close()
-            self._server.cut_connections()
+            self._server.stop()
             self._server = None
 
     def decide(self, method: str, target: str) -> Rule:
@@ -245,9 +240,9 @@ class FaultProxy:
 
 
 class _Server(cut_server.CutServer):
-    def __init__(self, address: tuple[str, int], proxy: FaultProxy) -> None:
+    def __init__(self, proxy: FaultProxy, port: int) -> None:
         self.proxy = proxy
-        super().__init__(address, _Handler)
+        super().__init__(_Handler, port)
 
 
 class _Handler(cut_server.CuttingHandler):
@@ -262,11 +257,10 @@ class _Handler(cut_server.CuttingHandler):
         )
 
     def handle(self) -> None:
-        with self.server.connection(self.connection):
-            try:
-                super().handle()
-            finally:
-                self._upstream.close()
+        try:
+            super().handle()
+        finally:
+            self._upstream.close()
 
     def serve_request(self) -> None:
         """Let the rule decide; the body is read first, so that the connection stays usable."""

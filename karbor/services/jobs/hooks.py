@@ -63,9 +63,14 @@ class AttemptHooks:
         failures: Failures = {}
 
         def run_hook(resource: Resource, hook: str) -> None:
-            method = getattr(operations.get(resource), hook, None)
-            if method is not None:
-                self._call(method, resource)
+            self.attempt.lease.check()
+            four = {
+                'checkpoint': self.checkpoint,
+                'resource': resource,
+                'context': self.attempt.context,
+                'parameters': self.values[resource],
+            }
+            call(operations.get(resource), hook, four, self.keywords)
 
         def finished(resource: Resource, error: Exception | None) -> None:
             if resource in operations:
@@ -92,25 +97,11 @@ class AttemptHooks:
                     **self.keywords,
                 )
 
-    def _call(self, hook: Callable[..., Any], resource: Resource) -> None:
-        self.attempt.lease.check()
-        try:
-            # By name, as the contract has it: a plugin may order them as it likes.
-            hook(
-                checkpoint=self.checkpoint,
-                resource=resource,
-                context=self.attempt.context,
-                parameters=self.values[resource],
-                **_accepted(hook, self.keywords),
-            )
-        except SystemExit as exc:  # it would end the worker, not the plugin
-            raise RuntimeError('The hook called sys.exit.') from exc
-
     def _operations(self, plugins: Plugins) -> dict[Resource, protection_plugin.Operation]:
         """The operation of each resource that is not done yet."""
         done = self._done_before()
         return {
-            resource: _operation(plugins[resource.type], self.attempt.job.kind, resource)
+            resource: operation_of(plugins[resource.type], self.attempt.job.kind, resource)
             for resource in self.values
             if resource.key not in done
         }
@@ -162,15 +153,34 @@ class AttemptHooks:
         return failure
 
 
-def _operation(
+def operation_of(
     plugin: protection_plugin.ProtectionPlugin, kind: str, resource: Resource
 ) -> protection_plugin.Operation:
+    """The plugin's operation for a resource.
+
+    :raises InvalidInput: the plugin has none of that kind.
+    """
     try:
         return getattr(plugin, f'get_{kind}_operation')(resource)
     except NotImplementedError:
         raise exception.InvalidInput(
             reason=f'The plugin of {resource.type} has no {kind} operation.'
         ) from None
+
+
+def call(operation: Any, hook: str, four: Mapping[str, Any], keywords: Mapping[str, Any]) -> None:
+    """Call a hook of an operation; one that it does not have does nothing.
+
+    :param four: the contract's arguments, given by name: a plugin may order them as it likes.
+    :param keywords: given to a hook that declares them.
+    """
+    method = getattr(operation, hook, None)
+    if method is None:
+        return
+    try:
+        method(**four, **_accepted(method, keywords))
+    except SystemExit as exc:  # it would end the worker, not the plugin
+        raise RuntimeError('The hook called sys.exit.') from exc
 
 
 def _accepted(method: Callable[..., Any], keywords: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -25,8 +25,8 @@ from oslotest import base
 from karbor import exception
 from karbor.services.protection import bank_plugin
 from karbor.services.protection.bank_plugins import s3_bank_plugin, swift_bank_plugin
-from karbor.testing import bank_suite
-from karbor.tests import object_store
+from karbor.testing import bank_suite, provider_files
+from karbor.tests import object_store, object_store_banks
 from karbor.tests.integration import base as integration_base
 from karbor.tests.integration import cloud
 
@@ -36,19 +36,19 @@ PAGE = 10_000 if 'KARBOR_TEST_CHECKPOINTS' in os.environ else 8
 
 class SwiftBankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
     def make_plugin(self) -> bank_plugin.BankPlugin:
-        return bank_suite.swift_bank(object_store.running(PAGE))
+        return object_store_banks.swift_bank(object_store.running(PAGE))
 
 
 class S3BankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
     def make_plugin(self) -> bank_plugin.BankPlugin:
-        return bank_suite.s3_bank(object_store.running(PAGE))
+        return object_store_banks.s3_bank(object_store.running(PAGE))
 
 
 class SwiftBankWithListingsOfThePastTest(bank_suite.BankPluginSuite, base.BaseTestCase):
     """No listing ever tells of what the suite writes and deletes."""
 
     def make_plugin(self) -> bank_plugin.BankPlugin:
-        return bank_suite.swift_bank(object_store.running(PAGE, is_behind=True))
+        return object_store_banks.swift_bank(object_store.running(PAGE, is_behind=True))
 
     def test_the_store_is_behind_indeed(self) -> None:
         server = object_store.running(PAGE, is_behind=True)
@@ -69,7 +69,7 @@ class SwiftBankWithListingsOfThePastTest(bank_suite.BankPluginSuite, base.BaseTe
 class SwiftTest(base.BaseTestCase):
     def test_names_that_old_karbors_gave(self) -> None:
         server = object_store.running(PAGE)
-        bank = bank_suite.swift_bank(server)
+        bank = object_store_banks.swift_bank(server)
         bank.update_object('/a/b', {'c': 1})
         bank.update_object('/a/text', 'available')
 
@@ -84,7 +84,7 @@ class SwiftTest(base.BaseTestCase):
     def test_tokens_that_end(self) -> None:
         server = object_store.Swift(token_life=1)
         self.addCleanup(server.stop)
-        bank = bank_suite.swift_bank(server)
+        bank = object_store_banks.swift_bank(server)
         for number in range(4):
             bank.update_object('/a', number)
             self.assertEqual(number, bank.get_object('/a'))
@@ -92,7 +92,9 @@ class SwiftTest(base.BaseTestCase):
 
     def test_a_part_of_swift_that_hangs(self) -> None:
         server = object_store.running(PAGE)
-        bank = bank_suite.swift_bank(server, swift_request_timeout=1, swift_retry_attempts=1)
+        bank = object_store_banks.swift_bank(
+            server, swift_request_timeout=1, swift_retry_attempts=1
+        )
         bank.update_object('/a', 'x')
         with server.pause('object'):
             for call in (lambda: bank.update_object('/a', 'y'), lambda: bank.get_object('/a')):
@@ -108,11 +110,11 @@ class SwiftTest(base.BaseTestCase):
     def test_what_is_wrong_is_said(self) -> None:
         server = object_store.running(PAGE)
         for bank, said in (
-            (bank_suite.swift_bank(server, password='wrong'), 'no token for Swift'),
-            (bank_suite.s3_bank(server, s3_secret_key='wrong'), '403'),
-            (bank_suite.s3_bank(server, s3_access_key='wrong'), '403'),
+            (object_store_banks.swift_bank(server, password='wrong'), 'no token for Swift'),
+            (object_store_banks.s3_bank(server, s3_secret_key='wrong'), '403'),
+            (object_store_banks.s3_bank(server, s3_access_key='wrong'), '403'),
             (
-                bank_suite.s3_bank(server, s3_endpoint=server.url.replace('http', 'https')),
+                object_store_banks.s3_bank(server, s3_endpoint=server.url.replace('http', 'https')),
                 'could not be reached',
             ),
         ):
@@ -123,7 +125,7 @@ class SwiftTest(base.BaseTestCase):
     def test_a_container_that_was_deleted(self) -> None:
         server = object_store.running(PAGE)
         connection = swiftclient.Connection(server.auth_url, server.user, server.key)
-        for bank in (bank_suite.swift_bank(server), bank_suite.s3_bank(server)):
+        for bank in (object_store_banks.swift_bank(server), object_store_banks.s3_bank(server)):
             bank.check()
             connection.delete_container(getattr(bank, '_bucket', None) or bank._container)
 
@@ -164,7 +166,7 @@ class SwiftOfACloudTest(base.BaseTestCase):
 
     def _bank(self, **options: str) -> swift_bank_plugin.SwiftBankPlugin:
         return swift_bank_plugin.SwiftBankPlugin(
-            bank_suite.provider_options({'swift_client': {'swift_retry_backoff': 0.1, **options}})
+            provider_files.options({'swift_client': {'swift_retry_backoff': 0.1, **options}})
         )
 
     def _exercise(self, bank: swift_bank_plugin.SwiftBankPlugin) -> None:
@@ -221,7 +223,8 @@ class StandaloneTest(integration_base.IntegrationTestCase):
         karbor = integration_base.Standalone(self.project, self.folder, self.plugin_options)
         path = karbor.state / 'providers.d/test.conf'
         path.write_text(
-            path.read_text().replace('karbor-fs-bank-plugin', name) + bank_suite.ini_text(sections)
+            path.read_text().replace('karbor-fs-bank-plugin', name)
+            + provider_files.ini_text(sections)
         )
         karbor.start()
         self.addCleanup(karbor.kill)
@@ -249,17 +252,17 @@ class StandaloneTest(integration_base.IntegrationTestCase):
         self.assertNotIn(object_store.KEY, karbor.log.read_text())
 
     def test_swift(self) -> None:
-        sections = bank_suite.swift_sections(object_store.running(PAGE))
+        sections = object_store_banks.swift_sections(object_store.running(PAGE))
         self._exercise(
             'karbor-swift-bank-plugin',
             sections,
-            swift_bank_plugin.SwiftBankPlugin(bank_suite.provider_options(sections)),
+            swift_bank_plugin.SwiftBankPlugin(provider_files.options(sections)),
         )
 
     def test_s3(self) -> None:
-        sections = bank_suite.s3_sections(object_store.running(PAGE))
+        sections = object_store_banks.s3_sections(object_store.running(PAGE))
         self._exercise(
             'karbor-s3-bank-plugin',
             sections,
-            s3_bank_plugin.S3BankPlugin(bank_suite.provider_options(sections)),
+            s3_bank_plugin.S3BankPlugin(provider_files.options(sections)),
         )

@@ -14,7 +14,6 @@
 
 import pathlib
 import re
-import textwrap
 
 from oslo_config import cfg, generator
 from oslo_policy import generator as policy_generator
@@ -23,6 +22,7 @@ from oslotest import base
 import karbor
 from karbor.resource import Resource
 from karbor.services.protection import protection_plugin
+from karbor.tests import readme
 
 _ROOT = pathlib.Path(karbor.__file__).parents[1]
 
@@ -69,12 +69,7 @@ def _own_part(sample: str) -> str:
 
 class ReadmeExampleTest(base.BaseTestCase):
     def test_plugin_fulfils_the_contract(self) -> None:
-        code = re.search(
-            r'code-block:: python\n\n((?:(?:    .*)?\n)+)', (_ROOT / 'README.rst').read_text()
-        ).group(1)
-        namespace: dict = {}
-        exec(textwrap.dedent(code), namespace)
-        plugin_class = namespace['VolumeNamePlugin']
+        plugin_class = readme.install().VolumeNamePlugin
         config = cfg.ConfigOpts()
         config([])
         plugin = plugin_class(config)

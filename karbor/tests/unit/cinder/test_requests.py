@@ -26,22 +26,8 @@ from karbor import context as karbor_context
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.protection.clients import cinder as cinder_client
+from karbor.testing.clock import Clock
 from karbor.testing.fake_cinder import FakeCinder, Fault
-
-
-class Clock:
-    """Time that passes by sleeping only."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 class Answers:

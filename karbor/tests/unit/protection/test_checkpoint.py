@@ -20,7 +20,7 @@ from oslotest import base
 from karbor import exception
 from karbor.resource import Resource
 from karbor.services.protection import bank_plugin, checkpoint, graph
-from karbor.tests.unit.protection import test_banks
+from karbor.testing import memory_bank
 
 CHECKPOINT_ID = '6d1f0c3e-58a7-4a0c-8f4c-0c9b9f7a2d44'
 PROVIDER_ID = '3f9d2a10-8b41-4c52-9a11-6f1f0f3b7c20'
@@ -51,7 +51,7 @@ INDICES = [
 class CheckpointTestCase(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.plugin = test_banks.file_system_bank(self)
+        self.plugin = memory_bank.MemoryBankPlugin()
         self.bank = bank_plugin.Bank(self.plugin)
         self.collection = checkpoint.CheckpointCollection(self.bank)
         self.checkpoint = self._create()

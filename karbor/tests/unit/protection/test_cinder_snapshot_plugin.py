@@ -18,7 +18,6 @@ What counts is what Cinder and the bank hold afterwards. The real Cinder is aske
 
 import configparser
 import contextlib
-import datetime
 import importlib
 import json
 import logging
@@ -39,20 +38,19 @@ from oslotest import base
 import karbor
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.conf import cinder_client
 from karbor.resource import Resource
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder import watcher
-from karbor.services.protection import bank_plugin, checkpoint, client_factory
-from karbor.services.protection.bank_plugins import file_system_bank_plugin
+from karbor.services.protection import bank_plugin, checkpoint
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_plugin,
 )
+from karbor.testing import memory_bank, plugin_jobs
+from karbor.testing.clock import Clock
 from karbor.testing.fake_cinder import FakeCinder, Fault
+from karbor.testing.plugin_jobs import PLAN_ID, PROVIDER_ID, RecordOfUse
 
 VOLUME_TYPE = 'OS::Cinder::Volume'
-PROVIDER_ID = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
-PLAN_ID = 'c2b5c1f0-3a52-4d0e-8f37-6d6d0f6a1b11'
 THREADS = 32
 ENTRY_POINT = 'karbor-volume-snapshot-plugin'
 
@@ -74,52 +72,9 @@ class RecordingCinder(FakeCinder):
             self.bodies.append(json.loads(body))
         return super().handle(method, path_and_query, body)
 
-    def _begin(self, item: dict[str, Any], kind: str, collection: str) -> None:
+    def begin(self, item: dict[str, Any], kind: str, collection: str) -> None:
         self.made.append(kind)
-        super()._begin(item, kind, collection)
-
-
-class CrashingBankPlugin(file_system_bank_plugin.FileSystemBankPlugin):
-    """Dies instead of a write that a test names."""
-
-    def __init__(self, config: cfg.ConfigOpts) -> None:
-        super().__init__(config)
-        self.dies_at: Callable[[str, Any], bool] = lambda key, value: False
-
-    def update_object(self, key: str, value: Any, context: Any = None) -> None:
-        if self.dies_at(key, value):
-            raise Crash
-        super().update_object(key, value, context)
-
-
-class RecordOfUse(dict):
-    """A restore or verification that remembers what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__(id=str(uuid.uuid4()))
-        self.told: list[tuple[Any, ...]] = []
-        self.saved = 0
-
-    def update_resource_status(self, *told: Any) -> None:
-        self.told.append(told)
-
-    def save(self) -> None:
-        self.saved = len(self.told)
-
-
-class Clock:
-    """Time that passes by sleeping only."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
+        super().begin(item, kind, collection)
 
 
 class SnapshotPluginTestCase(base.BaseTestCase):
@@ -134,13 +89,11 @@ class SnapshotPluginTestCase(base.BaseTestCase):
             (watcher, 'FIRST_INTERVAL', 0.002),
         ):
             self.useFixture(fixtures.MockPatchObject(module, name, value))
-        cinder_client.register_opts(cfg.CONF)
         self.cinder = RecordingCinder()
-        client_factory.use_sessions(lambda context: self.cinder.session())
-        self.addCleanup(client_factory.use_sessions, None)
+        self.enterContext(plugin_jobs.clients_of(self.cinder))
         self.context = karbor_context.RequestContext(user_id='u', project_id='p')
         self.config = self._config()
-        self.bank_plugin = CrashingBankPlugin(self.config)
+        self.bank_plugin = memory_bank.MemoryBankPlugin()
         self.bank = bank_plugin.Bank(self.bank_plugin)
         self.checkpoint = self.new_checkpoint()
         self.volume = self.cinder.add_volume(name='db', size=3)
@@ -150,27 +103,12 @@ class SnapshotPluginTestCase(base.BaseTestCase):
     def _config(self) -> cfg.ConfigOpts:
         config = cfg.ConfigOpts()
         config(args=[], default_config_files=[], default_config_dirs=[])
-        config.register_opts(file_system_bank_plugin.OPTS, file_system_bank_plugin.GROUP)
         config.register_opts(cinder_snapshot_plugin.OPTS, cinder_snapshot_plugin.GROUP)
-        config.set_override(
-            'file_system_bank_path',
-            self.useFixture(fixtures.TempDir()).path,
-            file_system_bank_plugin.GROUP,
-        )
         config.set_override('poll_interval', 0.05, cinder_snapshot_plugin.GROUP)
         return config
 
     def new_checkpoint(self) -> checkpoint.Checkpoint:
-        plan = {
-            'id': PLAN_ID,
-            'name': 'nightly',
-            'provider_id': PROVIDER_ID,
-            'resources': [],
-            'parameters': {},
-        }
-        return checkpoint.CheckpointCollection(self.bank).create(
-            str(uuid.uuid4()), plan, 'p', '[]', None, datetime.datetime(2026, 1, 2)
-        )
+        return plugin_jobs.new_checkpoint(self.bank)
 
     def new_plugin(self) -> cinder_snapshot_plugin.CinderSnapshotProtectionPlugin:
         """The plugin of one job; with the test's time-outs, shorter than options can be."""
@@ -196,12 +134,18 @@ class SnapshotPluginTestCase(base.BaseTestCase):
         plugin: Any = None,
         **kwargs: Any,
     ) -> None:
-        """One job with one volume, as the walker would call the main hook."""
+        """One job with one volume."""
         resource = Resource(VOLUME_TYPE, volume_id or self.volume['id'], 'db')
         plugin = plugin or self.new_plugin()
         operation = getattr(plugin, f'get_{kind}_operation')(resource)
-        operation.on_main(
-            self.checkpoint, resource, self.context, parameters or {}, operation_log={}, **kwargs
+        plugin_jobs.run_hooks(
+            operation,
+            checkpoint=self.checkpoint,
+            resource=resource,
+            context=self.context,
+            parameters=parameters or {},
+            operation_log={},
+            **kwargs,
         )
 
     def protect(self, **kwargs: Any) -> None:
@@ -269,12 +213,16 @@ class SnapshotPluginTestCase(base.BaseTestCase):
     @contextlib.contextmanager
     def dying_at(self, dies_at: Callable[[str, Any], bool]) -> Iterator[None]:
         """The process dies instead of that write to the bank."""
-        self.bank_plugin.dies_at = dies_at
-        try:
-            with self.assertRaisesCrash():
-                yield
-        finally:
-            self.bank_plugin.dies_at = lambda key, value: False
+
+        def before_update(key: str, value: Any) -> None:
+            if dies_at(key, value):
+                raise Crash
+
+        with (
+            mock.patch.object(self.bank_plugin, 'before_update', before_update),
+            self.assertRaisesCrash(),
+        ):
+            yield
 
     @contextlib.contextmanager
     def assertRaisesCrash(self) -> Iterator[None]:

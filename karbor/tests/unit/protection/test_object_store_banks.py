@@ -34,12 +34,13 @@ from karbor.services.protection.bank_plugins import (
     s3_bank_plugin,
     swift_bank_plugin,
 )
-from karbor.testing import bank_suite, fake_object_store, fault_proxy
+from karbor.testing import bank_suite, fake_object_store, fault_proxy, provider_files
 from karbor.testing.fault_proxy import Fault, Rule
+from karbor.tests import object_store_banks
 
 KINDS = ('swift', 's3')
 FAKES = {'swift': fake_object_store.FakeSwift, 's3': fake_object_store.FakeS3}
-BANKS: dict[str, Any] = {'swift': bank_suite.swift_bank, 's3': bank_suite.s3_bank}
+BANKS: dict[str, Any] = {'swift': object_store_banks.swift_bank, 's3': object_store_banks.s3_bank}
 
 
 class Lagging:
@@ -148,24 +149,26 @@ class _Stack(fixtures.Fixture):
 
 class FakeSwiftTest(bank_suite.BankPluginSuite, ObjectStoreTestCase):
     def make_plugin(self) -> bank_plugin.BankPlugin:
-        return bank_suite.swift_bank(self.fake('swift'))
+        return object_store_banks.swift_bank(self.fake('swift'))
 
 
 class FakeS3Test(bank_suite.BankPluginSuite, ObjectStoreTestCase):
     def make_plugin(self) -> bank_plugin.BankPlugin:
-        return bank_suite.s3_bank(self.fake('s3'))
+        return object_store_banks.s3_bank(self.fake('s3'))
 
 
 class LaggingSwiftTest(bank_suite.BankPluginSuite, ObjectStoreTestCase):
     def make_plugin(self) -> bank_plugin.BankPlugin:
         store = self.fake('swift')
-        return bank_suite.swift_bank(store, type('Bank', (LaggingSwiftBank,), {'store': store}))
+        return object_store_banks.swift_bank(
+            store, type('Bank', (LaggingSwiftBank,), {'store': store})
+        )
 
 
 class LaggingS3Test(bank_suite.BankPluginSuite, ObjectStoreTestCase):
     def make_plugin(self) -> bank_plugin.BankPlugin:
         store = self.fake('s3')
-        return bank_suite.s3_bank(store, type('Bank', (LaggingS3Bank,), {'store': store}))
+        return object_store_banks.s3_bank(store, type('Bank', (LaggingS3Bank,), {'store': store}))
 
 
 class LagTest(ObjectStoreTestCase):
@@ -173,7 +176,7 @@ class LagTest(ObjectStoreTestCase):
 
     def lagging(self, **attributes: Any) -> Any:
         store = self.fake('swift')
-        bank = bank_suite.swift_bank(
+        bank = object_store_banks.swift_bank(
             store, type('Bank', (LaggingSwiftBank,), {'store': store, **attributes})
         )
         return bank, store
@@ -533,7 +536,7 @@ class S3Test(ObjectStoreTestCase):
         for prefix in ('/', 'karbor/', 'karbor-'):
             store = self.fake('s3')
             bank = s3_bank_plugin.S3BankPlugin(
-                bank_suite.provider_options(
+                provider_files.options(
                     {
                         's3_bank_plugin': {'bank_s3_object_prefix': prefix},
                         's3_client': {
@@ -576,7 +579,7 @@ class OptionsTest(base.BaseTestCase):
 
     @staticmethod
     def _load(plugin_class: Any, sections: dict[str, Any]) -> Any:
-        config = bank_suite.provider_options(sections)
+        config = provider_files.options(sections)
         plugin = plugin_class(config)
         provider._check_options(config)
         return plugin

@@ -24,28 +24,14 @@ from oslotest import base
 from karbor import exception
 from karbor.services.protection import bank_plugin
 from karbor.services.protection.protection_plugins import utils
-from karbor.tests.unit.protection import test_banks
-
-
-class _Clock:
-    """A time that passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.sleeps: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now += seconds
+from karbor.testing import memory_bank
+from karbor.testing.clock import Clock
 
 
 class StatusPollTest(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.clock = _Clock()
+        self.clock = Clock()
         for name in ('monotonic', 'sleep'):
             patcher = mock.patch.object(utils.time, name, getattr(self.clock, name))
             patcher.start()
@@ -92,7 +78,7 @@ class StatusPollTest(base.BaseTestCase):
     def test_one_interval_between_two_looks(self) -> None:
         self._poll(['creating'] * 3 + ['available'], interval=7)
 
-        self.assertEqual([7, 7, 7], self.clock.sleeps)
+        self.assertEqual([7, 7, 7], self.clock.slept)
 
     def test_timeouts(self) -> None:
         for timeout, looks in ((0, 1), (4, 1), (5, 2), (14, 3), (15, 4)):
@@ -214,7 +200,7 @@ class ImageTest(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.glance = _FakeGlance()
-        self.section = bank_plugin.Bank(test_banks.file_system_bank(self)).get_sub_section(
+        self.section = bank_plugin.Bank(memory_bank.MemoryBankPlugin()).get_sub_section(
             '/checkpoints/c/resource-data/i'
         )
 

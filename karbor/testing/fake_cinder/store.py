@@ -1,0 +1,207 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the fake keeps: volumes, snapshots and messages, and what becomes of them."""
+
+import dataclasses
+import datetime
+import threading
+import uuid
+from typing import Any
+
+from karbor.testing.fake_cinder.answers import Item, missing
+
+_PROJECT = {
+    'volumes': 'os-vol-tenant-attr:tenant_id',
+    'snapshots': 'os-extended-snapshot-attributes:project_id',
+}
+
+
+@dataclasses.dataclass(slots=True)
+class _Pending:
+    """A state that will change: what kind of change, after how many looks."""
+
+    kind: str
+    looks: int
+    target: str | None = None
+
+
+class Store:
+    """Volumes, snapshots and messages of all projects, as one user sees them.
+
+    Whoever calls what is not thread-safe by itself holds ``lock``.
+
+    :param project_id: the user's project; what is made belongs to it.
+    """
+
+    def __init__(self, project_id: str) -> None:
+        self.project_id = project_id
+        self.volumes: dict[str, Item] = {}
+        self.snapshots: dict[str, Item] = {}
+        self.messages: list[Item] = []
+        #: How many looks show a new item, or one that is being deleted, as it began.
+        self.looks_until_settled = 1
+        #: What becomes of what is made: 'available', 'error', or None for never; and of
+        #: what is deleted: 'gone', 'error_deleting', or None. Asked when it settles.
+        self.settle_to: dict[str, str | None] = {
+            'snapshot': 'available',
+            'volume': 'available',
+            'deletion': 'gone',
+        }
+        #: What the user is told when something settles to an error.
+        self.error_message = ''
+        #: How many deletions of each snapshot end with it available again, by its id.
+        self.busy_snapshots: dict[str, int] = {}
+        #: False is a database that keeps whole seconds only (MariaDB's DATETIME), so that
+        #: a list shows another created_at than the answer to POST did.
+        self.keeps_microseconds = True
+        #: Whether the user may list the services, and all projects' things.
+        self.is_admin = False
+        self.lock = threading.RLock()
+        self._pending: dict[str, _Pending] = {}
+        self._last_time = datetime.datetime.min
+
+    def add_volume(
+        self, name: str = 'v', size: int = 1, status: str = 'available', **fields: Any
+    ) -> Item:
+        """A volume that is there already; ``fields`` replace what the API would show."""
+        with self.lock:
+            volume = self.new_volume({'name': name, 'size': size})
+            volume.update(status=status, **fields)
+            self.volumes[volume['id']] = volume
+            return volume
+
+    def add_snapshot(self, volume_id: str, status: str = 'available', **fields: Any) -> Item:
+        """A snapshot that is there already."""
+        with self.lock:
+            snapshot = self.new_snapshot(self.volumes[volume_id], {})
+            snapshot.update(status=status, **fields)
+            self.snapshots[snapshot['id']] = snapshot
+            return snapshot
+
+    def add_message(self, resource_id: str, text: str) -> Item:
+        """A message for the user about a volume or snapshot."""
+        with self.lock:
+            message = {
+                'id': str(uuid.uuid4()),
+                'resource_uuid': resource_id,
+                'user_message': text,
+                'message_level': 'ERROR',
+                'created_at': self._now(),
+            }
+            self.messages.append(message)
+            return message
+
+    def settle_later(self, item_id: str, status: str, looks: int = 1) -> None:
+        """Let a volume or snapshot go to a status after some looks at it."""
+        with self.lock:
+            self._pending[item_id] = _Pending('planned', looks, status)
+
+    def items(self, collection: str) -> dict[str, Item]:
+        return self.volumes if collection == 'volumes' else self.snapshots
+
+    def find(self, collection: str, item_id: str) -> Item:
+        item = self.items(collection).get(item_id)
+        if item is None or not (self.is_admin or self.is_own(collection, item)):
+            raise missing(collection, item_id)
+        return item
+
+    def is_own(self, collection: str, item: Item) -> bool:
+        return item[_PROJECT[collection]] == self.project_id
+
+    def shown_time(self, moment: str) -> str:
+        return moment if self.keeps_microseconds else f'{moment[:19]}.000000'
+
+    def look(self, collection: str, item: Item) -> Item | None:
+        """Show an item: settles it when enough looks have gone by; None when it is gone."""
+        pending = self._pending.get(item['id'])
+        if pending is not None:
+            if pending.looks > 0:
+                pending.looks -= 1
+            else:
+                self._settle(collection, item, pending)
+        if item['id'] not in self.items(collection):
+            return None
+        return {**item, 'created_at': self.shown_time(item['created_at'])}
+
+    def _settle(self, collection: str, item: Item, pending: _Pending) -> None:
+        status = pending.target or self._end_of(pending.kind, item)
+        if status is None:
+            return
+        del self._pending[item['id']]
+        if status == 'gone':
+            del self.items(collection)[item['id']]
+            return
+        item['status'] = status
+        if status.startswith('error') and self.error_message:
+            self.add_message(item['id'], self.error_message)
+
+    def _end_of(self, kind: str, item: Item) -> str | None:
+        if kind == 'deletion' and self.busy_snapshots.get(item['id'], 0) > 0:
+            self.busy_snapshots[item['id']] -= 1
+            self.add_message(item['id'], 'Snapshot is busy.')
+            return 'available'
+        return self.settle_to.get(kind)
+
+    def begin(self, item: Item, kind: str, collection: str) -> None:
+        self._pending[item['id']] = pending = _Pending(kind, self.looks_until_settled)
+        if self.looks_until_settled == 0:
+            self._settle(collection, item, pending)
+
+    def new_snapshot(self, volume: Item, wanted: Item) -> Item:
+        return {
+            'id': str(uuid.uuid4()),
+            'created_at': self._now(),
+            'updated_at': None,
+            'name': wanted.get('name'),
+            'description': wanted.get('description'),
+            'volume_id': volume['id'],
+            'status': 'creating',
+            'size': volume['size'],
+            'metadata': dict(wanted.get('metadata') or {}),
+            'group_snapshot_id': None,
+            'user_id': 'u',
+            _PROJECT['snapshots']: self.project_id,
+        }
+
+    def new_volume(self, wanted: Item) -> Item:
+        return {
+            'id': str(uuid.uuid4()),
+            'created_at': self._now(),
+            'updated_at': None,
+            'name': wanted.get('name'),
+            'description': wanted.get('description'),
+            'status': 'creating',
+            'size': wanted['size'],
+            'metadata': dict(wanted.get('metadata') or {}),
+            'snapshot_id': wanted.get('snapshot_id'),
+            'source_volid': None,
+            'volume_type': wanted.get('volume_type') or '__DEFAULT__',
+            'availability_zone': wanted.get('availability_zone') or 'nova',
+            'attachments': [],
+            'bootable': 'false',
+            'encrypted': False,
+            'multiattach': False,
+            'group_id': None,
+            'consistencygroup_id': None,
+            'migration_status': None,
+            'replication_status': None,
+            'user_id': 'u',
+            _PROJECT['volumes']: self.project_id,
+        }
+
+    def _now(self) -> str:
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        with self.lock:
+            now = max(now, self._last_time + datetime.timedelta(microseconds=1))
+            self._last_time = now
+        return now.isoformat(timespec='microseconds')

@@ -1,0 +1,211 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Jobs of a protection plugin without a service: what a plugin's unit tests stand on."""
+
+import contextlib
+import datetime
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from oslo_config import cfg
+
+from karbor import context as karbor_context
+from karbor.common import constants
+from karbor.conf import cinder_client
+from karbor.db import models
+from karbor.resource import Resource
+from karbor.services.checkpoints import parameters as job_parameters
+from karbor.services.checkpoints import plugin_records
+from karbor.services.jobs import hooks, walker
+from karbor.services.protection import bank_plugin, client_factory, protection_plugin
+from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.testing import memory_bank, provider_files
+from karbor.testing.fake_cinder import FakeCinder
+
+PROVIDER_ID = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
+PLAN_ID = 'c2b5c1f0-3a52-4d0e-8f37-6d6d0f6a1b11'
+PROJECT_ID = 'p'  # as the fake of Cinder has it
+
+Values = dict[str, Any]
+
+
+class RecordOfUse(plugin_records.UseRecord):
+    """A restore or verification that remembers what a plugin tells it, and stores nothing.
+
+    :ivar told: type, id, status and reason, as often as a status was told.
+    :ivar saved: how many of these there were when it was saved last.
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(models.Job(), {'id': str(uuid.uuid4()), **fields})
+        self.told: list[tuple[str, str, str, str | None]] = []
+        self.saved = 0
+
+    def update_resource_status(
+        self, resource_type: str, resource_id: str, status: str, reason: str | None = None
+    ) -> None:
+        self.told.append((resource_type, resource_id, status, reason))
+
+    def save(self) -> None:
+        self.saved = len(self.told)
+
+
+@contextlib.contextmanager
+def clients_of(cinder: FakeCinder) -> Iterator[None]:
+    """Let plugins meanwhile get clients of a fake, whoever they ask for."""
+    cinder_client.register_opts(cfg.CONF)
+    client_factory.use_sessions(lambda context: cinder.session())
+    try:
+        yield
+    finally:
+        client_factory.use_sessions(None)
+
+
+def new_checkpoint(bank: bank_plugin.Bank) -> bank_checkpoint.Checkpoint:
+    """A checkpoint in a bank, as it is when a protect job begins."""
+    plan = {
+        'id': PLAN_ID,
+        'name': 'nightly',
+        'provider_id': PROVIDER_ID,
+        'resources': [],
+        'parameters': {},
+    }
+    return bank_checkpoint.CheckpointCollection(bank).create(
+        str(uuid.uuid4()), plan, PROJECT_ID, '[]', None, datetime.datetime(2026, 1, 2)
+    )
+
+
+def run_hooks(
+    operation: Any,
+    *,
+    checkpoint: bank_checkpoint.Checkpoint,
+    resource: Resource,
+    context: karbor_context.RequestContext,
+    parameters: Values,
+    **keywords: Any,
+) -> None:
+    """Call the four hooks of one operation, in their order; what one raises ends it.
+
+    :param operation: as a plugin's ``get_<kind>_operation`` gives it.
+    :param parameters: given to the hooks as they are.
+    :param keywords: beyond the contract's four; a hook gets those that it declares.
+    """
+    four: Values = {
+        'checkpoint': checkpoint,
+        'resource': resource,
+        'context': context,
+        'parameters': parameters,
+    }
+    for hook in walker.HOOKS:
+        hooks.call(operation, hook, four, keywords)
+
+
+class PluginJobs:
+    """Jobs on one checkpoint, with one plugin, one resource a job.
+
+    Each job makes the plugin anew, checks the parameters against the plugin's schema and
+    completes them, and calls the hooks by the same functions as a worker.
+
+    It is no worker: it has no database, and no other resource beside or below the one. What a
+    hook raises is not turned into a reason, but raised. To break off a job, let
+    ``bank.before_update`` or the fake of a service raise; to run it again, call it again.
+
+    :param plugin_class: the plugin.
+    :param options: what the provider file says, by section and name.
+    :ivar bank: the bank that the checkpoint is in.
+    :ivar checkpoint: the checkpoint.
+    :ivar context: who asks for the jobs.
+    :ivar new_resources: ids of what restores made, by the ids of what they restored.
+    """
+
+    def __init__(
+        self,
+        plugin_class: type[protection_plugin.ProtectionPlugin],
+        options: provider_files.Sections | None = None,
+    ) -> None:
+        self._plugin_class = plugin_class
+        self._config = provider_files.options(options or {})
+        self.bank = memory_bank.MemoryBankPlugin()
+        self.checkpoint = new_checkpoint(bank_plugin.Bank(self.bank))
+        self.context = karbor_context.RequestContext(
+            user_id='u', project_id=PROJECT_ID, overwrite=False
+        )
+        self.new_resources: dict[str, str] = {}
+
+    def protect(self, resource: Resource, parameters: Values | None = None) -> None:
+        """:raises InvalidInput: the parameters do not fit the plugin's options schema."""
+        schema = self._plugin_class.get_options_schema(resource.type)
+        self._run(constants.OperationType.PROTECT, resource, _valid(parameters, schema, resource))
+
+    def delete(self, resource: Resource) -> None:
+        """Delete what was made of the resource."""
+        self._run(constants.OperationType.DELETE, resource, {})
+
+    def restore(self, resource: Resource, parameters: Values | None = None) -> RecordOfUse:
+        """What was told of the new resource; its id is in ``new_resources``.
+
+        :raises InvalidInput: the parameters do not fit the plugin's restore schema.
+        """
+        schema = self._plugin_class.get_restore_schema(resource.type)
+        values = _valid(parameters, schema, resource)
+        record = self._new_record(values)
+        self._run(
+            constants.OperationType.RESTORE,
+            resource,
+            values,
+            restore=record,
+            new_resources=self.new_resources,
+        )
+        return record
+
+    def verify(self, resource: Resource, parameters: Values | None = None) -> RecordOfUse:
+        """What was found of the resource.
+
+        :raises InvalidInput: the parameters do not fit the plugin's verify schema.
+        """
+        schema: protection_plugin.Schema = {}
+        with contextlib.suppress(NotImplementedError):  # it is optional
+            schema = self._plugin_class.get_verify_schema(resource.type)
+        values = _valid(parameters, schema, resource)
+        record = self._new_record(values)
+        self._run(constants.OperationType.VERIFY, resource, values, verify=record, new_resources={})
+        return record
+
+    def in_bank(self, resource: Resource) -> Values:
+        """The objects that the bank has of a resource, by key."""
+        section = self.checkpoint.get_resource_bank_section(resource.id)
+        return {key: section.get_object(key) for key in section.list_objects()}
+
+    def _new_record(self, parameters: Values) -> RecordOfUse:
+        return RecordOfUse(checkpoint_id=self.checkpoint.id, parameters=parameters)
+
+    def _run(self, kind: str, resource: Resource, parameters: Values, **keywords: Any) -> None:
+        plugin = self._plugin_class(self._config)
+        run_hooks(
+            hooks.operation_of(plugin, kind, resource),
+            checkpoint=self.checkpoint,
+            resource=resource,
+            context=self.context,
+            parameters=parameters,
+            operation_log=plugin_records.OperationLogRecord(
+                operation_type=kind, checkpoint_id=self.checkpoint.id
+            ),
+            **keywords,
+        )
+
+
+def _valid(
+    parameters: Values | None, schema: protection_plugin.Schema, resource: Resource
+) -> Values:
+    return job_parameters.complete(parameters or {}, schema, resource.key)
