@@ -113,7 +113,7 @@ class ApiTestCase(base.TestCase):
         found = protectables.load()
         self.manager = manager.ProtectionManager(registry, found, board.post, trusts.NoTrusts())
         self.runner = job_runner.JobRunner(
-            registry, self.manager, _context_of, self.max_concurrent_resources, trusts.NoTrusts()
+            registry, self.manager, context_of, self.max_concurrent_resources, trusts.NoTrusts()
         )
         self._serve(
             workers,
@@ -405,7 +405,7 @@ def at_once(*calls: Any) -> list[Any]:
     return results
 
 
-def _context_of(job: models.Job) -> karbor_context.RequestContext:
+def context_of(job: models.Job) -> karbor_context.RequestContext:
     return karbor_context.RequestContext(job.user_id, job.project_id, overwrite=False)
 
 

@@ -296,11 +296,11 @@ class BrokenOffTest(SchedulesTestCase):
         self.assertRaises(
             exception.JobNotPossible,
             self.manager.create_scheduled_checkpoint,
-            base._context_of(job),
+            base.context_of(job),
             job,
         )
         job = db.transaction(job_rows.claim)(job.id, None)
-        made = self.manager.create_scheduled_checkpoint(base._context_of(job), job)
+        made = self.manager.create_scheduled_checkpoint(base.context_of(job), job)
         with db.writer() as session:
             job_rows.take_up_again(session)
         self.runner.run(job.id)
