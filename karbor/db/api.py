@@ -37,8 +37,6 @@ from oslo_db import options
 from oslo_db.sqlalchemy import enginefacade, exc_filters
 from sqlalchemy import event, orm
 
-from karbor.db import clock
-
 Arguments = ParamSpec('Arguments')
 Result = TypeVar('Result')
 
@@ -93,7 +91,6 @@ def configure(conf: cfg.ConfigOpts = cfg.CONF) -> None:
     chosen = {key: value for key, value in conf.database.items() if key in _FACADE_OPTIONS}
     _facade.configure(**chosen | {'connection': _for_oslo_db(chosen['connection'])})
     _facade.append_on_engine_create(_prepare_sqlite)
-    _facade.append_on_engine_create(_prepare_clock)
     _facade.append_on_engine_create(_prepare_mariadb)
     # The connection by which oslo.db has tried the database is not prepared.
     _facade.append_on_engine_create(sa.Engine.dispose)
@@ -244,11 +241,6 @@ def _prepare_sqlite(made: sa.Engine) -> None:
         if statement == 'BEGIN' and not _is_reading.get():
             statement = 'BEGIN IMMEDIATE'
         return statement, parameters
-
-
-def _prepare_clock(made: sa.Engine) -> None:
-    if made.dialect.name == 'sqlite':
-        clock.prepare_sqlite(made)
 
 
 def _lower(value: Any) -> Any:

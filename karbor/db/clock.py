@@ -16,14 +16,11 @@ import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from oslo_utils import timeutils
-from sqlalchemy import event, orm
+from sqlalchemy import orm
 from sqlalchemy.ext import compiler
 from sqlalchemy.sql import expression
 
 from karbor.db import models
-
-_SQLITE_NAME = 'karbor_utcnow'
 
 
 class utcnow(expression.FunctionElement[datetime.datetime]):  # noqa: N801 - as SQL has it
@@ -46,19 +43,9 @@ def _mariadb(_element: Any, _compiler: Any, **_: Any) -> str:
 
 @compiler.compiles(utcnow, 'sqlite')
 def _sqlite(_element: Any, _compiler: Any, **_: Any) -> str:
-    return f'{_SQLITE_NAME}()'
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # milliseconds, in the form of a column
 
 
 def now(session: orm.Session) -> datetime.datetime:
     """The present moment by the database's clock, in UTC without a zone."""
     return session.execute(sa.select(utcnow())).scalar_one()
-
-
-def prepare_sqlite(engine: sa.Engine) -> None:
-    """SQLite is a part of the process, and so its clock is the process's."""
-
-    @event.listens_for(engine, 'connect')
-    def add_clock(connection: Any, _record: Any) -> None:
-        connection.create_function(
-            _SQLITE_NAME, 0, lambda: timeutils.utcnow().strftime('%Y-%m-%d %H:%M:%S.%f')
-        )

@@ -12,9 +12,14 @@
 
 """Child processes that do not outlive the tests."""
 
+import contextlib
 import ctypes
+import logging
 import os
+import pathlib
 import signal
+import time
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -32,3 +37,56 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> Non
     _libc.prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os._exit(1)
+
+
+class Fork:
+    """A child that does one thing and ends. It has all that the tests' process has at that moment.
+
+    :param act: what it does.
+    :param log: file for all that it logs and prints.
+    """
+
+    def __init__(self, act: Callable[[], object], log: pathlib.Path) -> None:
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                die_with_parent(parent)
+                write_to(log)
+                act()
+            except BaseException:
+                logging.getLogger(__name__).exception('The child failed')
+            finally:
+                os._exit(0)  # whatever happens, the child must not go on with the tests
+
+    def stand_still(self) -> None:
+        """Stop all its threads by SIGSTOP; returns when they have stopped."""
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; returns whether that came in time."""
+        end = time.monotonic() + seconds
+        while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def kill(self) -> None:
+        """End it at once. One that has ended already is left alone."""
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+
+def write_to(log: pathlib.Path) -> None:
+    """Send what this process logs or prints to a file, not to the tests' results."""
+    with log.open('ab') as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    root = logging.getLogger()
+    root.handlers = [logging.FileHandler(log)]

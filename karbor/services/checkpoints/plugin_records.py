@@ -78,7 +78,17 @@ def write_checkpoint(
 
     :param checkpoints: those of the bank.
     """
-    return checkpoints.create(
+    checkpoint = draft_checkpoint(row, checkpoints)
+    checkpoint.commit()
+    checkpoint.add_indices()
+    return checkpoint
+
+
+def draft_checkpoint(
+    row: models.Checkpoint, checkpoints: bank_checkpoint.CheckpointCollection
+) -> bank_checkpoint.Checkpoint:
+    """A checkpoint as its row has it, of which nothing is written."""
+    return checkpoints.draft(
         row.id,
         row.protection_plan,
         row.project_id,

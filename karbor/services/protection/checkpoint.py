@@ -184,6 +184,12 @@ class Checkpoint:
         self._remove_indices(context)
         self._section.delete_object(self.INDEX_FILE_NAME, context)
 
+    def erase(self, context: Context = None) -> None:
+        """Remove all of the checkpoint, whatever there is."""
+        for key in self._section.list_objects(context=context):
+            self._section.delete_object(key, context)
+        self._remove_indices(context)
+
     def add_indices(self, context: Context = None) -> None:
         for key in self._index_keys():
             self._section.bank.update_object(key, self.id, context)

@@ -129,13 +129,13 @@ class Judge:
         self, checkpoint_id: str, status: str | None, group: Sequence[Item]
     ) -> list[Verdict]:
         """Snapshots of a checkpoint that the database does not know, or knows as deleted."""
-        if self._is_in_bank(checkpoint_id):
-            return [Verdict(item, False, _IN_BANK) for item in group]
-        if status is not None:
+        if status is not None:  # which outweighs what the bank says
             return [
                 _unless_foreign(Verdict(item, True, f'the checkpoint {checkpoint_id} is deleted'))
                 for item in group
             ]
+        if self._is_in_bank(checkpoint_id):
+            return [Verdict(item, False, _IN_BANK) for item in group]
         return [
             _unless_foreign(
                 self._unless_older(

@@ -57,7 +57,7 @@ def reconcile(
     check = orphans.OrphanCheck(registry, inventory)
     yield _told('jobs are not looked at', _jobs, is_dry_run)
     yield _told('the job board is not looked at', _post_again, board, scope, is_dry_run)
-    yield _told('orphans are not looked for', _orphans, check, is_removing and not is_dry_run)
+    yield _told('orphans are not looked for', _orphans, check, is_removing, is_dry_run)
     yield _told('trusts are not looked at', _trusts, made, is_dry_run)
 
 
@@ -103,9 +103,12 @@ def _post_again(board: boards.Board, scope: job_rows.Scope, is_dry_run: bool) ->
     ], True
 
 
-def _orphans(check: orphans.OrphanCheck, is_removing: bool) -> Part:
+def _orphans(check: orphans.OrphanCheck, is_removing: bool, is_dry_run: bool) -> Part:
+    is_removing = is_removing and not is_dry_run
     lines, is_good = [], True
-    for report in check.reports(cfg.CONF.protection.orphan_grace, is_removing):
+    for report in check.reports(
+        cfg.CONF.protection.orphan_grace, is_removing, is_dry_run=is_dry_run
+    ):
         lines += [f'provider {report.provider_id}: {report.summary()}', *report.details()]
         is_good = is_good and not report.left and not (is_removing and report.refusal)
     return lines, is_good

@@ -15,7 +15,6 @@
 import contextlib
 import http.client
 import json as jsonlib
-import logging
 import os
 import pathlib
 import signal
@@ -129,7 +128,7 @@ class HttpClient(testing.TestClient):
 
     def _serve(self, listener: socket.socket) -> NoReturn:
         os.setpgid(0, 0)
-        _write_to(self._log)
+        processes.write_to(self._log)
         _Application(self.app, self._workers, listener.detach()).run()
         raise AssertionError('the arbiter of gunicorn does not return')
 
@@ -194,15 +193,6 @@ def _after_fork(master: arbiter.Arbiter, _worker: Any) -> None:
     processes.die_with_parent(master.pid)
     # The connections are those of the tests' process, which goes on to use them.
     db.engine().dispose(close=False)
-
-
-def _write_to(log: pathlib.Path) -> None:
-    """Send what this process logs or prints to a file, not to the tests' results."""
-    with log.open('ab') as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    root = logging.getLogger()
-    root.handlers = [logging.FileHandler(log)]
 
 
 def _quoted(path: str) -> str:

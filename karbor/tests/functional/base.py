@@ -117,7 +117,7 @@ class ApiTestCase(base.TestCase):
             registry,
             found,
             board.post,
-            _context_of,
+            context_of,
             max_concurrent_resources=self.max_concurrent_resources,
         )
         self.runner = runners.runner(self.environment)
@@ -414,7 +414,7 @@ def at_once(*calls: Any) -> list[Any]:
     return results
 
 
-def _context_of(job: models.Job) -> karbor_context.RequestContext:
+def context_of(job: models.Job) -> karbor_context.RequestContext:
     return karbor_context.RequestContext(job.user_id, job.project_id, overwrite=False)
 
 

@@ -295,7 +295,7 @@ class BrokenOffTest(SchedulesTestCase):
         return kinds.Attempt(
             job=job,
             lease=leases.Lease(),
-            context=base._context_of(job),
+            context=base.context_of(job),
             environment=self.environment,
         )
 

@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What must hold after a storm: in the tables, in what the API tells, and in the real Cinder."""
+"""What must hold after a storm: in the tables, in what the API tells, in the bank and in Cinder."""
 
 import collections
 import dataclasses
+import pathlib
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -96,6 +97,7 @@ class Audit:
     :param project: its side of Cinder.
     :param caller: who asks the API.
     :param own_volumes: volumes that no restore has made.
+    :param bank: its folder.
     """
 
     def __init__(
@@ -104,11 +106,13 @@ class Audit:
         project: cloud.Project,
         caller: callers.Caller,
         own_volumes: Collection[str],
+        bank: pathlib.Path,
     ) -> None:
         self._rows = rows
         self._project = project
         self._caller = caller
         self._own_volumes = own_volumes
+        self._bank = bank
         #: restores whose volumes were looked at and removed; that there is one again is a fault
         self.looked_at: set[str] = set()
 
@@ -118,6 +122,7 @@ class Audit:
             self._ends,
             self._snapshots,
             self._volumes,
+            self._bank_objects,
             self._answers,
         )
         return [finding for look in looks for finding in look()]
@@ -233,6 +238,17 @@ class Audit:
         for resource in checkpoint.protection_plan['resources']:
             if resource['id'] not in origins:
                 yield Finding(MISSING, f'volume of {resource["id"]}, restore {restore.id}')
+
+    def _bank_objects(self) -> Iterator[Finding]:
+        """Of a checkpoint that is deleted there are none."""
+        deleted = self._rows.all(
+            models.Checkpoint, models.Checkpoint.status == constants.CheckpointStatus.DELETED
+        )
+        objects = [str(path) for path in self._bank.rglob('*') if path.is_file()]
+        for row in deleted:
+            count = sum(row.id in path for path in objects)
+            if count:
+                yield Finding(ORPHAN, f'{count} objects in the bank of checkpoint {row.id}')
 
     def _answers(self) -> Iterator[Finding]:
         """The API tells what is in the tables, and the quota counts it."""

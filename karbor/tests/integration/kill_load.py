@@ -10,12 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Work of all kinds for a cloud's Karbor whose processes are killed."""
+"""Work of all kinds for a cloud's Karbor whose processes are killed or stand still."""
 
 import collections
 import datetime
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -40,10 +41,15 @@ class Load:
     Within its context the clients go on; its end waits for what they have begun.
 
     :param stage: the project; its API is there while this is made.
+    :param aftermath: how long after a restore its volumes are looked at, in seconds.
     """
 
-    def __init__(self, stage: scene.Scene) -> None:
+    def __init__(self, stage: scene.Scene, aftermath: float = 0) -> None:
         self._scene = stage
+        self._aftermath = aftermath
+        # Restores whose volumes were not looked at yet, and when they ended.
+        self._restored: list[tuple[float, str]] = []
+        self._looking = threading.Lock()
         self._stopping = threading.Event()
         self._callers = [stage.new_caller() for _ in range(_CLIENTS)]
         runner = stage.new_caller()
@@ -94,7 +100,7 @@ class Load:
             self.findings.append(audit.Finding(audit.WRONG, f'a client ended: {exc!r}'))
 
     def _round(self, caller: patient.PatientCaller) -> None:
-        """Protect, restore and delete; the volumes of the restore are removed at once."""
+        """Protect, restore and delete; volumes of restores are removed after a look at them."""
         checkpoint_id = caller.protect(self._scene.plan_id)
         checkpoint = caller.wait_for_checkpoint(
             checkpoint_id, 'available', 'error', seconds=_LONGEST
@@ -102,9 +108,23 @@ class Load:
         if checkpoint['status'] == 'available' and not self._stopping.is_set():
             restore_id = caller.use('restore', checkpoint_id)
             caller.wait_for_use('restore', restore_id, seconds=_LONGEST)
+            with self._looking:
+                self._restored.append((time.monotonic(), restore_id))
+        self._look_at_restored()
+        caller.ask_to_delete(checkpoint_id)
+
+    def _look_at_restored(self) -> None:
+        """Look at the volumes of restores that ended long enough ago, and remove them.
+
+        Those that are left are looked at with all that is left.
+        """
+        with self._looking:
+            before = time.monotonic() - self._aftermath
+            due = [restore_id for ended, restore_id in self._restored if ended <= before]
+            self._restored = [found for found in self._restored if found[1] not in due]
+        for restore_id in due:
             self.findings += self._scene.audit.of_restore(restore_id)
             self._scene.remove_restored(restore_id)
-        caller.ask_to_delete(checkpoint_id)
 
     def _run(self, caller: patient.PatientCaller) -> None:
         """Run the operation by hand; while a run goes on, that is refused."""

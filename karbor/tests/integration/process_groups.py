@@ -17,7 +17,7 @@ import os
 import pathlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 # What a process has asked a database for is answered by then.
 _REST = 0.05
@@ -37,16 +37,26 @@ def members(group: int) -> set[int]:
 
 
 @contextlib.contextmanager
-def stopped(group: int) -> Iterator[None]:
-    """Let it stand still, to be looked at and killed; what is left of it goes on."""
-    os.killpg(group, signal.SIGSTOP)
+def stopped(group: int, *, are_children_alone: bool = False) -> Iterator[None]:
+    """Let it stand still, to be looked at or killed; what is left of it goes on.
+
+    :param are_children_alone: whether the process that has begun it is left out.
+    """
+    pids = members(group) - ({group} if are_children_alone else set())
+    _send(pids, signal.SIGSTOP)
     time.sleep(_REST)
-    yield
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        _send(pids, signal.SIGCONT)
 
 
 def kill_children(group: int) -> None:
     """Kill all of a group but the process that has begun it."""
-    for pid in members(group) - {group}:
-        os.kill(pid, signal.SIGKILL)
+    _send(members(group) - {group}, signal.SIGKILL)
+
+
+def _send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

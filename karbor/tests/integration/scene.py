@@ -34,7 +34,7 @@ class Scene:
         self.caller = self.new_caller()
         self.volume_ids = self.project.volumes(volumes)
         self.plan_id = self.caller.plan(self.volume_ids)
-        self.audit = audit.Audit(self.rows, self.project, self.caller, self.volume_ids)
+        self.audit = audit.Audit(self.rows, self.project, self.caller, self.volume_ids, karbor.bank)
 
     def new_caller(self, patience: float = 60) -> patient.PatientCaller:
         """For a thread of its own."""

@@ -28,6 +28,8 @@ import requests
 from karbor.tests.integration import cloud
 
 PROVIDER_ID = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
+# Of [volume_snapshot_plugin].
+_QUICK = {'poll_interval': 2, 'in_flight_timeout': 15}
 
 
 @functools.cache
@@ -57,6 +59,7 @@ class Service:
     :param folder: where the configuration, the log, the database and the bank are.
     :param database: URL; without it, an SQLite file in the folder.
     :param options: options by section, beside what is needed.
+    :param plugin_options: of ``[volume_snapshot_plugin]``, in place of those for quick tests.
     """
 
     def __init__(
@@ -64,15 +67,19 @@ class Service:
         folder: pathlib.Path,
         database: str | None = None,
         options: dict[str, dict[str, Any]] | None = None,
+        plugin_options: dict[str, Any] | None = None,
     ) -> None:
         self.log = folder / 'karbor.log'
+        self.bank = folder / 'bank'
         self.database = database or f'sqlite:///{folder}/karbor.db'
         self._config = folder / 'karbor.conf'
         self._processes: list[subprocess.Popen[bytes]] = []
         self._port = _free_port()
         self.url = f'http://127.0.0.1:{self._port}'
         (folder / 'providers.d').mkdir()
-        (folder / 'providers.d/test.conf').write_text(_provider(folder))
+        (folder / 'providers.d/test.conf').write_text(
+            _provider(self.bank, plugin_options or _QUICK)
+        )
         self._config.write_text(_text(_options(folder, self._port, self.database, options or {})))
 
     def start(self, workers: int = 1) -> None:
@@ -184,13 +191,14 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _provider(folder: pathlib.Path) -> str:
+def _provider(bank: pathlib.Path, plugin_options: dict[str, Any]) -> str:
+    lines = '\n'.join(f'{name} = {value}' for name, value in plugin_options.items())
     return (
         f'[provider]\nname = test\nid = {PROVIDER_ID}\nenabled = True\n'
         'plugin = karbor-project-protection-plugin\n'
         'plugin = karbor-volume-snapshot-plugin\nbank = karbor-fs-bank-plugin\n'
-        '[volume_snapshot_plugin]\npoll_interval = 2\nin_flight_timeout = 15\n'
-        f'[file_system_bank_plugin]\nfile_system_bank_path = {folder}/bank\n'
+        f'[volume_snapshot_plugin]\n{lines}\n'
+        f'[file_system_bank_plugin]\nfile_system_bank_path = {bank}\n'
     )
 
 

@@ -18,7 +18,7 @@ import time
 import fixtures
 from oslotest import base
 
-from karbor.tests.integration import kill_runs
+from karbor.tests.integration import kill_runs, storms
 
 # By hand: tools/kill-runs
 _KILLS = 6
@@ -37,4 +37,4 @@ class KillServiceTest(base.BaseTestCase):
         self._test('postgresql', 'etcd')
 
     def _test(self, database: str, board: str) -> None:
-        self.assertTrue(kill_runs.run(_KILLS, self.seed, database, board))
+        self.assertTrue(kill_runs.run(_KILLS, storms.Conditions(database, board, self.seed)))
