@@ -342,6 +342,39 @@ class ProtectTest(base.CloudTestCase):
         )
         self.assertEqual({early['id'], late['id']}, self._snapshotted())
 
+    def test_a_project_with_a_volume_that_cannot_be_protected(self):
+        good = self.volume()
+        for status in ('error', 'error_deleting', 'maintenance', 'error_extending'):
+            bad = self.volume(status=status)
+            plan = self.create_plan(resource(PROJECT_ID, base.PROJECT))
+            checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+            self.assertEqual(
+                ('error', 3, 2, 1),
+                tuple(
+                    checkpoint[name]
+                    for name in (
+                        'status',
+                        'resources_total',
+                        'resources_done',
+                        'resources_failed',
+                    )
+                ),
+            )
+            for text in ('1 of 3 resources failed', bad['id'], f'status is: {status}'):
+                self.assertIn(text, checkpoint['status_reason'])
+            self.assertEqual([f'{VOLUME}#{bad["id"]}'], list(checkpoint['resources_reason']))
+            self.assertEqual({good['id']}, self._snapshotted())
+            del self.cinder.volumes[bad['id']]
+
+    def test_a_project_with_all_volumes_in_error(self):
+        bad = [self.volume(status='error') for _ in range(2)]
+        plan = self.create_plan(resource(PROJECT_ID, base.PROJECT))
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        self.assertEqual('error', checkpoint['status'])
+        self.assertEqual(
+            {f'{VOLUME}#{volume["id"]}' for volume in bad}, set(checkpoint['resources_reason'])
+        )
+
     def test_a_project_without_volumes(self):
         plan = self.create_plan(resource(PROJECT_ID, base.PROJECT))
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
