@@ -31,6 +31,7 @@ from sqlalchemy import orm
 
 from karbor.common import constants, leases
 from karbor.db import clock, models, upserts
+from karbor.resource import Resource
 
 
 class JobState(enum.StrEnum):
@@ -344,6 +345,18 @@ class ResourceProgress:
 def record_resource(session: orm.Session, job_id: str, progress: ResourceProgress) -> None:
     """Write, or write over, how far a job is with one resource."""
     upserts.write(session, models.JobResource, {'job_id': job_id, **dataclasses.asdict(progress)})
+
+
+def forget_resources(session: orm.Session, job_id: str, gone: Collection[Resource]) -> None:
+    """Remove what is written of how far a job is with some resources."""
+    for resource in gone:
+        session.execute(
+            sa.delete(models.JobResource).where(
+                models.JobResource.job_id == job_id,
+                models.JobResource.resource_type == resource.type,
+                models.JobResource.resource_id == resource.id,
+            )
+        )
 
 
 def resources(session: orm.Session, job_id: str) -> Sequence[models.JobResource]:

@@ -58,6 +58,10 @@ class CinderFault(Exception):
     """Cinder answered, but not with what was asked for; the text is for a person."""
 
 
+class ItemGone(CinderFault):
+    """What was being made is not there any more."""
+
+
 FAULTS = (*cinder_requests.CLIENT_ERRORS, CinderFault, WaitTimeout)
 
 
@@ -287,7 +291,7 @@ class CinderItems:
                 )
             )
         if current is None:
-            raise CinderFault(f'{_name(item)} was deleted while it was being made')
+            raise ItemGone(f'{_name(item)} was deleted while it was being made')
         if current.status in _FAILED_STATUSES:
             raise CinderFault(f'{_name(item)} {self._status_and_message(current)}')
 

@@ -299,28 +299,32 @@ class ProtectTest(base.CloudTestCase):
         return shown['status'], shown['resources_total'], shown['resources_done']
 
     def test_one_that_fails_does_not_stop_the_others(self):
-        good, bad, gone = self.volume(), self.volume(status='error'), resource()
-        plan = self.create_plan(gone, good, bad)
+        good, bad, attached = (
+            self.volume(status=status) for status in ('available', 'error', 'in-use')
+        )
+        plan = self.create_plan(attached, good, bad)
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
         self.assertEqual(
             ('error', 1, 2),
             tuple(checkpoint[name] for name in ('status', 'resources_done', 'resources_failed')),
         )
         self.assertEqual(
-            {f'{VOLUME}#{bad["id"]}', f'{VOLUME}#{gone["id"]}'}, set(checkpoint['resources_reason'])
+            {f'{VOLUME}#{bad["id"]}', f'{VOLUME}#{attached["id"]}'},
+            set(checkpoint['resources_reason']),
         )
-        self.assertIn('status must be', checkpoint['resources_reason'][f'{VOLUME}#{bad["id"]}'])
-        self.assertIn(
-            'could not be found', checkpoint['resources_reason'][f'{VOLUME}#{gone["id"]}']
-        )
+        for volume in (bad, attached):
+            self.assertIn(
+                'status must be', checkpoint['resources_reason'][f'{VOLUME}#{volume["id"]}']
+            )
         self.assertIn('2 of 3 resources failed', checkpoint['status_reason'])
         self.assertEqual(
             [good['id']], [item['volume_id'] for item in self.cinder.snapshots.values()]
         )
 
     def test_a_failed_one_can_be_deleted_and_leaves_nothing(self):
-        plan = self.create_plan(self.volume(), resource())
+        plan = self.create_plan(self.volume(), self.volume(status='error'))
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        self.assertEqual('error', checkpoint['status'])
         self.delete(self.checkpoints_path(checkpoint['id']))
         self.assertEqual('deleted', self.ended_checkpoint(checkpoint)['status'])
         self.assertEqual({}, self.cinder.snapshots)
@@ -378,7 +382,11 @@ class ProtectTest(base.CloudTestCase):
     def test_a_project_without_volumes(self):
         plan = self.create_plan(resource(PROJECT_ID, base.PROJECT))
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
-        self.assertEqual(('available', 1), (checkpoint['status'], checkpoint['resources_total']))
+        self.assertEqual(('error', 1), (checkpoint['status'], checkpoint['resources_total']))
+        self.assertEqual(
+            f'the plan covers nothing now: nothing is in {base.PROJECT}#{PROJECT_ID} (data)',
+            checkpoint['status_reason'],
+        )
 
     def test_another_project_is_not_protected(self):
         self.volume()

@@ -48,6 +48,10 @@ NAME = 'Volume Snapshot'
 Context = karbor_context.RequestContext
 
 
+class VolumeGone(Exception):
+    """There is no volume any more to take a snapshot of; the text is for a person."""
+
+
 class _SnapshotOperation(protection_plugin.Operation):
     """What the four have in common.
 
@@ -121,13 +125,14 @@ class ProtectOperation(_SnapshotOperation):
                     'description': parameters.get('description'),
                 },
             )
-            snapshot, is_doubtful = self._made_once(
-                snapshots,
-                order,
-                records.of_snapshot(section, resource.id),
-                functools.partial(self._make_when_settled, cinder, snapshots, order),
-            )
-            snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
+            with _telling_gone(cinder, resource.id):
+                snapshot, is_doubtful = self._made_once(
+                    snapshots,
+                    order,
+                    records.of_snapshot(section, resource.id),
+                    functools.partial(self._make_when_settled, cinder, snapshots, order),
+                )
+                snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
             if is_doubtful:
                 snapshots.remove_doubles(
                     order.marks, {resource.id: snapshot.id}, self._options.delete_timeout
@@ -137,14 +142,19 @@ class ProtectOperation(_SnapshotOperation):
     def _make_when_settled(
         self, cinder: CinderJob, snapshots: CinderItems, order: Order, look_first: bool
     ) -> Made:
-        """Make the snapshot; a volume between two states is waited for."""
+        """Make the snapshot; a volume between two states is waited for.
+
+        :raises VolumeGone: the volume is being deleted.
+        """
         deadline = retrying.Deadline(self._options.settle_timeout, self._clock)
         was_ready = False
         for pause in cinder_requests.pauses():
             try:
                 return snapshots.make(order, look_first)
-            except cinder_exc.BadRequest:
+            except cinder_exc.BadRequest as exc:
                 status = cinder.volume(order.arguments['volume_id']).status
+                if status == 'deleting':
+                    raise VolumeGone('the volume is being deleted') from exc
                 if status in cinder_items.PASSING_STATUSES:
                     if deadline.remaining() < pause:
                         raise
@@ -339,6 +349,22 @@ def _saved_snapshot(section: bank_plugin.BankSection, resource: Resource) -> rec
 
 
 @contextlib.contextmanager
+def _telling_gone(cinder: CinderJob, volume_id: str) -> Iterator[None]:
+    """Look whether something is missing since the volume itself does not exist any more.
+
+    :raises VolumeGone: it does not.
+    """
+    try:
+        yield
+    except (cinder_exc.NotFound, cinder_items.ItemGone) as exc:
+        if cinder.has_volume(volume_id):
+            raise
+        raise VolumeGone(
+            f'the volume does not exist any more; {cinder_items.describe(exc)}'
+        ) from exc
+
+
+@contextlib.contextmanager
 def _failing_as(
     error: type[exception.ResourceFailed],
     resource: Resource,
@@ -347,6 +373,10 @@ def _failing_as(
     """Turn what Cinder does into the contract's exception, and mark it in the bank."""
     try:
         yield
+    except VolumeGone as exc:
+        raise exception.ResourceGone(
+            name=NAME, reason=str(exc), resource_id=resource.id, resource_type=resource.type
+        ) from exc
     except cinder_items.FAULTS as exc:
         if section is not None:
             with contextlib.suppress(exception.BankError):  # what Cinder said matters more
