@@ -554,6 +554,21 @@ class ResetTest(base.CloudTestCase):
             'success', self.ended_use('restore', self.use('restore', checkpoint))['status']
         )
 
+    def test_the_reason_that_was_there_stays(self):
+        bad = self.volume(status='error')
+        plan = self.create_plan(self.volume(), bad)
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        before = checkpoint['status_reason']
+        self.assertIn(bad['id'], before)
+        for state in ('available', 'error', 'available'):
+            self.reset(checkpoint['id'], state)
+            self.assertEqual(
+                (state, f'The status was set by hand. Before: {before}'),
+                tuple(
+                    self.ended_checkpoint(checkpoint)[name] for name in ('status', 'status_reason')
+                ),
+            )
+
     def test_states_that_cannot_be_set(self):
         checkpoint = self.protected()
         for state in ('deleted', 'protecting', '', None, 5, 'AVAILABLE', 'error-deleting'):
