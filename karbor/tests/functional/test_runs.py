@@ -155,6 +155,20 @@ class GoneTest(RunsTestCase):
         self.assertEqual({}, self.cinder.snapshots)
 
 
+class ReasonTest(RunsTestCase):
+    def test_cinder_gives_none(self):
+        self.cinder.settle_to['snapshot'] = 'error'
+        checkpoint = self.run_of(self.volume())
+        self.assert_counts(checkpoint, 'error', 1, 0, 1)
+        for text in ('is in status error', 'Cinder gives no reason', 'its pool is full'):
+            self.assertIn(text, checkpoint['status_reason'])
+
+    def test_an_attached_volume(self):
+        checkpoint = self.run_of(self.volume(status='in-use'))
+        self.assert_counts(checkpoint, 'error', 1, 0, 1)
+        self.assertIn("when force is true in the plan's parameters", checkpoint['status_reason'])
+
+
 class NothingTest(RunsTestCase):
     def test_it_can_be_deleted(self):
         checkpoint = self.run_of(resource(PROJECT_ID, base.PROJECT, name='demo'))

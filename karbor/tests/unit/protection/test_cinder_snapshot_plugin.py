@@ -405,7 +405,9 @@ class ProtectTest(SnapshotPluginTestCase):
         self.cinder.settle_to['snapshot'] = 'error'
         self.cinder.faults = [Fault('GET', '/messages', status=403)]
         reason = self.fails(exception.CreateResourceFailed, self.protect)
-        self.assertTrue(reason.endswith('is in status error'), reason)
+        self.assertIn('is in status error: Cinder gives no reason', reason)
+        for text in ('pool is full', 'ask the operator'):
+            self.assertIn(text, reason)
 
     def test_snapshot_that_somebody_is_deleting(self) -> None:
         self.cinder.settle_to['snapshot'] = 'deleting'
@@ -646,6 +648,7 @@ class ProtectTest(SnapshotPluginTestCase):
             exception.CreateResourceFailed, self.protect, parameters={'force': False}
         )
         self.assertIn('current status is: in-use', reason)
+        self.assertIn("only taken when force is true in the plan's parameters", reason)
         self.assertEqual({}, self.cinder.snapshots)
 
     def test_in_use_with_force(self) -> None:
@@ -656,6 +659,7 @@ class ProtectTest(SnapshotPluginTestCase):
     def test_volume_in_error(self) -> None:
         self.volume['status'] = 'error'
         reason = self.fails(exception.CreateResourceFailed, self.protect)
+        self.assertTrue(reason.startswith('the volume is in status error; '), reason)
         self.assertIn('current status is: error', reason)
         self.assertEqual(1, self.requests('POST', '/snapshots'))
 

@@ -17,11 +17,10 @@ for, its id right after, before any waiting; and it carries metadata by which a 
 runs again finds it, also when the answer to the request was lost.
 """
 
-import contextlib
 import datetime
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
@@ -42,14 +41,11 @@ from karbor.services.cinder.marks import Marks
 from karbor.services.cinder.requests import Made
 from karbor.services.protection import bank_plugin, protection_plugin
 from karbor.services.protection.protection_plugins import utils
-
-NAME = 'Volume Snapshot'
+from karbor.services.protection.protection_plugins.volume import (
+    cinder_snapshot_faults as faults,
+)
 
 Context = karbor_context.RequestContext
-
-
-class VolumeGone(Exception):
-    """There is no volume any more to take a snapshot of; the text is for a person."""
 
 
 class _SnapshotOperation(protection_plugin.Operation):
@@ -112,7 +108,7 @@ class ProtectOperation(_SnapshotOperation):
         **kwargs: Any,
     ) -> None:
         section = checkpoint.get_resource_bank_section(resource.id)
-        with _failing_as(exception.CreateResourceFailed, resource, section):
+        with faults.failing_as(exception.CreateResourceFailed, resource, section):
             records.write_status(section, constants.ResourceStatus.PROTECTING)
             cinder = self._cinder(context)
             snapshots = cinder.snapshots(Marks(checkpoint_id=checkpoint.id))
@@ -125,7 +121,7 @@ class ProtectOperation(_SnapshotOperation):
                     'description': parameters.get('description'),
                 },
             )
-            with _telling_gone(cinder, resource.id):
+            with faults.telling_gone(cinder, resource.id):
                 snapshot, is_doubtful = self._made_once(
                     snapshots,
                     order,
@@ -145,6 +141,7 @@ class ProtectOperation(_SnapshotOperation):
         """Make the snapshot; a volume between two states is waited for.
 
         :raises VolumeGone: the volume is being deleted.
+        :raises CinderFault: its status forbids it.
         """
         deadline = retrying.Deadline(self._options.settle_timeout, self._clock)
         was_ready = False
@@ -154,12 +151,12 @@ class ProtectOperation(_SnapshotOperation):
             except cinder_exc.BadRequest as exc:
                 status = cinder.volume(order.arguments['volume_id']).status
                 if status == 'deleting':
-                    raise VolumeGone('the volume is being deleted') from exc
+                    raise faults.VolumeGone('the volume is being deleted') from exc
                 if status in cinder_items.PASSING_STATUSES:
                     if deadline.remaining() < pause:
                         raise
                 elif was_ready or status not in ('available', 'in-use'):
-                    raise
+                    raise CinderFault(faults.refusal(exc, status, order)) from exc
                 else:  # perhaps only since the refusal
                     was_ready = True
             look_first = True
@@ -180,7 +177,7 @@ class RestoreOperation(_SnapshotOperation):
     ) -> None:
         restore = kwargs['restore']
         section = checkpoint.get_resource_bank_section(resource.id)
-        with _failing_as(exception.RestoreResourceFailed, resource):
+        with faults.failing_as(exception.RestoreResourceFailed, resource):
             saved = _saved_snapshot(section, resource)
             order = Order(
                 marks=Marks.of_resource(checkpoint, resource.id).of_restore(restore['id']),
@@ -257,7 +254,7 @@ class VerifyOperation(_SnapshotOperation):
     ) -> None:
         verify = kwargs.get('verify')
         section = checkpoint.get_resource_bank_section(resource.id)
-        with _failing_as(exception.VerifyResourceFailed, resource):
+        with faults.failing_as(exception.VerifyResourceFailed, resource):
             try:
                 self._check(
                     self._cinder(context).snapshots(Marks(checkpoint_id=checkpoint.id)),
@@ -302,7 +299,7 @@ class DeleteOperation(_SnapshotOperation):
         **kwargs: Any,
     ) -> None:
         section = checkpoint.get_resource_bank_section(resource.id)
-        with _failing_as(exception.DeleteResourceFailed, resource, section):
+        with faults.failing_as(exception.DeleteResourceFailed, resource, section):
             records.write_status(section, constants.ResourceStatus.DELETING)
             self._delete_snapshots(
                 self._cinder(context).snapshots(Marks(checkpoint_id=checkpoint.id)),
@@ -346,45 +343,3 @@ def _saved_snapshot(section: bank_plugin.BankSection, resource: Resource) -> rec
     if saved is None or not saved.made_id:
         raise CinderFault('the checkpoint has no snapshot of it')
     return saved
-
-
-@contextlib.contextmanager
-def _telling_gone(cinder: CinderJob, volume_id: str) -> Iterator[None]:
-    """Look whether something is missing since the volume itself does not exist any more.
-
-    :raises VolumeGone: it does not.
-    """
-    try:
-        yield
-    except (cinder_exc.NotFound, cinder_items.ItemGone) as exc:
-        if cinder.has_volume(volume_id):
-            raise
-        raise VolumeGone(
-            f'the volume does not exist any more; {cinder_items.describe(exc)}'
-        ) from exc
-
-
-@contextlib.contextmanager
-def _failing_as(
-    error: type[exception.ResourceFailed],
-    resource: Resource,
-    section: bank_plugin.BankSection | None = None,
-) -> Iterator[None]:
-    """Turn what Cinder does into the contract's exception, and mark it in the bank."""
-    try:
-        yield
-    except VolumeGone as exc:
-        raise exception.ResourceGone(
-            name=NAME, reason=str(exc), resource_id=resource.id, resource_type=resource.type
-        ) from exc
-    except cinder_items.FAULTS as exc:
-        if section is not None:
-            with contextlib.suppress(exception.BankError):  # what Cinder said matters more
-                records.write_status(section, constants.ResourceStatus.ERROR)
-        raise error(
-            name=NAME,
-            reason=cinder_items.describe(exc),
-            resource_id=resource.id,
-            resource_type=resource.type,
-            is_over_quota=cinder_requests.is_over_quota(exc),
-        ) from exc
