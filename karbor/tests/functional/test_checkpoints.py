@@ -140,6 +140,16 @@ class CreateCheckpointTest(base.ApiTestCase):
         self.assertIn(VOLUME, self.create(400))
         self.assertEqual(([], []), (self.rows(models.Checkpoint), self.rows(models.Job)))
 
+    def test_a_plan_of_old_whose_texts_are_too_long(self):
+        with db.writer() as session:
+            session.get(models.Plan, self.plan['id']).parameters = {
+                VOLUME: {**OPTIONS, 'snapshot_name': 'x' * 256}
+            }
+        message = self.create(400)
+        for text in (self.plan['resources'][0]['id'], 'snapshot_name has 256 characters'):
+            self.assertIn(text, message)
+        self.assertEqual(([], []), (self.rows(models.Checkpoint), self.rows(models.Job)))
+
     def test_a_plan_that_was_changed_or_deleted_later(self):
         checkpoint = self.create()['checkpoint']
         self.put(f'/plans/{self.plan["id"]}', {'plan': {'name': 'new', 'resources': [resource()]}})
