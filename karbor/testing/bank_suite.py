@@ -12,6 +12,8 @@
 
 """What every bank plugin must do: one suite for all of them, with servers or without.
 
+A plugin's test case mixes it in::
+
     class AcmeBankTest(BankPluginSuite, testtools.TestCase):
         def make_plugin(self):
             return AcmeBankPlugin(provider_files.options({'acme_bank': {'table': 'test'}}))

@@ -14,7 +14,7 @@
 
 
 class Clock:
-    """Stands where a module has imported ``time``, and passes by sleeping only.
+    """Stands where a module has imported ``time``, and passes by sleeping only::
 
         with mock.patch.object(acme_plugin, 'time', Clock()) as clock: ...
 

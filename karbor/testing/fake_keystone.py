@@ -12,6 +12,8 @@
 
 """A fake Keystone over HTTP: tokens for passwords and trusts, and the trusts themselves.
 
+::
+
     keystone = FakeKeystone()
     with keystone.serve() as auth_url: ...
 

@@ -12,6 +12,8 @@
 
 """Small object stores for tests of what goes wrong: Swift's protocol, and that of S3.
 
+::
+
     store = FakeS3()
     with store.serve(): ...                # store.url, store.user, store.key
 

@@ -10,14 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Jobs of a protection plugin without a service: what a plugin's unit tests stand on.
-
-jobs = PluginJobs(VolumeNamePlugin, {'volume_name': {'prefix': 'acme-'}})
-volume = Resource('OS::Cinder::Volume', 'id', 'db')
-jobs.protect(volume, {'note': 'nightly'})
-jobs.in_bank(volume)                     # what the plugin wrote of it
-jobs.delete(volume)
-"""
+"""Jobs of a protection plugin without a service: what a plugin's unit tests stand on."""
 
 import contextlib
 import datetime

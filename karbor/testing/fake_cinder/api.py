@@ -46,10 +46,14 @@ class FakeCinder(store.Store):
     def __init__(self, project_id: str = 'p') -> None:
         super().__init__(project_id)
         self.url = 'http://cinder.fake/v3'
+        #: What goes wrong; the first that matches a request and is not used up.
         self.faults: list[Fault] = []
         self.requests: collections.Counter[tuple[str, str]] = collections.Counter()
+        #: How many snapshots there may be; None is no limit.
         self.quota_snapshots: int | None = None
+        #: How many volumes there may be; None is no limit.
         self.quota_volumes: int | None = None
+        #: How many items a page has at most.
         self.osapi_max_limit = 1000
         #: False is a Cinder before microversion 3.22: the filter is dropped in silence.
         self.knows_metadata_filter = True

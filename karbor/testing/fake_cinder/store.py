@@ -48,6 +48,7 @@ class Store:
         self.volumes: dict[str, Item] = {}
         self.snapshots: dict[str, Item] = {}
         self.messages: list[Item] = []
+        #: How many looks show a new item, or one that is being deleted, as it began.
         self.looks_until_settled = 1
         #: What becomes of what is made: 'available', 'error', or None for never; and of
         #: what is deleted: 'gone', 'error_deleting', or None. Asked when it settles.
@@ -56,8 +57,10 @@ class Store:
             'volume': 'available',
             'deletion': 'gone',
         }
-        self.error_message = ''  # what the user is told when something settles to an error
-        self.busy_snapshots: dict[str, int] = {}  # how many deletions of each fail for that
+        #: What the user is told when something settles to an error.
+        self.error_message = ''
+        #: How many deletions of each snapshot end with it available again, by its id.
+        self.busy_snapshots: dict[str, int] = {}
         #: False is a database that keeps whole seconds only (MariaDB's DATETIME), so that
         #: a list shows another created_at than the answer to POST did.
         self.keeps_microseconds = True
