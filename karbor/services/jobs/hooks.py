@@ -49,7 +49,7 @@ class AttemptHooks:
     provider: providers.Provider
     checkpoint: bank_checkpoint.Checkpoint
     values: Mapping[Resource, dict[str, Any]]
-    keywords: Mapping[str, Any]
+    keywords: dict[str, Any]
 
     def run(self, roots: Sequence[graph.GraphNode], plugins: Plugins) -> Failures:
         """Run them over the graph.
@@ -168,7 +168,7 @@ def operation_of(
         ) from None
 
 
-def call(operation: Any, hook: str, four: Mapping[str, Any], keywords: Mapping[str, Any]) -> None:
+def call(operation: Any, hook: str, four: dict[str, Any], keywords: dict[str, Any]) -> None:
     """Call a hook of an operation; one that it does not have does nothing.
 
     :param four: the contract's arguments, given by name: a plugin may order them as it likes.
@@ -183,7 +183,7 @@ def call(operation: Any, hook: str, four: Mapping[str, Any], keywords: Mapping[s
         raise RuntimeError('The hook called sys.exit.') from exc
 
 
-def _accepted(method: Callable[..., Any], keywords: Mapping[str, Any]) -> Mapping[str, Any]:
+def _accepted(method: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:
     """Those of the keywords that a hook declares, or all if it takes any."""
     declared = inspect.signature(method).parameters
     if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in declared.values()):
