@@ -21,6 +21,7 @@ from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
+from karbor.db import job_resources
 from karbor.db import jobs as job_rows
 from karbor.resource import Resource
 from karbor.services.jobs import walker
@@ -115,7 +116,7 @@ class AttemptHooks:
         if job.attempts == 1:
             return set()
         with db.reader() as session:
-            rows = [row for row in job_rows.resources(session, job.id) if row.is_done]
+            rows = [row for row in job_resources.of_job(session, job.id) if row.is_done]
         if 'new_resources' in self.keywords:
             self.keywords['new_resources'].update(
                 {row.resource_id: row.new_resource_id for row in rows if row.new_resource_id}
@@ -125,7 +126,7 @@ class AttemptHooks:
     @db.until_it_works
     def _record(self, resource: Resource, failure: Failure | None) -> None:
         self.attempt.lease.check()
-        progress = job_rows.ResourceProgress(
+        progress = job_resources.ResourceProgress(
             resource_type=resource.type,
             resource_id=resource.id,
             is_done=failure is None,
@@ -136,7 +137,7 @@ class AttemptHooks:
         @db.transaction
         def write(session: orm.Session) -> None:
             job_rows.hold_claim(session, self.attempt.job)
-            job_rows.record_resource(session, self.attempt.job.id, progress)
+            job_resources.record(session, self.attempt.job.id, progress)
 
         write()
 

@@ -98,7 +98,9 @@ class SnapshotsTest(JudgeTestCase):
             (None, 'deleted', *live), (None, 'deleted', *live)
         ):
             # That a row says deleted outweighs what the bank says.
-            expected = [] if status in live else [status == 'deleted' or in_bank in (None, 'deleted')]
+            expected = (
+                [] if status in live else [status == 'deleted' or in_bank in (None, 'deleted')]
+            )
             with self.subTest(status=status, in_bank=in_bank):
                 self.assertEqual(
                     expected, self.judged(self.item(checkpoint=self.checkpoint(status, in_bank)))
