@@ -143,14 +143,23 @@ def providers() -> provider.ProviderRegistry:
     return provider.ProviderRegistry(pathlib.Path(CONF.provider_config_dir))
 
 
-def inventory() -> cinder_inventory.Inventory:
-    """What Karbor has in Cinder, of all projects."""
-    return _inventory_of(used_trusts())
+class Surroundings:
+    """Those of a command that works on a cloud's Karbor."""
 
+    def run(self, name: str, main: Callable[[], int], config_files: Sequence[str]) -> int:
+        """The life of a process; see :func:`run`."""
+        return run(name, main, [word for file in config_files for word in ('--config-file', file)])
 
-def used_trusts() -> trusts.KeystoneTrusts:
-    """Those of a command that does no jobs."""
-    return trusts.KeystoneTrusts(CONF)
+    def inventory(self) -> cinder_inventory.Inventory:
+        """What Karbor has in Cinder, of all projects."""
+        return _inventory_of(self.used_trusts())
+
+    def job_board(self) -> boards.Board:
+        return job_board()
+
+    def used_trusts(self) -> trusts.KeystoneTrusts:
+        """Those of a command that does no jobs."""
+        return trusts.KeystoneTrusts(CONF)
 
 
 def _inventory_of(made: trusts.KeystoneTrusts) -> cinder_inventory.Inventory:

@@ -14,11 +14,12 @@
 
 import argparse
 import datetime
+import functools
 import json
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from oslo_config import cfg
 from oslo_utils import timeutils
@@ -27,9 +28,12 @@ from karbor import exception
 from karbor.cmd import assembly, job_kinds, standalone
 from karbor.db import migration, models, purging, schema_gate
 from karbor.services import processes
+from karbor.services.identity import trusts
 from karbor.services.jobs import admin as job_admin
+from karbor.services.jobs import boards
 from karbor.services.protection import provider
 from karbor.services.recovery import bank_rebuilding, cinder_rebuilding, reconciling
+from karbor.services.recovery.inventory import Inventory
 
 _JOB_COLUMNS = (
     'id',
@@ -43,17 +47,32 @@ _JOB_COLUMNS = (
 )
 
 
+class Surroundings(Protocol):
+    """What commands work on: a cloud's Karbor, or the folder of a karbor-standalone."""
+
+    def run(self, name: str, main: Callable[[], int], config_files: Sequence[str]) -> int:
+        """The life of a process; see :func:`karbor.cmd.assembly.run`."""
+
+    def inventory(self) -> Inventory:
+        """What Karbor has in Cinder."""
+
+    def job_board(self) -> boards.Board:
+        """Where jobs wait for a worker."""
+
+    def used_trusts(self) -> trusts.KeystoneTrusts | trusts.NoTrusts:
+        """Those of a command that does no jobs."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
     given = _parser().parse_args(arguments)
-    if given.state_dir is not None:
-        given.surroundings = standalone.Surroundings(given.state_dir, given.os_cloud)
-        return given.surroundings.run('karbor-manage', lambda: _act(given), given.config_file)
-    given.surroundings = assembly
-    return assembly.run(
-        'karbor-manage',
-        lambda: _act(given),
-        [word for name in given.config_file for word in ('--config-file', name)],
+    given.surroundings = (
+        assembly.Surroundings()
+        if given.state_dir is None
+        else standalone.Surroundings(given.state_dir, given.os_cloud)
+    )
+    return given.surroundings.run(
+        'karbor-manage', functools.partial(_act, given), given.config_file
     )
 
 

@@ -69,7 +69,7 @@ def start(
         context,
         operation,
         constants.OperationStatus.QUEUED if going_on else constants.CheckpointStatus.PROTECTING,
-        fire_told(fire_at),
+        told=fire_told(fire_at),
         id=job.id,
     )
     return job
@@ -102,7 +102,7 @@ def skip(
     **told: Any,
 ) -> None:
     """Tell the user that a run is left out, and why."""
-    log = _log(session, context, operation, constants.OperationStatus.SKIPPED, told)
+    log = _log(session, context, operation, constants.OperationStatus.SKIPPED, told=told)
     log.ended_at = timeutils.utcnow()
     log.error_info = reason
 
@@ -137,6 +137,7 @@ def _log(
     context: karbor_context.RequestContext,
     operation: models.ScheduledOperation,
     status: str,
+    *,
     told: dict[str, Any],
     **more: Any,
 ) -> models.OperationLog:

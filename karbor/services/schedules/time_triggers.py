@@ -105,7 +105,7 @@ def parse(
     for name in properties:
         if name not in _PROPERTIES:
             raise _fault(name, f'there is no such property; there are {", ".join(_PROPERTIES)}')
-    window = _seconds(properties, 'window', min_window, min_window, max_window)
+    window = _seconds(properties, 'window', default=min_window, least=min_window, most=max_window)
     trigger = TimeTrigger(
         format=_format(properties),
         pattern=_pattern(properties),
@@ -114,7 +114,7 @@ def parse(
         window=window,
         timezone=timezone(properties),
         catch_up=_catch_up(properties),
-        jitter=_seconds(properties, 'jitter', 0, 0, window),
+        jitter=_seconds(properties, 'jitter', default=0, least=0, most=window),
     )
     if trigger.end_time is not None and trigger.end_time <= trigger.start_time:
         raise _fault(
@@ -297,7 +297,9 @@ def _time(properties: Mapping[str, Any], name: str) -> datetime.datetime | None:
     )
 
 
-def _seconds(properties: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
+def _seconds(
+    properties: Mapping[str, Any], name: str, *, default: int, least: int, most: int
+) -> int:
     given = properties.get(name, default)
     value = int(given) if isinstance(given, str) and _SECONDS.fullmatch(given) else given
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
