@@ -32,6 +32,7 @@ from karbor.services.jobs import failures, fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import provider
 
+_BY_HAND = 'The status was set by hand.'
 BROKEN_OFF = 'It was broken off before its end; the status is what it was.'
 
 
@@ -118,8 +119,15 @@ def _end(session: orm.Session, row: models.Checkpoint, job: models.Job) -> None:
     if not job_rows.finish(session, job, job_rows.JobState.DONE):
         raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=BROKEN_OFF)
     written = session.get_one(models.Checkpoint, row.id)
-    written.status, written.status_reason = row.status, 'The status was set by hand.'
+    written.status, written.status_reason = row.status, _reason_after(written.status_reason)
     operation_logs.end(session, job.id, constants.OperationStatus.SUCCESS, None)
+
+
+def _reason_after(reason: str | None) -> str:
+    """The reason of a status that was set by hand: the one that was there stays in it."""
+    if not reason or reason.startswith(_BY_HAND):
+        return reason or _BY_HAND
+    return f'{_BY_HAND} Before: {reason}'
 
 
 def _run(attempt: Attempt) -> Outcome:

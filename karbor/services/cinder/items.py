@@ -53,9 +53,18 @@ _READY_STATUSES = frozenset(('available', 'in-use'))
 _FAILED_STATUSES = frozenset(('error', 'error_deleting', 'error_restoring', 'deleting'))
 _DELETABLE_STATUSES = frozenset(('available', 'error'))
 
+_NO_MESSAGE = (
+    'Cinder gives no reason. Often the storage has refused it, since its pool is full or it is '
+    'down: ask the operator of the cloud'
+)
+
 
 class CinderFault(Exception):
     """Cinder answered, but not with what was asked for; the text is for a person."""
+
+
+class ItemGone(CinderFault):
+    """What was being made is not there any more."""
 
 
 FAULTS = (*cinder_requests.CLIENT_ERRORS, CinderFault, WaitTimeout)
@@ -287,7 +296,7 @@ class CinderItems:
                 )
             )
         if current is None:
-            raise CinderFault(f'{_name(item)} was deleted while it was being made')
+            raise ItemGone(f'{_name(item)} was deleted while it was being made')
         if current.status in _FAILED_STATUSES:
             raise CinderFault(f'{_name(item)} {self._status_and_message(current)}')
 
@@ -373,4 +382,6 @@ class CinderItems:
 
     def _status_and_message(self, item: Any, when: str = '') -> str:
         message = self._user_message(item.id)
+        if not message and item.status == 'error':
+            message = _NO_MESSAGE
         return f'is in status {item.status}{when}' + (f': {message}' if message else '')

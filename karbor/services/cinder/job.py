@@ -17,6 +17,8 @@ import threading
 import time
 from typing import Any
 
+from cinderclient import exceptions as cinder_exc
+
 from karbor import context as karbor_context
 from karbor.common import leases
 from karbor.services import retrying
@@ -79,10 +81,21 @@ class CinderJob:
         return self._shared(self._client.volumes, marks)
 
     def volume(self, volume_id: str) -> Any:
-        """Any volume, by its id."""
+        """Any volume, by its id.
+
+        :raises cinderclient.exceptions.NotFound: there is none.
+        """
         return cinder_requests.retry(
             functools.partial(self._client.volumes.get, volume_id), self._patience, self._clock
         )
+
+    def has_volume(self, volume_id: str) -> bool:
+        """Whether there is such a volume."""
+        try:
+            self.volume(volume_id)
+        except cinder_exc.NotFound:
+            return False
+        return True
 
     def _shared(self, manager: Any, marks: Marks) -> CinderItems:
         key = (type(manager), marks)

@@ -17,7 +17,7 @@ This room knows no kind. Each stands in the room of what it is about, and
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import orm
 
@@ -83,13 +83,22 @@ class Outcome:
     """How a job went.
 
     :ivar reason: one line about all that did not go well; None when all did.
+    :ivar remark: one line to be told although all did well.
     :ivar failures: the resources that it could not do, and why.
+    :ivar gone: the resources that there are not any more, and that are left out.
     :ivar state: what becomes of the job itself; done also when resources have failed.
     """
 
     reason: str | None = None
+    remark: str | None = None
     failures: Mapping[Resource, Failure] = dataclasses.field(default_factory=dict)
+    gone: Collection[Resource] = ()
     state: job_rows.JobState = job_rows.JobState.DONE
+
+    @property
+    def told(self) -> str | None:
+        """What is said of it, if anything."""
+        return self.reason or self.remark
 
 
 def _locks_nothing(_session: orm.Session, _job: models.Job) -> None:

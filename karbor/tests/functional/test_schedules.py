@@ -27,7 +27,7 @@ from karbor.db import models, schedules
 from karbor.services.checkpoints import protecting
 from karbor.services.jobs import kinds
 from karbor.services.schedules import engine, retention_jobs, runs
-from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
+from karbor.tests.base import PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import base
 
 _HOUR = datetime.timedelta(hours=1)
@@ -617,7 +617,7 @@ class RetentionTest(SchedulesTestCase):
 
 class QuotaTest(SchedulesTestCase):
     def test_it_is_told_of_though_something_else_failed_first(self):
-        plan = self.create_plan(base.resource(new_id()), self.volume())
+        plan = self.create_plan(self.volume(status='error'), self.volume())
         self.cinder.quota_snapshots = 0
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
         for text in ('2 of 2 resources failed', 'a quota would be exceeded', 'snapshots: 0 of 0'):
