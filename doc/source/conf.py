@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / '_ext'))
 
 project = 'Karbor'
 copyright = 'Karbor developers'
-extensions = ['api_reference', 'sphinx.ext.autodoc']
+extensions = ['api_reference', 'rooms', 'sphinx.ext.autodoc']
 html_theme = 'alabaster'
 autodoc_typehints = 'description'
 nitpicky = False

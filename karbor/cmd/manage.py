@@ -14,22 +14,26 @@
 
 import argparse
 import datetime
+import functools
 import json
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from oslo_config import cfg
 from oslo_utils import timeutils
 
 from karbor import exception
 from karbor.cmd import assembly, job_kinds, standalone
-from karbor.db import migration, models, purging
+from karbor.db import migration, models, purging, schema_gate
 from karbor.services import processes
+from karbor.services.identity import trusts
 from karbor.services.jobs import admin as job_admin
+from karbor.services.jobs import boards
 from karbor.services.protection import provider
 from karbor.services.recovery import bank_rebuilding, cinder_rebuilding, reconciling
+from karbor.services.recovery.inventory import Inventory
 
 _JOB_COLUMNS = (
     'id',
@@ -43,17 +47,32 @@ _JOB_COLUMNS = (
 )
 
 
+class Surroundings(Protocol):
+    """What commands work on: a cloud's Karbor, or the folder of a karbor-standalone."""
+
+    def run(self, name: str, main: Callable[[], int], config_files: Sequence[str]) -> int:
+        """The life of a process; see :func:`karbor.cmd.assembly.run`."""
+
+    def inventory(self) -> Inventory:
+        """What Karbor has in Cinder."""
+
+    def job_board(self) -> boards.Board:
+        """Where jobs wait for a worker."""
+
+    def used_trusts(self) -> trusts.KeystoneTrusts | trusts.NoTrusts:
+        """Those of a command that does no jobs."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
     given = _parser().parse_args(arguments)
-    if given.state_dir is not None:
-        given.surroundings = standalone.Surroundings(given.state_dir, given.os_cloud)
-        return given.surroundings.run('karbor-manage', lambda: _act(given), given.config_file)
-    given.surroundings = assembly
-    return assembly.run(
-        'karbor-manage',
-        lambda: _act(given),
-        [word for name in given.config_file for word in ('--config-file', name)],
+    given.surroundings = (
+        assembly.Surroundings()
+        if given.state_dir is None
+        else standalone.Surroundings(given.state_dir, given.os_cloud)
+    )
+    return given.surroundings.run(
+        'karbor-manage', functools.partial(_act, given), given.config_file
     )
 
 
@@ -175,15 +194,23 @@ def _days(text: str) -> int:
 
 def _act(given: argparse.Namespace) -> int:
     try:
+        if given.act is not _sync:
+            schema_gate.check()
         given.act(given)
-    except (migration.SchemaError, exception.KarborException) as exc:
+    except (schema_gate.SchemaError, exception.KarborException) as exc:
         print(f'karbor-manage: {exc}', file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
 
 def _sync(_given: argparse.Namespace) -> None:
-    migration.upgrade()
+    done = migration.upgrade()
+    if done.before == done.after:
+        _tell(f'The schema of the database is {done.after}; there is nothing to do.')
+    elif done.before is None:
+        _tell(f'The database had no tables; its schema is {done.after} now.')
+    else:
+        _tell(f'The schema of the database was {done.before}, and is {done.after} now.')
 
 
 def _purge(given: argparse.Namespace) -> None:

@@ -36,7 +36,7 @@ from karbor.api.services import Services
 from karbor.cmd import job_kinds, signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
-from karbor.db import migration, models
+from karbor.db import migration, models, schema_gate
 from karbor.services import periodic
 from karbor.services.checkpoints import commands, plans, queries
 from karbor.services.identity import trusts
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (
         clouds.CloudError,
         state_dir.StateDirectoryError,
-        migration.SchemaError,
+        schema_gate.SchemaError,
         cfg.Error,
         OSError,
     ) as exc:
@@ -115,7 +115,7 @@ def _port_number(text: str) -> int:
     return number
 
 
-def _configure(config_files: list[str]) -> None:
+def _configure(config_files: Sequence[str]) -> None:
     logging.register_options(CONF)
     conf.set_defaults()
     conf.register_opts(CONF)
@@ -123,7 +123,7 @@ def _configure(config_files: list[str]) -> None:
         args=[],
         project='karbor',
         prog='karbor-standalone',
-        default_config_files=config_files,
+        default_config_files=list(config_files),
         default_config_dirs=[],
     )
     logging.setup(CONF, 'karbor')
@@ -256,7 +256,7 @@ class Surroundings:
         self._cloud_name = cloud_name
         self._state: state_dir.StateDirectory | None = None
 
-    def run(self, name: str, main: Callable[[], int], config_files: list[str]) -> int:
+    def run(self, name: str, main: Callable[[], int], config_files: Sequence[str]) -> int:
         """The life of a process, as :func:`karbor.cmd.assembly.run` has it."""
         os.umask(0o077)
         try:
@@ -266,7 +266,7 @@ class Surroundings:
         except (
             clouds.CloudError,
             state_dir.StateDirectoryError,
-            migration.SchemaError,
+            schema_gate.SchemaError,
             cfg.Error,
             OSError,
         ) as exc:

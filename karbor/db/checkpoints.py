@@ -107,6 +107,7 @@ def page(
     session: orm.Session,
     provider_id: str,
     wanted: paging.Wanted,
+    *,
     since: datetime.datetime | None,
     before: datetime.datetime | None,
 ) -> tuple[list[models.Checkpoint], bool]:

@@ -74,6 +74,20 @@ def busy_checkpoints(session: orm.Session, ids: Collection[str]) -> set[str]:
     )
 
 
+def deleted_checkpoints(session: orm.Session, ids: Collection[str]) -> Sequence[str]:
+    """Those of the checkpoints whose rows say that they are deleted, with no job left to do."""
+    is_busy = sa.exists().where(
+        models.Job.checkpoint_id == models.Checkpoint.id, models.Job.state.in_(_UNFINISHED)
+    )
+    return session.scalars(
+        sa.select(models.Checkpoint.id).where(
+            models.Checkpoint.id.in_(ids),
+            models.Checkpoint.status == constants.CheckpointStatus.DELETED,
+            sa.not_(is_busy),
+        )
+    ).all()
+
+
 def good_results(session: orm.Session, restore_ids: Collection[str]) -> set[tuple[str, str]]:
     """Restore and resource, of all resources that these restores have restored."""
     return {

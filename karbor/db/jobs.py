@@ -30,8 +30,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor.common import constants, leases
-from karbor.db import clock, models, upserts
-from karbor.resource import Resource
+from karbor.db import clock, models
 
 
 class JobState(enum.StrEnum):
@@ -326,92 +325,3 @@ def take_up_again(session: orm.Session) -> Sequence[str]:
         .where(models.Job.state == JobState.PENDING)
         .order_by(models.Job.created_at)
     ).all()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ResourceProgress:
-    """How far a job is with one resource.
-
-    :ivar reason: why it could not be done.
-    """
-
-    resource_type: str
-    resource_id: str
-    is_done: bool
-    reason: str | None = None
-    new_resource_id: str | None = None
-
-
-def record_resource(session: orm.Session, job_id: str, progress: ResourceProgress) -> None:
-    """Write, or write over, how far a job is with one resource."""
-    upserts.write(session, models.JobResource, {'job_id': job_id, **dataclasses.asdict(progress)})
-
-
-def forget_resources(session: orm.Session, job_id: str, gone: Collection[Resource]) -> None:
-    """Remove what is written of how far a job is with some resources."""
-    for resource in gone:
-        session.execute(
-            sa.delete(models.JobResource).where(
-                models.JobResource.job_id == job_id,
-                models.JobResource.resource_type == resource.type,
-                models.JobResource.resource_id == resource.id,
-            )
-        )
-
-
-def resources(session: orm.Session, job_id: str) -> Sequence[models.JobResource]:
-    return session.scalars(
-        sa.select(models.JobResource).where(models.JobResource.job_id == job_id)
-    ).all()
-
-
-def failures_of_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
-    """The resources that the newest job about something could not do."""
-    return _of_newest(session, subject_id, models.JobResource.is_done.is_(False))
-
-
-def made_by_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
-    """The resources of which the newest job about something has made new ones."""
-    return _of_newest(session, subject_id, models.JobResource.new_resource_id.is_not(None))
-
-
-def _of_newest(
-    session: orm.Session, subject_id: str, condition: sa.ColumnElement[bool]
-) -> Sequence[models.JobResource]:
-    newest = (
-        sa.select(models.Job.id)
-        .where(models.Job.subject_id == subject_id)
-        .order_by(models.Job.created_at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return session.scalars(
-        sa.select(models.JobResource).where(models.JobResource.job_id == newest, condition)
-    ).all()
-
-
-def progress(session: orm.Session, subject_ids: Collection[str]) -> dict[str, dict[bool, int]]:
-    """How many resources the newest job about each subject has done and failed.
-
-    :returns: subject id -> {True: done, False: failed}.
-    """
-    newest = (
-        sa.select(models.Job.subject_id, sa.func.max(models.Job.created_at).label('at'))
-        .where(models.Job.subject_id.in_(subject_ids))
-        .group_by(models.Job.subject_id)
-        .subquery()
-    )
-    counts: dict[str, dict[bool, int]] = {}
-    for subject_id, is_done, count in session.execute(
-        sa.select(models.Job.subject_id, models.JobResource.is_done, sa.func.count())
-        .join(
-            newest,
-            sa.and_(
-                models.Job.subject_id == newest.c.subject_id, models.Job.created_at == newest.c.at
-            ),
-        )
-        .join(models.JobResource, models.JobResource.job_id == models.Job.id)
-        .group_by(models.Job.subject_id, models.JobResource.is_done)
-    ):
-        counts.setdefault(subject_id, {})[is_done] = count
-    return counts

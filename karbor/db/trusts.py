@@ -58,6 +58,7 @@ def add(
     trust_id: str,
     user_id: str,
     project_id: str,
+    *,
     roles: Collection[str],
     is_live: bool = True,
 ) -> None:

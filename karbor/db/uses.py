@@ -64,7 +64,7 @@ def page(session: orm.Session, model: type[Use], wanted: paging.Wanted) -> tuple
 
 
 def set_status(
-    session: orm.Session, model: type[Use], use_id: str, status: str, reason: str | None = None
+    session: orm.Session, model: type[Use], use_id: str, *, status: str, reason: str | None
 ) -> None:
     session.execute(
         sa.update(model).where(model.id == use_id).values(status=status, status_reason=reason)

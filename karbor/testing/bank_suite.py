@@ -340,8 +340,10 @@ def _make_checkpoint(bank: bank_plugin.Bank, number: int) -> checkpoint.Checkpoi
     return checkpoint.CheckpointCollection(bank).create(
         str(uuid.uuid4()),
         plan,
-        _PROJECT_ID,
-        '[[], []]',
-        None,
-        datetime.datetime.fromtimestamp(_FIRST_MOMENT + number, datetime.UTC).replace(tzinfo=None),
+        project_id=_PROJECT_ID,
+        resource_graph='[[], []]',
+        extra_info=None,
+        created_at=datetime.datetime.fromtimestamp(_FIRST_MOMENT + number, datetime.UTC).replace(
+            tzinfo=None
+        ),
     )

@@ -82,7 +82,12 @@ def new_checkpoint(bank: bank_plugin.Bank) -> bank_checkpoint.Checkpoint:
         'parameters': {},
     }
     return bank_checkpoint.CheckpointCollection(bank).create(
-        str(uuid.uuid4()), plan, PROJECT_ID, '[]', None, datetime.datetime(2026, 1, 2)
+        str(uuid.uuid4()),
+        plan,
+        project_id=PROJECT_ID,
+        resource_graph='[]',
+        extra_info=None,
+        created_at=datetime.datetime(2026, 1, 2),
     )
 
 

@@ -19,8 +19,8 @@ from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor.cmd import job_kinds
+from karbor.db import job_resources, models, uses
 from karbor.db import jobs as job_rows
-from karbor.db import models, uses
 from karbor.services.identity import trusts
 from karbor.services.jobs import kinds
 from karbor.services.jobs import runner as job_runner
@@ -83,14 +83,14 @@ def record_resource(
     new_resource_id: str | None = None,
 ) -> None:
     """How far a job is with one resource."""
-    progress = job_rows.ResourceProgress(
+    progress = job_resources.ResourceProgress(
         resource_type=resource_type,
         resource_id=resource_id,
         is_done=is_done,
         reason=reason,
         new_resource_id=new_resource_id,
     )
-    job_rows.record_resource(session, job_id, progress)
+    job_resources.record(session, job_id, progress)
 
 
 def record_result(

@@ -47,7 +47,7 @@ class Schedule:
     trigger_id: str
     fire_at: datetime.datetime
     due_at: datetime.datetime
-    overlap: str = runs.SKIP
+    overlap: str = runs.Overlap.SKIP
     operation_id: str = dataclasses.field(default_factory=base.new_id)
 
 
@@ -56,7 +56,7 @@ def calendar(
 ) -> time_triggers.TimeTrigger:
     """A trigger with a recurrence rule, and a window of 15 minutes."""
     return time_triggers.TimeTrigger(
-        format=time_triggers.CALENDAR,
+        format=time_triggers.Format.CALENDAR,
         pattern=f'BEGIN:VEVENT\nRRULE:{rule}\nEND:VEVENT',
         start_time=start_time,
         **{'end_time': None, 'window': 900, **properties},
@@ -64,7 +64,7 @@ def calendar(
 
 
 def armed(
-    timer: time_triggers.TimeTrigger, now: datetime.datetime, overlap: str = runs.SKIP
+    timer: time_triggers.TimeTrigger, now: datetime.datetime, overlap: str = runs.Overlap.SKIP
 ) -> Schedule:
     """A schedule that begins with the first fire after a moment."""
     trigger_id, fire = base.new_id(), next(time_triggers.fires(timer, now))

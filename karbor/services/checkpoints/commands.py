@@ -21,7 +21,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
@@ -30,7 +29,7 @@ from karbor.common import constants
 from karbor.db import checkpoints, models, operation_logs, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
-from karbor.services.checkpoints import drafts, parameters, status_reset
+from karbor.services.checkpoints import drafts, job_begins, parameters, status_reset
 from karbor.services.identity import trusts
 from karbor.services.protection import graph, protectables, provider
 
@@ -103,8 +102,10 @@ class Commands:
                     **extra_info,
                 },
             )
-            new_job = _new_job(constants.OperationType.PROTECT, context, checkpoint, trust_id)
-            job = _begin(
+            new_job = job_begins.new_job(
+                constants.OperationType.PROTECT, context, checkpoint, trust_id
+            )
+            job = job_begins.begin(
                 session,
                 context,
                 new_job,
@@ -146,8 +147,10 @@ class Commands:
                 raise exception.CheckpointNotBeDeleted(checkpoint_id=checkpoint.id, reason=obstacle)
             checkpoint.status = constants.CheckpointStatus.DELETING
             checkpoint.status_reason = None
-            new_job = _new_job(constants.OperationType.DELETE, context, checkpoint, trust_id)
-            job = _begin(
+            new_job = job_begins.new_job(
+                constants.OperationType.DELETE, context, checkpoint, trust_id
+            )
+            job = job_begins.begin(
                 session,
                 context,
                 new_job,
@@ -272,15 +275,15 @@ class Commands:
                 status=constants.OperationStatus.IN_PROGRESS
                 if is_available
                 else constants.OperationStatus.FAIL,
-                status_reason=None if is_available else _why_not(checkpoint),
+                status_reason=None if is_available else job_begins.why_not(checkpoint),
                 **more,
             )
-            new_job = _new_job(kind, context, checkpoint, trust_id, subject_id=use.id)
+            new_job = job_begins.new_job(kind, context, checkpoint, trust_id, subject_id=use.id)
             restore_id = use.id if table is models.Restore else None
             if not is_available:
-                _log_refusal(session, context, new_job, checkpoint, restore_id=restore_id)
+                job_begins.log_refusal(session, context, new_job, checkpoint, restore_id=restore_id)
                 return _Written(use, None, trust_id)
-            job = _begin(
+            job = job_begins.begin(
                 session, context, new_job, checkpoint, status=use.status, restore_id=restore_id
             )
             return _Written(use, job, trust_id)
@@ -330,87 +333,6 @@ def _schedule_id(
     if made_by != constants.CHECKPOINT_CREATED_BY_SCHEDULE or schedule_id is None:
         return None
     return schedules.get_operation(session, context.project_id, str(schedule_id)).id
-
-
-def _new_job(
-    kind: constants.OperationType,
-    context: karbor_context.RequestContext,
-    checkpoint: models.Checkpoint,
-    trust_id: str | None,
-    *,
-    subject_id: str | None = None,
-) -> job_rows.NewJob:
-    return job_rows.NewJob(
-        kind=kind,
-        subject_id=subject_id or checkpoint.id,
-        checkpoint_id=checkpoint.id,
-        provider_id=checkpoint.provider_id,
-        project_id=context.project_id,
-        user_id=context.user_id,
-        trust_id=trust_id,
-    )
-
-
-def _begin(
-    session: orm.Session,
-    context: karbor_context.RequestContext,
-    new_job: job_rows.NewJob,
-    checkpoint: models.Checkpoint,
-    *,
-    status: str,
-    **logged: str | None,
-) -> models.Job:
-    """Write a job about a checkpoint, with its log.
-
-    :param status: of what the job is about.
-    :param logged: further ids for the log.
-    """
-    job = job_rows.create(session, new_job)
-    _log(session, context, new_job, checkpoint, status=status, id=job.id, **logged)
-    return job
-
-
-def _log_refusal(
-    session: orm.Session,
-    context: karbor_context.RequestContext,
-    refused: job_rows.NewJob,
-    checkpoint: models.Checkpoint,
-    *,
-    restore_id: str | None,
-) -> None:
-    """Write that nothing is to be done, as the checkpoint is not good."""
-    status = constants.OperationStatus.FAIL
-    log = _log(session, context, refused, checkpoint, status=status, restore_id=restore_id)
-    log.ended_at, log.error_info = timeutils.utcnow(), _why_not(checkpoint)
-
-
-def _log(
-    session: orm.Session,
-    context: karbor_context.RequestContext,
-    new_job: job_rows.NewJob,
-    checkpoint: models.Checkpoint,
-    *,
-    status: str,
-    **more: str | None,
-) -> models.OperationLog:
-    return operation_logs.begin(
-        session,
-        context,
-        new_job.kind,
-        status,
-        checkpoint_id=checkpoint.id,
-        plan_id=checkpoint.plan_id,
-        provider_id=checkpoint.provider_id,
-        **more,
-    )
-
-
-def _why_not(checkpoint: models.Checkpoint) -> str:
-    """Why a checkpoint is not restored or verified, and what to do."""
-    reason = f'The checkpoint is in status {checkpoint.status}, not available.'
-    if checkpoint.status == constants.CheckpointStatus.ERROR:
-        reason += ' To restore what it does have, reset its state to available.'
-    return reason
 
 
 def _what_retention_minds(session: orm.Session, checkpoint: models.Checkpoint) -> str | None:

@@ -91,11 +91,11 @@ def draft_checkpoint(
     return checkpoints.draft(
         row.id,
         row.protection_plan,
-        row.project_id,
-        row.resource_graph,
-        as_json_text(row.extra_info),
-        row.created_at,
-        row.status,
+        project_id=row.project_id,
+        resource_graph=row.resource_graph,
+        extra_info=as_json_text(row.extra_info),
+        created_at=row.created_at,
+        status=row.status,
     )
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models, operation_logs
+from karbor.db import checkpoints, job_resources, models, operation_logs
 from karbor.db import jobs as job_rows
 from karbor.resource import Resource
 from karbor.services.checkpoints import drafts, plugin_records, resource_work
@@ -184,7 +184,7 @@ def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
         kept = graph.without(graph.deserialize(row.resource_graph), outcome.gone)
         row.resource_graph = graph.serialize(kept)
         row.resources_total = sum(1 for _ in graph.walk_nodes(kept))
-        job_rows.forget_resources(session, job.id, outcome.gone)
+        job_resources.forget(session, job.id, outcome.gone)
     status = (
         constants.CheckpointStatus.ERROR if outcome.reason else constants.CheckpointStatus.AVAILABLE
     )

@@ -18,8 +18,7 @@ from collections.abc import Sequence
 
 from karbor import context as karbor_context
 from karbor import db
-from karbor.db import checkpoints, models, paging, uses
-from karbor.db import jobs as job_rows
+from karbor.db import checkpoints, job_resources, models, paging, uses
 from karbor.services.protection import provider
 
 
@@ -60,7 +59,7 @@ class Queries:
         """See :func:`karbor.db.checkpoints.page`."""
         self._registry.get(provider_id)
         with db.reader() as session:
-            return checkpoints.page(session, provider_id, wanted, since, before)
+            return checkpoints.page(session, provider_id, wanted, since=since, before=before)
 
     def get_use(
         self, context: karbor_context.RequestContext, table: type[uses.Use], use_id: str
@@ -84,7 +83,7 @@ class Queries:
     def progress(self, subject_ids: Sequence[str]) -> dict[str, Progress]:
         """How far the newest job about each checkpoint, restore or verification is."""
         with db.reader() as session:
-            counts = job_rows.progress(session, subject_ids)
+            counts = job_resources.counts(session, subject_ids)
         return {
             subject_id: Progress(
                 counts.get(subject_id, {}).get(True, 0), counts.get(subject_id, {}).get(False, 0)
@@ -97,7 +96,7 @@ class Queries:
         with db.reader() as session:
             return {
                 f'{row.resource_type}#{row.resource_id}': row.new_resource_id
-                for row in job_rows.made_by_newest(session, subject_id)
+                for row in job_resources.made_by_newest(session, subject_id)
                 if row.new_resource_id
             }
 
@@ -106,5 +105,5 @@ class Queries:
         with db.reader() as session:
             return {
                 f'{row.resource_type}#{row.resource_id}': row.reason
-                for row in job_rows.failures_of_newest(session, subject_id)
+                for row in job_resources.failures_of_newest(session, subject_id)
             }

@@ -47,7 +47,7 @@ def _end(table: type[uses.Use], session: orm.Session, job: models.Job, outcome: 
     status = constants.OperationStatus.FAIL if outcome.reason else constants.OperationStatus.SUCCESS
     reasons = {resource: failure.reason for resource, failure in outcome.failures.items()}
     uses.record_failures(session, job.subject_id, reasons)
-    uses.set_status(session, table, job.subject_id, status, outcome.reason)
+    uses.set_status(session, table, job.subject_id, status=status, reason=outcome.reason)
     return status
 
 

@@ -49,7 +49,7 @@ def reset(
     :raises CheckpointNotBeReset: it is deleted, or a job works on it.
     :raises BankUpdateObjectFailed: the bank fails, and the status is what it was.
     """
-    row, job = db.transaction(_begin)(context, found.id, checkpoint_id, status)
+    row, job = db.transaction(_begin)(context, found.id, checkpoint_id, status=status)
     row.status = status  # of this object, which belongs to no transaction
     try:
         plugin_records.write_checkpoint(row, found.checkpoints)
@@ -64,6 +64,7 @@ def _begin(
     context: karbor_context.RequestContext,
     provider_id: str,
     checkpoint_id: str,
+    *,
     status: str,
 ) -> tuple[models.Checkpoint, models.Job]:
     row = checkpoints.get(session, context.project_id, provider_id, checkpoint_id, lock=True)

@@ -135,7 +135,7 @@ class KeystoneTrusts:
             )
         trust_id = self._keystone.create(context, roles)
         add = functools.partial(
-            db.transaction(rows.add), trust_id, context.user_id, context.project_id, roles
+            db.transaction(rows.add), trust_id, context.user_id, context.project_id, roles=roles
         )
         try:
             add()

@@ -21,6 +21,7 @@ from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
+from karbor.db import job_resources
 from karbor.db import jobs as job_rows
 from karbor.resource import Resource
 from karbor.services.jobs import walker
@@ -49,7 +50,7 @@ class AttemptHooks:
     provider: providers.Provider
     checkpoint: bank_checkpoint.Checkpoint
     values: Mapping[Resource, dict[str, Any]]
-    keywords: Mapping[str, Any]
+    keywords: dict[str, Any]
 
     def run(self, roots: Sequence[graph.GraphNode], plugins: Plugins) -> Failures:
         """Run them over the graph.
@@ -115,7 +116,7 @@ class AttemptHooks:
         if job.attempts == 1:
             return set()
         with db.reader() as session:
-            rows = [row for row in job_rows.resources(session, job.id) if row.is_done]
+            rows = [row for row in job_resources.of_job(session, job.id) if row.is_done]
         if 'new_resources' in self.keywords:
             self.keywords['new_resources'].update(
                 {row.resource_id: row.new_resource_id for row in rows if row.new_resource_id}
@@ -125,7 +126,7 @@ class AttemptHooks:
     @db.until_it_works
     def _record(self, resource: Resource, failure: Failure | None) -> None:
         self.attempt.lease.check()
-        progress = job_rows.ResourceProgress(
+        progress = job_resources.ResourceProgress(
             resource_type=resource.type,
             resource_id=resource.id,
             is_done=failure is None,
@@ -136,7 +137,7 @@ class AttemptHooks:
         @db.transaction
         def write(session: orm.Session) -> None:
             job_rows.hold_claim(session, self.attempt.job)
-            job_rows.record_resource(session, self.attempt.job.id, progress)
+            job_resources.record(session, self.attempt.job.id, progress)
 
         write()
 
@@ -168,7 +169,7 @@ def operation_of(
         ) from None
 
 
-def call(operation: Any, hook: str, four: Mapping[str, Any], keywords: Mapping[str, Any]) -> None:
+def call(operation: Any, hook: str, four: dict[str, Any], keywords: dict[str, Any]) -> None:
     """Call a hook of an operation; one that it does not have does nothing.
 
     :param four: the contract's arguments, given by name: a plugin may order them as it likes.
@@ -183,7 +184,7 @@ def call(operation: Any, hook: str, four: Mapping[str, Any], keywords: Mapping[s
         raise RuntimeError('The hook called sys.exit.') from exc
 
 
-def _accepted(method: Callable[..., Any], keywords: Mapping[str, Any]) -> Mapping[str, Any]:
+def _accepted(method: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:
     """Those of the keywords that a hook declares, or all if it takes any."""
     declared = inspect.signature(method).parameters
     if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in declared.values()):

@@ -228,6 +228,7 @@ class CheckpointCollection:
         self,
         checkpoint_id: str,
         plan: dict[str, Any],
+        *,
         project_id: str,
         resource_graph: str,
         extra_info: str | None,
@@ -243,7 +244,13 @@ class CheckpointCollection:
         :raises BankUpdateObjectFailed:
         """
         checkpoint = self.draft(
-            checkpoint_id, plan, project_id, resource_graph, extra_info, created_at, status
+            checkpoint_id,
+            plan,
+            project_id=project_id,
+            resource_graph=resource_graph,
+            extra_info=extra_info,
+            created_at=created_at,
+            status=status,
         )
         checkpoint.commit(context)
         checkpoint.add_indices(context)
@@ -253,6 +260,7 @@ class CheckpointCollection:
         self,
         checkpoint_id: str,
         plan: dict[str, Any],
+        *,
         project_id: str,
         resource_graph: str,
         extra_info: str | None,

@@ -25,6 +25,8 @@ from oslo_config import cfg
 
 from karbor import context as karbor_context
 from karbor.resource import Resource
+from karbor.services.protection import bank_plugin
+from karbor.services.protection import checkpoint as bank_checkpoint
 
 Schema = dict[str, Any]
 
@@ -40,7 +42,7 @@ class Operation:
 
     def on_prepare_begin(
         self,
-        checkpoint: Any,
+        checkpoint: bank_checkpoint.Checkpoint,
         resource: Resource,
         context: karbor_context.RequestContext,
         parameters: dict[str, Any],
@@ -50,7 +52,7 @@ class Operation:
 
     def on_prepare_finish(
         self,
-        checkpoint: Any,
+        checkpoint: bank_checkpoint.Checkpoint,
         resource: Resource,
         context: karbor_context.RequestContext,
         parameters: dict[str, Any],
@@ -60,7 +62,7 @@ class Operation:
 
     def on_main(
         self,
-        checkpoint: Any,
+        checkpoint: bank_checkpoint.Checkpoint,
         resource: Resource,
         context: karbor_context.RequestContext,
         parameters: dict[str, Any],
@@ -70,7 +72,7 @@ class Operation:
 
     def on_complete(
         self,
-        checkpoint: Any,
+        checkpoint: bank_checkpoint.Checkpoint,
         resource: Resource,
         context: karbor_context.RequestContext,
         parameters: dict[str, Any],
@@ -128,14 +130,14 @@ class ProtectionPlugin:
         raise NotImplementedError
 
     @classmethod
-    def get_saved_info(cls, metadata_store: Any, resource: Resource) -> Any:
+    def get_saved_info(cls, metadata_store: bank_plugin.BankSection, resource: Resource) -> Any:
         """What the plugin keeps of a protected resource."""
         raise NotImplementedError
 
     def look_again(
         self,
         operation: str,
-        checkpoint: Any,
+        checkpoint: bank_checkpoint.Checkpoint,
         resources: Sequence[Resource],
         context: karbor_context.RequestContext,
         **kwargs: Any,

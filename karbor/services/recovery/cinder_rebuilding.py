@@ -262,11 +262,11 @@ class _Rebuilder:
         checkpoint = self._provider.checkpoints.draft(
             checkpoint_id,
             draft.plan,
-            draft.project_id,
-            graph.serialize(draft.roots),
-            plugin_records.as_json_text(draft.extra_info),
-            draft.created_at,
-            draft.status,
+            project_id=draft.project_id,
+            resource_graph=graph.serialize(draft.roots),
+            extra_info=plugin_records.as_json_text(draft.extra_info),
+            created_at=draft.created_at,
+            status=draft.status,
         )
         for resource, item in draft.snapshots.items():
             _write_resource(checkpoint.get_resource_bank_section(resource.id), resource, item)

@@ -17,12 +17,9 @@ written something late. A checkpoint without a row is left alone, since its row 
 lost.
 """
 
-from collections.abc import Iterator
-
 from oslo_log import log as logging
 
 from karbor import db, exception
-from karbor.common import constants
 from karbor.db import inventory as rows
 from karbor.db import models
 from karbor.services.checkpoints import plugin_records
@@ -38,22 +35,11 @@ def find(found: provider.Provider) -> list[str]:
 
     :raises BankListObjectsFailed: the bank cannot be listed.
     """
-    return [
-        checkpoint_id
-        for batch in rows.batches(bank_rebuilding.ids_in_bank(found.bank, found.id))
-        for checkpoint_id in _deleted(batch)
-    ]
-
-
-def _deleted(ids: tuple[str, ...]) -> Iterator[str]:
-    with db.reader() as session:
-        statuses = rows.checkpoint_statuses(session, ids)
-        busy = rows.busy_checkpoints(session, ids)
-    for checkpoint_id in ids:
-        if statuses.get(checkpoint_id) == constants.CheckpointStatus.DELETED and (
-            checkpoint_id not in busy
-        ):
-            yield checkpoint_id
+    deleted: list[str] = []
+    for batch in rows.batches(bank_rebuilding.ids_in_bank(found.bank, found.id)):
+        with db.reader() as session:
+            deleted += rows.deleted_checkpoints(session, batch)
+    return deleted
 
 
 def remove(found: provider.Provider) -> list[str]:

@@ -182,7 +182,11 @@ def _remove_all(
                 if other.id != item.id
             ]
             reason = _remove(
-                found, inventory, item, others, min(_LONGEST_OF_ONE, deadline.remaining())
+                found,
+                inventory,
+                item,
+                others=others,
+                timeout=min(_LONGEST_OF_ONE, deadline.remaining()),
             )
         except exception.InventoryFailed as exc:
             reason = exc.msg
@@ -196,6 +200,7 @@ def _remove(
     found: providers.Provider,
     inventory: Inventory,
     item: Item,
+    *,
     others: Sequence[Item],
     timeout: float,
 ) -> str | None:

@@ -62,7 +62,9 @@ def read(pattern: str) -> recurrence.Rule:
     if by_hours:
         _check_by_hours(parts)
     sets = {
-        name: _numbers(parts, part, 0 if part in _FROM_ZERO else 1, most, from_end)
+        name: _numbers(
+            parts, part, least=0 if part in _FROM_ZERO else 1, most=most, from_end=from_end
+        )
         for part, (name, most, from_end) in _SETS.items()
     }
     return recurrence.Rule(
@@ -145,7 +147,7 @@ def _number(parts: Parts, name: str, least: int, most: int) -> int | None:
     return value
 
 
-def _numbers(parts: Parts, name: str, least: int, most: int, from_end: bool) -> frozenset[int]:
+def _numbers(parts: Parts, name: str, *, least: int, most: int, from_end: bool) -> frozenset[int]:
     values = frozenset(int(value) for value in parts.get(name, ()))
     if not all(least <= (abs(value) if from_end else value) <= most for value in values):
         sign = ', or as much below zero' if from_end else ''

@@ -90,7 +90,7 @@ def decide(
     if not is_missed(fire):
         return Decision(fire, None, fire)
     missed = _missed(trigger, fire, now, is_missed)
-    if trigger.catch_up == time_triggers.SKIP or _runs_later(trigger, missed.last, now):
+    if trigger.catch_up == time_triggers.CatchUp.SKIP or _runs_later(trigger, missed.last, now):
         return Decision(None, missed, missed.last)
     earlier = None if missed.count == 1 else _without_last(trigger, missed)
     return Decision(missed.last, earlier, missed.last)

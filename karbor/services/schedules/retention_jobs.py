@@ -16,12 +16,12 @@ It is a job of its own, which begins in the transaction in which a run of the op
 well. It asks for deletes; each of them is a job again.
 """
 
+import datetime
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oslo_log import log as logging
-from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
@@ -103,7 +103,8 @@ class Retention:
         policy = retention.parse(rules)
         with db.reader() as session:
             plan_rows.get(session, context.project_id, plan_id)
-            return _judge(_available(session, context.project_id, plan_id), policy, zone)
+            rows = _available(session, context.project_id, plan_id)
+            return _judge(rows, policy, zone, now=db.now(session))
 
 
 def _run(attempt: Attempt) -> Outcome:
@@ -204,7 +205,8 @@ def _judge_operation(
         _available(session, operation.project_id, operation.plan_id),
         retention.parse(operation.operation_definition),
         zone,
-        just_made,
+        now=db.now(session),
+        just_made=just_made,
     )
 
 
@@ -218,12 +220,14 @@ def _judge(
     rows: Sequence[Any],
     policy: retention.Policy,
     zone: zoneinfo.ZoneInfo,
+    *,
+    now: datetime.datetime,
     just_made: str | None = None,
 ) -> list[retention.Verdict]:
     return retention.judge(
         (retention.Candidate(row.id, row.created_at, row.pinned) for row in rows),
         policy,
-        timeutils.utcnow(),
+        now,
         zone,
         just_made,
     )

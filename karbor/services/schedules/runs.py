@@ -13,6 +13,7 @@
 """Runs of scheduled operations: each is a protect job, which makes its checkpoint itself."""
 
 import datetime
+import enum
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,9 +25,12 @@ from karbor import exception
 from karbor.common import constants
 from karbor.db import jobs, models, operation_logs
 
-SKIP = 'skip'
-QUEUE = 'queue'
-OVERLAPS = (SKIP, QUEUE)
+
+class Overlap(enum.StrEnum):
+    """What becomes of a run that is asked for while another one goes on."""
+
+    SKIP = 'skip'
+    QUEUE = 'queue'
 
 
 def start(
@@ -69,7 +73,7 @@ def start(
         context,
         operation,
         constants.OperationStatus.QUEUED if going_on else constants.CheckpointStatus.PROTECTING,
-        fire_told(fire_at),
+        told=fire_told(fire_at),
         id=job.id,
     )
     return job
@@ -85,7 +89,7 @@ def fire_told(fire_at: datetime.datetime | None) -> dict[str, str]:
 def _check_overlap(operation: models.ScheduledOperation, going_on: Sequence[models.Job]) -> None:
     if not going_on:
         return
-    if operation.operation_definition.get('overlap', SKIP) == SKIP:
+    if operation.operation_definition.get('overlap', Overlap.SKIP) == Overlap.SKIP:
         reason = f'the run that began at {going_on[0].created_at:%Y-%m-%d %H:%M:%S} UTC goes on'
     elif any(job.state == jobs.JobState.QUEUED for job in going_on):
         reason = 'a run goes on, and another one waits for its end'
@@ -102,7 +106,7 @@ def skip(
     **told: Any,
 ) -> None:
     """Tell the user that a run is left out, and why."""
-    log = _log(session, context, operation, constants.OperationStatus.SKIPPED, told)
+    log = _log(session, context, operation, constants.OperationStatus.SKIPPED, told=told)
     log.ended_at = timeutils.utcnow()
     log.error_info = reason
 
@@ -137,6 +141,7 @@ def _log(
     context: karbor_context.RequestContext,
     operation: models.ScheduledOperation,
     status: str,
+    *,
     told: dict[str, Any],
     **more: Any,
 ) -> models.OperationLog:

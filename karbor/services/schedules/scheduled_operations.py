@@ -202,10 +202,10 @@ class ScheduledOperations:
 
 def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None:
     """:raises Invalid: a property that is wrong, or has no effect."""
-    overlap = definition.get('overlap', runs.SKIP)
-    if overlap not in runs.OVERLAPS:
+    overlap = definition.get('overlap', runs.Overlap.SKIP)
+    if overlap not in tuple(runs.Overlap):
         raise exception.InvalidOperationDefinition(
-            reason=f'overlap: {overlap!r} is none of {", ".join(runs.OVERLAPS)}.'
+            reason=f'overlap: {overlap!r} is none of {", ".join(runs.Overlap)}.'
         )
     try:
         retention.parse(definition)

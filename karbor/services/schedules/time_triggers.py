@@ -18,22 +18,35 @@ without a zone, as in :mod:`karbor.db.models`.
 
 import dataclasses
 import datetime
+import enum
 import itertools
 import re
 import zoneinfo
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from karbor import exception
 from karbor.services.schedules import calendar_rules, crontab, recurrence
 
-CRONTAB = 'crontab'
-CALENDAR = 'calendar'
 
-SKIP = 'skip'
-LATEST = 'latest'
+class Format(enum.StrEnum):
+    """How a pattern is read."""
 
-_CHECKS = {CRONTAB: crontab.check, CALENDAR: calendar_rules.read}
+    CRONTAB = 'crontab'
+    CALENDAR = 'calendar'
+
+
+class CatchUp(enum.StrEnum):
+    """What becomes of fires that were missed."""
+
+    SKIP = 'skip'
+    LATEST = 'latest'
+
+
+_CHECKS: Mapping[str, Callable[[str], object]] = {
+    Format.CRONTAB: crontab.check,
+    Format.CALENDAR: calendar_rules.read,
+}
 _PROPERTIES = (
     'format',
     'pattern',
@@ -80,7 +93,7 @@ class TimeTrigger:
     end_time: datetime.datetime | None
     window: int
     timezone: str = _DEFAULT_ZONE
-    catch_up: str = SKIP
+    catch_up: CatchUp = CatchUp.SKIP
     jitter: int = 0
 
 
@@ -105,7 +118,7 @@ def parse(
     for name in properties:
         if name not in _PROPERTIES:
             raise _fault(name, f'there is no such property; there are {", ".join(_PROPERTIES)}')
-    window = _seconds(properties, 'window', min_window, min_window, max_window)
+    window = _seconds(properties, 'window', default=min_window, least=min_window, most=max_window)
     trigger = TimeTrigger(
         format=_format(properties),
         pattern=_pattern(properties),
@@ -114,7 +127,7 @@ def parse(
         window=window,
         timezone=timezone(properties),
         catch_up=_catch_up(properties),
-        jitter=_seconds(properties, 'jitter', 0, 0, window),
+        jitter=_seconds(properties, 'jitter', default=0, least=0, most=window),
     )
     if trigger.end_time is not None and trigger.end_time <= trigger.start_time:
         raise _fault(
@@ -138,7 +151,7 @@ def load(properties: Mapping[str, Any]) -> TimeTrigger:
         end_time=None if end_time is None else datetime.datetime.fromisoformat(end_time),
         window=properties['window'],
         timezone=properties.get('timezone', _DEFAULT_ZONE),
-        catch_up=properties.get('catch_up', SKIP),
+        catch_up=CatchUp(properties.get('catch_up', CatchUp.SKIP)),
         jitter=properties.get('jitter', 0),
     )
 
@@ -155,8 +168,8 @@ def as_properties(trigger: TimeTrigger) -> dict[str, Any]:
         properties['end_time'] = _text(trigger.end_time)
     if trigger.timezone != _DEFAULT_ZONE:
         properties['timezone'] = trigger.timezone
-    if trigger.catch_up != SKIP:
-        properties['catch_up'] = trigger.catch_up
+    if trigger.catch_up != CatchUp.SKIP:
+        properties['catch_up'] = trigger.catch_up.value
     if trigger.jitter:
         properties['jitter'] = trigger.jitter
     return properties
@@ -181,7 +194,7 @@ def fires(trigger: TimeTrigger, after: datetime.datetime) -> Iterator[datetime.d
     :param after: UTC without a zone; every fire is later than this.
     """
     zone = zoneinfo.ZoneInfo(trigger.timezone)
-    if trigger.format == CRONTAB:
+    if trigger.format == Format.CRONTAB:
         found = crontab.fires(trigger.pattern, zone, max(after, trigger.start_time))
     else:
         found = recurrence.fires(
@@ -297,7 +310,9 @@ def _time(properties: Mapping[str, Any], name: str) -> datetime.datetime | None:
     )
 
 
-def _seconds(properties: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
+def _seconds(
+    properties: Mapping[str, Any], name: str, *, default: int, least: int, most: int
+) -> int:
     given = properties.get(name, default)
     value = int(given) if isinstance(given, str) and _SECONDS.fullmatch(given) else given
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -305,11 +320,11 @@ def _seconds(properties: Mapping[str, Any], name: str, default: int, least: int,
     return value
 
 
-def _catch_up(properties: Mapping[str, Any]) -> str:
-    value = properties.get('catch_up', SKIP)
-    if value not in (SKIP, LATEST):
-        raise _fault('catch_up', f'{value!r} is none of {SKIP}, {LATEST}')
-    return str(value)
+def _catch_up(properties: Mapping[str, Any]) -> CatchUp:
+    value = properties.get('catch_up', CatchUp.SKIP)
+    if value not in tuple(CatchUp):
+        raise _fault('catch_up', f'{value!r} is none of {", ".join(CatchUp)}')
+    return CatchUp(value)
 
 
 def timezone(properties: Mapping[str, Any]) -> str:

@@ -428,7 +428,8 @@ class FuzzTest(base.CloudTestCase):
                 providers=self.registry,
                 protectables=found,
                 plans=plans.Plans(self.registry, found),
-                manager=self.manager,
+                commands=self.manager,
+                queries=self.queries,
                 scheduled_operations=scheduled_operations.ScheduledOperations(
                     trusts.NoTrusts(), self.board.post
                 ),

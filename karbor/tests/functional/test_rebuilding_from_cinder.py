@@ -361,7 +361,7 @@ class CommandTest(RebuildTestCase):
         with (
             mock.patch.object(assembly, 'configure'),
             mock.patch.object(assembly, 'providers', return_value=self.registry),
-            mock.patch.object(assembly, 'inventory', return_value=self.inventory),
+            mock.patch.object(assembly.Surroundings, 'inventory', return_value=self.inventory),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
         ):

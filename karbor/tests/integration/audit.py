@@ -240,11 +240,11 @@ class Audit:
                 yield Finding(MISSING, f'volume of {resource["id"]}, restore {restore.id}')
 
     def _bank_objects(self) -> Iterator[Finding]:
-        """Of a checkpoint that is deleted there are none."""
+        """Of a checkpoint that is deleted there are none; a file half written is no object."""
         deleted = self._rows.all(
             models.Checkpoint, models.Checkpoint.status == constants.CheckpointStatus.DELETED
         )
-        objects = [str(path) for path in self._bank.rglob('*') if path.is_file()]
+        objects = [str(path) for path in self._bank.rglob('*[!~]') if path.is_file()]
         for row in deleted:
             count = sum(row.id in path for path in objects)
             if count:

@@ -147,7 +147,7 @@ class EnginesTest(base.TestCase):
     def _schedules(self) -> list[schedule_rows.Schedule]:
         return [
             schedule_rows.armed(
-                self._timer(number), self.begin - _SECOND, runs.OVERLAPS[number // 2 % 2]
+                self._timer(number), self.begin - _SECOND, tuple(runs.Overlap)[number // 2 % 2]
             )
             for number in range(_TRIGGERS)
         ]
@@ -318,7 +318,7 @@ def _outcome(item: schedule_rows.Schedule, number: int) -> tuple[str, str | None
     """The status of the log of a fire, and the state of its job: no job ever ends here."""
     if number == 0:
         return constants.CheckpointStatus.PROTECTING, jobs.JobState.PENDING
-    if item.overlap == runs.QUEUE:
+    if item.overlap == runs.Overlap.QUEUE:
         return constants.OperationStatus.QUEUED, jobs.JobState.QUEUED
     return constants.OperationStatus.SKIPPED, None
 

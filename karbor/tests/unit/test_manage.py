@@ -88,7 +88,7 @@ class ManageTest(ManageTestCase):
         self.assertIn('karbor-protection', self.run_manage('service', 'list'))
 
     def test_sync(self):
-        self.run_manage('db', 'sync')
+        self.assertIn('nothing to do', self.run_manage('db', 'sync'))
         self.assertEqual([], self.rows())
 
     @staticmethod
@@ -101,8 +101,10 @@ class ReconcileTest(ManageTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.enterContext(mock.patch.object(assembly, 'providers', return_value=[]))
-        self.inventory = self.enterContext(mock.patch.object(assembly, 'inventory'))
-        self.trusts = self.enterContext(mock.patch.object(assembly, 'used_trusts')).return_value
+        self.inventory = self.enterContext(mock.patch.object(assembly.Surroundings, 'inventory'))
+        self.trusts = self.enterContext(
+            mock.patch.object(assembly.Surroundings, 'used_trusts')
+        ).return_value
         self.trusts.survey.return_value = trusts.Survey(
             frozenset('a'), frozenset('b'), frozenset('c')
         )

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is shipped beside the code: the configuration sample, the README's example plugin."""
+"""What is shipped beside the code: samples, the paths that pages name, the README's plugin."""
 
 import pathlib
 import re
@@ -65,6 +65,18 @@ def _own_part(sample: str) -> str:
     ]
     default = next(section for section in sections if section.startswith('[DEFAULT]'))
     return ''.join([default.partition('# From oslo')[0], *own])
+
+
+class DocumentedPathsTest(base.BaseTestCase):
+    def test_what_the_documentation_names_is_there(self) -> None:
+        named = {
+            path
+            for page in (_ROOT / 'README.rst', *(_ROOT / 'doc/source').rglob('*.rst'))
+            for path in re.findall(r'``((?:karbor|tools|doc|etc)/[\w./-]+)``', page.read_text())
+        }
+
+        self.assertIn('karbor/db/models.py', named)
+        self.assertEqual([], sorted(path for path in named if not (_ROOT / path).exists()))
 
 
 class ReadmeExampleTest(base.BaseTestCase):

@@ -299,7 +299,7 @@ class OfTest(TrustsTestCase):
             self.keystone.before_create = lambda: None
             winner = self.keystone.add(karbor='karbor')
             with db.writer() as session:
-                rows.add(session, winner, 'user', base.PROJECT_ID, ['member'])
+                rows.add(session, winner, 'user', base.PROJECT_ID, roles=['member'])
 
         release = trusts.KeystoneTrusts.release
 
@@ -579,7 +579,7 @@ class SweepTest(TrustsTestCase):
             with mock.patch.object(trusts.time, 'monotonic', return_value=0):
                 self.trusts.sweep()
             with db.writer() as session:
-                rows.add(session, late, 'user', base.PROJECT_ID, ['member'])
+                rows.add(session, late, 'user', base.PROJECT_ID, roles=['member'])
             self.new_job(late)
             self.trusts.sweep()
         self.assert_live(late)

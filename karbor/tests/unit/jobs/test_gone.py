@@ -15,7 +15,7 @@
 from unittest import mock
 
 from karbor import db, exception
-from karbor.db import jobs as job_rows
+from karbor.db import job_resources
 from karbor.resource import Resource
 from karbor.services.checkpoints import protecting
 from karbor.services.protection import graph
@@ -89,7 +89,7 @@ class GoneTest(test_runner.JobsTestCase):
         for module, name in (
             (protecting.resource_work, 'summary_of_gone'),
             (protecting, '_is_anything'),
-            (protecting.job_rows, 'forget_resources'),
+            (protecting.job_resources, 'forget'),
         ):
             checkpoint_id, job_id = self.post_protect()
             with mock.patch.object(module, name, side_effect=test_runner.Killed):
@@ -113,7 +113,7 @@ class GoneTest(test_runner.JobsTestCase):
         self.assertEqual('available', self.checkpoint(checkpoint_id).status)
         self.assertEqual({}, self.queries.failures(checkpoint_id))
         with db.reader() as session:
-            self.assertEqual(5, len(job_rows.resources(session, job_id)))
+            self.assertEqual(5, len(job_resources.of_job(session, job_id)))
 
 
 def graph_values(roots: dict[Resource, set[Resource]]) -> set[Resource]:

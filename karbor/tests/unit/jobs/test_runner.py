@@ -20,7 +20,7 @@ from unittest import mock
 import sqlalchemy as sa
 
 from karbor import db, exception
-from karbor.db import checkpoints, models, uses
+from karbor.db import checkpoints, job_resources, models, uses
 from karbor.db import jobs as job_rows
 from karbor.services.checkpoints import commands, queries, status_reset
 from karbor.services.identity import trusts
@@ -157,7 +157,7 @@ class BreakTest(JobsTestCase):
         with db.reader() as session:
             return {
                 f'{row.resource_type}#{row.resource_id}'
-                for row in job_rows.resources(session, job_id)
+                for row in job_resources.of_job(session, job_id)
                 if row.is_done
             }
 

@@ -38,7 +38,7 @@ class ClockTest(base.TestCase):
         self.now = START
         self.engine = engine.Engine(lambda _job_id: None, POLL_INTERVAL, lambda _session: self.now)
 
-    def schedule(self, catch_up: str = time_triggers.SKIP) -> None:
+    def schedule(self, catch_up: str = time_triggers.CatchUp.SKIP) -> None:
         self.item = schedule_rows.armed(
             schedule_rows.calendar('FREQ=HOURLY', START, catch_up=catch_up), START
         )
@@ -90,7 +90,7 @@ class ClockTest(base.TestCase):
 
     def test_backwards(self) -> None:
         """Nothing is repeated, and nothing is lost once the clock is there again."""
-        for catch_up in (time_triggers.SKIP, time_triggers.LATEST):
+        for catch_up in (time_triggers.CatchUp.SKIP, time_triggers.CatchUp.LATEST):
             with self.subTest(catch_up):
                 _forget()
                 self.schedule(catch_up)
@@ -143,7 +143,7 @@ class ClockTest(base.TestCase):
         self.assert_ran(START + HOUR, *self.hours(26, 27))
 
     def test_forwards_and_the_latest_is_caught_up(self) -> None:
-        self.schedule(time_triggers.LATEST)
+        self.schedule(time_triggers.CatchUp.LATEST)
         self.look_at(START + HOUR, START + 25 * HOUR + 30 * MINUTE)
         self.assert_told((START + 2 * HOUR, 23))
         self.assert_ran(*self.hours(1, 1), START + 25 * HOUR)
@@ -153,14 +153,17 @@ class ClockTest(base.TestCase):
 
     def test_forwards_and_the_latest_is_in_its_window(self) -> None:
         """Of the missed ones none is run, since a later one is."""
-        self.schedule(time_triggers.LATEST)
+        self.schedule(time_triggers.CatchUp.LATEST)
         self.look_at(START + HOUR, START + 25 * HOUR + 5 * MINUTE)
         self.assert_told((START + 2 * HOUR, 23))
         self.assert_ran(START + HOUR, START + 25 * HOUR)
 
     def test_forwards_by_one_fire(self) -> None:
         """The one that is missed is run if it is to be caught up, and then not told."""
-        for catch_up, ran in ((time_triggers.SKIP, []), (time_triggers.LATEST, [2])):
+        for catch_up, ran in (
+            (time_triggers.CatchUp.SKIP, []),
+            (time_triggers.CatchUp.LATEST, [2]),
+        ):
             with self.subTest(catch_up):
                 _forget()
                 self.schedule(catch_up)
@@ -197,7 +200,9 @@ class DueTest(base.TestCase):
     def test_what_is_due_is_found_by_its_index(self) -> None:
         schedule_rows.insert(
             schedule_rows.armed(
-                schedule_rows.calendar('FREQ=DAILY', START + number * MINUTE), START, runs.QUEUE
+                schedule_rows.calendar('FREQ=DAILY', START + number * MINUTE),
+                START,
+                runs.Overlap.QUEUE,
             )
             for number in range(1_000)
         )

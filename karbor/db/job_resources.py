@@ -1,0 +1,116 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Queries on how far jobs are with their resources."""
+
+import dataclasses
+import itertools
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor.db import models, upserts
+from karbor.resource import Resource
+
+# Resources that one statement names.
+_BATCH = 500
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResourceProgress:
+    """How far a job is with one resource.
+
+    :ivar reason: why it could not be done.
+    """
+
+    resource_type: str
+    resource_id: str
+    is_done: bool
+    reason: str | None = None
+    new_resource_id: str | None = None
+
+
+def record(session: orm.Session, job_id: str, progress: ResourceProgress) -> None:
+    """Write, or write over, how far a job is with one resource."""
+    upserts.write(session, models.JobResource, {'job_id': job_id, **dataclasses.asdict(progress)})
+
+
+def forget(session: orm.Session, job_id: str, gone: Collection[Resource]) -> None:
+    """Remove what is written of how far a job is with some resources."""
+    key = sa.tuple_(models.JobResource.resource_type, models.JobResource.resource_id)
+    remaining = iter(gone)
+    while resources := tuple(itertools.islice(remaining, _BATCH)):
+        session.execute(
+            sa.delete(models.JobResource).where(
+                models.JobResource.job_id == job_id,
+                key.in_([(resource.type, resource.id) for resource in resources]),
+            )
+        )
+
+
+def of_job(session: orm.Session, job_id: str) -> Sequence[models.JobResource]:
+    return session.scalars(
+        sa.select(models.JobResource).where(models.JobResource.job_id == job_id)
+    ).all()
+
+
+def failures_of_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
+    """The resources that the newest job about something could not do."""
+    return _of_newest(session, subject_id, models.JobResource.is_done.is_(False))
+
+
+def made_by_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
+    """The resources of which the newest job about something has made new ones."""
+    return _of_newest(session, subject_id, models.JobResource.new_resource_id.is_not(None))
+
+
+def _of_newest(
+    session: orm.Session, subject_id: str, condition: sa.ColumnElement[bool]
+) -> Sequence[models.JobResource]:
+    newest = (
+        sa.select(models.Job.id)
+        .where(models.Job.subject_id == subject_id)
+        .order_by(models.Job.created_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return session.scalars(
+        sa.select(models.JobResource).where(models.JobResource.job_id == newest, condition)
+    ).all()
+
+
+def counts(session: orm.Session, subject_ids: Collection[str]) -> dict[str, dict[bool, int]]:
+    """How many resources the newest job about each subject has done and failed.
+
+    :returns: subject id -> {True: done, False: failed}.
+    """
+    newest = (
+        sa.select(models.Job.subject_id, sa.func.max(models.Job.created_at).label('at'))
+        .where(models.Job.subject_id.in_(subject_ids))
+        .group_by(models.Job.subject_id)
+        .subquery()
+    )
+    numbers: dict[str, dict[bool, int]] = {}
+    for subject_id, is_done, count in session.execute(
+        sa.select(models.Job.subject_id, models.JobResource.is_done, sa.func.count())
+        .join(
+            newest,
+            sa.and_(
+                models.Job.subject_id == newest.c.subject_id, models.Job.created_at == newest.c.at
+            ),
+        )
+        .join(models.JobResource, models.JobResource.job_id == models.Job.id)
+        .group_by(models.Job.subject_id, models.JobResource.is_done)
+    ):
+        numbers.setdefault(subject_id, {})[is_done] = count
+    return numbers

@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How a job about a checkpoint begins: its row and its log are written together."""
+
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from karbor import context as karbor_context
+from karbor.common import constants
+from karbor.db import jobs as job_rows
+from karbor.db import models, operation_logs
+
+
+def new_job(
+    kind: constants.OperationType,
+    context: karbor_context.RequestContext,
+    checkpoint: models.Checkpoint,
+    trust_id: str | None,
+    *,
+    subject_id: str | None = None,
+) -> job_rows.NewJob:
+    """A job about a checkpoint, which acts for a caller.
+
+    :param trust_id: the trust by which it acts.
+    :param subject_id: of what it is about, unless that is the checkpoint itself.
+    """
+    return job_rows.NewJob(
+        kind=kind,
+        subject_id=subject_id or checkpoint.id,
+        checkpoint_id=checkpoint.id,
+        provider_id=checkpoint.provider_id,
+        project_id=context.project_id,
+        user_id=context.user_id,
+        trust_id=trust_id,
+    )
+
+
+def begin(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    new_job: job_rows.NewJob,
+    checkpoint: models.Checkpoint,
+    *,
+    status: str,
+    **logged: str | None,
+) -> models.Job:
+    """Write a job about a checkpoint, with its log.
+
+    :param status: of what the job is about.
+    :param logged: further ids for the log.
+    """
+    job = job_rows.create(session, new_job)
+    _log(session, context, new_job, checkpoint, status=status, id=job.id, **logged)
+    return job
+
+
+def log_refusal(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    refused: job_rows.NewJob,
+    checkpoint: models.Checkpoint,
+    *,
+    restore_id: str | None,
+) -> None:
+    """Write that nothing is to be done, as the checkpoint is not good."""
+    status = constants.OperationStatus.FAIL
+    log = _log(session, context, refused, checkpoint, status=status, restore_id=restore_id)
+    log.ended_at, log.error_info = timeutils.utcnow(), why_not(checkpoint)
+
+
+def _log(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    new_job: job_rows.NewJob,
+    checkpoint: models.Checkpoint,
+    *,
+    status: str,
+    **more: str | None,
+) -> models.OperationLog:
+    return operation_logs.begin(
+        session,
+        context,
+        new_job.kind,
+        status,
+        checkpoint_id=checkpoint.id,
+        plan_id=checkpoint.plan_id,
+        provider_id=checkpoint.provider_id,
+        **more,
+    )
+
+
+def why_not(checkpoint: models.Checkpoint) -> str:
+    """Why a checkpoint is not restored or verified, and what to do."""
+    reason = f'The checkpoint is in status {checkpoint.status}, not available.'
+    if checkpoint.status == constants.CheckpointStatus.ERROR:
+        reason += ' To restore what it does have, reset its state to available.'
+    return reason
