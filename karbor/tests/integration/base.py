@@ -168,7 +168,9 @@ class Standalone:
         document = answer.json() if answer.content else {}
         return next(iter(document.values()), None)
 
-    def plan(self, volume_ids: list[str], parameters: Any = None) -> str:
+    def plan(
+        self, resource_ids: list[str], parameters: Any = None, resource_type: str = VOLUME
+    ) -> str:
         return self.call(
             'POST',
             '/plans',
@@ -177,12 +179,17 @@ class Standalone:
                     'name': 'test',
                     'provider_id': PROVIDER_ID,
                     'resources': [
-                        {'type': VOLUME, 'id': volume_id, 'name': 'v'} for volume_id in volume_ids
+                        {'type': resource_type, 'id': resource_id, 'name': 'v'}
+                        for resource_id in resource_ids
                     ],
                     'parameters': parameters or PARAMETERS,
                 }
             },
         )['id']
+
+    def project_plan(self) -> str:
+        """A plan of all volumes that the project has."""
+        return self.plan([self.project.id], resource_type='OS::Keystone::Project')
 
     @property
     def _checkpoints(self) -> str:

@@ -148,6 +148,18 @@ class Project:
     def set_quota(self, **quotas: int) -> None:
         admin_cinder().quotas.update(self.id, **quotas)
 
+    def set_status(self, volume_id: str, status: str) -> None:
+        """Bring a volume into a status, as an administrator can."""
+        admin_cinder().volumes.reset_state(volume_id, status)
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Delete a volume with its snapshots, and see it gone."""
+        self.cinder.volumes.delete(volume_id, cascade=True)
+        wait_until(
+            lambda: volume_id not in [volume.id for volume in self.cinder.volumes.list()],
+            f'the deletion of {volume_id}',
+        )
+
     def attach(self, volume_id: str) -> None:
         """Bring a volume into the status in-use, as a server would."""
         attachment = self.cinder.attachments.create(

@@ -56,20 +56,7 @@ class SnapshotTest(base.IntegrationTestCase):
 
     def test_project_covers_later_volumes(self) -> None:
         karbor = self.standalone()
-        plan_id = karbor.call(
-            'POST',
-            '/plans',
-            {
-                'plan': {
-                    'name': 'all',
-                    'provider_id': base.PROVIDER_ID,
-                    'parameters': base.PARAMETERS,
-                    'resources': [
-                        {'type': 'OS::Keystone::Project', 'id': self.project.id, 'name': 'mine'}
-                    ],
-                }
-            },
-        )['id']
+        plan_id = karbor.project_plan()
         volume_ids = self.project.volumes(3)
         checkpoint_id = karbor.protect(plan_id)
         checkpoint = karbor.wait_for_checkpoint(checkpoint_id, 'available', 'error')
@@ -86,6 +73,7 @@ class SnapshotTest(base.IntegrationTestCase):
         refused = karbor.wait_for_checkpoint(without, 'available', 'error')
         self.assertEqual('error', refused['status'])
         self.assertIn('in-use', refused['status_reason'])
+        self.assertIn("when force is true in the plan's parameters", refused['status_reason'])
 
         values = {**base.PARAMETERS[base.VOLUME], 'force': 'True'}
         forced = karbor.protect(karbor.plan([volume_id], {base.VOLUME: values}))
@@ -115,13 +103,14 @@ class SnapshotTest(base.IntegrationTestCase):
         karbor = self.standalone()
         gone, kept = self.project.volumes(2)
         plan_id = karbor.plan([gone, kept])
-        self.project.cinder.volumes.delete(gone)
-        cloud.wait_until(lambda: len(self.project.cinder.volumes.list()) == 1, 'the deletion')
+        self.project.delete_volume(gone)
         checkpoint_id = karbor.protect(plan_id)
         checkpoint = karbor.wait_for_checkpoint(checkpoint_id, 'available', 'error')
-        self.assertEqual('error', checkpoint['status'])
-        self.assertEqual([f'{base.VOLUME}#{gone}'], list(checkpoint['resources_reason']))
-        self.assertIn('404', checkpoint['status_reason'])
+        self.assertEqual('available', checkpoint['status'])
+        self.assertEqual((1, {}), (checkpoint['resources_total'], checkpoint['resources_reason']))
+        self.assertEqual(
+            f'1 of 2 resources is gone: {base.VOLUME}#{gone} (v)', checkpoint['status_reason']
+        )
         self.assertEqual([kept], list(self.project.snapshots()))
         self.assertEqual('deleted', karbor.delete(checkpoint_id)['status'])
         self.assertEqual({}, self.project.snapshots())
