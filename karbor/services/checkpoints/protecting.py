@@ -15,6 +15,7 @@
 That of a run of a scheduled operation makes the checkpoint itself, when it begins.
 """
 
+import datetime
 import functools
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
@@ -152,7 +153,7 @@ def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
 
     :raises KarborException: as :func:`drafts.draft`.
     """
-    job, environment = attempt.job, attempt.environment
+    job, environment = _with_cause(attempt.job), attempt.environment
     draft = drafts.draft(
         environment.registry.get(job.provider_id),
         environment.protectables,
@@ -160,6 +161,23 @@ def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
         str(job.plan_id),
     )
     return db.transaction(_write_checkpoint)(job, draft)
+
+
+def _with_cause(job: models.Job) -> models.Job:
+    """A run's job with what it is of and why.
+
+    Those that the release before has written have it in their operation logs; this goes with the
+    next release.
+    """
+    if job.plan_id is None:
+        with db.reader() as session:
+            log = operation_logs.get(session, job.project_id, job.id)
+        cause = log.extra_info or {}
+        fire_time = cause.get(constants.CHECKPOINT_FIRE_TIME)
+        job.plan_id = log.plan_id
+        job.trigger_id = cause.get(constants.CHECKPOINT_TRIGGER_ID)
+        job.fire_at = fire_time and datetime.datetime.fromisoformat(fire_time)
+    return job
 
 
 def _write_checkpoint(

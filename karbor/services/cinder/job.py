@@ -67,8 +67,9 @@ class CinderJob:
         self._client = client_factory.ClientFactory.create_client('cinder', context)
         self._poll_interval = poll_interval
         self._patience = patience
-        self._clock = clock if context.lease is None else _AttemptClock(clock, context.lease)
-        self._sleep = time.sleep if context.lease is None else self._clock.sleep
+        lease = getattr(context, 'lease', None)
+        self._clock = clock if lease is None else _AttemptClock(clock, lease)
+        self._sleep = time.sleep if lease is None else self._clock.sleep
         self._lock = threading.Lock()
         self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
 

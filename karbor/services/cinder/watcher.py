@@ -143,15 +143,15 @@ class Watcher:
         while True:
             try:
                 self._sleep(interval)
+                with self._lock:
+                    waits = list(self._waits)
+                    if not waits:
+                        self._looking = False
+                        return
+                ended = self._look(waits)
             except BaseException as exc:  # noqa: BLE001 - a thread's edge: told to those who wait
                 self._abandon(exc)
                 return
-            with self._lock:
-                waits = list(self._waits)
-                if not waits:
-                    self._looking = False
-                    return
-            ended = self._look(waits)
             if 2 * ended >= len(waits):
                 interval = max(interval / 2, self._first_interval)
             else:
