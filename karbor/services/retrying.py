@@ -89,6 +89,10 @@ class Deadline:
         """Seconds left, never less than 0."""
         return max(self._end - self._clock.monotonic(), 0)
 
+    def passed(self) -> float:
+        """Seconds since it was set."""
+        return self.seconds - self._end + self._clock.monotonic()
+
 
 def pauses(first: float, longest: float) -> Iterator[float]:
     """Pauses that double, without end, with some chance in them to spread the load.

@@ -24,11 +24,13 @@ from typing import Any
 from cinderclient import exceptions as cinder_exc
 from oslo_log import log as logging
 
+from karbor.common.progress import Progress, Silent
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder import waits
 from karbor.services.cinder.marks import Marks
 from karbor.services.cinder.requests import Made
-from karbor.services.cinder.watcher import WaitTimeout, Watcher
+from karbor.services.cinder.watcher import Waiting, WaitTimeout, Watcher
 
 LOG = logging.getLogger(__name__)
 
@@ -150,6 +152,7 @@ class CinderItems:
     :param patience: for how long a passing fault of a request is tried again, in seconds.
     :param clock: what pauses between requests are made with.
     :param sleep: lets the time between two looks at what is waited for pass.
+    :param progress: where it is told what is waited for.
     """
 
     def __init__(
@@ -162,6 +165,7 @@ class CinderItems:
         patience: float,
         clock: retrying.Clock = time,
         sleep: Callable[[float], None] = time.sleep,
+        progress: Progress | None = None,
     ) -> None:
         self.manager = manager
         self._marks = marks
@@ -170,6 +174,7 @@ class CinderItems:
         self._longest_patience = patience
         self._clock = clock
         self._sleep = sleep
+        self._told = progress or Silent()
         self._answers = Hope(clock)
         self._progress = Hope(clock)
         # What is being made is the newest of a job; what is being removed, the oldest.
@@ -192,7 +197,13 @@ class CinderItems:
             is_passing=cinder_requests.is_passing,
             longest_interval=self._poll_interval,
             sleep=self._sleep,
+            monotonic=self._clock.monotonic,
+            looked=functools.partial(self._tell, sort),
         )
+
+    def _tell(self, source: str, waiting: Waiting) -> None:
+        text = waits.text(waiting, describe) if waiting.items else ''
+        self._told.tell((self, source), text, waiting.seconds)
 
     @property
     def _patience(self) -> float:

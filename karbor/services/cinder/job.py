@@ -12,15 +12,18 @@
 
 """What all resources of one job share of Cinder."""
 
+import contextlib
 import functools
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
 
 from karbor import context as karbor_context
 from karbor.common import leases
+from karbor.common.progress import duration
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderItems
@@ -69,6 +72,7 @@ class CinderJob:
         self._patience = patience
         lease = getattr(context, 'lease', None)
         self._clock = clock if lease is None else _AttemptClock(clock, lease)
+        self._progress = getattr(context, 'progress', None)
         self._sleep = time.sleep if lease is None else self._clock.sleep
         self._lock = threading.Lock()
         self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
@@ -98,6 +102,18 @@ class CinderJob:
             return False
         return True
 
+    @contextlib.contextmanager
+    def telling(self, source: str) -> Iterator[Callable[[str, float], None]]:
+        """Gives what tells what is waited for, and since how many seconds, until the end."""
+
+        def tell(what: str, seconds: float) -> None:
+            self._progress.tell(source, f'{what} for {duration(seconds)}', seconds)
+
+        try:
+            yield tell
+        finally:
+            self._progress.tell(source, '', 0)
+
     def _shared(self, manager: Any, marks: Marks) -> CinderItems:
         key = (type(manager), marks)
         with self._lock:
@@ -110,6 +126,7 @@ class CinderJob:
                     patience=self._patience,
                     clock=self._clock,
                     sleep=self._sleep,
+                    progress=self._progress,
                 )
             return self._items[key]
 

@@ -26,7 +26,7 @@ from karbor import db, exception
 from karbor.common import leases
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services.jobs import ends, failures
+from karbor.services.jobs import ends, failures, progress
 from karbor.services.jobs.kinds import Attempt, Environment, JobKinds, Outcome
 
 LOG = logging.getLogger(__name__)
@@ -166,6 +166,7 @@ class JobRunner:
     def _attempt(self, job: models.Job, lease: leases.Lease) -> Attempt:
         context = self._environment.context_of(job)
         context.lease = lease
+        context.progress = progress.JobProgress(self._kinds[job.kind], job)
         return Attempt(job=job, lease=lease, context=context, environment=self._environment)
 
     def _end(self, job: models.Job, outcome: Outcome) -> None:

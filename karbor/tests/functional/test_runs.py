@@ -13,10 +13,15 @@
 """What becomes of a run of a plan whose resources are not all there, or not all well."""
 
 import json
+import re
 from typing import Any
 from unittest import mock
 
+import fixtures
+
+from karbor.services.jobs import progress
 from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.services.protection import provider
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import base
 from karbor.tests.functional.base import VOLUME, resource
@@ -167,6 +172,70 @@ class ReasonTest(RunsTestCase):
         checkpoint = self.run_of(self.volume(status='in-use'))
         self.assert_counts(checkpoint, 'error', 1, 0, 1)
         self.assertIn("when force is true in the plan's parameters", checkpoint['status_reason'])
+
+
+class WaitingTest(RunsTestCase):
+    """A Cinder that stalls; for a second is long."""
+
+    def setUp(self):
+        super().setUp()
+        for name in ('PATIENCE', 'INTERVAL'):
+            self.useFixture(fixtures.MockPatchObject(progress, name, 0.2))
+
+    def wait_for_reason(self, path: str, key: str, pattern: str) -> None:
+        def look() -> bool:
+            shown = self.get(path)[key]
+            self.assertIn(shown['status'], ('protecting', 'in_progress', 'deleting'))
+            return re.fullmatch(pattern, shown['status_reason'] or '') is not None
+
+        self.wait_until(look, pattern)
+
+    def test_snapshots(self):
+        self.cinder.settle_to['snapshot'] = None
+        checkpoint = self.create_checkpoint(self.create_plan(*[self.volume() for _ in range(3)]))
+        path = self.checkpoints_path(checkpoint['id'])
+        self.wait_for_reason(
+            path, 'checkpoint', r'3 of 3 snapshots are creating, the oldest for \d+ s'
+        )
+        self.cinder.settle_later(next(iter(self.cinder.snapshots)), 'available', 0)
+        self.wait_for_reason(
+            path, 'checkpoint', r'2 of 3 snapshots are creating, the oldest for \d+ s'
+        )
+        self.cinder.settle_to['snapshot'] = 'available'
+        self.assertIsNone(self.ended_checkpoint(checkpoint)['status_reason'])
+        self.cinder.settle_to['deletion'] = None
+        self.delete(path)
+        self.wait_for_reason(
+            path, 'checkpoint', r'3 of 3 snapshots are deleting, the oldest for \d+ s'
+        )
+        self.cinder.settle_to['deletion'] = 'gone'
+        self.assertIsNone(self.ended_checkpoint(checkpoint)['status_reason'])
+
+    def test_a_new_volume(self):
+        checkpoint = self.protected()
+        self.cinder.settle_to['volume'] = None
+        restore = self.use('restore', checkpoint)
+        self.wait_for_reason(
+            f'/restores/{restore["id"]}', 'restore', r'1 of 1 volume is creating, for \d+ s'
+        )
+        self.cinder.settle_to['volume'] = 'available'
+        ended = self.ended_use('restore', restore)
+        self.assertEqual(('success', None), (ended['status'], ended['status_reason']))
+
+    def test_a_volume_between_two_states(self):
+        self.board.end()
+        self.build(provider.ProviderRegistry(self.provider_dir(settle_timeout=20)))
+        self.work()
+        volume = self.volume(status='extending')
+        checkpoint = self.create_checkpoint(self.create_plan(volume))
+        self.wait_for_reason(
+            self.checkpoints_path(checkpoint['id']),
+            'checkpoint',
+            rf'the volume {volume["id"]} is extending for \d+ s',
+        )
+        self.cinder.volumes[volume['id']]['status'] = 'available'
+        ended = self.ended_checkpoint(checkpoint)
+        self.assertEqual(('available', None), (ended['status'], ended['status_reason']))
 
 
 class NothingTest(RunsTestCase):

@@ -143,24 +143,27 @@ class ProtectOperation(_SnapshotOperation):
         :raises VolumeGone: the volume is being deleted.
         :raises CinderFault: its status forbids it.
         """
+        volume_id = order.arguments['volume_id']
         deadline = retrying.Deadline(self._options.settle_timeout, self._clock)
         was_ready = False
-        for pause in cinder_requests.pauses():
-            try:
-                return snapshots.make(order, look_first)
-            except cinder_exc.BadRequest as exc:
-                status = cinder.volume(order.arguments['volume_id']).status
-                if status == 'deleting':
-                    raise faults.VolumeGone('the volume is being deleted') from exc
-                if status in cinder_items.PASSING_STATUSES:
-                    if deadline.remaining() < pause:
-                        raise
-                elif was_ready or status not in ('available', 'in-use'):
-                    raise CinderFault(faults.refusal(exc, status, order)) from exc
-                else:  # perhaps only since the refusal
-                    was_ready = True
-            look_first = True
-            self._clock.sleep(pause)
+        with cinder.telling(volume_id) as tell:
+            for pause in cinder_requests.pauses():
+                try:
+                    return snapshots.make(order, look_first)
+                except cinder_exc.BadRequest as exc:
+                    status = cinder.volume(volume_id).status
+                    if status == 'deleting':
+                        raise faults.VolumeGone('the volume is being deleted') from exc
+                    if status in cinder_items.PASSING_STATUSES:
+                        if deadline.remaining() < pause:
+                            raise
+                    elif was_ready or status not in ('available', 'in-use'):
+                        raise CinderFault(faults.refusal(exc, status, order)) from exc
+                    else:  # perhaps only since the refusal
+                        was_ready = True
+                look_first = True
+                tell(f'the volume {volume_id} is {status}', deadline.passed())
+                self._clock.sleep(pause)
         raise AssertionError('pauses never end')
 
 
