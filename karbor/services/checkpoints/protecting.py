@@ -153,7 +153,9 @@ def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
 
     :raises KarborException: as :func:`drafts.draft`.
     """
-    job, environment = _with_cause(attempt.job), attempt.environment
+    job, environment = attempt.job, attempt.environment
+    if job.plan_id is None:
+        _take_run_from_log(job)
     draft = drafts.draft(
         environment.registry.get(job.provider_id),
         environment.protectables,
@@ -163,21 +165,18 @@ def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
     return db.transaction(_write_checkpoint)(job, draft)
 
 
-def _with_cause(job: models.Job) -> models.Job:
-    """A run's job with what it is of and why.
+def _take_run_from_log(job: models.Job) -> None:
+    """Complete a job that the release before has made, of schema 0003: its log has the rest.
 
-    Those that the release before has written have it in their operation logs; this goes with the
-    next release.
+    To be removed with the next migration whose ``oldest_code`` is not 0003 any more.
     """
-    if job.plan_id is None:
-        with db.reader() as session:
-            log = operation_logs.get(session, job.project_id, job.id)
-        cause = log.extra_info or {}
-        fire_time = cause.get(constants.CHECKPOINT_FIRE_TIME)
-        job.plan_id = log.plan_id
-        job.trigger_id = cause.get(constants.CHECKPOINT_TRIGGER_ID)
-        job.fire_at = fire_time and datetime.datetime.fromisoformat(fire_time)
-    return job
+    with db.reader() as session:
+        log = operation_logs.of_job(session, job.id)
+    told = log.extra_info or {}
+    job.plan_id = log.plan_id
+    job.trigger_id = told.get(constants.CHECKPOINT_TRIGGER_ID)
+    if (fire_time := told.get(constants.CHECKPOINT_FIRE_TIME)) is not None:
+        job.fire_at = datetime.datetime.fromisoformat(fire_time)
 
 
 def _write_checkpoint(

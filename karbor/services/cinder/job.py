@@ -23,7 +23,7 @@ from cinderclient import exceptions as cinder_exc
 
 from karbor import context as karbor_context
 from karbor.common import leases
-from karbor.common.progress import duration
+from karbor.common.progress import Silent, duration
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderItems
@@ -72,7 +72,7 @@ class CinderJob:
         self._patience = patience
         lease = getattr(context, 'lease', None)
         self._clock = clock if lease is None else _AttemptClock(clock, lease)
-        self._progress = getattr(context, 'progress', None)
+        self._progress = getattr(context, 'progress', Silent())
         self._sleep = time.sleep if lease is None else self._clock.sleep
         self._lock = threading.Lock()
         self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
