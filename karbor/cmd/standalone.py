@@ -159,7 +159,8 @@ def _serve(arguments: argparse.Namespace) -> None:
             post=board.post,
             context_of=functools.partial(_context_of_job, cloud),
             max_concurrent_resources=CONF.protection.max_concurrent_resources,
-        )
+        ),
+        is_alone=True,
     )
     services = Services(
         providers=registry,

@@ -24,6 +24,8 @@ from typing import Protocol, TypeVar
 from keystoneauth1 import exceptions as ks_exc
 from oslo_log import log as logging
 
+from karbor.common import leases
+
 LOG = logging.getLogger(__name__)
 
 _PASSING_CODES = frozenset({408, 425, 429})
@@ -125,6 +127,7 @@ def retry(
     :param pauses: seconds before each further attempt; when they end, the next is the last.
     :param patience: for how long attempts are made, in seconds.
     :raises: the last error, when no further attempt is made.
+    :raises LeaseLost: the attempt of a job for which it is done is over.
     """
     deadline = Deadline(patience, clock)
     number = 0
@@ -137,5 +140,6 @@ def retry(
                 raise
             LOG.warning('%s: %s; trying again in %.1f s', service, exc, wait)
         clock.sleep(wait)
+        leases.check_current()
         number += 1
     return attempt(number)

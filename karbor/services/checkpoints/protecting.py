@@ -15,6 +15,7 @@
 That of a run of a scheduled operation makes the checkpoint itself, when it begins.
 """
 
+import datetime
 import functools
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
@@ -153,6 +154,8 @@ def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
     :raises KarborException: as :func:`drafts.draft`.
     """
     job, environment = attempt.job, attempt.environment
+    if job.plan_id is None:
+        _take_run_from_log(job)
     draft = drafts.draft(
         environment.registry.get(job.provider_id),
         environment.protectables,
@@ -160,6 +163,20 @@ def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
         str(job.plan_id),
     )
     return db.transaction(_write_checkpoint)(job, draft)
+
+
+def _take_run_from_log(job: models.Job) -> None:
+    """Complete a job that the release before has made, of schema 0003: its log has the rest.
+
+    To be removed with the next migration whose ``oldest_code`` is not 0003 any more.
+    """
+    with db.reader() as session:
+        log = operation_logs.of_job(session, job.id)
+    told = log.extra_info or {}
+    job.plan_id = log.plan_id
+    job.trigger_id = told.get(constants.CHECKPOINT_TRIGGER_ID)
+    if (fire_time := told.get(constants.CHECKPOINT_FIRE_TIME)) is not None:
+        job.fire_at = datetime.datetime.fromisoformat(fire_time)
 
 
 def _write_checkpoint(

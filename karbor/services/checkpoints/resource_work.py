@@ -66,7 +66,6 @@ def run_hooks(
     plugins = found.new_plugins()
     attempt_hooks = hooks.AttemptHooks(
         attempt=attempt,
-        provider=found,
         checkpoint=checkpoint,
         values=values,
         keywords={**(keywords or {}), 'operation_log': log},

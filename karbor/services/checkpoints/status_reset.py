@@ -24,11 +24,11 @@ from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
-from karbor.common import constants
+from karbor.common import constants, leases
 from karbor.db import checkpoints, models, operation_logs
 from karbor.db import jobs as job_rows
 from karbor.services.checkpoints import plugin_records
-from karbor.services.jobs import failures, fencing
+from karbor.services.jobs import failures, fencing, kinds
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import provider
 
@@ -49,10 +49,14 @@ def reset(
     :raises CheckpointNotBeReset: it is deleted, or a job works on it.
     :raises BankUpdateObjectFailed: the bank fails, and the status is what it was.
     """
+    sent = leases.boot_time()
     row, job = db.transaction(_begin)(context, found.id, checkpoint_id, status=status)
+    lease = leases.Lease(job_rows.LONGEST_UNRENEWED, sent)
     row.status = status  # of this object, which belongs to no transaction
     try:
-        plugin_records.write_checkpoint(row, found.checkpoints)
+        plugin_records.write_checkpoint(row, fencing.checkpoints(found.bank, lease))
+    except leases.LeaseLost:
+        raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=BROKEN_OFF) from None
     except exception.KarborException as exc:
         db.transaction(_give_up)(job, failures.reason_of(exc))
         raise
@@ -139,17 +143,10 @@ def _run(attempt: Attempt) -> Outcome:
     return Outcome(reason=BROKEN_OFF)
 
 
-def end_without_subject(_session: orm.Session, _job: models.Job, outcome: Outcome) -> str:
-    """How a job ended that is about nothing that has a status of its own."""
-    if outcome.reason:
-        return constants.OperationStatus.FAIL
-    return constants.OperationStatus.SUCCESS
-
-
 KIND = JobKind(
     name=constants.OperationType.RESET,
     run=_run,
-    end=end_without_subject,
+    end=kinds.end_without_subject,
     running=constants.OperationStatus.IN_PROGRESS,
     failed=constants.OperationStatus.FAIL,
     table=None,

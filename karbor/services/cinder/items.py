@@ -244,7 +244,7 @@ class CinderItems:
         if is_first:
             try:
                 inventory.set_result(self._by_volume())
-            except Exception as exc:  # noqa: BLE001 - raised again for each that asks
+            except BaseException as exc:  # noqa: BLE001 - raised again for each that asks
                 inventory.set_exception(exc)
         return inventory.result().get(volume_id, [])
 

@@ -23,7 +23,7 @@ from cinderclient import exceptions as cinder_exc
 
 from karbor import context as karbor_context
 from karbor.common import leases
-from karbor.common.progress import duration
+from karbor.common.progress import Silent, duration
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderItems
@@ -70,9 +70,10 @@ class CinderJob:
         self._client = client_factory.ClientFactory.create_client('cinder', context)
         self._poll_interval = poll_interval
         self._patience = patience
-        self._clock = clock if context.lease is None else _AttemptClock(clock, context.lease)
-        self._progress = context.progress
-        self._sleep = time.sleep if context.lease is None else self._clock.sleep
+        lease = getattr(context, 'lease', None)
+        self._clock = clock if lease is None else _AttemptClock(clock, lease)
+        self._progress = getattr(context, 'progress', Silent())
+        self._sleep = time.sleep if lease is None else self._clock.sleep
         self._lock = threading.Lock()
         self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
 

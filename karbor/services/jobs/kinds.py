@@ -23,7 +23,7 @@ from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
-from karbor.common import leases
+from karbor.common import constants, leases
 from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.resource import Resource
@@ -111,6 +111,13 @@ def _nothing_in_the_way(_session: orm.Session, _job: models.Job) -> str | None:
 
 def _nothing_follows(_session: orm.Session, _job: models.Job, _status: str) -> Sequence[models.Job]:
     return ()
+
+
+def end_without_subject(_session: orm.Session, _job: models.Job, outcome: Outcome) -> str:
+    """How a job ended that is about nothing that has a status of its own."""
+    if outcome.reason:
+        return constants.OperationStatus.FAIL
+    return constants.OperationStatus.SUCCESS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
