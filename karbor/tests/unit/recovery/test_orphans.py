@@ -70,7 +70,13 @@ class JudgeTestCase(base.TestCase):
             )
         if in_bank is not None:
             self.provider.checkpoints.create(
-                checkpoint_id, PLAN, PROJECT_ID, '[{}, []]', None, self.now, in_bank
+                checkpoint_id,
+                PLAN,
+                project_id=PROJECT_ID,
+                resource_graph='[{}, []]',
+                extra_info=None,
+                created_at=self.now,
+                status=in_bank,
             )
         return checkpoint_id
 
