@@ -12,12 +12,11 @@
 
 """Queries on what the database knows of things that are in Cinder.
 
-Each is given at most :data:`BATCH` ids, so that no statement grows with the cloud.
+Each is given at most a batch of ids: see :mod:`karbor.db.batches`.
 """
 
 import datetime
-import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -25,20 +24,11 @@ from sqlalchemy import orm
 from karbor.common import constants
 from karbor.db import jobs, models
 
-BATCH = 500
-
 # How wrong the clocks of hosts may be; nobody measures it.
 _SKEW = datetime.timedelta(hours=1)
 
 # A parked job may be tried again.
 _UNFINISHED = (*jobs.UNFINISHED, jobs.JobState.PARKED)
-
-
-def batches(ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """The ids in parts that one statement may have."""
-    remaining = iter(ids)
-    while batch := tuple(itertools.islice(remaining, BATCH)):
-        yield batch
 
 
 def checkpoint_statuses(session: orm.Session, ids: Collection[str]) -> dict[str, str]:

@@ -13,17 +13,13 @@
 """Queries on how far jobs are with their resources."""
 
 import dataclasses
-import itertools
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from karbor.db import models, upserts
+from karbor.db import batches, models, upserts
 from karbor.resource import Resource
-
-# Resources that one statement names.
-_BATCH = 500
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,8 +44,7 @@ def record(session: orm.Session, job_id: str, progress: ResourceProgress) -> Non
 def forget(session: orm.Session, job_id: str, gone: Collection[Resource]) -> None:
     """Remove what is written of how far a job is with some resources."""
     key = sa.tuple_(models.JobResource.resource_type, models.JobResource.resource_id)
-    remaining = iter(gone)
-    while resources := tuple(itertools.islice(remaining, _BATCH)):
+    for resources in batches.of(gone):
         session.execute(
             sa.delete(models.JobResource).where(
                 models.JobResource.job_id == job_id,

@@ -149,13 +149,17 @@ def hand_back(session: orm.Session, jobs: Collection[models.Job]) -> None:
         )
 
 
-def _claimed(job: models.Job) -> sa.Update:
-    """The row of a job, as long as it is that claim's: each claim is an attempt more."""
-    return sa.update(models.Job).where(
+def _is_claimed(job: models.Job) -> sa.ColumnElement[bool]:
+    """Whether the row of a job is that claim's: each claim is an attempt more."""
+    return sa.and_(
         models.Job.id == job.id,
         models.Job.state == JobState.RUNNING,
         models.Job.attempts == job.attempts,
     )
+
+
+def _claimed(job: models.Job) -> sa.Update:
+    return sa.update(models.Job).where(_is_claimed(job))
 
 
 def hand_back_expired(session: orm.Session, lease: float) -> int:
@@ -298,13 +302,7 @@ def hold_claim(session: orm.Session, job: models.Job) -> None:
     :raises LeaseLost: another has the job.
     """
     claimed = session.scalar(
-        sa.select(models.Job.id)
-        .where(
-            models.Job.id == job.id,
-            models.Job.state == JobState.RUNNING,
-            models.Job.attempts == job.attempts,
-        )
-        .with_for_update(read=True)
+        sa.select(models.Job.id).where(_is_claimed(job)).with_for_update(read=True)
     )
     if claimed is None:
         raise leases.LeaseLost

@@ -75,17 +75,13 @@ def _missing(seen: str | None, last: str | None) -> list[alembic.script.Script]:
 
 def _migrate(connection: sa.Connection, script: alembic.script.Script) -> None:
     oldest_code = getattr(script.module, 'oldest_code', None)
-    if oldest_code is not None and _has_gate(connection):
+    if oldest_code is not None and schema_gate.exists(connection):
         # First: MariaDB commits each change of a table, and older code must not begin between.
         connection.execute(sa.update(models.SchemaGate).values(oldest_code=oldest_code))
     config = alembic.config.Config()
     config.set_main_option('script_location', schema_gate.scripts().dir)
     config.attributes['connection'] = connection
     alembic.command.upgrade(config, script.revision)
-
-
-def _has_gate(connection: sa.Connection) -> bool:
-    return sa.inspect(connection).has_table(models.SchemaGate.__tablename__)
 
 
 @contextlib.contextmanager

@@ -90,9 +90,14 @@ def known() -> tuple[str, ...]:
     return tuple(reversed([script.revision for script in scripts().walk_revisions()]))
 
 
+def exists(connection: sa.Connection) -> bool:
+    """Whether the database has a gate; an older schema has none."""
+    return sa.inspect(connection).has_table(models.SchemaGate.__tablename__)
+
+
 def read(connection: sa.Connection) -> Schema:
     """What the database says of its schema."""
-    if not sa.inspect(connection).has_table(models.SchemaGate.__tablename__):
+    if not exists(connection):
         context = alembic.migration.MigrationContext.configure(connection)
         return Schema(revision=context.get_current_revision(), oldest_code=None)
     version = sa.table('alembic_version', sa.column('version_num', sa.String))

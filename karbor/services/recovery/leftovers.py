@@ -23,8 +23,8 @@ from collections.abc import Iterable
 from oslo_log import log as logging
 
 from karbor import db, exception
+from karbor.db import batches, models
 from karbor.db import inventory as rows
-from karbor.db import models
 from karbor.services.checkpoints import plugin_records
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import provider
@@ -43,7 +43,7 @@ def find(found: provider.Provider) -> list[str]:
     :raises BankListObjectsFailed: the bank cannot be listed.
     """
     deleted: dict[str, None] = {}
-    for batch in rows.batches(bank_rebuilding.ids_in_bank(found.bank, found.id)):
+    for batch in batches.of(bank_rebuilding.ids_in_bank(found.bank, found.id)):
         with db.reader() as session:
             deleted.update(dict.fromkeys(rows.deleted_checkpoints(session, batch)))
     with db.reader() as session:

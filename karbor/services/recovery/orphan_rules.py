@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from karbor import db, exception
 from karbor.common import constants
+from karbor.db import batches
 from karbor.db import inventory as rows
 from karbor.services.cinder import marks, records
 from karbor.services.protection import bank_plugin
@@ -253,11 +254,11 @@ def _grouped(items: Iterable[Item]) -> tuple[dict[str, list[Item]], list[Verdict
 def _read(checkpoint_ids: Iterable[str], restore_ids: Iterable[str] = ()) -> _Known:
     """Some statements, each in a transaction of its own, of which none waits for the next."""
     known = _Known()
-    for batch in rows.batches(checkpoint_ids):
+    for batch in batches.of(checkpoint_ids):
         with db.reader() as session:
             known.checkpoints.update(rows.checkpoint_statuses(session, batch))
             known.busy |= rows.busy_checkpoints(session, batch)
-    for batch in rows.batches(dict.fromkeys(restore_ids)):
+    for batch in batches.of(dict.fromkeys(restore_ids)):
         with db.reader() as session:
             known.restores.update(rows.restore_statuses(session, batch))
             known.restored |= rows.good_results(session, batch) | rows.made(session, batch)

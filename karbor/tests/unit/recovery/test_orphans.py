@@ -21,6 +21,7 @@ from unittest import mock
 from oslo_utils import timeutils
 
 from karbor import db
+from karbor.db import batches
 from karbor.db import inventory as rows
 from karbor.db import models
 from karbor.services.protection import graph, provider
@@ -218,7 +219,7 @@ class SnapshotsTest(JudgeTestCase):
     def test_no_statement_has_more_ids_than_a_batch(self) -> None:
         items = [self.item(checkpoint=new_id()) for _ in range(7)]
         with (
-            mock.patch.object(rows, 'BATCH', 3),
+            mock.patch.object(batches, 'SIZE', 3),
             mock.patch.object(rows, 'busy_checkpoints', side_effect=rows.busy_checkpoints) as asked,
         ):
             self.assertEqual([True] * 7, self.judged(*items))
