@@ -41,6 +41,18 @@ class Timestamps:
     )
 
 
+class OfResource:
+    """What is about one resource."""
+
+    resource_type: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    resource_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+
+    @property
+    def resource_key(self) -> str:
+        """As :attr:`karbor.resource.Resource.key` has it."""
+        return f'{self.resource_type}#{self.resource_id}'
+
+
 class SchemaGate(Base):
     """The one row that says the oldest code that may work on the database.
 
@@ -121,14 +133,12 @@ class Verification(CheckpointUse, Base):
     )
 
 
-class ResourceResult(Base):
+class ResourceResult(OfResource, Base):
     """What a plugin told of one resource of a restore or a verification."""
 
     __tablename__ = 'resource_results'
 
     subject_id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
-    resource_type: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
-    resource_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
     status: orm.Mapped[str] = orm.mapped_column(sa.String(64))
     reason: orm.Mapped[str | None] = orm.mapped_column(LongText)
 
@@ -170,7 +180,7 @@ class Job(Timestamps, Base):
     error: orm.Mapped[str | None] = orm.mapped_column(LongText)
 
 
-class JobResource(Base):
+class JobResource(OfResource, Base):
     """How far a job is with one resource; a job that runs again skips what is done."""
 
     __tablename__ = 'job_resources'
@@ -178,8 +188,6 @@ class JobResource(Base):
     job_id: orm.Mapped[str] = orm.mapped_column(
         sa.ForeignKey('jobs.id', ondelete='CASCADE'), primary_key=True
     )
-    resource_type: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
-    resource_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
     is_done: orm.Mapped[bool]
     reason: orm.Mapped[str | None] = orm.mapped_column(LongText)
     new_resource_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))

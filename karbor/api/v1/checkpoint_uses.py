@@ -12,7 +12,7 @@
 
 """What restores and verifications have in common: they use a checkpoint and leave it as it is."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from karbor import context as karbor_context
@@ -70,13 +70,14 @@ class UseHandler(Handler):
         return self.view(use, (), queries.Progress(0, 0))
 
     def view(
-        self, use: Any, results: Iterable[models.ResourceResult], progress: queries.Progress
+        self, use: Any, results: Sequence[models.ResourceResult], progress: queries.Progress
     ) -> Object:
-        told = {f'{item.resource_type}#{item.resource_id}': item for item in results}
         return {
             **{name: getattr(use, name) for name in _COLUMNS},
             'resources_done': progress.done,
             'resources_failed': progress.failed,
-            'resources_status': {key: item.status for key, item in told.items()},
-            'resources_reason': {key: item.reason for key, item in told.items() if item.reason},
+            'resources_status': {result.resource_key: result.status for result in results},
+            'resources_reason': {
+                result.resource_key: result.reason for result in results if result.reason
+            },
         }

@@ -12,7 +12,7 @@
 
 """``/restores``"""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from karbor import context as karbor_context
 from karbor.api import query, schema
@@ -56,7 +56,7 @@ class _RestoreHandler(checkpoint_uses.UseHandler):
     def view(
         self,
         use: models.Restore,
-        results: Iterable[models.ResourceResult],
+        results: Sequence[models.ResourceResult],
         progress: queries.Progress,
     ) -> Object:
         return {**super().view(use, results, progress), 'restore_target': use.restore_target}

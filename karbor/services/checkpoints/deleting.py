@@ -19,6 +19,7 @@ from karbor.common import constants
 from karbor.db import checkpoints, models
 from karbor.services import quotas
 from karbor.services.checkpoints import plugin_records, resource_work
+from karbor.services.jobs import fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 
 LOG = logging.getLogger(__name__)
@@ -28,7 +29,9 @@ def _run(attempt: Attempt) -> Outcome:
     row = attempt.checkpoint_row()
     provider = attempt.environment.registry.get(row.provider_id)
     # Written again if need be: a break after the purge must not keep the rest undone.
-    checkpoint = plugin_records.write_checkpoint(row, resource_work.checkpoints(attempt, provider))
+    checkpoint = plugin_records.write_checkpoint(
+        row, fencing.checkpoints(provider.bank, attempt.lease)
+    )
     failures = resource_work.run_hooks(attempt, row, checkpoint)
     if failures:
         checkpoint.status = constants.CheckpointStatus.ERROR_DELETING

@@ -29,6 +29,7 @@ from karbor.db import jobs as job_rows
 from karbor.resource import Resource
 from karbor.services.checkpoints import drafts, plugin_records, resource_work
 from karbor.services.cinder import limits as cinder_limits
+from karbor.services.jobs import fencing
 from karbor.services.jobs.failures import Failures
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import checkpoint as bank_checkpoint
@@ -72,7 +73,9 @@ def kind(schedules: Schedules) -> JobKind:
 def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
     row = _checkpoint_row(schedules, attempt)
     provider = attempt.environment.registry.get(row.provider_id)
-    checkpoint = plugin_records.write_checkpoint(row, resource_work.checkpoints(attempt, provider))
+    checkpoint = plugin_records.write_checkpoint(
+        row, fencing.checkpoints(provider.bank, attempt.lease)
+    )
     failures = resource_work.run_hooks(
         attempt,
         row,
@@ -89,11 +92,14 @@ def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
         reason = f'{reason}; {remark}'
     elif not _is_anything(covered):
         reason = f'the plan covers nothing now: {remark or _what_is_empty(covered)}'
-    checkpoint.status = (
-        constants.CheckpointStatus.ERROR if reason else constants.CheckpointStatus.AVAILABLE
-    )
+    checkpoint.status = _status_for(reason)
     checkpoint.commit()
     return Outcome(reason=reason, remark=remark, failures=failed, gone=gone)
+
+
+def _status_for(reason: str | None) -> constants.CheckpointStatus:
+    """Of a checkpoint that was made, or for a reason was not."""
+    return constants.CheckpointStatus.ERROR if reason else constants.CheckpointStatus.AVAILABLE
 
 
 def _reason_of_failures(
@@ -202,8 +208,6 @@ def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
         row.resource_graph = graph.serialize(kept)
         row.resources_total = sum(1 for _ in graph.walk_nodes(kept))
         job_resources.forget(session, job.id, outcome.gone)
-    status = (
-        constants.CheckpointStatus.ERROR if outcome.reason else constants.CheckpointStatus.AVAILABLE
-    )
+    status = _status_for(outcome.reason)
     checkpoints.set_status(session, job.subject_id, status, outcome.told)
     return status

@@ -95,7 +95,7 @@ class Queries:
         """What a restore has made so far: ``type#id`` of the original -> id of the new one."""
         with db.reader() as session:
             return {
-                f'{row.resource_type}#{row.resource_id}': row.new_resource_id
+                row.resource_key: row.new_resource_id
                 for row in job_resources.made_by_newest(session, subject_id)
                 if row.new_resource_id
             }
@@ -104,6 +104,6 @@ class Queries:
         """Reasons of the resources that the newest job could not do, by ``type#id``."""
         with db.reader() as session:
             return {
-                f'{row.resource_type}#{row.resource_id}': row.reason
+                row.resource_key: row.reason
                 for row in job_resources.failures_of_newest(session, subject_id)
             }

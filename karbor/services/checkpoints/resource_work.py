@@ -18,18 +18,13 @@ from typing import Any
 from karbor.db import models
 from karbor.resource import Resource
 from karbor.services.checkpoints import parameters, plugin_records
-from karbor.services.jobs import fencing, hooks
+from karbor.services.jobs import hooks
 from karbor.services.jobs.failures import Failures
 from karbor.services.jobs.kinds import Attempt
 from karbor.services.protection import checkpoint as bank_checkpoint
-from karbor.services.protection import graph, provider
+from karbor.services.protection import graph
 
 _MOST_NAMES = 10  # in one line
-
-
-def checkpoints(attempt: Attempt, found: provider.Provider) -> bank_checkpoint.CheckpointCollection:
-    """The checkpoints of a provider's bank, to which the attempt writes as long as it may."""
-    return fencing.checkpoints(found.bank, attempt.lease)
 
 
 def run_hooks(
@@ -51,19 +46,19 @@ def run_hooks(
     :raises KarborException: no hook was run, since a plugin cannot serve this job.
     :raises LeaseLost: the attempt is over.
     """
-    found = attempt.environment.registry.get(row.provider_id)
+    provider = attempt.environment.registry.get(row.provider_id)
     roots = graph.deserialize(row.resource_graph)
     resources = [node.value for node in graph.walk_nodes(roots)]
-    found.check_types(resource.type for resource in resources)
+    provider.check_types(resource.type for resource in resources)
     values = {}
     for resource in resources:
-        schema = found.schema_of(schema_kind)(resource.type) if schema_kind else None
+        schema = provider.schema_of(schema_kind)(resource.type) if schema_kind else None
         merged = parameters.merged(request_parameters or {}, resource)
         values[resource] = parameters.complete(merged, schema, resource.key)
     log = plugin_records.OperationLogRecord(
         operation_type=attempt.job.kind, checkpoint_id=checkpoint.id
     )
-    plugins = found.new_plugins()
+    plugins = provider.new_plugins()
     attempt_hooks = hooks.AttemptHooks(
         attempt=attempt,
         checkpoint=checkpoint,

@@ -20,6 +20,7 @@ from karbor import db
 from karbor.common import constants
 from karbor.db import models, uses
 from karbor.services.checkpoints import plugin_records, resource_work
+from karbor.services.jobs import fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 
 
@@ -35,7 +36,7 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
     failures = resource_work.run_hooks(
         attempt,
         row,
-        resource_work.checkpoints(attempt, provider).get(row.id),
+        fencing.checkpoints(provider.bank, attempt.lease).get(row.id),
         schema_kind=keyword,
         request_parameters=use.parameters,
         keywords={keyword: record, 'new_resources': {}},
@@ -44,11 +45,12 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
 
 
 def _end(table: type[uses.Use], session: orm.Session, job: models.Job, outcome: Outcome) -> str:
-    status = constants.OperationStatus.FAIL if outcome.reason else constants.OperationStatus.SUCCESS
     reasons = {resource: failure.reason for resource, failure in outcome.failures.items()}
     uses.record_failures(session, job.subject_id, reasons)
-    uses.set_status(session, table, job.subject_id, status=status, reason=outcome.reason)
-    return status
+    uses.set_status(
+        session, table, job.subject_id, status=outcome.operation_status, reason=outcome.reason
+    )
+    return outcome.operation_status
 
 
 def _kind(name: constants.OperationType, table: type[uses.Use]) -> JobKind:

@@ -121,7 +121,7 @@ class AttemptHooks:
             self.keywords['new_resources'].update(
                 {row.resource_id: row.new_resource_id for row in rows if row.new_resource_id}
             )
-        return {f'{row.resource_type}#{row.resource_id}' for row in rows}
+        return {row.resource_key for row in rows}
 
     @db.until_it_works
     def _record(self, resource: Resource, failure: Failure | None) -> None:

@@ -100,6 +100,11 @@ class Outcome:
         """What is said of it, if anything."""
         return self.reason or self.remark
 
+    @property
+    def operation_status(self) -> constants.OperationStatus:
+        """How it went, of an operation."""
+        return constants.OperationStatus.FAIL if self.reason else constants.OperationStatus.SUCCESS
+
 
 def _locks_nothing(_session: orm.Session, _job: models.Job) -> None:
     pass
@@ -115,9 +120,7 @@ def _nothing_follows(_session: orm.Session, _job: models.Job, _status: str) -> S
 
 def end_without_subject(_session: orm.Session, _job: models.Job, outcome: Outcome) -> str:
     """How a job ended that is about nothing that has a status of its own."""
-    if outcome.reason:
-        return constants.OperationStatus.FAIL
-    return constants.OperationStatus.SUCCESS
+    return outcome.operation_status
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

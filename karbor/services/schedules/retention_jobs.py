@@ -131,7 +131,8 @@ def _apply(
             return (
                 'nothing is removed: the scheduled operation has no retention of this plan any more'
             )
-        verdicts = _judge_operation(session, operation, made.id)
+        rows = _available(session, operation.project_id, operation.plan_id)
+        verdicts = _judge_operation(session, operation, rows, made.id)
         again = checkpoints.of_plan(
             session,
             job.project_id,
@@ -184,26 +185,27 @@ def relief(job: models.Job) -> str:
         operation = _with_retention(session, job.scheduled_operation_id)
         if operation is None:
             return ''
-        verdicts = _judge_operation(session, operation)
-        sizes = {
-            row.id: row.resources_total
-            for row in _available(session, operation.project_id, operation.plan_id)
-        }
-    going = [verdict.candidate.id for verdict in verdicts if not verdict.keep]
+        rows = _available(session, operation.project_id, operation.plan_id)
+        verdicts = _judge_operation(session, operation, rows)
+    going = {verdict.candidate.id for verdict in verdicts if not verdict.keep}
+    resources = sum(row.resources_total for row in rows if row.id in going)
     return (
         f'; the retention of the scheduled operation would free {len(going)} checkpoints '
-        f'with {sum(sizes.get(found, 0) for found in going)} resources, but it removes '
+        f'with {resources} resources, but it removes '
         f'nothing before a run ends well'
     )
 
 
 def _judge_operation(
-    session: orm.Session, operation: models.ScheduledOperation, just_made: str | None = None
+    session: orm.Session,
+    operation: models.ScheduledOperation,
+    rows: Sequence[Any],
+    just_made: str | None = None,
 ) -> list[retention.Verdict]:
     trigger = schedules.get_trigger(session, operation.project_id, operation.trigger_id)
     zone = zoneinfo.ZoneInfo(time_triggers.load(trigger.properties).timezone)
     return _judge(
-        _available(session, operation.project_id, operation.plan_id),
+        rows,
         retention.parse(operation.operation_definition),
         zone,
         now=db.now(session),

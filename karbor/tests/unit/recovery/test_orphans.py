@@ -21,9 +21,8 @@ from unittest import mock
 from oslo_utils import timeutils
 
 from karbor import db
-from karbor.db import batches
+from karbor.db import batches, models
 from karbor.db import inventory as rows
-from karbor.db import models
 from karbor.services.protection import graph, provider
 from karbor.services.recovery import orphan_rules
 from karbor.services.recovery.inventory import Item
