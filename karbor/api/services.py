@@ -14,11 +14,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol, Self
 
 from karbor.services.checkpoints.commands import Commands
 from karbor.services.checkpoints.operation_logs import OperationLogs
 from karbor.services.checkpoints.plans import Plans
 from karbor.services.checkpoints.queries import Queries
+from karbor.services.identity.trusts import Trusts
 from karbor.services.processes import Processes
 from karbor.services.protection.protectables import Protectables
 from karbor.services.protection.provider import ProviderRegistry
@@ -26,6 +28,16 @@ from karbor.services.quotas import Quotas
 from karbor.services.schedules.retention_jobs import Retention
 from karbor.services.schedules.scheduled_operations import ScheduledOperations
 from karbor.services.schedules.triggers import Triggers
+
+
+class JobBoard(Protocol):
+    """Where the jobs are left that requests ask for."""
+
+    def post(self, job_id: str) -> None:
+        """Have a job done, whose row is there already."""
+
+    def check(self) -> None:
+        """:raises Exception: nobody would take it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +56,31 @@ class Services:
     operation_logs: OperationLogs = field(default_factory=OperationLogs)
     quotas: Quotas = field(default_factory=Quotas)
     processes: Processes = field(default_factory=Processes)
+
+    @classmethod
+    def on(
+        cls,
+        registry: ProviderRegistry,
+        protectable_plugins: Protectables,
+        used_trusts: Trusts,
+        board: JobBoard,
+    ) -> Self:
+        """Those of a process.
+
+        :param registry: the providers.
+        :param protectable_plugins: what finds resources.
+        :param used_trusts: where the trusts come from that jobs act by.
+        :param board: where jobs are left.
+        """
+        return cls(
+            providers=registry,
+            protectables=protectable_plugins,
+            plans=Plans(registry, protectable_plugins),
+            commands=Commands(registry, protectable_plugins, board.post, used_trusts),
+            queries=Queries(registry),
+            scheduled_operations=ScheduledOperations(used_trusts, board.post),
+            check_board=board.check,
+        )
 
 
 class Handler:

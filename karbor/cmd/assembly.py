@@ -29,17 +29,12 @@ from karbor.api import app, middleware, pipeline
 from karbor.api.services import Services
 from karbor.cmd import job_kinds
 from karbor.db import models, schema_gate
-from karbor.services.checkpoints import (
-    commands,
-    plans,
-    queries,
-)
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, taskflow_board, worker
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
 from karbor.services.recovery import orphans
-from karbor.services.schedules import engine, scheduled_operations
+from karbor.services.schedules import engine
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -92,33 +87,23 @@ def api_application() -> pipeline.Application:
     except db_exc.DBError as exc:
         # It answers that it is not ready, and begins to work when the database does.
         LOG.warning('The database does not answer; its schema is not known: %s', exc)
-    registry, found, made = providers(), protectables.load(), _trusts()
-    board = job_board()
-    services = Services(
-        providers=registry,
-        protectables=found,
-        plans=plans.Plans(registry, found),
-        commands=commands.Commands(registry, found, board.post, made),
-        queries=queries.Queries(registry),
-        scheduled_operations=scheduled_operations.ScheduledOperations(made, board.post),
-        check_board=board.check,
-    )
+    services = Services.on(providers(), protectables.load(), _trusts(), job_board())
     return pipeline.behind_keystone(app.create_app(services, middleware.KeystoneAuth()), CONF)
 
 
 def protection_worker() -> worker.Worker:
     """What does the jobs; see :class:`karbor.services.processes.Reporter` for its schema."""
-    registry, made, board = providers(), _trusts(), job_board()
+    registry, used_trusts, board = providers(), _trusts(), job_board()
     environment = kinds.Environment(
         registry=registry,
         protectables=protectables.load(),
-        trusts=made,
+        trusts=used_trusts,
         post=board.post,
         context_of=_context_of,
         max_concurrent_resources=CONF.protection.max_concurrent_resources,
     )
-    check = orphans.OrphanCheck(registry, functools.partial(_inventory_of, made))
-    return worker.Worker(job_kinds.runner(environment), made, board, check.duties())
+    check = orphans.OrphanCheck(registry, functools.partial(_inventory_of, used_trusts))
+    return worker.Worker(job_kinds.runner(environment), used_trusts, board, check.duties())
 
 
 def operation_engine() -> engine.Engine:
@@ -162,17 +147,17 @@ class Surroundings:
         return trusts.KeystoneTrusts(CONF)
 
 
-def _inventory_of(made: trusts.KeystoneTrusts) -> cinder_inventory.Inventory:
-    return cinder_inventory.Inventory(made.own_session, is_whole_cloud=True)
+def _inventory_of(used_trusts: trusts.KeystoneTrusts) -> cinder_inventory.Inventory:
+    return cinder_inventory.Inventory(used_trusts.own_session, is_whole_cloud=True)
 
 
 def _trusts() -> trusts.KeystoneTrusts:
     # One connection for each hook that may run at once.
-    made = trusts.KeystoneTrusts(
+    used_trusts = trusts.KeystoneTrusts(
         CONF, CONF.protection.max_concurrent_jobs * CONF.protection.max_concurrent_resources
     )
-    client_factory.use_sessions(made.session)
-    return made
+    client_factory.use_sessions(used_trusts.session)
+    return used_trusts
 
 
 def _context_of(job: models.Job) -> karbor_context.RequestContext:

@@ -38,14 +38,13 @@ from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models, schema_gate
 from karbor.services import periodic
-from karbor.services.checkpoints import commands, plans, queries
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, pool
 from karbor.services.jobs import runner as job_runner
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
 from karbor.services.recovery import orphans
-from karbor.services.schedules import engine, scheduled_operations
+from karbor.services.schedules import engine
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -150,11 +149,11 @@ def _serve(arguments: argparse.Namespace) -> None:
 
     registry = provider.ProviderRegistry(state.provider_config_dir)
     board = pool.WorkerPool(CONF.protection.max_concurrent_jobs)
-    found = protectables.load()
+    protectable_plugins = protectables.load()
     runner = job_kinds.runner(
         kinds.Environment(
             registry=registry,
-            protectables=found,
+            protectables=protectable_plugins,
             trusts=trusts.NoTrusts(),
             post=board.post,
             context_of=functools.partial(_context_of_job, cloud),
@@ -162,17 +161,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         ),
         is_alone=True,
     )
-    services = Services(
-        providers=registry,
-        protectables=found,
-        plans=plans.Plans(registry, found),
-        commands=commands.Commands(registry, found, board.post, trusts.NoTrusts()),
-        queries=queries.Queries(registry),
-        scheduled_operations=scheduled_operations.ScheduledOperations(
-            trusts.NoTrusts(), board.post
-        ),
-        check_board=board.check,
-    )
+    services = Services.on(registry, protectable_plugins, trusts.NoTrusts(), board)
     token = state.token()
     server = web_server.create(
         (arguments.host, arguments.port),

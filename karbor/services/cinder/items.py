@@ -174,9 +174,9 @@ class CinderItems:
         self._longest_patience = patience
         self._clock = clock
         self._sleep = sleep
-        self._told = progress or Silent()
+        self._progress = progress or Silent()
         self._answers = Hope(clock)
-        self._progress = Hope(clock)
+        self._outcomes = Hope(clock)
         # What is being made is the newest of a job; what is being removed, the oldest.
         self._made = self._watcher('created_at:desc', newest_first=True)
         self._removed = self._watcher('created_at:asc', newest_first=False)
@@ -203,7 +203,7 @@ class CinderItems:
 
     def _tell(self, source: str, waiting: Waiting) -> None:
         text = waits.text(waiting, describe) if waiting.items else ''
-        self._told.tell((self, source), text, waiting.seconds)
+        self._progress.tell((self, source), text, waiting.seconds)
 
     @property
     def _patience(self) -> float:
@@ -274,8 +274,8 @@ class CinderItems:
         :param look_first: whether it was asked for before.
         :raises CinderFault: it is not asked for, since nothing gets on.
         """
-        if self._progress.lost is not None:
-            raise CinderFault(f'not asked for: with the others, {describe(self._progress.lost)}')
+        if self._outcomes.lost is not None:
+            raise CinderFault(f'not asked for: with the others, {describe(self._outcomes.lost)}')
         with self._answers.attempt(cinder_requests.is_passing):
             return cinder_requests.create(
                 lambda: self.manager.create(**order.arguments, metadata=order.marks.metadata()),
@@ -296,7 +296,7 @@ class CinderItems:
             return current is None or current.status in _READY_STATUSES | _FAILED_STATUSES
 
         deadline = retrying.Deadline(timeout, self._clock)
-        with self._progress.attempt(lambda fault: isinstance(fault, WaitTimeout)):
+        with self._outcomes.attempt(lambda fault: isinstance(fault, WaitTimeout)):
             current = (
                 item
                 if settled(item)

@@ -38,11 +38,10 @@ from karbor.api.services import Services
 from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services.checkpoints import commands, plans, queries
+from karbor.services.checkpoints import plans
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, pool
 from karbor.services.protection import client_factory, graph, protectables, provider
-from karbor.services.schedules import scheduled_operations
 from karbor.testing import fake_cinder
 from karbor.tests import base, personas, runners
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
@@ -110,34 +109,19 @@ class ApiTestCase(base.TestCase):
         self.board = _Board(looks=workers > 0)
         self.addCleanup(self.board.end)
         board = boards.DatabaseBoard() if workers else self.board
-        found = protectables.load()
-        self.manager = commands.Commands(registry, found, board.post, trusts.NoTrusts())
-        self.queries = queries.Queries(registry)
+        protectable_plugins = protectables.load()
+        services = Services.on(registry, protectable_plugins, trusts.NoTrusts(), board)
+        self.manager = services.commands
+        self.queries = services.queries
         self.environment = runners.environment(
             registry,
-            found,
+            protectable_plugins,
             board.post,
             context_of,
             max_concurrent_resources=self.max_concurrent_resources,
         )
         self.runner = runners.runner(self.environment)
-        self._serve(
-            workers,
-            app.create_app(
-                Services(
-                    providers=registry,
-                    protectables=found,
-                    plans=plans.Plans(registry, found),
-                    commands=self.manager,
-                    queries=self.queries,
-                    scheduled_operations=scheduled_operations.ScheduledOperations(
-                        trusts.NoTrusts(), board.post
-                    ),
-                    check_board=board.check,
-                ),
-                self.authentication(),
-            ),
-        )
+        self._serve(workers, app.create_app(services, self.authentication()))
 
     def authentication(self) -> Any:
         """What finds out who asks."""

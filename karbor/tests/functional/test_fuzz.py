@@ -59,10 +59,8 @@ from karbor.api import app, middleware, pipeline
 from karbor.api.services import Services
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services.checkpoints import plans
 from karbor.services.identity import trusts
 from karbor.services.protection import client_factory, protectables
-from karbor.services.schedules import scheduled_operations
 from karbor.testing import fake_cinder
 from karbor.tests import personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
@@ -422,19 +420,8 @@ class FuzzTest(base.CloudTestCase):
                     token.add_role(name=role)
                 tokens.add_token(token, personas.token(persona, project_id))
         tokens.add_token(ks_fixture.V3Token(user_id='unscoped'), 'unscoped')
-        found = protectables.load()
         application = app.create_app(
-            Services(
-                providers=self.registry,
-                protectables=found,
-                plans=plans.Plans(self.registry, found),
-                commands=self.manager,
-                queries=self.queries,
-                scheduled_operations=scheduled_operations.ScheduledOperations(
-                    trusts.NoTrusts(), self.board.post
-                ),
-                check_board=self.board.check,
-            ),
+            Services.on(self.registry, protectables.load(), trusts.NoTrusts(), self.board),
             middleware.KeystoneAuth(),
         )
         for _, options in auth_token_options.list_auth_token_opts():
