@@ -25,9 +25,9 @@ from karbor import exception, policies
 @functools.cache
 def enforcer() -> policy.Enforcer:
     """The enforcer of this process, with the rules of ``[oslo_policy] policy_file``."""
-    made = policy.Enforcer(cfg.CONF)
-    made.register_defaults(policies.list_rules())
-    return made
+    enforcer = policy.Enforcer(cfg.CONF)
+    enforcer.register_defaults(policies.list_rules())
+    return enforcer
 
 
 def may(

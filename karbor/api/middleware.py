@@ -90,8 +90,8 @@ class TokenAuth:
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         if req.path in PUBLIC_PATHS:
             return
-        given = req.get_header('X-Auth-Token') or ''
-        if not hmac.compare_digest(given.encode(), self._token):
+        token = req.get_header('X-Auth-Token') or ''
+        if not hmac.compare_digest(token.encode(), self._token):
             raise falcon.HTTPUnauthorized(
                 description='The header X-Auth-Token does not have the token of this Karbor.'
             )

@@ -51,7 +51,7 @@ def operation(
     """Decorates a method of a resource, as ``on_get``.
 
     The method is called with the caller's context and, by name, the fields of the path, the
-    ``body``, the values of the ``parameters``, and for a list what is ``wanted``. It returns
+    ``body``, the values of the ``parameters``, and for a list the ``selection``. It returns
     the body of the answer; that of a list returns the items of a page and whether more follow.
 
     :param rule: the policy rule that must allow it.
@@ -60,7 +60,7 @@ def operation(
     :param listing: what the list can be filtered and sorted by.
     :param parameters: further parameters of the query string.
     """
-    told = Operation(rule, answers, body, listing, parameters)
+    description = Operation(rule, answers, body, listing, parameters)
 
     def decorate(method: Callable[..., Any]) -> Callable[..., None]:
         @functools.wraps(method)
@@ -70,7 +70,7 @@ def operation(
             _check_path(fields)
             fields.update({parameter.name: parameter.read(req) for parameter in parameters})
             if listing is not None:
-                fields['wanted'] = listing.read(req)
+                fields['selection'] = listing.read(req)
             if body is not None:
                 fields['body'] = media.body(req, body)
             answer = method(self, context, **fields)
@@ -79,7 +79,7 @@ def operation(
             if answer is not None:
                 resp.media = answer
 
-        handle.operation = told  # type: ignore[attr-defined]
+        handle.operation = description  # type: ignore[attr-defined]
         return handle
 
     return decorate

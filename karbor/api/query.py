@@ -72,12 +72,12 @@ class Listing:
     sort_keys: Sequence[str] = ()
     has_tenants: bool = True
 
-    def read(self, req: falcon.Request) -> paging.Wanted:
+    def read(self, req: falcon.Request) -> paging.Selection:
         """:raises InvalidInput: names the parameter and the fault.
         :raises ProjectNotFound: the caller may not see what that project has.
         """
-        found = {name: _filter(req, name) for name in self.filters}
-        return paging.Wanted(
+        values = {name: _filter(req, name) for name in self.filters}
+        return paging.Selection(
             _whose(req) if self.has_tenants else req.context.karbor.project_id,
             paging.Page(
                 limit=_limit(req),
@@ -85,26 +85,26 @@ class Listing:
                 offset=_integer(req, 'offset', 0, largest=_LARGEST_OFFSET),
                 sort=_sort(req, self.sort_keys),
             ),
-            {name: value for name, value in found.items() if value is not None},
+            {name: value for name, value in values.items() if value is not None},
         )
 
     def parameters(self) -> list[tuple[str, Schema]]:
         """Names and schemas of all parameters, for the OpenAPI document."""
-        found: list[tuple[str, Schema]] = [
+        schemas: list[tuple[str, Schema]] = [
             ('limit', {'type': 'integer', 'minimum': 1}),
             ('marker', {'type': 'string'}),
             *self.filters.items(),
         ]
         if self.sort_keys:
-            found += [
+            schemas += [
                 ('offset', {'type': 'integer', 'minimum': 0, 'maximum': _LARGEST_OFFSET}),
                 ('sort', {'type': 'string'}),
                 ('sort_key', {'enum': list(self.sort_keys)}),
                 ('sort_dir', {'enum': ['asc', 'desc']}),
             ]
         if self.has_tenants:
-            found += [('all_tenants', {'type': 'boolean'}), ('project_id', {'type': 'string'})]
-        return found
+            schemas += [('all_tenants', {'type': 'boolean'}), ('project_id', {'type': 'string'})]
+        return schemas
 
 
 def _filter(req: falcon.Request, name: str) -> str | None:
@@ -133,11 +133,13 @@ def _whose(req: falcon.Request) -> str | None:
 
 
 def _boolean(req: falcon.Request, name: str) -> bool:
-    given = text(req, name)
+    value_text = text(req, name)
     try:
-        return given is not None and strutils.bool_from_string(given, strict=True)
+        return value_text is not None and strutils.bool_from_string(value_text, strict=True)
     except ValueError:
-        raise exception.InvalidInput(reason=f'{name}: {given!r} is not true or false.') from None
+        raise exception.InvalidInput(
+            reason=f'{name}: {value_text!r} is not true or false.'
+        ) from None
 
 
 def _limit(req: falcon.Request) -> int:
@@ -148,17 +150,17 @@ def _limit(req: falcon.Request) -> int:
 def _integer(
     req: falcon.Request, name: str, default: int, *, smallest: int = 0, largest: float = math.inf
 ) -> int:
-    given = text(req, name)
-    if given is None:
+    value_text = text(req, name)
+    if value_text is None:
         return default
     try:
-        value = int(given)
+        value = int(value_text)
     except ValueError:
         value = -1
     if not smallest <= value <= largest:
         end = '' if largest == math.inf else f' to {largest}'
         raise exception.InvalidInput(
-            reason=f'{name}: {given!r} is not a whole number from {smallest}{end}.'
+            reason=f'{name}: {value_text!r} is not a whole number from {smallest}{end}.'
         )
     return value
 
@@ -166,13 +168,13 @@ def _integer(
 def _sort(req: falcon.Request, sort_keys: Collection[str]) -> list[tuple[str, str]]:
     if not sort_keys:
         return []
-    given = text(req, 'sort')
-    if given is None:
-        given = f'{text(req, "sort_key") or "created_at"}:{text(req, "sort_dir") or "desc"}'
+    sort_text = text(req, 'sort')
+    if sort_text is None:
+        sort_text = f'{text(req, "sort_key") or "created_at"}:{text(req, "sort_dir") or "desc"}'
     elif text(req, 'sort_key') or text(req, 'sort_dir'):
         raise exception.InvalidInput(reason='sort does not go with sort_key and sort_dir.')
     pairs = []
-    for item in given.split(','):
+    for item in sort_text.split(','):
         key, _, direction = item.strip().partition(':')
         if key not in sort_keys:
             raise exception.InvalidInput(
@@ -189,14 +191,14 @@ def _date(req: falcon.Request, name: str) -> datetime.datetime | None:
 
     :raises InvalidInput: it is not such a day.
     """
-    given = text(req, name)
-    if given is None:
+    value_text = text(req, name)
+    if value_text is None:
         return None
     try:
-        return datetime.datetime.strptime(given, '%Y-%m-%d')
+        return datetime.datetime.strptime(value_text, '%Y-%m-%d')
     except ValueError:
         raise exception.InvalidInput(
-            reason=f'{name}: {given!r} is not a date YYYY-MM-DD.'
+            reason=f'{name}: {value_text!r} is not a date YYYY-MM-DD.'
         ) from None
 
 
@@ -205,14 +207,14 @@ def _mapping(req: falcon.Request, name: str) -> dict[str, Any] | None:
 
     :raises InvalidInput: it is neither.
     """
-    given = text(req, name)
-    if given is None:
+    value_text = text(req, name)
+    if value_text is None:
         return None
     value = None
-    if len(given) <= _LONGEST_LITERAL:
+    if len(value_text) <= _LONGEST_LITERAL:
         for read in (json.loads, ast.literal_eval):
             try:
-                value = read(given)
+                value = read(value_text)
                 break
             except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
                 continue

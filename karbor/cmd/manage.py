@@ -31,7 +31,7 @@ from karbor.services import processes
 from karbor.services.identity import trusts
 from karbor.services.jobs import admin as job_admin
 from karbor.services.jobs import boards
-from karbor.services.protection import provider
+from karbor.services.protection import provider as providers
 from karbor.services.recovery import bank_rebuilding, cinder_rebuilding, reconciling
 from karbor.services.recovery.inventory import Inventory
 
@@ -65,14 +65,14 @@ class Surroundings(Protocol):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
-    given = _parser().parse_args(arguments)
-    given.surroundings = (
+    options = _parser().parse_args(arguments)
+    options.surroundings = (
         assembly.Surroundings()
-        if given.state_dir is None
-        else standalone.Surroundings(given.state_dir, given.os_cloud)
+        if options.state_dir is None
+        else standalone.Surroundings(options.state_dir, options.os_cloud)
     )
-    return given.surroundings.run(
-        'karbor-manage', functools.partial(_act, given), given.config_file
+    return options.surroundings.run(
+        'karbor-manage', functools.partial(_act, options), options.config_file
     )
 
 
@@ -111,8 +111,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _area(areas: Any, name: str, text: str, *aliases: str) -> Any:
-    made = areas.add_parser(name, aliases=aliases, help=text)
-    return made.add_subparsers(required=True, metavar='COMMAND')
+    area = areas.add_parser(name, aliases=aliases, help=text)
+    return area.add_subparsers(required=True, metavar='COMMAND')
 
 
 def _command(
@@ -192,18 +192,18 @@ def _days(text: str) -> int:
     return number
 
 
-def _act(given: argparse.Namespace) -> int:
+def _act(options: argparse.Namespace) -> int:
     try:
-        if given.act is not _sync:
+        if options.act is not _sync:
             schema_gate.check()
-        given.act(given)
+        options.act(options)
     except (schema_gate.SchemaError, exception.KarborException) as exc:
         print(f'karbor-manage: {exc}', file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
 
-def _sync(_given: argparse.Namespace) -> None:
+def _sync(_options: argparse.Namespace) -> None:
     done = migration.upgrade()
     if done.before == done.after:
         _tell(f'The schema of the database is {done.after}; there is nothing to do.')
@@ -213,29 +213,29 @@ def _sync(_given: argparse.Namespace) -> None:
         _tell(f'The schema of the database was {done.before}, and is {done.after} now.')
 
 
-def _purge(given: argparse.Namespace) -> None:
-    before = timeutils.utcnow() - datetime.timedelta(days=given.days)
-    found = (
+def _purge(options: argparse.Namespace) -> None:
+    before = timeutils.utcnow() - datetime.timedelta(days=options.days)
+    counts = (
         purging.count(before)
-        if given.dry_run
+        if options.dry_run
         else purging.purge(before, job_kinds.JOB_KINDS.by_table())
     )
-    for table, number in found.items():
+    for table, number in counts.items():
         _tell(f'{table}: {number}')
 
 
-def _list_jobs(given: argparse.Namespace) -> None:
+def _list_jobs(options: argparse.Namespace) -> None:
     _table(
         _JOB_COLUMNS,
         [
             [getattr(job, name) for name in _JOB_COLUMNS]
-            for job in job_admin.newest(given.state or job_admin.STATES, given.limit)
+            for job in job_admin.newest(options.state or job_admin.STATES, options.limit)
         ],
     )
 
 
-def _show_job(given: argparse.Namespace) -> None:
-    job = job_admin.get(given.id)
+def _show_job(options: argparse.Namespace) -> None:
+    job = job_admin.get(options.id)
     _tell(
         json.dumps(
             {column.key: getattr(job, column.key) for column in models.Job.__table__.columns},
@@ -245,22 +245,22 @@ def _show_job(given: argparse.Namespace) -> None:
     )
 
 
-def _retry_job(given: argparse.Namespace) -> None:
-    job_admin.retry(job_kinds.JOB_KINDS, given.id)
+def _retry_job(options: argparse.Namespace) -> None:
+    job_admin.retry(job_kinds.JOB_KINDS, options.id)
 
 
-def _cancel_job(given: argparse.Namespace) -> None:
-    job_admin.cancel(job_kinds.JOB_KINDS, given.id)
+def _cancel_job(options: argparse.Namespace) -> None:
+    job_admin.cancel(job_kinds.JOB_KINDS, options.id)
 
 
-def _rebuild(given: argparse.Namespace) -> None:
+def _rebuild(options: argparse.Namespace) -> None:
     registry = assembly.providers()
     is_whole = True
-    for found in [registry.get(given.provider)] if given.provider else registry:
-        report = _rebuilt(given, found)
+    for provider in [registry.get(options.provider)] if options.provider else registry:
+        report = _rebuilt(options, provider)
         _tell(
-            f'provider {found.id}: {len(report.restored)} '
-            f'{"would be written" if given.dry_run else "written"}, {len(report.known)} known, '
+            f'provider {provider.id}: {len(report.restored)} '
+            f'{"would be written" if options.dry_run else "written"}, {len(report.known)} known, '
             f'{len(report.faulty)} faulty'
         )
         for checkpoint_id, text in (*report.remarks.items(), *report.faulty.items()):
@@ -270,25 +270,25 @@ def _rebuild(given: argparse.Namespace) -> None:
         raise exception.KarborException('Some checkpoints are left out.')
 
 
-def _rebuilt(given: argparse.Namespace, found: provider.Provider) -> bank_rebuilding.Report:
-    if given.source == 'bank':
-        return bank_rebuilding.from_bank(found, given.dry_run)
-    inventory = given.surroundings.inventory()
+def _rebuilt(options: argparse.Namespace, provider: providers.Provider) -> bank_rebuilding.Report:
+    if options.source == 'bank':
+        return bank_rebuilding.from_bank(provider, options.dry_run)
+    inventory = options.surroundings.inventory()
     inventory.check()
-    return cinder_rebuilding.from_cinder(found, inventory, given.dry_run)
+    return cinder_rebuilding.from_cinder(provider, inventory, options.dry_run)
 
 
-def _reconcile(given: argparse.Namespace) -> None:
+def _reconcile(options: argparse.Namespace) -> None:
     is_good = True
     registry = assembly.providers()
     for lines, went_well in reconciling.reconcile(
         registry,
-        board=given.surroundings.job_board(),
+        board=options.surroundings.job_board(),
         scope=job_kinds.JOB_KINDS.scope(registry),
-        inventory=given.surroundings.inventory,
-        made=given.surroundings.used_trusts(),
-        is_dry_run=given.dry_run,
-        is_removing=given.remove_orphans or cfg.CONF.protection.remove_orphans,
+        inventory=options.surroundings.inventory,
+        used_trusts=options.surroundings.used_trusts(),
+        is_dry_run=options.dry_run,
+        is_removing=options.remove_orphans or cfg.CONF.protection.remove_orphans,
     ):
         for line in lines:
             _tell(line)
@@ -297,7 +297,7 @@ def _reconcile(given: argparse.Namespace) -> None:
         raise exception.KarborException('Not everything could be done.')
 
 
-def _list_services(_given: argparse.Namespace) -> None:
+def _list_services(_options: argparse.Namespace) -> None:
     columns = ('host', 'binary', 'up', 'disabled', 'reported_at')
     known = processes.Processes()
     now = known.now()

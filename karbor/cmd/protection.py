@@ -42,8 +42,8 @@ _MARGIN = 15
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Work until SIGTERM; returns the exit code. SIGINT ends it at once, like a crash."""
-    given = sys.argv[1:] if arguments is None else arguments
-    return assembly.run(_NAME, lambda: _supervise(given), given)
+    words = sys.argv[1:] if arguments is None else arguments
+    return assembly.run(_NAME, lambda: _supervise(words), words)
 
 
 class _Worker(cotyledon.Service):

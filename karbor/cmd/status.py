@@ -37,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     conf.set_defaults()
     conf.register_opts(cfg.CONF)
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return upgradecheck.main(cfg.CONF, 'karbor', Checks(), given)
+        return upgradecheck.main(cfg.CONF, 'karbor', Checks(), words)
     except cfg.Error as exc:
         print(f'karbor-status: {exc}', file=sys.stderr)  # noqa: T201
         return 255
@@ -67,13 +67,13 @@ class Checks(upgradecheck.UpgradeCommands):
         db.configure(cfg.CONF)
         if not cfg.CONF.database.connection:
             return _failure('[database] connection is not set.')
-        found, known = schema_gate.look(), schema_gate.known()
-        refusal = found.refusal(known)
+        schema, known = schema_gate.look(), schema_gate.known()
+        refusal = schema.refusal(known)
         if refusal is not None:
             return _failure(refusal)
         self._has_tables = True
         return _success(
-            f'The schema is {found.revision}, for code of {found.oldest_code} or newer; '
+            f'The schema is {schema.revision}, for code of {schema.oldest_code} or newer; '
             f'this code is of {known[-1]}.'
         )
 

@@ -29,11 +29,11 @@ def create(address: tuple[str, int], application: Any, threads: int) -> wsgi.Ser
     :param application: what it serves, after PEP 3333.
     :param threads: how many requests are answered at a time.
     """
-    made = wsgi.Server(address, application, numthreads=threads, server_name=_NAME)
-    made.max_request_header_size = _LARGEST_HEADERS
-    made.max_request_body_size = _LARGEST_BODY
-    made.ConnectionClass = _Connection
-    return made
+    web_server = wsgi.Server(address, application, numthreads=threads, server_name=_NAME)
+    web_server.max_request_header_size = _LARGEST_HEADERS
+    web_server.max_request_body_size = _LARGEST_BODY
+    web_server.ConnectionClass = _Connection
+    return web_server
 
 
 class _HeaderReader(server.HeaderReader):

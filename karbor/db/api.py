@@ -205,27 +205,27 @@ def until_it_works(write: Callable[..., Any]) -> Callable[..., Any]:
     )(write)
 
 
-def _prepare_sqlite(made: sa.Engine) -> None:
+def _prepare_sqlite(new_engine: sa.Engine) -> None:
     """Let many threads write to one SQLite file without 'database is locked'.
 
     oslo.db begins deferred transactions; one that reads and then writes fails at once when
     another has written in between, whatever the time-out. So each that may write takes the
     write lock when it begins. WAL lets those that only read go on meanwhile.
     """
-    if made.dialect.name != 'sqlite':
+    if new_engine.dialect.name != 'sqlite':
         return
 
-    @event.listens_for(made, 'connect')
+    @event.listens_for(new_engine, 'connect')
     def use_wal(connection: Any, _record: Any) -> None:
         connection.execute('PRAGMA journal_mode=WAL')
         connection.execute('PRAGMA busy_timeout=60000')
 
-    @event.listens_for(made, 'connect')
+    @event.listens_for(new_engine, 'connect')
     def know_all_letters(connection: Any, _record: Any) -> None:
         # SQLite's own function, by which texts are searched, knows those of ASCII only.
         connection.create_function('lower', 1, _lower, deterministic=True)
 
-    @event.listens_for(made, 'before_cursor_execute', retval=True)
+    @event.listens_for(new_engine, 'before_cursor_execute', retval=True)
     def begin_immediate(
         _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
     ) -> tuple[str, Any]:
@@ -238,16 +238,16 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _prepare_mariadb(made: sa.Engine) -> None:
+def _prepare_mariadb(new_engine: sa.Engine) -> None:
     """Let a transaction see what others have committed, as in PostgreSQL.
 
     By default it goes on to see what was there at its first look, and locks the gaps between
     rows: then two that make the first row of its kind are a deadlock.
     """
-    if made.dialect.name != 'mysql':
+    if new_engine.dialect.name != 'mysql':
         return
 
-    @event.listens_for(made, 'connect')
+    @event.listens_for(new_engine, 'connect')
     def read_committed(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')

@@ -106,7 +106,7 @@ def lock_other_available(session: orm.Session, row: models.Checkpoint) -> bool:
 def page(
     session: orm.Session,
     provider_id: str,
-    wanted: paging.Wanted,
+    selection: paging.Selection,
     *,
     since: datetime.datetime | None,
     before: datetime.datetime | None,
@@ -119,10 +119,10 @@ def page(
     :param before: moment of creation, in UTC, that comes too late.
     """
     conditions = [models.Checkpoint.provider_id == provider_id]
-    if 'status' not in wanted.filters:
+    if 'status' not in selection.filters:
         conditions.append(models.Checkpoint.status != constants.CheckpointStatus.DELETED)
     if since is not None:
         conditions.append(models.Checkpoint.created_at >= since)
     if before is not None:
         conditions.append(models.Checkpoint.created_at < before)
-    return paging.rows(session, models.Checkpoint, wanted, conditions)
+    return paging.rows(session, models.Checkpoint, selection, conditions)

@@ -158,9 +158,9 @@ def remembers_since(session: orm.Session) -> datetime.datetime | None:
     nothing: those that were rebuilt are as old as what they stand for. Nor do those of processes,
     of which every host writes its own by its own clock.
     """
-    found = [
+    oldest_of_tables = [
         session.scalar(sa.select(sa.func.min(model.created_at)))
         for model in (models.Plan, models.OperationLog)
     ]
-    oldest = min((moment for moment in found if moment is not None), default=None)
+    oldest = min((moment for moment in oldest_of_tables if moment is not None), default=None)
     return None if oldest is None else oldest + _SKEW

@@ -70,7 +70,7 @@ def _missing(seen: str | None, last: str | None) -> list[alembic.script.Script]:
     else:
         return []
     end = len(known) if last is None else known.index(last) + 1
-    return [schema_gate.scripts().get_revision(found) for found in known[begin:end]]
+    return [schema_gate.scripts().get_revision(revision) for revision in known[begin:end]]
 
 
 def _migrate(connection: sa.Connection, script: alembic.script.Script) -> None:

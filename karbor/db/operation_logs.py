@@ -102,6 +102,8 @@ def get(session: orm.Session, project_id: str, log_id: str) -> models.OperationL
     return log
 
 
-def page(session: orm.Session, wanted: paging.Wanted) -> tuple[list[models.OperationLog], bool]:
+def page(
+    session: orm.Session, selection: paging.Selection
+) -> tuple[list[models.OperationLog], bool]:
     """One page of operation logs, and whether more follow."""
-    return paging.rows(session, models.OperationLog, wanted)
+    return paging.rows(session, models.OperationLog, selection)

@@ -55,7 +55,7 @@ class Page:
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class Selection:
     """What is asked of a list.
 
     :param project_id: whose rows; None is everybody's, which only an administrator may see.
@@ -70,7 +70,7 @@ class Wanted:
 
 
 def rows(
-    session: orm.Session, model: type[Row], wanted: Wanted, conditions: Sequence[Any] = ()
+    session: orm.Session, model: type[Row], selection: Selection, conditions: Sequence[Any] = ()
 ) -> tuple[list[Row], bool]:
     """The rows of one page, and whether more follow.
 
@@ -79,9 +79,9 @@ def rows(
     :raises MarkerNotFound: the marker is the id of no row that may be seen.
     """
     seen = sa.select(model)
-    if wanted.project_id is not None:
-        seen = seen.where(model.project_id == wanted.project_id)
-    page = wanted.page
+    if selection.project_id is not None:
+        seen = seen.where(model.project_id == selection.project_id)
+    page = selection.page
     marker = None
     if page.marker is not None:
         marker = session.scalar(seen.where(model.id == page.marker))
@@ -91,14 +91,14 @@ def rows(
     first_key, first_direction = page.sort[0]
     for key in ('created_at', 'id'):
         keys.setdefault(key, first_direction)
-    query = seen.where(*_filtered(model, wanted.filters), *conditions)
+    query = seen.where(*_filtered(model, selection.filters), *conditions)
     if marker is not None:
         query = query.where(_not_before(model, first_key, first_direction, marker))
     query = utils.paginate_query(
         query, model, page.limit + 1, list(keys), marker=marker, sort_dirs=list(keys.values())
     )
-    found = session.scalars(query.offset(page.offset)).all()
-    return list(found[: page.limit]), len(found) > page.limit
+    rows_found = session.scalars(query.offset(page.offset)).all()
+    return list(rows_found[: page.limit]), len(rows_found) > page.limit
 
 
 def _filtered(model: type[models.Base], filters: Mapping[str, str]) -> list[Any]:

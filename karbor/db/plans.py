@@ -43,6 +43,6 @@ def get(session: orm.Session, project_id: str, plan_id: str, *, lock: bool = Fal
     return plan
 
 
-def page(session: orm.Session, wanted: paging.Wanted) -> tuple[list[models.Plan], bool]:
+def page(session: orm.Session, selection: paging.Selection) -> tuple[list[models.Plan], bool]:
     """One page of plans, and whether more follow."""
-    return paging.rows(session, models.Plan, wanted)
+    return paging.rows(session, models.Plan, selection)

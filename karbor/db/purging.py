@@ -75,11 +75,11 @@ def _purge_batch(
     session: orm.Session, model: Any, condition: sa.ColumnElement[bool], kinds: Sequence[str]
 ) -> int:
     key = sa.inspect(model).primary_key
-    found = session.execute(sa.select(*key).where(condition).limit(_BATCH)).all()
-    if found:
-        _remove_dependents(session, model, [row[0] for row in found], kinds)
-        session.execute(sa.delete(model).where(sa.tuple_(*key).in_(map(tuple, found))))
-    return len(found)
+    keys = session.execute(sa.select(*key).where(condition).limit(_BATCH)).all()
+    if keys:
+        _remove_dependents(session, model, [row[0] for row in keys], kinds)
+        session.execute(sa.delete(model).where(sa.tuple_(*key).in_(map(tuple, keys))))
+    return len(keys)
 
 
 def _remove_dependents(

@@ -47,15 +47,15 @@ def class_limits(session: orm.Session, class_name: str) -> dict[str, int]:
     }
 
 
-def set_limits(session: orm.Session, project_id: str, wanted: Mapping[str, int]) -> None:
-    for resource, limit in wanted.items():
+def set_limits(session: orm.Session, project_id: str, limits: Mapping[str, int]) -> None:
+    for resource, limit in limits.items():
         _write_over(
             session, models.Quota(project_id=project_id, resource=resource, hard_limit=limit)
         )
 
 
-def set_class_limits(session: orm.Session, class_name: str, wanted: Mapping[str, int]) -> None:
-    for resource, limit in wanted.items():
+def set_class_limits(session: orm.Session, class_name: str, limits: Mapping[str, int]) -> None:
+    for resource, limit in limits.items():
         _write_over(
             session, models.QuotaClass(class_name=class_name, resource=resource, hard_limit=limit)
         )

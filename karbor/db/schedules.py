@@ -52,10 +52,10 @@ def get_trigger(
 
 
 def page_of_triggers(
-    session: orm.Session, wanted: paging.Wanted
+    session: orm.Session, selection: paging.Selection
 ) -> tuple[list[models.Trigger], bool]:
     """One page of triggers, and whether more follow."""
-    return paging.rows(session, models.Trigger, wanted)
+    return paging.rows(session, models.Trigger, selection)
 
 
 def take_due(session: orm.Session, now: datetime.datetime) -> str | None:
@@ -163,10 +163,10 @@ def lock_with_triggers(
 
 
 def page_of_operations(
-    session: orm.Session, wanted: paging.Wanted
+    session: orm.Session, selection: paging.Selection
 ) -> tuple[list[models.ScheduledOperation], bool]:
     """One page of scheduled operations, and whether more follow."""
-    return paging.rows(session, models.ScheduledOperation, wanted)
+    return paging.rows(session, models.ScheduledOperation, selection)
 
 
 def awaiting(session: orm.Session, trigger_id: str) -> Sequence[models.ScheduledOperation]:

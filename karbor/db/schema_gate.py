@@ -101,13 +101,13 @@ def read(connection: sa.Connection) -> Schema:
         context = alembic.migration.MigrationContext.configure(connection)
         return Schema(revision=context.get_current_revision(), oldest_code=None)
     version = sa.table('alembic_version', sa.column('version_num', sa.String))
-    found = connection.execute(
+    row = connection.execute(
         sa.select(
             sa.select(version.c.version_num).scalar_subquery().label('revision'),
             sa.select(models.SchemaGate.oldest_code).scalar_subquery().label('oldest_code'),
         )
     ).one()
-    return Schema(revision=found.revision, oldest_code=found.oldest_code)
+    return Schema(revision=row.revision, oldest_code=row.oldest_code)
 
 
 def look() -> Schema:

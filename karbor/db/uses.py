@@ -58,9 +58,11 @@ def get(session: orm.Session, model: type[Use], project_id: str, use_id: str) ->
     return use
 
 
-def page(session: orm.Session, model: type[Use], wanted: paging.Wanted) -> tuple[list[Use], bool]:
+def page(
+    session: orm.Session, model: type[Use], selection: paging.Selection
+) -> tuple[list[Use], bool]:
     """One page of restores or verifications, and whether more follow."""
-    return paging.rows(session, model, wanted)
+    return paging.rows(session, model, selection)
 
 
 def set_status(
@@ -102,9 +104,9 @@ def results(
     session: orm.Session, subject_ids: Collection[str]
 ) -> dict[str, list[models.ResourceResult]]:
     """What plugins told of the resources, by the id of the restore or verification."""
-    found: dict[str, list[models.ResourceResult]] = {}
+    by_use: dict[str, list[models.ResourceResult]] = {}
     for row in session.scalars(
         sa.select(models.ResourceResult).where(models.ResourceResult.subject_id.in_(subject_ids))
     ):
-        found.setdefault(row.subject_id, []).append(row)
-    return found
+        by_use.setdefault(row.subject_id, []).append(row)
+    return by_use

@@ -83,15 +83,15 @@ class Quotas:
             return {**_configured(), **rows.class_limits(session, class_name)}
 
     def set_limits(
-        self, context: karbor_context.RequestContext, project_id: str, wanted: Mapping[str, int]
+        self, context: karbor_context.RequestContext, project_id: str, limits: Mapping[str, int]
     ) -> dict[str, int]:
         """Give a project limits of its own; returns all of its limits."""
 
         @db.transaction
         def write(session: orm.Session) -> dict[str, int]:
-            rows.set_limits(session, project_id, wanted)
+            rows.set_limits(session, project_id, limits)
             operation_logs.record(
-                session, context, 'quota_update', extra_info={'project_id': project_id, **wanted}
+                session, context, 'quota_update', extra_info={'project_id': project_id, **limits}
             )
             session.flush()
             return _limits(session, project_id)
@@ -111,18 +111,18 @@ class Quotas:
         write()
 
     def set_class_limits(
-        self, context: karbor_context.RequestContext, class_name: str, wanted: Mapping[str, int]
+        self, context: karbor_context.RequestContext, class_name: str, limits: Mapping[str, int]
     ) -> dict[str, int]:
         """Change the limits of a class; returns all of them."""
 
         @db.transaction
         def write(session: orm.Session) -> None:
-            rows.set_class_limits(session, class_name, wanted)
+            rows.set_class_limits(session, class_name, limits)
             operation_logs.record(
                 session,
                 context,
                 'quota_class_update',
-                extra_info={'class_name': class_name, **wanted},
+                extra_info={'class_name': class_name, **limits},
             )
 
         write()

@@ -51,18 +51,21 @@ class UseHandler(Handler):
 
     model: type[Any]  # queries know them by the table itself
 
-    def page(self, wanted: paging.Wanted) -> query.Items:
-        asked = self.services.queries
-        items, has_more = asked.page_of_uses(self.model, wanted)
+    def page(self, selection: paging.Selection) -> query.Items:
+        checkpoint_queries = self.services.queries
+        items, has_more = checkpoint_queries.page_of_uses(self.model, selection)
         ids = [item.id for item in items]
-        results, progress = asked.results(ids), asked.progress(ids)
+        results, progress = checkpoint_queries.results(ids), checkpoint_queries.progress(ids)
         shown = [self.view(item, results.get(item.id, ()), progress[item.id]) for item in items]
         return shown, has_more
 
     def one(self, context: karbor_context.RequestContext, use_id: str) -> Object:
-        asked = self.services.queries
-        use = asked.get_use(context, self.model, use_id)
-        results, progress = asked.results([use.id]), asked.progress([use.id])
+        checkpoint_queries = self.services.queries
+        use = checkpoint_queries.get_use(context, self.model, use_id)
+        results, progress = (
+            checkpoint_queries.results([use.id]),
+            checkpoint_queries.progress([use.id]),
+        )
         return self.view(use, results.get(use.id, ()), progress[use.id])
 
     def begun(self, use: Any) -> Object:

@@ -129,14 +129,14 @@ class Checkpoints(Handler):
         _context: karbor_context.RequestContext,
         provider_id: str,
         *,
-        wanted: paging.Wanted,
+        selection: paging.Selection,
         start_date: datetime.datetime | None,
         end_date: datetime.datetime | None,
     ) -> query.Items:
         if end_date is not None:  # the day itself is included; the last of time has no next
             end_date = min(end_date, _LAST_DAY) + datetime.timedelta(days=1)
         items, has_more = self.services.queries.page_of_checkpoints(
-            provider_id, wanted, start_date, end_date
+            provider_id, selection, start_date, end_date
         )
         progress = self.services.queries.progress([item.id for item in items])
         return [view(item, progress[item.id]) for item in items], has_more
@@ -145,12 +145,12 @@ class Checkpoints(Handler):
     def on_post(
         self, context: karbor_context.RequestContext, provider_id: str, body: Object
     ) -> Object:
-        wanted = body['checkpoint']
+        fields = body['checkpoint']
         checkpoint = self.services.commands.create_checkpoint(
             context,
             provider_id,
-            wanted['plan_id'],
-            {**(wanted.get('extra_info') or {}), **(wanted.get('extra-info') or {})},
+            fields['plan_id'],
+            {**(fields.get('extra_info') or {}), **(fields.get('extra-info') or {})},
         )
         return {'checkpoint': view(checkpoint, queries.Progress(0, 0))}
 

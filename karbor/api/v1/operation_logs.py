@@ -76,8 +76,10 @@ class OperationLogs(Handler):
     @operation(
         'operation_log:list', schema.listed('operation_logs', OPERATION_LOG), listing=LISTING
     )
-    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        items, has_more = self.services.operation_logs.page(wanted)
+    def on_get(
+        self, _context: karbor_context.RequestContext, selection: paging.Selection
+    ) -> query.Items:
+        items, has_more = self.services.operation_logs.page(selection)
         return [view(item) for item in items], has_more
 
 

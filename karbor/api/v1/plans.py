@@ -103,8 +103,10 @@ def view(plan: models.Plan) -> Object:
 
 class Plans(Handler):
     @operation('plan:get_all', schema.listed('plans', PLAN), listing=LISTING)
-    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        items, has_more = self.services.plans.page(wanted)
+    def on_get(
+        self, _context: karbor_context.RequestContext, selection: paging.Selection
+    ) -> query.Items:
+        items, has_more = self.services.plans.page(selection)
         return [view(item) for item in items], has_more
 
     @operation('plan:create', ONE, body=CREATE)

@@ -85,11 +85,11 @@ class Instances(_ProtectableHandler):
         self,
         context: karbor_context.RequestContext,
         resource_type: str,
-        wanted: paging.Wanted,
+        selection: paging.Selection,
         parameters: Object | None,
     ) -> query.Items:
         items, has_more = self._plugin(resource_type).page_of_resources(
-            context, parameters, wanted.page.marker, wanted.page.limit
+            context, parameters, selection.page.marker, selection.page.limit
         )
         return [self._view(context, item) for item in items], has_more
 
@@ -108,9 +108,9 @@ class Instance(_ProtectableHandler):
         parameters: Object | None,
     ) -> Object:
         checkpoint.check_resource_id(resource_id)
-        found = self._plugin(resource_type).show_resource(context, resource_id, parameters)
-        if found is None:
+        resource = self._plugin(resource_type).show_resource(context, resource_id, parameters)
+        if resource is None:
             raise exception.ProtectableResourceNotFound(
                 type=resource_type, id=resource_id, reason='there is none'
             )
-        return {'instance': self._view(context, found)}
+        return {'instance': self._view(context, resource)}

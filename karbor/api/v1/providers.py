@@ -18,7 +18,7 @@ from karbor.api.media import Object
 from karbor.api.operation import operation
 from karbor.api.services import Handler
 from karbor.db import paging
-from karbor.services.protection import provider
+from karbor.services.protection import provider as providers
 
 FILTERS = {'name': schema.FILTER, 'description': schema.FILTER}
 
@@ -42,26 +42,28 @@ _SHOWN_SCHEMAS = {
 }
 
 
-def view(found: provider.Provider) -> Object:
+def view(provider: providers.Provider) -> Object:
     return {
-        'id': found.id,
-        'name': found.name,
-        'description': found.description,
+        'id': provider.id,
+        'name': provider.name,
+        'description': provider.description,
         'extended_info_schema': {
-            shown: dict(found.schemas[kind]) for kind, shown in _SHOWN_SCHEMAS.items()
+            shown: dict(provider.schemas[kind]) for kind, shown in _SHOWN_SCHEMAS.items()
         },
     }
 
 
 class Providers(Handler):
     @operation('provider:get_all', schema.listed('providers', PROVIDER), listing=LISTING)
-    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        found = [
+    def on_get(
+        self, _context: karbor_context.RequestContext, selection: paging.Selection
+    ) -> query.Items:
+        providers_found = [
             item
             for item in self.services.providers
-            if all(getattr(item, name) == value for name, value in wanted.filters.items())
+            if all(getattr(item, name) == value for name, value in selection.filters.items())
         ]
-        items, has_more = query.slice_of(found, wanted.page)
+        items, has_more = query.slice_of(providers_found, selection.page)
         return [view(item) for item in items], has_more
 
 

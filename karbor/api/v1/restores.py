@@ -64,8 +64,10 @@ class _RestoreHandler(checkpoint_uses.UseHandler):
 
 class Restores(_RestoreHandler):
     @operation('restore:get_all', schema.listed('restores', RESTORE), listing=LISTING)
-    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        return self.page(wanted)
+    def on_get(
+        self, _context: karbor_context.RequestContext, selection: paging.Selection
+    ) -> query.Items:
+        return self.page(selection)
 
     @operation('restore:create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:

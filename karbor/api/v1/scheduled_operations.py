@@ -76,8 +76,8 @@ LISTING = query.Listing('operations', FILTERS, ('id', 'name', 'operation_type', 
 ONE = schema.wrapped('scheduled_operation', SCHEDULED_OPERATION)
 
 
-def view(found: models.ScheduledOperation) -> Object:
-    return {name: getattr(found, name) for name in SCHEDULED_OPERATION['properties']}
+def view(operation_row: models.ScheduledOperation) -> Object:
+    return {name: getattr(operation_row, name) for name in SCHEDULED_OPERATION['properties']}
 
 
 class ScheduledOperations(Handler):
@@ -86,23 +86,25 @@ class ScheduledOperations(Handler):
         schema.listed('operations', SCHEDULED_OPERATION),
         listing=LISTING,
     )
-    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        items, has_more = self.services.scheduled_operations.page(wanted)
+    def on_get(
+        self, _context: karbor_context.RequestContext, selection: paging.Selection
+    ) -> query.Items:
+        items, has_more = self.services.scheduled_operations.page(selection)
         return [view(item) for item in items], has_more
 
     @operation('scheduled_operation:create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
-        wanted = body['scheduled_operation']
-        definition = _definition(wanted['operation_definition'])
-        made = self.services.scheduled_operations.create(context, wanted, definition)
-        return {'scheduled_operation': view(made)}
+        fields = body['scheduled_operation']
+        definition = _definition(fields['operation_definition'])
+        row = self.services.scheduled_operations.create(context, fields, definition)
+        return {'scheduled_operation': view(row)}
 
 
 class ScheduledOperation(Handler):
     @operation('scheduled_operation:get', ONE)
     def on_get(self, context: karbor_context.RequestContext, scheduled_operation_id: str) -> Object:
-        found = self.services.scheduled_operations.get(context, scheduled_operation_id)
-        return {'scheduled_operation': view(found)}
+        row = self.services.scheduled_operations.get(context, scheduled_operation_id)
+        return {'scheduled_operation': view(row)}
 
     @operation('scheduled_operation:update', ONE, body=UPDATE)
     def on_put(
@@ -112,8 +114,8 @@ class ScheduledOperation(Handler):
         body: Object,
     ) -> Object:
         changes = dict(body['scheduled_operation'])
-        given = changes.pop('operation_definition', None)
-        definition = None if given is None else _definition(given)
+        new_definition = changes.pop('operation_definition', None)
+        definition = None if new_definition is None else _definition(new_definition)
         changed = self.services.scheduled_operations.update(
             context, scheduled_operation_id, changes, definition
         )
@@ -141,21 +143,21 @@ class Runs(Handler):
         return {'operation_log': operation_logs.view(log)}
 
 
-def _definition(given: Object | str) -> Object:
+def _definition(definition: Object | str) -> Object:
     """The definition as an object, whichever way it was sent.
 
     :raises InvalidInput: names the place and the fault.
     """
-    if isinstance(given, str):
+    if isinstance(definition, str):
         pairs = [
             (key.strip(), equals, value.strip())
-            for key, equals, value in (item.partition('=') for item in given.split(','))
+            for key, equals, value in (item.partition('=') for item in definition.split(','))
         ]
-        given = {key: value for key, equals, value in pairs if key and equals}
-        if len(given) < len(pairs):
+        definition = {key: value for key, equals, value in pairs if key and equals}
+        if len(definition) < len(pairs):
             raise exception.InvalidInput(
                 reason='operation_definition: the text is not like key=value,key=value, with '
                 'each key once.'
             )
-    media.check(given, DEFINITION, 'operation_definition')
-    return given
+    media.check(definition, DEFINITION, 'operation_definition')
+    return definition

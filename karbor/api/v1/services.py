@@ -68,9 +68,9 @@ class Services(_ServiceHandler):
         filters = {
             name: value for name, value in (('host', host), ('binary', binary)) if value is not None
         }
-        found = self.services.processes.all_of(filters)
+        services = self.services.processes.all_of(filters)
         now = self.services.processes.now()
-        return {'services': [self._view(service, now) for service in found]}
+        return {'services': [self._view(service, now) for service in services]}
 
 
 class Service(_ServiceHandler):

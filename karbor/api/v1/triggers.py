@@ -98,8 +98,10 @@ class _TriggerHandler(Handler):
 
 class Triggers(_TriggerHandler):
     @operation('trigger:list', schema.listed('triggers', TRIGGER), listing=LISTING)
-    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        items, has_more = self.services.triggers.page(wanted)
+    def on_get(
+        self, _context: karbor_context.RequestContext, selection: paging.Selection
+    ) -> query.Items:
+        items, has_more = self.services.triggers.page(selection)
         return [view(item) for item in items], has_more
 
     @operation('trigger:create', ONE, body=CREATE)

@@ -45,13 +45,15 @@ class Verifications(_VerificationHandler):
     @operation(
         'verification:get_all', schema.listed('verifications', VERIFICATION), listing=LISTING
     )
-    def on_get(self, _context: karbor_context.RequestContext, wanted: paging.Wanted) -> query.Items:
-        return self.page(wanted)
+    def on_get(
+        self, _context: karbor_context.RequestContext, selection: paging.Selection
+    ) -> query.Items:
+        return self.page(selection)
 
     @operation('verification:create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
-        wanted = {'parameters': {}, **body['verification']}
-        verification = self.services.commands.create_verification(context, wanted)
+        fields = {'parameters': {}, **body['verification']}
+        verification = self.services.commands.create_verification(context, fields)
         return {'verification': self.begun(verification)}
 
 

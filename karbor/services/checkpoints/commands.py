@@ -31,7 +31,8 @@ from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
 from karbor.services.checkpoints import drafts, job_begins, parameters, status_reset
 from karbor.services.identity import trusts
-from karbor.services.protection import graph, protectables, provider
+from karbor.services.protection import graph, protectables
+from karbor.services.protection import provider as providers
 
 Subject = TypeVar('Subject', models.Checkpoint, models.Restore, models.Verification)
 
@@ -61,20 +62,20 @@ class Commands:
     :param registry: the providers.
     :param protectable_plugins: what finds resources.
     :param post: has a job done, given its id.
-    :param made: where the trusts come from that jobs act by.
+    :param used_trusts: where the trusts come from that jobs act by.
     """
 
     def __init__(
         self,
-        registry: provider.ProviderRegistry,
+        registry: providers.ProviderRegistry,
         protectable_plugins: protectables.Protectables,
         post: Callable[[str], None],
-        made: trusts.Trusts,
+        used_trusts: trusts.Trusts,
     ) -> None:
         self._registry = registry
         self._protectables = protectable_plugins
         self._post = post
-        self._trusts = made
+        self._trusts = used_trusts
 
     def create_checkpoint(
         self,
@@ -90,8 +91,8 @@ class Commands:
         :raises ScheduledOperationNotFound: that ``extra_info`` says it is made by.
         :raises KarborException: as :func:`drafts.draft`.
         """
-        found = self._registry.get(provider_id)
-        draft = drafts.draft(found, self._protectables, context, plan_id)
+        provider = self._registry.get(provider_id)
+        draft = drafts.draft(provider, self._protectables, context, plan_id)
 
         def write(session: orm.Session, trust_id: str | None) -> _Written[models.Checkpoint]:
             schedule_id = _schedule_id(session, context, extra_info)
@@ -224,11 +225,11 @@ class Commands:
         drafts.check_provider(plan, provider_id)
 
     def create_restore(
-        self, context: karbor_context.RequestContext, wanted: Mapping[str, Any]
+        self, context: karbor_context.RequestContext, fields: Mapping[str, Any]
     ) -> models.Restore:
         """Begin to make new resources from a checkpoint.
 
-        :param wanted: provider_id, checkpoint_id, parameters and restore_target.
+        :param fields: provider_id, checkpoint_id, parameters and restore_target.
         :raises NotFound: there is no such provider or checkpoint.
         :raises Invalid: a fault in the parameters.
         """
@@ -236,17 +237,17 @@ class Commands:
             context,
             models.Restore,
             constants.OperationType.RESTORE,
-            wanted,
-            restore_target=wanted.get('restore_target'),
+            fields,
+            restore_target=fields.get('restore_target'),
         )
 
     def create_verification(
-        self, context: karbor_context.RequestContext, wanted: Mapping[str, Any]
+        self, context: karbor_context.RequestContext, fields: Mapping[str, Any]
     ) -> models.Verification:
         """Begin to look whether a checkpoint could be restored; see
         :meth:`create_restore`."""
         return self._create_use(
-            context, models.Verification, constants.OperationType.VERIFY, wanted
+            context, models.Verification, constants.OperationType.VERIFY, fields
         )
 
     def _create_use(
@@ -254,22 +255,22 @@ class Commands:
         context: karbor_context.RequestContext,
         table: type[uses.Use],
         kind: constants.OperationType,
-        wanted: Mapping[str, Any],
+        fields: Mapping[str, Any],
         **more: Any,
     ) -> uses.Use:
-        found = self._registry.get(wanted['provider_id'])
-        checked = _checked_parameters(context, found, kind, wanted)
+        provider = self._registry.get(fields['provider_id'])
+        checked = _checked_parameters(context, provider, kind, fields)
 
         def write(session: orm.Session, trust_id: str | None) -> _Written[uses.Use]:
             checkpoint = checkpoints.get(
-                session, context.project_id, found.id, wanted['checkpoint_id'], lock=True
+                session, context.project_id, provider.id, fields['checkpoint_id'], lock=True
             )
             is_available = checkpoint.status == constants.CheckpointStatus.AVAILABLE
             use = uses.create(
                 session,
                 table,
                 project_id=context.project_id,
-                provider_id=found.id,
+                provider_id=provider.id,
                 checkpoint_id=checkpoint.id,
                 parameters=checked,
                 status=constants.OperationStatus.IN_PROGRESS
@@ -309,16 +310,18 @@ class Commands:
 
 def _checked_parameters(
     context: karbor_context.RequestContext,
-    found: provider.Provider,
+    provider: providers.Provider,
     kind: constants.OperationType,
-    wanted: Mapping[str, Any],
+    fields: Mapping[str, Any],
 ) -> dict[str, parameters.Values]:
     with db.reader() as session:
-        checkpoint = checkpoints.get(session, context.project_id, found.id, wanted['checkpoint_id'])
+        checkpoint = checkpoints.get(
+            session, context.project_id, provider.id, fields['checkpoint_id']
+        )
     resources = [
         node.value for node in graph.walk_nodes(graph.deserialize(checkpoint.resource_graph))
     ]
-    return parameters.check(wanted['parameters'], resources, (), found.schema_of(kind))
+    return parameters.check(fields['parameters'], resources, (), provider.schema_of(kind))
 
 
 def _schedule_id(

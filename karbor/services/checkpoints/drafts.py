@@ -26,7 +26,8 @@ from karbor.db import plans as plan_rows
 from karbor.services import quotas
 from karbor.services.checkpoints import parameters, plans
 from karbor.services.protection import checkpoint as bank_checkpoint
-from karbor.services.protection import graph, protectables, provider
+from karbor.services.protection import graph, protectables
+from karbor.services.protection import provider as providers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +71,14 @@ class Draft:
 
 
 def draft(
-    found: provider.Provider,
+    provider: providers.Provider,
     protectable_plugins: protectables.Protectables,
     context: karbor_context.RequestContext,
     plan_id: str,
 ) -> Draft:
     """What a plan covers now.
 
-    :param found: the provider that is asked for.
+    :param provider: the provider that is asked for.
     :param protectable_plugins: what finds resources.
     :raises PlanNotFound:
     :raises Invalid: the plan is another provider's, or a resource found now does not fit the
@@ -86,20 +87,20 @@ def draft(
     """
     with db.reader() as session:
         plan = plan_rows.get(session, context.project_id, plan_id)
-    check_provider(plan, found.id)
+    check_provider(plan, provider.id)
     roots = protectable_plugins.graph(
         context, [plans.as_resource(fields) for fields in plan.resources]
     )
     resources = [node.value for node in graph.walk_nodes(roots)]
-    found.check_types(resource.type for resource in resources)
+    provider.check_types(resource.type for resource in resources)
     for resource in resources:
         bank_checkpoint.check_resource_id(resource.id)
         values = parameters.complete(
             parameters.merged(plan.parameters, resource),
-            found.schema_of('options')(resource.type),
+            provider.schema_of('options')(resource.type),
             resource.key,
         )
-        found.check_options(resource.type, values, resource.key)
+        provider.check_options(resource.type, values, resource.key)
     return Draft(plan, graph.serialize(roots), len(resources))
 
 

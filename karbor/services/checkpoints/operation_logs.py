@@ -25,7 +25,7 @@ class OperationLogs:
         with db.reader() as session:
             return operation_logs.get(session, context.project_id, log_id)
 
-    def page(self, wanted: paging.Wanted) -> tuple[list[models.OperationLog], bool]:
+    def page(self, selection: paging.Selection) -> tuple[list[models.OperationLog], bool]:
         """One page of operation logs, and whether more follow."""
         with db.reader() as session:
-            return operation_logs.page(session, wanted)
+            return operation_logs.page(session, selection)

@@ -143,24 +143,28 @@ def _coerced(values: Values, schema: Schema, where: str) -> Values:
     }
 
 
-def coerce(value: Any, wanted: str | list[str] | None, where: str) -> Any:
+def coerce(value: Any, schema_type: str | list[str] | None, where: str) -> Any:
     """A value as its schema's type: text to boolean or number, a scalar to text.
 
     :param value: as a client sent it.
-    :param wanted: the ``type`` of the property's schema; a list of types is left to the
+    :param schema_type: the ``type`` of the property's schema; a list of types is left to the
         validation, since any choice among them would be a guess.
     :param where: what to call the property in an error.
     :raises InvalidInput: the value cannot be read as that type.
     """
-    if wanted == 'string' and isinstance(value, bool | int | float):
+    if schema_type == 'string' and isinstance(value, bool | int | float):
         return str(value)
-    if not isinstance(value, str) or not isinstance(wanted, str) or wanted not in _FROM_TEXT:
+    if (
+        not isinstance(value, str)
+        or not isinstance(schema_type, str)
+        or schema_type not in _FROM_TEXT
+    ):
         return value
     try:
-        return _FROM_TEXT[wanted](value.strip())
+        return _FROM_TEXT[schema_type](value.strip())
     except ValueError:
         raise exception.InvalidInput(
-            reason=f'{where}: {value!r} cannot be read as {wanted}.'
+            reason=f'{where}: {value!r} cannot be read as {schema_type}.'
         ) from None
 
 

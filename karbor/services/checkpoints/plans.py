@@ -25,7 +25,8 @@ from karbor.db import plans as plan_rows
 from karbor.resource import Resource
 from karbor.services import quotas
 from karbor.services.checkpoints import parameters, plugin_records
-from karbor.services.protection import checkpoint, protectables, provider
+from karbor.services.protection import checkpoint, protectables
+from karbor.services.protection import provider as providers
 
 _MOST_EXTRA_INFO = 256 * 1024  # characters; it is kept again with each checkpoint
 _CHANGEABLE = ('name', 'description', 'status', 'resources')
@@ -39,23 +40,23 @@ class Plans:
     """
 
     def __init__(
-        self, registry: provider.ProviderRegistry, protectable_plugins: protectables.Protectables
+        self, registry: providers.ProviderRegistry, protectable_plugins: protectables.Protectables
     ) -> None:
         self._registry = registry
         self._protectables = protectable_plugins
 
     def create(
-        self, context: karbor_context.RequestContext, wanted: Mapping[str, Any]
+        self, context: karbor_context.RequestContext, fields: Mapping[str, Any]
     ) -> models.Plan:
         """A new plan.
 
-        :param wanted: name, description, provider_id, resources and parameters, of the
+        :param fields: name, description, provider_id, resources and parameters, of the
             types that the request schema demands.
         :raises Invalid: a fault in the resources or parameters, or an unknown provider.
         :raises PlanLimitExceeded:
         """
         checked = self._checked_parameters(
-            wanted['provider_id'], wanted['resources'], wanted['parameters']
+            fields['provider_id'], fields['resources'], fields['parameters']
         )
 
         @db.transaction
@@ -64,11 +65,11 @@ class Plans:
             plan = plan_rows.create(
                 session,
                 project_id=context.project_id,
-                name=wanted['name'],
-                description=wanted.get('description'),
-                provider_id=wanted['provider_id'],
+                name=fields['name'],
+                description=fields.get('description'),
+                provider_id=fields['provider_id'],
                 status=constants.PlanStatus.SUSPENDED,
-                resources=[_stored(resource) for resource in wanted['resources']],
+                resources=[_stored(resource) for resource in fields['resources']],
                 parameters=checked,
             )
             _record(session, context, 'plan_create', plan)
@@ -80,9 +81,9 @@ class Plans:
         with db.reader() as session:
             return plan_rows.get(session, context.project_id, plan_id)
 
-    def page(self, wanted: paging.Wanted) -> tuple[list[models.Plan], bool]:
+    def page(self, selection: paging.Selection) -> tuple[list[models.Plan], bool]:
         with db.reader() as session:
-            return plan_rows.page(session, wanted)
+            return plan_rows.page(session, selection)
 
     def update(
         self, context: karbor_context.RequestContext, plan_id: str, changes: Mapping[str, Any]
@@ -128,31 +129,34 @@ class Plans:
         write()
 
     def _checked_parameters(
-        self, provider_id: str, wanted: Iterable[Mapping[str, Any]], given: parameters.Parameters
+        self,
+        provider_id: str,
+        resource_fields: Iterable[Mapping[str, Any]],
+        values: parameters.Parameters,
     ) -> dict[str, parameters.Values]:
         try:
-            found = self._registry.get(provider_id)
+            provider = self._registry.get(provider_id)
         except exception.ProviderNotFound as exc:
             raise exception.InvalidPlan(reason=exc.msg) from exc
-        resources = [as_resource(fields) for fields in wanted]
+        resources = [as_resource(fields) for fields in resource_fields]
         _check_extra_info(resources)
         types = dict.fromkeys(resource.type for resource in resources)
         for resource in resources:
             checkpoint.check_resource_id(resource.id)
             if resource.type == constants.VOLUME_RESOURCE_TYPE:
                 parameters.check_id(resource.type, resource.id, resource.key)
-        found.check_types(types)
+        provider.check_types(types)
         later = [
             name
             for name in self._protectables.all_dependent_types(types)
-            if name in found.plugin_classes
+            if name in provider.plugin_classes
         ]
         return parameters.check(
-            given,
+            values,
             resources,
             later,
-            found.schema_of('options'),
-            check_values=found.check_options,
+            provider.schema_of('options'),
+            check_values=provider.check_options,
         )
 
 

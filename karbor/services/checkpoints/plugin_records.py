@@ -105,10 +105,10 @@ def from_json_text(text: str | None) -> dict[str, Any]:
     :raises ValueError: it is no JSON.
     :raises TypeError: it is no object.
     """
-    found = json.loads(text) if text else {}
-    if not isinstance(found, dict):
+    value = json.loads(text) if text else {}
+    if not isinstance(value, dict):
         raise TypeError(f'{text!r} is no JSON object')
-    return found
+    return value
 
 
 def as_json_text(extra_info: Any) -> str | None:

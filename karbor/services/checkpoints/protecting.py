@@ -178,10 +178,10 @@ def _take_run_from_log(job: models.Job) -> None:
     """
     with db.reader() as session:
         log = operation_logs.of_job(session, job.id)
-    told = log.extra_info or {}
+    extra_info = log.extra_info or {}
     job.plan_id = log.plan_id
-    job.trigger_id = told.get(constants.CHECKPOINT_TRIGGER_ID)
-    if (fire_time := told.get(constants.CHECKPOINT_FIRE_TIME)) is not None:
+    job.trigger_id = extra_info.get(constants.CHECKPOINT_TRIGGER_ID)
+    if (fire_time := extra_info.get(constants.CHECKPOINT_FIRE_TIME)) is not None:
         job.fire_at = datetime.datetime.fromisoformat(fire_time)
 
 

@@ -52,14 +52,14 @@ class Queries:
     def page_of_checkpoints(
         self,
         provider_id: str,
-        wanted: paging.Wanted,
+        selection: paging.Selection,
         since: datetime.datetime | None,
         before: datetime.datetime | None,
     ) -> tuple[list[models.Checkpoint], bool]:
         """See :func:`karbor.db.checkpoints.page`."""
         self._registry.get(provider_id)
         with db.reader() as session:
-            return checkpoints.page(session, provider_id, wanted, since=since, before=before)
+            return checkpoints.page(session, provider_id, selection, since=since, before=before)
 
     def get_use(
         self, context: karbor_context.RequestContext, table: type[uses.Use], use_id: str
@@ -69,11 +69,11 @@ class Queries:
             return uses.get(session, table, context.project_id, use_id)
 
     def page_of_uses(
-        self, table: type[uses.Use], wanted: paging.Wanted
+        self, table: type[uses.Use], selection: paging.Selection
     ) -> tuple[list[uses.Use], bool]:
         """One page of the restores or verifications, by the table they are in."""
         with db.reader() as session:
-            return uses.page(session, table, wanted)
+            return uses.page(session, table, selection)
 
     def results(self, use_ids: Sequence[str]) -> dict[str, list[models.ResourceResult]]:
         """What plugins told of the resources of restores or verifications."""

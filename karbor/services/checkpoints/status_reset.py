@@ -30,7 +30,7 @@ from karbor.db import jobs as job_rows
 from karbor.services.checkpoints import plugin_records
 from karbor.services.jobs import failures, fencing, kinds
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
-from karbor.services.protection import provider
+from karbor.services.protection import provider as providers
 
 _BY_HAND = 'The status was set by hand.'
 BROKEN_OFF = 'It was broken off before its end; the status is what it was.'
@@ -38,7 +38,7 @@ BROKEN_OFF = 'It was broken off before its end; the status is what it was.'
 
 def reset(
     context: karbor_context.RequestContext,
-    found: provider.Provider,
+    provider: providers.Provider,
     checkpoint_id: str,
     status: str,
 ) -> None:
@@ -50,11 +50,11 @@ def reset(
     :raises BankUpdateObjectFailed: the bank fails, and the status is what it was.
     """
     sent = leases.boot_time()
-    row, job = db.transaction(_begin)(context, found.id, checkpoint_id, status=status)
+    row, job = db.transaction(_begin)(context, provider.id, checkpoint_id, status=status)
     lease = leases.Lease(job_rows.LONGEST_UNRENEWED, sent)
     row.status = status  # of this object, which belongs to no transaction
     try:
-        plugin_records.write_checkpoint(row, fencing.checkpoints(found.bank, lease))
+        plugin_records.write_checkpoint(row, fencing.checkpoints(provider.bank, lease))
     except leases.LeaseLost:
         raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=BROKEN_OFF) from None
     except exception.KarborException as exc:

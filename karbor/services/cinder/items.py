@@ -249,10 +249,10 @@ class CinderItems:
         return inventory.result().get(volume_id, [])
 
     def _by_volume(self) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = {}
+        by_volume: dict[str, list[Any]] = {}
         for snapshot in self.find(self._marks):
-            found.setdefault(snapshot.volume_id, []).append(snapshot)
-        return found
+            by_volume.setdefault(snapshot.volume_id, []).append(snapshot)
+        return by_volume
 
     def adopt(self, marks: Marks, in_flight: float) -> Any:
         """What an earlier run has asked for; None when that has made nothing.
@@ -262,9 +262,9 @@ class CinderItems:
         """
         deadline = retrying.Deadline(in_flight, self._clock)
         for pause in cinder_requests.pauses():
-            found = _usable(self.find(marks))
-            if found is not None or not deadline.remaining():
-                return found
+            item = _usable(self.find(marks))
+            if item is not None or not deadline.remaining():
+                return item
             self._clock.sleep(min(pause, deadline.remaining()))
         raise AssertionError('pauses never end')
 

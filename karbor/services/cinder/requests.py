@@ -113,8 +113,8 @@ def create(
 
     def attempt(number: int) -> Made:
         is_doubtful = look_first or number > 0
-        found = find() if is_doubtful else None
-        return Made(make() if found is None else found, is_doubtful)
+        item = find() if is_doubtful else None
+        return Made(make() if item is None else item, is_doubtful)
 
     return _retry(attempt, patience, clock)
 
@@ -147,9 +147,11 @@ def listed(
         items: list[Any] = []
         while True:
             marker = items[-1].id if items else None
-            found = page(manager, metadata, limit=PAGE_LIMIT, marker=marker, sort='created_at:asc')
-            items += found
-            if len(found) < PAGE_LIMIT:
+            next_page = page(
+                manager, metadata, limit=PAGE_LIMIT, marker=marker, sort='created_at:asc'
+            )
+            items += next_page
+            if len(next_page) < PAGE_LIMIT:
                 return [
                     item
                     for item in items

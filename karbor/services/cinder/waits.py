@@ -30,10 +30,10 @@ def text(waiting: Waiting, describe: Callable[[Exception], str]) -> str:
     verb = 'is' if count == 1 else 'are'
     plural = '' if waiting.total == 1 else 's'
     oldest = '' if count == 1 else 'the oldest '
-    told = (
+    sentence = (
         f'{count} of {waiting.total} {kind}{plural} {verb} {statuses}, '
         f'{oldest}for {duration(waiting.seconds)}'
     )
     if waiting.fault is not None:
-        told += f'; the last look failed: {describe(waiting.fault)}'
-    return told
+        sentence += f'; the last look failed: {describe(waiting.fault)}'
+    return sentence

@@ -211,15 +211,15 @@ class KeystoneTrusts:
         before = timeutils.utcnow() - datetime.timedelta(seconds=_YOUNG)
         with db.reader() as session:
             known = rows.ids(session)
-        made = self._keystone.made()
+        made_ids = self._keystone.made()
         # Those that were made with another trust_mark are not in that list.
         dead = frozenset(
-            trust_id for trust_id in known - made if not self._keystone.knows(trust_id)
+            trust_id for trust_id in known - made_ids if not self._keystone.knows(trust_id)
         )
         with db.reader() as session:
             # What is made during the look is in the second of the two, or in neither.
             return Survey(
-                frozenset(rows.idle(session, before)), dead, frozenset(made - rows.ids(session))
+                frozenset(rows.idle(session, before)), dead, frozenset(made_ids - rows.ids(session))
             )
 
     def retire(self, trust_ids: Collection[str]) -> None:
@@ -239,9 +239,9 @@ class KeystoneTrusts:
             for trust_id in idle:
                 self.release(trust_id)
 
-    def _sweep_unknown(self, made: set[str]) -> None:
+    def _sweep_unknown(self, made_ids: set[str]) -> None:
         with db.reader() as session:
-            unknown = made - rows.ids(session)
+            unknown = made_ids - rows.ids(session)
         now = time.monotonic()
         self._unknown_since = {
             trust_id: self._unknown_since.get(trust_id, now) for trust_id in unknown
@@ -254,7 +254,7 @@ class KeystoneTrusts:
 
 
 def with_trust(
-    made: Trusts,
+    used_trusts: Trusts,
     context: karbor_context.RequestContext,
     write: Callable[[orm.Session, str | None], Result],
 ) -> Result:
@@ -272,11 +272,11 @@ def with_trust(
         return write(session, trust_id)
 
     def write_once() -> Result:
-        trust_id = made.of(context)
+        trust_id = used_trusts.of(context)
         try:
             return write_with_trust(trust_id)
         except Exception:
-            made.release(trust_id)
+            used_trusts.release(trust_id)
             raise
 
     try:

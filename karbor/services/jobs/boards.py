@@ -134,4 +134,4 @@ class DatabaseBoard:
 def in_line(scope: jobs.Scope, full_projects: Collection[str]) -> Sequence[Waiting]:
     """The jobs that wait in the database, and are the next to begin."""
     with db.reader() as session:
-        return [Waiting(*found) for found in jobs.in_line(session, scope, full_projects, _IN_LINE)]
+        return [Waiting(*row) for row in jobs.in_line(session, scope, full_projects, _IN_LINE)]

@@ -174,7 +174,7 @@ class JobKinds(Mapping[str, JobKind]):
     def scope(self, registry: provider.ProviderRegistry) -> job_rows.Scope:
         """The jobs that a process with some providers can do."""
         return job_rows.Scope(
-            kinds=frozenset(self), provider_ids=frozenset(found.id for found in registry)
+            kinds=frozenset(self), provider_ids=frozenset(provider.id for provider in registry)
         )
 
     def by_table(self) -> dict[type[models.Subject], list[str]]:

@@ -250,14 +250,14 @@ class TaskFlowBoard:
         return self._board
 
     def _connect(self) -> base.JobBoard:
-        made = backends.fetch('karbor', self._driver.options, client=self._driver.client())
+        board = backends.fetch('karbor', self._driver.options, client=self._driver.client())
         try:
-            self._driver.connect(made)
+            self._driver.connect(board)
         except Exception:
             self._away_until = time.monotonic() + _PAUSE
-            self._driver.close(made)
+            self._driver.close(board)
             raise
-        return made
+        return board
 
     def _close(self) -> None:
         with self._connecting:

@@ -204,9 +204,9 @@ def parse(connection: str) -> Driver:
 
 def _redis(url: urllib.parse.SplitResult) -> Driver:
     _check(url)
-    made = Redis(url.geturl(), {'board': 'redis', 'namespace': 'karbor'})
-    made.client().connection_pool.make_connection()  # not used: it shows what is wrong
-    return made
+    driver = Redis(url.geturl(), {'board': 'redis', 'namespace': 'karbor'})
+    driver.client().connection_pool.make_connection()  # not used: it shows what is wrong
+    return driver
 
 
 def _etcd(url: urllib.parse.SplitResult) -> Driver:

@@ -32,8 +32,9 @@ from karbor.db import checkpoints, models
 from karbor.db import quotas as quota_rows
 from karbor.services import quotas
 from karbor.services.checkpoints import plugin_records
-from karbor.services.protection import bank_plugin, graph, provider
+from karbor.services.protection import bank_plugin, graph
 from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.services.protection import provider as providers
 
 LOG = logging.getLogger(__name__)
 
@@ -61,16 +62,16 @@ class Report:
     remarks: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def from_bank(found: provider.Provider, is_dry_run: bool = False) -> Report:
+def from_bank(provider: providers.Provider, is_dry_run: bool = False) -> Report:
     """Write the rows that the database lacks; those that it has stay as they are.
 
     :param is_dry_run: only tell what would be written.
     :raises BankListObjectsFailed: the bank cannot be listed.
     """
     report = Report()
-    for checkpoint_id in ids_in_bank(found.bank, found.id):
+    for checkpoint_id in ids_in_bank(provider.bank, provider.id):
         try:
-            checkpoint = found.checkpoints.get(checkpoint_id)
+            checkpoint = provider.checkpoints.get(checkpoint_id)
             values = row_values(checkpoint)
         except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
             LOG.warning('Checkpoint %s cannot be read from the bank', checkpoint_id, exc_info=exc)

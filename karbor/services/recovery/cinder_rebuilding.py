@@ -87,7 +87,7 @@ class _Draft:
 
 
 def from_cinder(
-    found: providers.Provider, inventory: Inventory, is_dry_run: bool = False
+    provider: providers.Provider, inventory: Inventory, is_dry_run: bool = False
 ) -> bank_rebuilding.Report:
     """Write what the bank, and then the database, lack of the checkpoints of a provider.
 
@@ -99,12 +99,12 @@ def from_cinder(
     """
     report = bank_rebuilding.Report()
     by_checkpoint: dict[str, list[Item]] = {}
-    for item in inventory.snapshots(found.id):
+    for item in inventory.snapshots(provider.id):
         by_checkpoint.setdefault(str(item.checkpoint_id), []).append(item)
     with db.reader() as session:
-        live = rows.live_checkpoints(session, found.id)
-    indexed = frozenset(bank_rebuilding.ids_in_bank(found.bank, found.id))
-    rebuilder = _Rebuilder(found, inventory.project_id, indexed, is_dry_run)
+        live = rows.live_checkpoints(session, provider.id)
+    indexed = frozenset(bank_rebuilding.ids_in_bank(provider.bank, provider.id))
+    rebuilder = _Rebuilder(provider, inventory.project_id, indexed, is_dry_run)
     for checkpoint_id in dict.fromkeys((*by_checkpoint, *live)):
         try:
             outcome = rebuilder.rebuild(checkpoint_id, by_checkpoint.get(checkpoint_id, ()))
@@ -121,7 +121,7 @@ def from_cinder(
 class _Rebuilder:
     """Writes one checkpoint after the other.
 
-    :param found: the provider.
+    :param provider: the provider.
     :param own_project_id: whose the snapshots are of which Cinder does not tell it.
     :param indexed: ids of the checkpoints that the bank's indices name.
     :param is_dry_run: only tell what would be written.
@@ -129,12 +129,12 @@ class _Rebuilder:
 
     def __init__(
         self,
-        found: providers.Provider,
+        provider: providers.Provider,
         own_project_id: str,
         indexed: frozenset[str],
         is_dry_run: bool,
     ) -> None:
-        self._provider = found
+        self._provider = provider
         self._own_project_id = own_project_id
         self._indexed = indexed
         self._is_dry_run = is_dry_run

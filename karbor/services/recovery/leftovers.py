@@ -27,7 +27,7 @@ from karbor.db import batches, models
 from karbor.db import inventory as rows
 from karbor.services.checkpoints import plugin_records
 from karbor.services.protection import checkpoint as bank_checkpoint
-from karbor.services.protection import provider
+from karbor.services.protection import provider as providers
 from karbor.services.recovery import bank_rebuilding
 
 LOG = logging.getLogger(__name__)
@@ -37,24 +37,24 @@ LOG = logging.getLogger(__name__)
 _LATE = datetime.timedelta(days=7)
 
 
-def find(found: provider.Provider) -> list[str]:
+def find(provider: providers.Provider) -> list[str]:
     """Ids of the deleted checkpoints that a provider's bank still has something of.
 
     :raises BankListObjectsFailed: the bank cannot be listed.
     """
     deleted: dict[str, None] = {}
-    for batch in batches.of(bank_rebuilding.ids_in_bank(found.bank, found.id)):
+    for batch in batches.of(bank_rebuilding.ids_in_bank(provider.bank, provider.id)):
         with db.reader() as session:
             deleted.update(dict.fromkeys(rows.deleted_checkpoints(session, batch)))
     with db.reader() as session:
-        doubtful = rows.deleted_after_reruns(session, found.id, db.now(session) - _LATE)
+        doubtful = rows.deleted_after_reruns(session, provider.id, db.now(session) - _LATE)
     for checkpoint_id in doubtful:
-        if found.bank.list_objects(f'/checkpoints/{checkpoint_id}/', limit=1):
+        if provider.bank.list_objects(f'/checkpoints/{checkpoint_id}/', limit=1):
             deleted[checkpoint_id] = None
     return list(deleted)
 
 
-def check(registry: Iterable[provider.Provider], *, is_dry_run: bool = False) -> list[str]:
+def check(registry: Iterable[providers.Provider], *, is_dry_run: bool = False) -> list[str]:
     """Remove them from the banks of all providers; returns a line for each checkpoint.
 
     A bank that fails is logged, and left to the next time.
@@ -62,22 +62,22 @@ def check(registry: Iterable[provider.Provider], *, is_dry_run: bool = False) ->
     :param is_dry_run: only tell of them.
     """
     lines = []
-    for found in registry:
+    for provider in registry:
         try:
-            for checkpoint_id in find(found):
+            for checkpoint_id in find(provider):
                 if not is_dry_run:
-                    _in_bank(found, checkpoint_id).erase()
+                    _in_bank(provider, checkpoint_id).erase()
                 lines.append(
-                    f'provider {found.id}: what the bank had of the deleted checkpoint '
+                    f'provider {provider.id}: what the bank had of the deleted checkpoint '
                     f'{checkpoint_id} {"would be" if is_dry_run else "is"} removed'
                 )
         except exception.BankError as exc:
-            LOG.warning('The bank of provider %s is not looked at: %s', found.id, exc.msg)
+            LOG.warning('The bank of provider %s is not looked at: %s', provider.id, exc.msg)
     return lines
 
 
-def _in_bank(found: provider.Provider, checkpoint_id: str) -> bank_checkpoint.Checkpoint:
+def _in_bank(provider: providers.Provider, checkpoint_id: str) -> bank_checkpoint.Checkpoint:
     """A checkpoint as its row has it: of what the bank has, any part may be missing."""
     with db.reader() as session:
         row = session.get_one(models.Checkpoint, checkpoint_id)
-    return plugin_records.draft_checkpoint(row, found.checkpoints)
+    return plugin_records.draft_checkpoint(row, provider.checkpoints)

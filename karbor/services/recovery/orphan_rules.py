@@ -76,13 +76,13 @@ class _Known:
 class Judge:
     """Judges items of one provider; made anew for each look, since it keeps what it reads.
 
-    :param found: the provider.
+    :param provider: the provider.
     """
 
-    def __init__(self, found: providers.Provider) -> None:
-        self._bank = found.bank
-        self._provider_id = found.id
-        self._checkpoints = found.checkpoints
+    def __init__(self, provider: providers.Provider) -> None:
+        self._bank = provider.bank
+        self._provider_id = provider.id
+        self._checkpoints = provider.checkpoints
 
     @functools.cached_property
     def remembers_since(self) -> datetime.datetime | None:

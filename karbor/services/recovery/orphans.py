@@ -47,7 +47,7 @@ _MAY_BE_LOST = 'the database may be lost: karbor-manage checkpoint rebuild'
 
 @dataclasses.dataclass
 class Report:
-    """What a look at the snapshots and volumes of one provider found.
+    """What a look at the snapshots and volumes of one provider provider.
 
     :ivar snapshots: how many were looked at.
     :ivar volumes: how many that restores have made were looked at.
@@ -98,7 +98,7 @@ class Report:
 
 
 def look(
-    found: providers.Provider,
+    provider: providers.Provider,
     inventory: Inventory,
     grace: float,
     *,
@@ -110,25 +110,25 @@ def look(
     :param is_removing: whether they are removed.
     :raises InventoryFailed: Cinder cannot be asked.
     """
-    report = Report(found.id)
+    report = Report(provider.id)
     # Cinder first: what is made after this is not in the list, and what is in it had its
     # row before.
-    snapshots, volumes = inventory.snapshots(found.id), inventory.volumes(found.id)
+    snapshots, volumes = inventory.snapshots(provider.id), inventory.volumes(provider.id)
     report.snapshots, report.volumes = len(snapshots), len(volumes)
     if not snapshots and not volumes:
         return report
     with db.reader() as session:
-        is_known = rows.has_checkpoints(session, found.id)
+        is_known = rows.has_checkpoints(session, provider.id)
     if not is_known:
         report.refusal = f'there is no checkpoint in the database; {_MAY_BE_LOST}'
         return report
-    judge = Judge(found)
+    judge = Judge(provider)
     before = timeutils.utcnow() - datetime.timedelta(seconds=grace)
     for verdict in judge.snapshots(snapshots) + judge.volumes(volumes):
         _place(report, verdict, before)
     _check_share(report)
     if is_removing and report.refusal is None:
-        _remove_all(report, found, inventory, snapshots)
+        _remove_all(report, provider, inventory, snapshots)
     return report
 
 
@@ -152,7 +152,7 @@ def _check_share(report: Report) -> None:
 
 
 def _remove_all(
-    report: Report, found: providers.Provider, inventory: Inventory, snapshots: Sequence[Item]
+    report: Report, provider: providers.Provider, inventory: Inventory, snapshots: Sequence[Item]
 ) -> None:
     deadline = retrying.Deadline(_LONGEST)
     groups: dict[tuple[str | None, str | None], list[Item]] = {}
@@ -170,7 +170,7 @@ def _remove_all(
                 if other.id != item.id
             ]
             reason = _remove(
-                found,
+                provider,
                 inventory,
                 item,
                 others=others,
@@ -185,7 +185,7 @@ def _remove_all(
 
 
 def _remove(
-    found: providers.Provider,
+    provider: providers.Provider,
     inventory: Inventory,
     item: Item,
     *,
@@ -203,7 +203,7 @@ def _remove(
         return 'its metadata was changed meanwhile'
     # What it is a second one beside may be gone since the list was made.
     there = [now for other in others if (now := inventory.again(other)) is not None]
-    judge = Judge(found)  # which reads the rows and the bank anew
+    judge = Judge(provider)  # which reads the rows and the bank anew
     verdicts = (
         judge.snapshots([current, *there])
         if item.kind == 'snapshot'
@@ -255,9 +255,9 @@ class OrphanCheck:
         """
         inventory = self._inventory()
         inventory.check()
-        for found in self._registry:
-            if constants.VOLUME_RESOURCE_TYPE in found.plugin_classes:
-                yield look(found, inventory, grace, is_removing=is_removing)
+        for provider in self._registry:
+            if constants.VOLUME_RESOURCE_TYPE in provider.plugin_classes:
+                yield look(provider, inventory, grace, is_removing=is_removing)
 
 
 def _log(report: Report) -> None:

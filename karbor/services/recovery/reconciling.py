@@ -42,7 +42,7 @@ def reconcile(
     board: boards.Board,
     scope: job_rows.Scope,
     inventory: Callable[[], Inventory],
-    made: trusts.KeystoneTrusts | trusts.NoTrusts,
+    used_trusts: trusts.KeystoneTrusts | trusts.NoTrusts,
     is_dry_run: bool,
     is_removing: bool,
 ) -> Iterator[Part]:
@@ -59,7 +59,7 @@ def reconcile(
     yield _told('the job board is not looked at', _post_again, board, scope, is_dry_run)
     yield _told('banks are not looked at', _leftovers, registry, is_dry_run)
     yield _told('orphans are not looked for', _orphans, check, is_removing and not is_dry_run)
-    yield _told('trusts are not looked at', _trusts, made, is_dry_run)
+    yield _told('trusts are not looked at', _trusts, used_trusts, is_dry_run)
 
 
 def _told(
@@ -116,10 +116,10 @@ def _orphans(check: orphans.OrphanCheck, is_removing: bool) -> Part:
     return lines, is_good
 
 
-def _trusts(made: trusts.KeystoneTrusts | trusts.NoTrusts, is_dry_run: bool) -> Part:
-    if isinstance(made, trusts.NoTrusts):
+def _trusts(used_trusts: trusts.KeystoneTrusts | trusts.NoTrusts, is_dry_run: bool) -> Part:
+    if isinstance(used_trusts, trusts.NoTrusts):
         return [], True
-    before = made.survey()
+    before = used_trusts.survey()
     lines = [
         f'trusts: {len(before.idle)} that nothing needs'
         + (' would be deleted' if is_dry_run else '')
@@ -127,9 +127,9 @@ def _trusts(made: trusts.KeystoneTrusts | trusts.NoTrusts, is_dry_run: bool) -> 
         f'{len(before.unknown)} that no job knows, which karbor-protection deletes in time'
     ]
     if not is_dry_run:
-        made.retire(before.dead)
-        made.sweep()
-        left = made.survey().idle & before.idle
+        used_trusts.retire(before.dead)
+        used_trusts.sweep()
+        left = used_trusts.survey().idle & before.idle
         lines.append(f'trusts: {len(before.idle - left)} deleted, {len(left)} could not be')
         return lines, not left
     return lines, True

@@ -110,9 +110,9 @@ def _missed(
     # Instead of all of a year of minutes, those are looked at that may be the last.
     look_back = _FIRST_LOOK_BACK
     while now - look_back > counted[-1]:
-        found = list(itertools.takewhile(is_missed, _from(trigger, now - look_back)))
-        if found:
-            return Missed(first, found[-1], _MOST_COUNTED, is_more=True)
+        fires = list(itertools.takewhile(is_missed, _from(trigger, now - look_back)))
+        if fires:
+            return Missed(first, fires[-1], _MOST_COUNTED, is_more=True)
         look_back *= 2
     last = max(itertools.takewhile(is_missed, _from(trigger, counted[-1])))
     return Missed(first, last, _MOST_COUNTED, is_more=True)

@@ -49,7 +49,7 @@ def begin(session: orm.Session, job: models.Job) -> models.Job | None:
     operation = _with_retention(session, job.scheduled_operation_id)
     if operation is None:
         return None
-    made = job_rows.create(
+    retention_job = job_rows.create(
         session,
         job_rows.NewJob(
             kind=constants.OperationType.RETENTION,
@@ -67,13 +67,13 @@ def begin(session: orm.Session, job: models.Job) -> models.Job | None:
         karbor_context.RequestContext(job.user_id, job.project_id),
         constants.OperationType.RETENTION,
         constants.OperationStatus.IN_PROGRESS,
-        id=made.id,
+        id=retention_job.id,
         checkpoint_id=job.checkpoint_id,
         plan_id=operation.plan_id,
         provider_id=job.provider_id,
         scheduled_operation_id=operation.id,
     )
-    return made
+    return retention_job
 
 
 def _with_retention(
@@ -126,13 +126,13 @@ def _apply(
     """
     with db.reader() as session:
         operation = _with_retention(session, job.scheduled_operation_id)
-        made = session.get(models.Checkpoint, job.checkpoint_id)
-        if operation is None or made is None or made.plan_id != operation.plan_id:
+        checkpoint = session.get(models.Checkpoint, job.checkpoint_id)
+        if operation is None or checkpoint is None or checkpoint.plan_id != operation.plan_id:
             return (
                 'nothing is removed: the scheduled operation has no retention of this plan any more'
             )
         rows = _available(session, operation.project_id, operation.plan_id)
-        verdicts = _judge_operation(session, operation, rows, made.id)
+        verdicts = _judge_operation(session, operation, rows, checkpoint.id)
         again = checkpoints.of_plan(
             session,
             job.project_id,

@@ -37,23 +37,23 @@ class ScheduledOperations:
     An operation acts for the user who made it, or who changed last what it does, by a trust
     that is kept as long as the operation is there.
 
-    :param made: where the trusts come from.
+    :param used_trusts: where the trusts come from.
     :param post: has a job done, given its id.
     """
 
-    def __init__(self, made: trusts.Trusts, post: Callable[[str], None]) -> None:
-        self._trusts = made
+    def __init__(self, used_trusts: trusts.Trusts, post: Callable[[str], None]) -> None:
+        self._trusts = used_trusts
         self._post = post
 
     def create(
         self,
         context: karbor_context.RequestContext,
-        wanted: Mapping[str, Any],
+        fields: Mapping[str, Any],
         definition: Mapping[str, Any],
     ) -> models.ScheduledOperation:
         """A new scheduled operation.
 
-        :param wanted: name, description, operation_type and trigger_id.
+        :param fields: name, description, operation_type and trigger_id.
         :param definition: provider_id and plan_id, and what the type takes besides.
         :raises TriggerNotFound: the project has no such trigger.
         :raises PlanNotFound: the project has no such plan.
@@ -61,12 +61,12 @@ class ScheduledOperations:
         :raises ScheduleLimitExceeded:
         :raises TrustNotPossible: nothing could act for the caller later.
         """
-        check_definition(wanted['operation_type'], definition)
+        check_definition(fields['operation_type'], definition)
 
         def write(session: orm.Session, trust_id: str | None) -> models.ScheduledOperation:
             # Both are locked, so that neither is removed before this refers to it.
             trigger = schedules.get_trigger(
-                session, context.project_id, wanted['trigger_id'], lock=True
+                session, context.project_id, fields['trigger_id'], lock=True
             )
             engine.settle(session, trigger, db.now(session))
             _check_plan(session, context.project_id, definition)
@@ -75,9 +75,9 @@ class ScheduledOperations:
                 session,
                 project_id=context.project_id,
                 user_id=context.user_id,
-                name=wanted['name'],
-                description=wanted.get('description'),
-                operation_type=wanted['operation_type'],
+                name=fields['name'],
+                description=fields.get('description'),
+                operation_type=fields['operation_type'],
                 trigger_id=trigger.id,
                 plan_id=definition['plan_id'],
                 operation_definition=dict(definition),
@@ -96,9 +96,9 @@ class ScheduledOperations:
         with db.reader() as session:
             return schedules.get_operation(session, context.project_id, operation_id)
 
-    def page(self, wanted: paging.Wanted) -> tuple[list[models.ScheduledOperation], bool]:
+    def page(self, selection: paging.Selection) -> tuple[list[models.ScheduledOperation], bool]:
         with db.reader() as session:
-            return schedules.page_of_operations(session, wanted)
+            return schedules.page_of_operations(session, selection)
 
     def update(
         self,

@@ -195,18 +195,18 @@ def fires(trigger: TimeTrigger, after: datetime.datetime) -> Iterator[datetime.d
     """
     zone = zoneinfo.ZoneInfo(trigger.timezone)
     if trigger.format == Format.CRONTAB:
-        found = crontab.fires(trigger.pattern, zone, max(after, trigger.start_time))
+        series = crontab.fires(trigger.pattern, zone, max(after, trigger.start_time))
     else:
-        found = recurrence.fires(
+        series = recurrence.fires(
             calendar_rules.read(trigger.pattern), trigger.start_time, zone, after
         )
     end_time = trigger.end_time or datetime.datetime.max
-    return itertools.takewhile(lambda fire: fire <= end_time, found)
+    return itertools.takewhile(lambda fire: fire <= end_time, series)
 
 
 def _check_fires(trigger: TimeTrigger, min_interval: int) -> None:
-    found = fires(trigger, trigger.start_time - _SECOND)
-    first = next(found, None)
+    series = fires(trigger, trigger.start_time - _SECOND)
+    first = next(series, None)
     if first is None:
         end = '' if trigger.end_time is None else f' to {_text(trigger.end_time)}'
         raise _fault('pattern', f'it never fires from {_text(trigger.start_time)}{end}')
@@ -214,7 +214,7 @@ def _check_fires(trigger: TimeTrigger, min_interval: int) -> None:
         first,
         *itertools.takewhile(
             lambda fire: fire - first <= _TIME_LOOKED_AT,
-            itertools.islice(found, _FIRES_LOOKED_AT - 1),
+            itertools.islice(series, _FIRES_LOOKED_AT - 1),
         ),
     ]
     zone = zoneinfo.ZoneInfo(trigger.timezone)
@@ -260,24 +260,24 @@ def _format(properties: Mapping[str, Any]) -> str:
 
 
 def _pattern(properties: Mapping[str, Any]) -> str:
-    wanted = _format(properties)
+    pattern_format = _format(properties)
     pattern = _required(properties, 'pattern')
     if len(pattern) > _LONGEST_PATTERN:
         raise _fault(
             'pattern', f'it has {len(pattern)} characters, where {_LONGEST_PATTERN} is the most'
         )
-    reason = _misfit(pattern, wanted)
+    reason = _misfit(pattern, pattern_format)
     if reason is None:
         return pattern
     for other in _CHECKS:
         if _misfit(pattern, other) is None:
-            raise _fault('pattern', f'it is written as {other}, but format is {wanted}')
+            raise _fault('pattern', f'it is written as {other}, but format is {pattern_format}')
     raise _fault('pattern', reason)
 
 
-def _misfit(pattern: str, wanted: str) -> str | None:
+def _misfit(pattern: str, pattern_format: str) -> str | None:
     try:
-        _CHECKS[wanted](pattern)
+        _CHECKS[pattern_format](pattern)
     except ValueError as exc:
         return str(exc)
     return None

@@ -32,22 +32,22 @@ class Triggers:
     """What the API asks about triggers."""
 
     def create(
-        self, context: karbor_context.RequestContext, wanted: Mapping[str, Any]
+        self, context: karbor_context.RequestContext, fields: Mapping[str, Any]
     ) -> models.Trigger:
         """A new trigger.
 
-        :param wanted: name, type and properties.
+        :param fields: name, type and properties.
         :raises InvalidInput: names the property and the fault.
         """
-        properties = _checked(wanted['properties'])
+        properties = _checked(fields['properties'])
 
         @db.transaction
         def write(session: orm.Session) -> models.Trigger:
             trigger = schedules.create_trigger(
                 session,
                 project_id=context.project_id,
-                name=wanted['name'],
-                type=wanted['type'],
+                name=fields['name'],
+                type=fields['type'],
                 properties=properties,
             )
             _record(session, context, 'trigger_create', trigger)
@@ -59,9 +59,9 @@ class Triggers:
         with db.reader() as session:
             return schedules.get_trigger(session, context.project_id, trigger_id)
 
-    def page(self, wanted: paging.Wanted) -> tuple[list[models.Trigger], bool]:
+    def page(self, selection: paging.Selection) -> tuple[list[models.Trigger], bool]:
         with db.reader() as session:
-            return schedules.page_of_triggers(session, wanted)
+            return schedules.page_of_triggers(session, selection)
 
     def update(
         self, context: karbor_context.RequestContext, trigger_id: str, changes: Mapping[str, Any]
@@ -74,8 +74,8 @@ class Triggers:
         :raises InvalidInput: names the property and the fault.
         """
         before = self.get(context, trigger_id).properties
-        given = changes.get('properties')
-        properties = _checked({'start_time': before['start_time'], **given}) if given else None
+        new = changes.get('properties')
+        properties = _checked({'start_time': before['start_time'], **new}) if new else None
 
         @db.transaction
         def write(session: orm.Session) -> models.Trigger:

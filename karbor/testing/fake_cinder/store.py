@@ -157,36 +157,36 @@ class Store:
         if self.looks_until_settled == 0:
             self._settle(collection, item, pending)
 
-    def new_snapshot(self, volume: Item, wanted: Item) -> Item:
+    def new_snapshot(self, volume: Item, fields: Item) -> Item:
         return {
             'id': str(uuid.uuid4()),
             'created_at': self._now(),
             'updated_at': None,
-            'name': wanted.get('name'),
-            'description': wanted.get('description'),
+            'name': fields.get('name'),
+            'description': fields.get('description'),
             'volume_id': volume['id'],
             'status': 'creating',
             'size': volume['size'],
-            'metadata': dict(wanted.get('metadata') or {}),
+            'metadata': dict(fields.get('metadata') or {}),
             'group_snapshot_id': None,
             'user_id': 'u',
             _PROJECT['snapshots']: self.project_id,
         }
 
-    def new_volume(self, wanted: Item) -> Item:
+    def new_volume(self, fields: Item) -> Item:
         return {
             'id': str(uuid.uuid4()),
             'created_at': self._now(),
             'updated_at': None,
-            'name': wanted.get('name'),
-            'description': wanted.get('description'),
+            'name': fields.get('name'),
+            'description': fields.get('description'),
             'status': 'creating',
-            'size': wanted['size'],
-            'metadata': dict(wanted.get('metadata') or {}),
-            'snapshot_id': wanted.get('snapshot_id'),
+            'size': fields['size'],
+            'metadata': dict(fields.get('metadata') or {}),
+            'snapshot_id': fields.get('snapshot_id'),
             'source_volid': None,
-            'volume_type': wanted.get('volume_type') or '__DEFAULT__',
-            'availability_zone': wanted.get('availability_zone') or 'nova',
+            'volume_type': fields.get('volume_type') or '__DEFAULT__',
+            'availability_zone': fields.get('availability_zone') or 'nova',
             'attachments': [],
             'bootable': 'false',
             'encrypted': False,

@@ -453,7 +453,7 @@ class LeftoverWithIndicesTest(test_orphans.OrphansTestCase):
             board=boards.DatabaseBoard(),
             scope=self.runner.scope,
             inventory=lambda: self.inventory,
-            made=trusts.NoTrusts(),
+            used_trusts=trusts.NoTrusts(),
             is_dry_run=is_dry_run,
             is_removing=True,
         )

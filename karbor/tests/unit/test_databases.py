@@ -81,7 +81,7 @@ class TextTest(base.TestCase):
                 ('_', []),
                 ('HT', ['Nightly 100%']),
             ):
-                rows, _ = plans.page(session, paging.Wanted('p', paging.Page(9), {'name': text}))
+                rows, _ = plans.page(session, paging.Selection('p', paging.Page(9), {'name': text}))
                 self.assertEqual(wanted, [row.name for row in rows], text)
 
     def test_long_texts_are_kept_whole(self) -> None:

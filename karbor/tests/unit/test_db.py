@@ -264,7 +264,7 @@ class PagingTest(base.TestCase):
             rows, more = checkpoints.page(
                 session,
                 base.PROVIDER_ID,
-                paging.Wanted(base.PROJECT_ID, page, filters or {}),
+                paging.Selection(base.PROJECT_ID, page, filters or {}),
                 since=since,
                 before=before,
             )
@@ -370,7 +370,7 @@ class PagingTest(base.TestCase):
                 ('z', set()),
             ):
                 rows, _ = plans.page(
-                    session, paging.Wanted(base.PROJECT_ID, paging.Page(9), {'name': text})
+                    session, paging.Selection(base.PROJECT_ID, paging.Page(9), {'name': text})
                 )
                 self.assertEqual(names, {row.name for row in rows})
 

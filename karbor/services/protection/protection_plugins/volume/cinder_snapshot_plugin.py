@@ -193,10 +193,10 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
 
 def _recorded(checkpoint: Any, resources: Sequence[Resource]) -> dict[str, str]:
     """The snapshots that the bank has of some volumes."""
-    found = {}
+    recorded = {}
     for resource in resources:
         section = checkpoint.get_resource_bank_section(resource.id)
         record = records.of_snapshot(section, resource.id).read()
         if record is not None and record.snapshot_id:
-            found[resource.id] = record.snapshot_id
-    return found
+            recorded[resource.id] = record.snapshot_id
+    return recorded
