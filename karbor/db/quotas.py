@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 from sqlalchemy import orm
 
-from karbor.db import models
+from karbor.db import models, upserts
 
 DEFAULT_CLASS = 'default'
 
@@ -49,25 +49,20 @@ def class_limits(session: orm.Session, class_name: str) -> dict[str, int]:
 
 def set_limits(session: orm.Session, project_id: str, limits: Mapping[str, int]) -> None:
     for resource, limit in limits.items():
-        _write_over(
-            session, models.Quota(project_id=project_id, resource=resource, hard_limit=limit)
+        upserts.write(
+            session,
+            models.Quota,
+            {'project_id': project_id, 'resource': resource, 'hard_limit': limit},
         )
 
 
 def set_class_limits(session: orm.Session, class_name: str, limits: Mapping[str, int]) -> None:
     for resource, limit in limits.items():
-        _write_over(
-            session, models.QuotaClass(class_name=class_name, resource=resource, hard_limit=limit)
+        upserts.write(
+            session,
+            models.QuotaClass,
+            {'class_name': class_name, 'resource': resource, 'hard_limit': limit},
         )
-
-
-def _write_over(session: orm.Session, row: models.Base) -> None:
-    """Write a row, whether it is there already or comes to be at this moment."""
-    try:
-        with session.begin_nested():
-            session.merge(row)
-    except db_exc.DBDuplicateEntry:
-        session.merge(row)
 
 
 def unset_limits(session: orm.Session, project_id: str) -> None:
