@@ -160,7 +160,13 @@ class JobRunner:
     def _attempt(self, job: models.Job, lease: leases.Lease) -> Attempt:
         context = self._environment.context_of(job)
         context.lease = lease
-        return Attempt(job=job, lease=lease, context=context, environment=self._environment)
+        return Attempt(
+            job=job,
+            kind=self._kinds[job.kind],
+            lease=lease,
+            context=context,
+            environment=self._environment,
+        )
 
     def _end(self, job: models.Job, outcome: Outcome) -> None:
         for following in self._finish(job, outcome):

@@ -129,6 +129,14 @@ class Checkpoint:
         check_resource_id(resource_id)
         return self._section.get_sub_section(f'resource-data/{resource_id}')
 
+    def read_only_section(self, resource_id: str) -> bank_plugin.BankSection:
+        """The same part of the bank for who may only read it.
+
+        :raises InvalidParameterValue: the id could lead out of the checkpoint.
+        """
+        check_resource_id(resource_id)
+        return self._section.get_sub_section(f'resource-data/{resource_id}', is_writable=False)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             key: self._index.get(key)

@@ -52,7 +52,7 @@ class UpgradeCheckTest(base.TestCase):
         self.open_new_database()
         code, text = self.check()
         self.assertEqual(FAILURE, code)
-        self.assertIn('The database lacks 0001, 0002, 0003, 0004', text)
+        self.assertIn('The database lacks 0001, 0002, 0003, 0004, 0006', text)
         self.assertIn('karbor-manage db sync', text)
 
     def test_a_database_that_lacks_a_migration(self) -> None:
@@ -60,7 +60,7 @@ class UpgradeCheckTest(base.TestCase):
         migration.upgrade('0002')
         code, text = self.check()
         self.assertEqual(FAILURE, code)
-        self.assertIn('The database lacks 0003, 0004:', text)
+        self.assertIn('The database lacks 0003, 0004, 0006:', text)
 
     def test_a_database_of_a_newer_karbor(self) -> None:
         with db.writer() as session:
