@@ -40,10 +40,10 @@ class RebuildTest(base.CloudTestCase):
     def shown(self) -> list[dict[str, Any]]:
         """The checkpoints, without what only the database knew."""
         found = self.get(f'{self.checkpoints_path()}?sort=id:asc')['checkpoints']
-        return [
-            {name: value for name, value in checkpoint.items() if name != 'resources_done'}
-            for checkpoint in found
-        ]
+        for checkpoint in found:
+            del checkpoint['resources_done']
+            checkpoint['created_at'] = checkpoint['created_at'][:19]
+        return found
 
     def in_use(self) -> int:
         return self.get(f'/quotas/{PROJECT_ID}/detail')['quota']['checkpoints']['in_use']

@@ -22,7 +22,7 @@ from karbor import db, exception
 from karbor.db import jobs as job_rows
 from karbor.db import models, recovery_points
 from karbor.services.protection.protection_plugins.volume import cinder_snapshot_plugin
-from karbor.tests.base import PROJECT_ID, PROVIDER_ID
+from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base, lists, test_schedules
 from karbor.tests.functional.base import VOLUME, resource
 
@@ -304,6 +304,239 @@ class ScheduledTest(test_schedules.SchedulesTestCase):
         self.runner.run(log['id'])
         self.assertEqual([row.cloud_id], list(self.cinder.snapshots))
         self.assertEqual(row.cloud_id, section.get_object('metadata')['snapshot_id'])
+
+
+class ShownTest(PointsTestCase):
+    def test_a_checkpoint_shows_what_is_in_it(self):
+        good, gone = self.volume(name='b', size=3), resource(name='a')
+        checkpoint = self.made_of(good, gone)
+        (snapshot,) = self.cinder.snapshots.values()
+        shown = self.get(self.checkpoints_path(checkpoint['id']))['checkpoint']
+        failed, made = shown['resources']
+        self.assertIn('could not be found', failed.pop('reason'))
+        self.assertEqual(
+            {
+                'type': VOLUME,
+                'id': gone['id'],
+                'name': 'a',
+                'state': 'failed',
+                'taken_at': None,
+                'size': None,
+            },
+            failed,
+        )
+        self.assertEqual(
+            {
+                'type': VOLUME,
+                'id': good['id'],
+                'name': 'b',
+                'state': 'good',
+                'reason': None,
+                'taken_at': snapshot['created_at'] + '+00:00',
+                'size': 3,
+            },
+            made,
+        )
+        self.assertEqual({f'{VOLUME}#{gone["id"]}'}, set(shown['resources_reason']))
+        listed = self.get(self.checkpoints_path())['checkpoints']
+        self.assertNotIn('resources', listed[0])
+
+    def test_the_list(self):
+        volume = self.volume(name='db', size=3)
+        checkpoint = self.protected(volume)
+        (snapshot,) = self.cinder.snapshots.values()
+        (row,) = point_rows()
+        (shown,) = self.get('/recovery_points')['recovery_points']
+        self.assertEqual(
+            {
+                'id': row.id,
+                'checkpoint_id': checkpoint['id'],
+                'resource_type': VOLUME,
+                'resource_id': volume['id'],
+                'resource_name': 'db',
+                'project_id': PROJECT_ID,
+                'provider_id': PROVIDER_ID,
+                'plan_id': checkpoint['protection_plan']['id'],
+                'scheduled_operation_id': None,
+                'taken_at': snapshot['created_at'] + '+00:00',
+                'size': 3,
+                'cloud_id': snapshot['id'],
+                'state': 'good',
+                'reason': None,
+                'seen_good_at': _shown(row.seen_good_at),
+                'created_at': checkpoint['created_at'],
+                'updated_at': _shown(row.updated_at),
+            },
+            shown,
+        )
+
+    def test_checkpoints_of_a_resource(self):
+        one, other = self.volume(), self.volume()
+        both, first, second = (
+            self.protected(one, other),
+            self.protected(one),
+            self.protected(other),
+        )
+        for query, found in (
+            ({'resource_id': one['id']}, [first, both]),
+            ({'resource_id': other['id'], 'resource_type': VOLUME}, [second, both]),
+            ({'resource_id': other['id'], 'resource_type': base.PROJECT}, []),
+            ({'resource_type': VOLUME}, [second, first, both]),
+            ({'resource_id': one['id'], 'plan_id': first['protection_plan']['id']}, [first]),
+            ({'resource_id': new_id()}, []),
+            ({'resource_id': one['id'], 'limit': 1}, [first]),
+            ({'resource_id': one['id'], 'limit': 1, 'marker': first['id']}, [both]),
+            ({'resource_id': one['id'], 'status': 'deleted'}, []),
+        ):
+            listed = self.get(self.checkpoints_path(), params=query)['checkpoints']
+            self.assertEqual([item['id'] for item in found], [item['id'] for item in listed], query)
+        listed = self.get(
+            self.checkpoints_path(),
+            params={'resource_id': one['id'], 'all_tenants': 1},
+            persona='admin',
+        )['checkpoints']
+        self.assertEqual([first['id'], both['id']], [item['id'] for item in listed])
+
+
+def _shown(moment: datetime.datetime) -> str:
+    return moment.isoformat(timespec='microseconds') + '+00:00'
+
+
+class ListTest(base.ApiTestCase):
+    """Rows of points, two a minute; the data of each second one is ten minutes younger."""
+
+    def setUp(self):
+        super().setUp()
+        self.begin = datetime.datetime(2020, 11, 5, 10)
+        self.common = {
+            'checkpoint_id': new_id(),
+            'provider_id': PROVIDER_ID,
+            'plan_id': new_id(),
+            'scheduled_operation_id': new_id(),
+            'resource_type': VOLUME,
+            'resource_id': 'v',
+            'resource_name': 'data',
+            'state': 'good',
+        }
+        values = [self.values(number) for number in range(6)]
+        theirs = {**self.values(7), 'project_id': OTHER_PROJECT_ID}
+        with db.writer() as session:
+            session.execute(sa.insert(models.RecoveryPoint), [*values, theirs])
+        self.ids = [row['id'] for row in sorted(values, key=_place, reverse=True)]
+        self.by_id = {row['id']: row for row in values}
+        self.theirs = theirs
+
+    def values(self, number: int) -> dict[str, Any]:
+        moment = self.begin + datetime.timedelta(minutes=number // 2)
+        return {
+            **self.common,
+            'id': new_id(),
+            'project_id': PROJECT_ID,
+            'created_at': moment,
+            'taken_at': moment + datetime.timedelta(minutes=10) if number % 2 else None,
+            'resource_id': f'v{number}',
+        }
+
+    def found(self, persona: str = 'manager', **query: Any) -> list[str]:
+        listed = self.get('/recovery_points', params=query, persona=persona)['recovery_points']
+        return [item['id'] for item in listed]
+
+    def test_pages(self):
+        self.assertEqual(self.ids, self.found())
+        pages = self.follow('/recovery_points?limit=4', 'recovery_points')
+        self.assertEqual(
+            [self.ids[:4], self.ids[4:]], [[item['id'] for item in page] for page in pages]
+        )
+        self.assertEqual(self.ids[2:4], self.found(limit=2, marker=self.ids[1]))
+        self.assertEqual(self.ids[5:], self.found(offset=5))
+        self.assertEqual(self.ids[::-1], self.found(sort_dir='asc'))
+        self.assertEqual(
+            sorted(self.ids, key=lambda each: self.by_id[each]['resource_id']),
+            self.found(sort='resource_id:asc'),
+        )
+        self.get('/recovery_points', 404, params={'marker': self.theirs['id']})
+        self.get('/recovery_points', 400, params={'sort': 'reason'})
+
+    def test_whose(self):
+        self.assertEqual(self.ids, self.found(all_tenants=1))
+        self.assertEqual([self.theirs['id'], *self.ids], self.found('admin', all_tenants=1))
+        self.assertEqual([self.theirs['id']], self.found('admin', project_id=OTHER_PROJECT_ID))
+        self.get('/recovery_points', 404, params={'project_id': OTHER_PROJECT_ID})
+
+    def test_filters(self):
+        other = self.values(8)
+        for name, text in (
+            ('resource_id', 'w'),
+            ('resource_type', base.PROJECT),
+            ('checkpoint_id', new_id()),
+            ('plan_id', new_id()),
+            ('scheduled_operation_id', new_id()),
+            ('state', 'unknown'),
+        ):
+            row = self.add_row(models.RecoveryPoint, **{**other, 'id': new_id(), name: text})
+            self.assertEqual([row.id], self.found(**{name: text}))
+            self.assertEqual([], self.found(**{name: text, 'marker': row.id}))
+            self.assertEqual([], self.found(**{name: text + 'x'}))
+            with db.writer() as session:
+                session.delete(session.get(models.RecoveryPoint, row.id))
+        self.assertEqual(self.ids, self.found(state='good', plan_id=self.common['plan_id']))
+
+    def test_since_and_until(self):
+        """The moment of the data counts, or that of the checkpoint while it is not known."""
+
+        def of(*numbers: int) -> list[str]:
+            wanted = {f'v{number}' for number in numbers}
+            return [each for each in self.ids if self.by_id[each]['resource_id'] in wanted]
+
+        for query, found in (
+            ({'since': '2020-11-05'}, self.ids),
+            ({'since': '2020-11-06'}, []),
+            ({'until': '2020-11-05'}, self.ids),
+            ({'until': '2020-11-04'}, []),
+            ({'since': '2020-11-05T10:10:00+00:00'}, of(1, 3, 5)),
+            ({'since': '2020-11-05T12:11:00+02:00'}, of(3, 5)),
+            ({'until': '2020-11-05T10:01:00Z'}, of(0, 2)),
+            ({'since': '2020-11-05T10:02:00', 'until': '2020-11-05T10:11:00'}, of(1, 3, 4)),
+        ):
+            self.assertEqual(found, self.found(**query), query)
+        for name in ('since', 'until'):
+            for text in ('x', '2020-02-30', '2020-11-05T', 'yesterday', '\x00'):
+                self.assertIn(name, self.get('/recovery_points', 400, params={name: text}))
+
+    def test_what_is_no_parameter_is_refused(self):
+        for name in ('colour', 'id', 'taken_at', 'status', 'start_date'):
+            message = self.get('/recovery_points', 400, params={name: 'x'})
+            self.assertIn(f"'{name}'", message)
+            for known in ('resource_id', 'scheduled_operation_id', 'since', 'until', 'marker'):
+                self.assertIn(known, message)
+
+    @base.in_process_only('SQL is counted')
+    def test_a_page_is_found_by_an_index(self):
+        for query, index in (
+            ({}, 'project'),
+            ({'marker': self.ids[2]}, 'project'),
+            ({'all_tenants': 1}, 'all'),
+            ({'resource_id': 'v1', 'state': 'good'}, 'resource'),
+            ({'plan_id': new_id()}, 'plan'),
+            ({'scheduled_operation_id': new_id()}, 'scheduled_operation'),
+        ):
+            with lists.cost() as asked:
+                self.found('admin', limit=2, **query)
+            self.assertLessEqual(len(asked.statements), 2)
+            with db.engine().connect() as connection:
+                plan = ' '.join(
+                    row[-1]
+                    for row in connection.exec_driver_sql(
+                        f'EXPLAIN QUERY PLAN {asked.statements[-1][0]}', asked.statements[-1][1]
+                    )
+                )
+            if base.base.DATABASE == 'sqlite':
+                self.assertIn(f'recovery_points_{index}_idx', plan)
+                self.assertNotIn('TEMP B-TREE', plan)
+
+
+def _place(row: dict[str, Any]) -> tuple[datetime.datetime, str]:
+    return row['created_at'], row['id']
 
 
 class CostTest(PointsTestCase):
