@@ -21,7 +21,7 @@ import alembic.script
 import alembic.script.revision
 import alembic.util
 
-from karbor.db import api
+from karbor.db import api, point_filling
 
 _SCRIPTS = pathlib.Path(__file__).parent / 'migrations'
 
@@ -32,6 +32,9 @@ class SchemaError(Exception):
 
 def upgrade(revision: str = 'head') -> None:
     """Run the migrations that the open database has not seen.
+
+    To the last one belongs to write what rows of older Karbors lack. That is done in small
+    transactions; if it is broken off, the next upgrade goes on.
 
     :param revision: the last one to run.
     :raises SchemaError: a newer Karbor made it.
@@ -44,6 +47,8 @@ def upgrade(revision: str = 'head') -> None:
         except alembic.util.CommandError as exc:
             raise SchemaError(f'The database was made by a newer Karbor: {exc}') from exc
         connection.commit()
+    if revision == 'head':
+        point_filling.fill()
 
 
 def missing() -> list[str]:

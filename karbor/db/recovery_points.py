@@ -24,7 +24,7 @@ from sqlalchemy import orm
 
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import models, paging
+from karbor.db import models, paging, upserts
 from karbor.resource import Resource
 
 # What there is one row of.
@@ -74,12 +74,26 @@ def add(
     :param checkpoint: its row, written already.
     :param scheduled_operation_id: of the scheduled operation that has made it.
     """
-    written = iter(rows(checkpoint, points, scheduled_operation_id))
+    written = iter(_rows(checkpoint, points, scheduled_operation_id))
     while batch := list(itertools.islice(written, _BATCH)):
         session.execute(sa.insert(models.RecoveryPoint), batch)
 
 
-def rows(
+def add_missing(
+    session: orm.Session,
+    checkpoint: models.Checkpoint,
+    points: Iterable[Point],
+    scheduled_operation_id: str | None,
+) -> int:
+    """Write those of the points that there are not yet; see :func:`add`.
+
+    :returns: how many are given.
+    """
+    written = _rows(checkpoint, points, scheduled_operation_id)
+    return upserts.write_missing(session, models.RecoveryPoint, KEY, written)
+
+
+def _rows(
     checkpoint: models.Checkpoint, points: Iterable[Point], scheduled_operation_id: str | None
 ) -> list[dict[str, Any]]:
     """The values of the rows of points; see :func:`add`."""
@@ -217,6 +231,7 @@ def complete(
     reason: str | None,
     *,
     saved: Saved,
+    seen_good_at: datetime.datetime | None = None,
 ) -> bool:
     """The same, with what is known of the data now and was not before."""
     known = {
@@ -224,6 +239,8 @@ def complete(
         for name, value in dataclasses.asdict(saved).items()
         if value is not None and getattr(point, name) is None
     }
+    if seen_good_at is not None:
+        known['seen_good_at'] = seen_good_at
     return _change(session, point, state=state, reason=reason, **known)
 
 
