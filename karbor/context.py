@@ -19,6 +19,7 @@ from oslo_context import context
 
 from karbor import policy
 from karbor.common import leases
+from karbor.common import progress as job_progress
 
 
 class RequestContext(context.RequestContext):
@@ -32,6 +33,7 @@ class RequestContext(context.RequestContext):
     :param trust_id: id of the trust by which a job acts for the user.
     :param is_trust_scoped: whether the token came from a trust, and so can make none.
     :param lease: by which the attempt of a job works that acts so; None of a request.
+    :param progress: where a job tells what it waits for.
     :param kwargs: anything else that oslo.context takes.
 
     The order of the arguments is that of the Karbor contract, section B.10; ``read_deleted``,
@@ -60,6 +62,7 @@ class RequestContext(context.RequestContext):
         trust_id: str | None = None,
         is_trust_scoped: bool = False,
         lease: leases.Lease | None = None,
+        progress: job_progress.Progress | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -81,6 +84,7 @@ class RequestContext(context.RequestContext):
         self.trust_id = trust_id
         self.is_trust_scoped = is_trust_scoped
         self.lease = lease
+        self.progress = progress or job_progress.Silent()
         self.read_deleted = read_deleted
         self.remote_address = remote_address
         self.timestamp = timestamp

@@ -35,7 +35,7 @@
         PlanLimitExceeded, CheckpointLimitExceeded, ScheduleLimitExceeded
       ResourceFailed                       500
         CreateResourceFailed, RestoreResourceFailed,
-        DeleteResourceFailed, VerifyResourceFailed
+        DeleteResourceFailed, VerifyResourceFailed, ResourceGone
       TrustDied                            500
       ListProtectableResourceFailed        503
       InventoryFailed                      503
@@ -280,6 +280,16 @@ class VerifyResourceFailed(ResourceFailed):
     message = (
         'Verifying what protects %(resource_type)s %(resource_id)s (%(name)s) failed: %(reason)s'
     )
+
+
+class ResourceGone(ResourceFailed):
+    """There is nothing to protect any more, and nothing was made.
+
+    Raised by a hook of a protect, it leaves the resource out of the checkpoint, which is good
+    without it. From any other hook it is a failure as any other.
+    """
+
+    message = '%(resource_type)s %(resource_id)s (%(name)s) is gone: %(reason)s'
 
 
 class ProtectableResourceInvalidStatus(Conflict):

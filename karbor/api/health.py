@@ -23,8 +23,8 @@ from collections.abc import Callable
 import falcon
 from oslo_log import log as logging
 
-from karbor import db
 from karbor.api.services import Handler, Services
+from karbor.db import schema_gate
 
 LOG = logging.getLogger(__name__)
 
@@ -41,12 +41,12 @@ class Liveness(Handler):
 
 
 class Readiness(Handler):
-    """Asks the database, the job board and each provider's bank."""
+    """Asks the database for its schema, the job board, and each provider's bank."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._checks = [
-            _Check('database', db.check),
+            _Check('database', schema_gate.check),
             _Check('job_board', services.check_board),
             *(_Check(f'bank of {found.id}', found.bank.check) for found in services.providers),
         ]

@@ -28,7 +28,7 @@ from karbor import context as karbor_context
 from karbor.api import app, middleware, pipeline
 from karbor.api.services import Services
 from karbor.cmd import job_kinds
-from karbor.db import models
+from karbor.db import models, schema_gate
 from karbor.services.checkpoints import (
     commands,
     plans,
@@ -41,6 +41,7 @@ from karbor.services.recovery import inventory as cinder_inventory
 from karbor.services.recovery import orphans, point_filling
 from karbor.services.schedules import engine, scheduled_operations
 
+LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 
 
@@ -58,7 +59,13 @@ def run(name: str, main: Callable[[], int], arguments: Sequence[str] | None = No
         what = str(exc).partition('\n')[0]  # the statement itself follows
         print(f'{name}: {what}', file=sys.stderr)  # noqa: T201
         return 1
-    except (cfg.Error, exception.KarborException, sa_exc.ArgumentError, OSError) as exc:
+    except (
+        cfg.Error,
+        exception.KarborException,
+        sa_exc.ArgumentError,
+        schema_gate.SchemaError,
+        OSError,
+    ) as exc:
         print(f'{name}: {exc}', file=sys.stderr)  # noqa: T201
         return 1
 
@@ -76,7 +83,15 @@ def configure(name: str, arguments: Sequence[str]) -> None:
 
 
 def api_application() -> pipeline.Application:
-    """The API behind Keystone. Its jobs are left to karbor-protection."""
+    """The API behind Keystone. Its jobs are left to karbor-protection.
+
+    :raises SchemaError: this code may not work on the schema of the database.
+    """
+    try:
+        schema_gate.check()
+    except db_exc.DBError as exc:
+        # It answers that it is not ready, and begins to work when the database does.
+        LOG.warning('The database does not answer; its schema is not known: %s', exc)
     registry, found, made = providers(), protectables.load(), _trusts()
     board = job_board()
     services = Services(
@@ -92,7 +107,7 @@ def api_application() -> pipeline.Application:
 
 
 def protection_worker() -> worker.Worker:
-    """What does the jobs."""
+    """What does the jobs; see :class:`karbor.services.processes.Reporter` for its schema."""
     registry, made, board = providers(), _trusts(), job_board()
     environment = kinds.Environment(
         registry=registry,

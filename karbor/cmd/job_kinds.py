@@ -31,12 +31,17 @@ JOB_KINDS = JobKinds(
 )
 
 
-def runner(environment: Environment) -> JobRunner:
+def runner(environment: Environment, *, is_alone: bool = False) -> JobRunner:
     """What runs jobs of all kinds, as ``[protection]`` has it.
 
     :param environment: what it does them with.
+    :param is_alone: whether no other process works on the database.
     """
     options = cfg.CONF.protection
     return JobRunner(
-        JOB_KINDS, environment, lease=options.job_lease, max_tries=options.max_job_tries
+        JOB_KINDS,
+        environment,
+        lease=options.job_lease,
+        is_alone=is_alone,
+        max_tries=options.max_job_tries,
     )

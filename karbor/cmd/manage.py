@@ -26,7 +26,7 @@ from oslo_utils import timeutils
 
 from karbor import exception
 from karbor.cmd import assembly, job_kinds, standalone
-from karbor.db import migration, models, purging
+from karbor.db import migration, models, purging, schema_gate
 from karbor.services import processes
 from karbor.services.identity import trusts
 from karbor.services.jobs import admin as job_admin
@@ -194,15 +194,23 @@ def _days(text: str) -> int:
 
 def _act(given: argparse.Namespace) -> int:
     try:
+        if given.act is not _sync:
+            schema_gate.check()
         given.act(given)
-    except (migration.SchemaError, exception.KarborException) as exc:
+    except (schema_gate.SchemaError, exception.KarborException) as exc:
         print(f'karbor-manage: {exc}', file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
 
 def _sync(_given: argparse.Namespace) -> None:
-    migration.upgrade()
+    done = migration.upgrade()
+    if done.before == done.after:
+        _tell(f'The schema of the database is {done.after}; there is nothing to do.')
+    elif done.before is None:
+        _tell(f'The database had no tables; its schema is {done.after} now.')
+    else:
+        _tell(f'The schema of the database was {done.before}, and is {done.after} now.')
 
 
 def _purge(given: argparse.Namespace) -> None:

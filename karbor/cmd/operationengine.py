@@ -19,6 +19,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from karbor.cmd import assembly, signals
+from karbor.db import schema_gate
 from karbor.services import periodic, processes
 
 LOG = logging.getLogger(__name__)
@@ -31,24 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fire() -> int:
+    schema_gate.check()
     stop = signals.stop_event()
-    heartbeat = _Heartbeat()
-    heartbeat.beat()
-    periodic.Duty(CONF.report_interval, heartbeat.beat).begin(stop)
+    reporter = processes.Reporter(processes.OPERATION_ENGINE)
+    reporter.report()
+    periodic.Duty(CONF.report_interval, reporter.report).begin(stop)
     LOG.info('Firing triggers')
-    assembly.operation_engine().run(stop, lambda: heartbeat.may_fire)
+    assembly.operation_engine().run(stop, lambda: reporter.may_take_work)
     LOG.info('Stopping')
     return 0
-
-
-class _Heartbeat:
-    """Reports that this engine is alive, and hears whether an administrator disabled it."""
-
-    def __init__(self) -> None:
-        self.may_fire = True
-
-    def beat(self) -> None:
-        self.may_fire = processes.report(processes.OPERATION_ENGINE)
 
 
 if __name__ == '__main__':

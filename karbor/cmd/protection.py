@@ -29,6 +29,7 @@ from oslo_log import log as logging
 
 from karbor import db
 from karbor.cmd import assembly
+from karbor.db import schema_gate
 from karbor.services.jobs import boards
 
 LOG = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def _deadline(grace: float) -> int:
 
 def _supervise(arguments: Sequence[str]) -> int:
     # What is wrong with the configuration is said once, and not by each worker again and again.
+    schema_gate.check()
     assembly.protection_worker()
     boards.DatabaseBoard().check()
     db.dispose()

@@ -36,7 +36,7 @@ from karbor.api.services import Services
 from karbor.cmd import job_kinds, signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
-from karbor.db import migration, models
+from karbor.db import migration, models, schema_gate
 from karbor.services import periodic
 from karbor.services.checkpoints import commands, plans, queries
 from karbor.services.identity import trusts
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (
         clouds.CloudError,
         state_dir.StateDirectoryError,
-        migration.SchemaError,
+        schema_gate.SchemaError,
         cfg.Error,
         OSError,
     ) as exc:
@@ -159,7 +159,8 @@ def _serve(arguments: argparse.Namespace) -> None:
             post=board.post,
             context_of=functools.partial(_context_of_job, cloud),
             max_concurrent_resources=CONF.protection.max_concurrent_resources,
-        )
+        ),
+        is_alone=True,
     )
     services = Services(
         providers=registry,
@@ -267,7 +268,7 @@ class Surroundings:
         except (
             clouds.CloudError,
             state_dir.StateDirectoryError,
-            migration.SchemaError,
+            schema_gate.SchemaError,
             cfg.Error,
             OSError,
         ) as exc:

@@ -23,7 +23,7 @@ from sqlalchemy import exc as sa_exc
 from karbor import conf, db, exception
 from karbor.cmd import assembly
 from karbor.db import jobs as job_rows
-from karbor.db import migration
+from karbor.db import schema_gate
 from karbor.services.jobs import admin as job_admin
 
 _Check = Callable[['Checks'], upgradecheck.Result]
@@ -67,17 +67,15 @@ class Checks(upgradecheck.UpgradeCommands):
         db.configure(cfg.CONF)
         if not cfg.CONF.database.connection:
             return _failure('[database] connection is not set.')
-        try:
-            missing = migration.missing()
-        except migration.SchemaError as exc:
-            return _failure(str(exc))
-        if missing:
-            return _failure(
-                f'The database lacks {", ".join(missing)}: stop all processes and '
-                'run "karbor-manage db sync".'
-            )
+        found, known = schema_gate.look(), schema_gate.known()
+        refusal = found.refusal(known)
+        if refusal is not None:
+            return _failure(refusal)
         self._has_tables = True
-        return _success()
+        return _success(
+            f'The schema is {found.revision}, for code of {found.oldest_code} or newer; '
+            f'this code is of {known[-1]}.'
+        )
 
     @_without_database
     def _parked_jobs(self) -> upgradecheck.Result:
@@ -123,8 +121,8 @@ class Checks(upgradecheck.UpgradeCommands):
     )
 
 
-def _success() -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+def _success(text: str | None = None) -> upgradecheck.Result:
+    return upgradecheck.Result(upgradecheck.Code.SUCCESS, text)
 
 
 def _warning(text: str) -> upgradecheck.Result:

@@ -18,10 +18,12 @@ is one of the clock that goes on while a host sleeps, and counts from when the l
 renewal was sent; so it never lies behind the one that the database knows.
 """
 
+import contextlib
+import contextvars
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
 def boot_time() -> float:
@@ -76,3 +78,30 @@ class Lease:
     def lose(self) -> None:
         """End it: another has the job, or is to have it."""
         self._lost.set()
+
+
+_current: contextvars.ContextVar[Lease | None] = contextvars.ContextVar('_current', default=None)
+
+
+@contextlib.contextmanager
+def held(lease: Lease) -> Iterator[None]:
+    """What is done within is done by a lease, as far as :func:`check_current` is asked.
+
+    :raises LeaseLost: it is over already.
+    """
+    lease.check()
+    token = _current.set(lease)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def check_current() -> None:
+    """Before something is tried again that may change something.
+
+    :raises LeaseLost: it is done by a lease, which is over.
+    """
+    lease = _current.get()
+    if lease is not None:
+        lease.check()

@@ -53,6 +53,7 @@ OPTS: list[cfg.Opt] = [
         'job_lease',
         default=60,
         min=1,
+        max=900,
         help='How long a job of a worker that is gone waits for another worker, in '
         'seconds. A worker that is there renews its lease three times as often.',
     ),

@@ -14,7 +14,6 @@
 
 from karbor.db.api import (
     DatabaseUnusable,
-    check,
     configure,
     dispose,
     engine,
@@ -27,7 +26,6 @@ from karbor.db.clock import now
 
 __all__ = [
     'DatabaseUnusable',
-    'check',
     'configure',
     'dispose',
     'engine',

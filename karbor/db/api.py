@@ -135,15 +135,6 @@ def dispose() -> None:
     engine().dispose()
 
 
-def check() -> None:
-    """Ask the database for nothing.
-
-    :raises Exception: whatever the driver raises when it does not answer.
-    """
-    with reader() as session:
-        session.execute(sa.text('SELECT 1'))
-
-
 @contextlib.contextmanager
 def writer() -> Iterator[orm.Session]:
     """A transaction that changes something; it is committed at the end, or undone."""

@@ -88,6 +88,29 @@ def deleted_checkpoints(session: orm.Session, ids: Collection[str]) -> Sequence[
     ).all()
 
 
+def deleted_after_reruns(
+    session: orm.Session, provider_id: str, since: datetime.datetime
+) -> Sequence[str]:
+    """Deleted checkpoints of a provider on which a job has worked more than once lately.
+
+    :param since: when the last of its jobs has changed at the earliest.
+    """
+    is_rerun = sa.exists().where(
+        models.Job.checkpoint_id == models.Checkpoint.id,
+        models.Job.attempts > 1,
+        models.Job.updated_at >= since,
+        models.Job.state.not_in(_UNFINISHED),
+    )
+    return session.scalars(
+        sa.select(models.Checkpoint.id).where(
+            models.Checkpoint.provider_id == provider_id,
+            models.Checkpoint.status == constants.CheckpointStatus.DELETED,
+            models.Checkpoint.updated_at >= since,
+            is_rerun,
+        )
+    ).all()
+
+
 def good_results(session: orm.Session, restore_ids: Collection[str]) -> set[tuple[str, str]]:
     """Restore and resource, of all resources that these restores have restored."""
     return {

@@ -13,12 +13,17 @@
 """Queries on how far jobs are with their resources."""
 
 import dataclasses
+import itertools
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor.db import models, upserts
+from karbor.resource import Resource
+
+# Resources that one statement names.
+_BATCH = 500
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,19 @@ class ResourceProgress:
 def record(session: orm.Session, job_id: str, progress: ResourceProgress) -> None:
     """Write, or write over, how far a job is with one resource."""
     upserts.write(session, models.JobResource, {'job_id': job_id, **dataclasses.asdict(progress)})
+
+
+def forget(session: orm.Session, job_id: str, gone: Collection[Resource]) -> None:
+    """Remove what is written of how far a job is with some resources."""
+    key = sa.tuple_(models.JobResource.resource_type, models.JobResource.resource_id)
+    remaining = iter(gone)
+    while resources := tuple(itertools.islice(remaining, _BATCH)):
+        session.execute(
+            sa.delete(models.JobResource).where(
+                models.JobResource.job_id == job_id,
+                key.in_([(resource.type, resource.id) for resource in resources]),
+            )
+        )
 
 
 def of_job(session: orm.Session, job_id: str) -> Sequence[models.JobResource]:

@@ -10,63 +10,112 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Brings the database to the schema that this Karbor needs."""
+"""Brings the database to the schema that this Karbor needs.
 
-import pathlib
+Every migration after the gate says in ``oldest_code`` which code may work on what it makes: see
+:mod:`karbor.db.schema_gate`.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
 
 import alembic.command
 import alembic.config
-import alembic.migration
 import alembic.script
-import alembic.script.revision
-import alembic.util
+import sqlalchemy as sa
 
-from karbor.db import api, point_filling
+from karbor.db import api, models, point_filling, schema_gate
 
-_SCRIPTS = pathlib.Path(__file__).parent / 'migrations'
-
-
-class SchemaError(Exception):
-    """The database cannot be brought to the schema of this Karbor; the text says why."""
+# How long another process is waited for that migrates the same database, in seconds.
+_LONGEST_WAIT = 3600
+_LOCK_NAME = "CONCAT('karbor ', MD5(DATABASE()))"  # at most 64 characters, of the whole server
+_LOCK_NUMBER = 0x6B6172626F72  # of the database
 
 
-def upgrade(revision: str = 'head') -> None:
-    """Run the migrations that the open database has not seen.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Upgrade:
+    """What was done: the revisions before and after, which may be the same."""
 
-    To the last one belongs to write what rows of older Karbors lack. That is done in small
-    transactions; if it is broken off, the next upgrade goes on.
+    before: str | None
+    after: str | None
 
-    :param revision: the last one to run.
-    :raises SchemaError: a newer Karbor made it.
+
+def upgrade(revision: str | None = None) -> Upgrade:
+    """Run the migrations that the open database has not seen; others wait meanwhile.
+
+    A newer schema on which this code may work is left as it is. To the last migration belongs to
+    write what rows of older Karbors lack. That is done in small transactions; if it is broken off,
+    the next upgrade goes on, and workers do.
+
+    :param revision: the last one to run; None for all.
+    :raises SchemaError: the schema is too new for this code, or another process does not end.
     """
-    config = _config()
-    with api.engine().connect() as connection:
-        config.attributes['connection'] = connection
-        try:
-            alembic.command.upgrade(config, revision)
-        except alembic.util.CommandError as exc:
-            raise SchemaError(f'The database was made by a newer Karbor: {exc}') from exc
+    with api.engine().connect() as connection, _alone(connection):
+        before = schema_gate.read(connection)
+        if before.is_too_new(schema_gate.known()):
+            raise schema_gate.SchemaError(before.refusal(schema_gate.known()))
+        for script in _missing(before.revision, revision):
+            _migrate(connection, script)
+        after = schema_gate.read(connection)
         connection.commit()
-    if revision == 'head':
+    if revision is None:
         point_filling.fill()
+    return Upgrade(before=before.revision, after=after.revision)
 
 
-def missing() -> list[str]:
-    """The migrations that the open database has not seen, oldest first.
-
-    :raises SchemaError: a newer Karbor made it.
-    """
-    scripts = alembic.script.ScriptDirectory.from_config(_config())
-    with api.engine().connect() as connection:
-        current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
-    try:
-        found = list(scripts.iterate_revisions('head', current or 'base'))
-    except alembic.script.revision.RevisionError as exc:
-        raise SchemaError(f'The database was made by a newer Karbor: {exc}') from exc
-    return [script.revision for script in reversed(found)]
+def _missing(seen: str | None, last: str | None) -> list[alembic.script.Script]:
+    """The migrations after one, oldest first; none if that one is of newer code."""
+    known = schema_gate.known()
+    if seen is None:
+        begin = 0
+    elif seen in known:
+        begin = known.index(seen) + 1
+    else:
+        return []
+    end = len(known) if last is None else known.index(last) + 1
+    return [schema_gate.scripts().get_revision(found) for found in known[begin:end]]
 
 
-def _config() -> alembic.config.Config:
+def _migrate(connection: sa.Connection, script: alembic.script.Script) -> None:
+    oldest_code = getattr(script.module, 'oldest_code', None)
+    if oldest_code is not None and _has_gate(connection):
+        # First: MariaDB commits each change of a table, and older code must not begin between.
+        connection.execute(sa.update(models.SchemaGate).values(oldest_code=oldest_code))
     config = alembic.config.Config()
-    config.set_main_option('script_location', str(_SCRIPTS))
-    return config
+    config.set_main_option('script_location', schema_gate.scripts().dir)
+    config.attributes['connection'] = connection
+    alembic.command.upgrade(config, script.revision)
+
+
+def _has_gate(connection: sa.Connection) -> bool:
+    return sa.inspect(connection).has_table(models.SchemaGate.__tablename__)
+
+
+@contextlib.contextmanager
+def _alone(connection: sa.Connection) -> Iterator[None]:
+    """Meanwhile no other process migrates the same database.
+
+    In SQLite, that is so from the first statement of a transaction.
+
+    :raises SchemaError: another one does so for too long.
+    """
+    if connection.dialect.name == 'postgresql':
+        # Until the transaction ends, in which all is done.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_NUMBER)))
+        yield
+    elif connection.dialect.name in ('mysql', 'mariadb'):
+        with _mariadb_lock(connection):
+            yield
+    else:
+        yield
+
+
+@contextlib.contextmanager
+def _mariadb_lock(connection: sa.Connection) -> Iterator[None]:
+    if not connection.scalar(sa.text(f'SELECT GET_LOCK({_LOCK_NAME}, {_LONGEST_WAIT})')):
+        raise schema_gate.SchemaError('Another "karbor-manage db sync" does not end.')
+    try:
+        yield
+    finally:
+        connection.execute(sa.text(f'SELECT RELEASE_LOCK({_LOCK_NAME})'))

@@ -41,6 +41,17 @@ class Timestamps:
     )
 
 
+class SchemaGate(Base):
+    """The one row that says the oldest code that may work on the database.
+
+    :ivar oldest_code: revision of the last migration that this code has.
+    """
+
+    __tablename__ = 'schema_gate'
+
+    oldest_code: orm.Mapped[str] = orm.mapped_column(sa.String(32), primary_key=True)
+
+
 class Plan(Timestamps, Base):
     __tablename__ = 'plans'
     __table_args__ = (

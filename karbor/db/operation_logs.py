@@ -85,6 +85,11 @@ def end(session: orm.Session, log_id: str, status: str, error_info: str | None) 
     )
 
 
+def of_job(session: orm.Session, job_id: str) -> models.OperationLog:
+    """That of a job, which has its id."""
+    return session.get_one(models.OperationLog, job_id)
+
+
 def get(session: orm.Session, project_id: str, log_id: str) -> models.OperationLog:
     """:raises OperationLogNotFound: the project has none of that id."""
     log = session.scalar(

@@ -31,7 +31,7 @@ from karbor.resource import Resource
 KEY = ('checkpoint_id', 'resource_type', 'resource_id')
 
 # Rows of one statement.
-_BATCH = 1000
+_BATCH = 500
 _LONGEST_NAME = 255
 
 # A project has nothing that could be gone back to: it only stands for what it holds.
@@ -169,6 +169,21 @@ def _update(session: orm.Session, checkpoint_id: str, resource: Resource, **valu
 def fail_unfinished(session: orm.Session, checkpoint_id: str, reason: str) -> None:
     """Write that what a protect has not come to has failed with it."""
     _update_all(session, checkpoint_id, (State.MAKING,), State.FAILED, reason)
+
+
+def forget(session: orm.Session, checkpoint_id: str, gone: Iterable[Resource]) -> None:
+    """Remove the points of resources that are left out of a checkpoint after all."""
+    key = sa.tuple_(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
+    remaining = iter(gone)
+    while resources := list(itertools.islice(remaining, _BATCH)):
+        session.execute(
+            sa.delete(models.RecoveryPoint)
+            .where(
+                models.RecoveryPoint.checkpoint_id == checkpoint_id,
+                key.in_([(resource.type, resource.id) for resource in resources]),
+            )
+            .execution_options(synchronize_session=False)
+        )
 
 
 def begin_deletion(session: orm.Session, checkpoint_id: str) -> None:

@@ -36,19 +36,25 @@ class Duty:
         self._act = act
         self._at_start = at_start
 
-    def begin(self, stopping: threading.Event) -> None:
-        """Fulfil it in a thread of its own, until the event is set."""
-        threading.Thread(target=self.fulfil, args=(stopping,), daemon=True, name=self.name).start()
+    def begin(self, stopping: threading.Event, may_act: Callable[[], bool] = lambda: True) -> None:
+        """Fulfil it in a thread of its own, until the event is set.
 
-    def fulfil(self, stopping: threading.Event) -> None:
+        :param may_act: asked each time; when it may not, that time is left out.
+        """
+        threading.Thread(
+            target=self.fulfil, args=(stopping, may_act), daemon=True, name=self.name
+        ).start()
+
+    def fulfil(self, stopping: threading.Event, may_act: Callable[[], bool] = lambda: True) -> None:
         if self._at_start and not stopping.is_set():
-            self._try()
+            self._try(may_act)
         while not stopping.wait(self._interval):
-            self._try()
+            self._try(may_act)
 
-    def _try(self) -> None:
+    def _try(self, may_act: Callable[[], bool]) -> None:
         try:
-            self._act()
+            if may_act():
+                self._act()
         except Exception:
             # A thread's edge: without it a database that is away for a moment would
             # end the thread.

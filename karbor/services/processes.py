@@ -16,12 +16,15 @@ import datetime
 from collections.abc import Mapping, Sequence
 
 from oslo_config import cfg
+from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
-from karbor.db import models, operation_logs
+from karbor.db import models, operation_logs, schema_gate
 from karbor.db import services as rows
+
+LOG = logging.getLogger(__name__)
 
 PROTECTION = 'karbor-protection'
 OPERATION_ENGINE = 'karbor-operationengine'
@@ -32,6 +35,33 @@ _SWITCHABLE = (PROTECTION, OPERATION_ENGINE)
 def report(binary: str) -> bool:
     """Tell that this process is alive; returns whether it may take new work."""
     return db.transaction(rows.report)(cfg.CONF.host, binary)
+
+
+class Reporter:
+    """Tells now and then that this process is alive, and hears what it may do.
+
+    :param binary: which process it is.
+    :ivar may_take_work: False while an administrator has disabled it, or the schema is refused.
+    :ivar may_work: False while it may not work on the schema of the database, which another
+        process has changed.
+    """
+
+    def __init__(self, binary: str) -> None:
+        self.may_take_work = True
+        self.may_work = True
+        self._binary = binary
+
+    def report(self) -> None:
+        refusal = schema_gate.refusal()
+        if refusal is not None:
+            if self.may_work:
+                LOG.error('No further work is taken. %s', refusal)
+            self.may_work = self.may_take_work = False
+            return
+        if not self.may_work:
+            LOG.info('Work is taken again: this code may work on the schema of the database.')
+        self.may_work = True
+        self.may_take_work = report(self._binary)
 
 
 class Processes:

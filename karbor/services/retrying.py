@@ -24,6 +24,8 @@ from typing import Protocol, TypeVar
 from keystoneauth1 import exceptions as ks_exc
 from oslo_log import log as logging
 
+from karbor.common import leases
+
 LOG = logging.getLogger(__name__)
 
 _PASSING_CODES = frozenset({408, 425, 429})
@@ -87,6 +89,10 @@ class Deadline:
         """Seconds left, never less than 0."""
         return max(self._end - self._clock.monotonic(), 0)
 
+    def passed(self) -> float:
+        """Seconds since it was set."""
+        return self.seconds - self._end + self._clock.monotonic()
+
 
 def pauses(first: float, longest: float) -> Iterator[float]:
     """Pauses that double, without end, with some chance in them to spread the load.
@@ -121,6 +127,7 @@ def retry(
     :param pauses: seconds before each further attempt; when they end, the next is the last.
     :param patience: for how long attempts are made, in seconds.
     :raises: the last error, when no further attempt is made.
+    :raises LeaseLost: the attempt of a job for which it is done is over.
     """
     deadline = Deadline(patience, clock)
     number = 0
@@ -133,5 +140,6 @@ def retry(
                 raise
             LOG.warning('%s: %s; trying again in %.1f s', service, exc, wait)
         clock.sleep(wait)
+        leases.check_current()
         number += 1
     return attempt(number)

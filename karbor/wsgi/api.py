@@ -17,10 +17,19 @@ oslo.config's usual places are looked at.
 """
 
 import os
+import sys
 
 from karbor.cmd import assembly
+from karbor.db import schema_gate
+
+# By this exit code gunicorn knows not to start the process again and again.
+_CANNOT_BOOT = 3
 
 _config_file = os.environ.get('OS_KARBOR_CONFIG_FILE')
 
 assembly.configure('karbor-api', ['--config-file', _config_file] if _config_file else [])
-application = assembly.api_application()
+try:
+    application = assembly.api_application()
+except schema_gate.SchemaError as exc:
+    print(f'karbor-api: {exc}', file=sys.stderr)  # noqa: T201
+    sys.exit(_CANNOT_BOOT)

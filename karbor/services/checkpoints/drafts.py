@@ -105,11 +105,12 @@ def draft(
     found.check_types(resource.type for resource in resources)
     for resource in resources:
         bank_checkpoint.check_resource_id(resource.id)
-        parameters.complete(
+        values = parameters.complete(
             parameters.merged(plan.parameters, resource),
             found.schema_of('options')(resource.type),
             resource.key,
         )
+        found.check_options(resource.type, values, resource.key)
     return Draft(plan, graph.serialize(roots), resources)
 
 

@@ -33,6 +33,11 @@ from karbor.services.protection.protection_plugin import Schema
 Values = dict[str, Any]
 Parameters = Mapping[str, Values]
 SchemaOf = Callable[[str], Schema | None]
+CheckValues = Callable[[str, Values, str], None]
+
+
+def takes_any(_resource_type: str, _values: Values, _where: str) -> None:
+    """Nothing is to be looked at beyond the schema."""
 
 
 def merged(parameters: Parameters, resource: Resource) -> Values:
@@ -45,6 +50,8 @@ def check(
     resources: Iterable[Resource],
     later_types: Iterable[str],
     schema_of: SchemaOf,
+    *,
+    check_values: CheckValues = takes_any,
 ) -> dict[str, Values]:
     """Validate what a request carries, before anything is made of it.
 
@@ -54,19 +61,26 @@ def check(
     :param later_types: types of which resources may be found later, whose ids nobody can
         name yet; the values of the type alone must fit the schema in full.
     :param schema_of: the schema of a type; None when nobody publishes one.
+    :param check_values: looks at values of a type that fit its schema: those of one key, and
+        those that hold for a resource.
     :returns: the parameters with every value coerced.
     :raises InvalidInput: names the key, the property and the fault.
     """
     coerced = {key: _check_entry(key, values, schema_of) for key, values in parameters.items()}
+    for key, values in coerced.items():
+        check_values(key.partition('#')[0], values, key)
     # Of resources without values of their own, one of a type is enough.
     by_type = dict.fromkeys(later_types, '')
     for resource in resources:
         if resource.key in coerced:
-            complete(merged(coerced, resource), schema_of(resource.type), resource.key)
+            values = complete(merged(coerced, resource), schema_of(resource.type), resource.key)
+            check_values(resource.type, values, resource.key)
         else:
             by_type[resource.type] = by_type.get(resource.type) or resource.key
     for resource_type, key in by_type.items():
-        complete(coerced.get(resource_type, {}), schema_of(resource_type), key or resource_type)
+        where = key or resource_type
+        values = complete(coerced.get(resource_type, {}), schema_of(resource_type), where)
+        check_values(resource_type, values, where)
     return coerced
 
 
@@ -94,7 +108,7 @@ def _check_entry(key: str, values: Values, schema_of: SchemaOf) -> Values:
     if schema is None and resource_type not in constants.RESOURCE_TYPES:
         raise exception.InvalidInput(reason=f'{resource_type!r} is no known resource type.')
     if hash_sign:
-        _check_id(resource_type, resource_id, key)
+        check_id(resource_type, resource_id, key)
     if not schema:
         return dict(values)
     coerced = _coerced(values, schema, key)
@@ -102,8 +116,11 @@ def _check_entry(key: str, values: Values, schema_of: SchemaOf) -> Values:
     return coerced
 
 
-def _check_id(resource_type: str, resource_id: str, key: str) -> None:
-    """Refuse an id that is written otherwise than resources have it, and so fits none."""
+def check_id(resource_type: str, resource_id: str, key: str) -> None:
+    """Refuse an id that is written otherwise than resources have it, and so fits none.
+
+    :raises InvalidInput: names the key and the fault.
+    """
     if not uuidutils.is_uuid_like(resource_id):
         raise exception.InvalidInput(reason=f'In {key!r}, {resource_id!r} is not a UUID.')
     written = uuid.UUID(resource_id)

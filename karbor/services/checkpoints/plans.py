@@ -139,13 +139,21 @@ class Plans:
         types = dict.fromkeys(resource.type for resource in resources)
         for resource in resources:
             checkpoint.check_resource_id(resource.id)
+            if resource.type == constants.VOLUME_RESOURCE_TYPE:
+                parameters.check_id(resource.type, resource.id, resource.key)
         found.check_types(types)
         later = [
             name
             for name in self._protectables.all_dependent_types(types)
             if name in found.plugin_classes
         ]
-        return parameters.check(given, resources, later, found.schema_of('options'))
+        return parameters.check(
+            given,
+            resources,
+            later,
+            found.schema_of('options'),
+            check_values=found.check_options,
+        )
 
 
 def _record(

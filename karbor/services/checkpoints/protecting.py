@@ -15,19 +15,24 @@
 That of a run of a scheduled operation makes the checkpoint itself, when it begins.
 """
 
+import datetime
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models, operation_logs, recovery_points
+from karbor.db import checkpoints, job_resources, models, operation_logs, recovery_points
 from karbor.db import jobs as job_rows
+from karbor.resource import Resource
 from karbor.services.checkpoints import drafts, plugin_records, resource_work, saved_info
 from karbor.services.cinder import limits as cinder_limits
+from karbor.services.jobs.failures import Failures
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome, ResourceOutcome
+from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.services.protection import graph
 
 
 class Schedules(Protocol):
@@ -77,17 +82,56 @@ def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
         schema_kind='options',
         request_parameters=row.protection_plan['parameters'],
     )
+    gone = [resource for resource, failure in failures.items() if failure.is_gone]
+    failed = {resource: failure for resource, failure in failures.items() if not failure.is_gone}
+    covered = _leave_out(checkpoint, gone)
+    remark = resource_work.summary_of_gone(gone, row.resources_total)
+    reason = _reason_of_failures(schedules, attempt, failed, row.resources_total)
+    if reason and remark:
+        reason = f'{reason}; {remark}'
+    elif not _is_anything(covered):
+        reason = f'the plan covers nothing now: {remark or _what_is_empty(covered)}'
     checkpoint.status = (
-        constants.CheckpointStatus.ERROR if failures else constants.CheckpointStatus.AVAILABLE
+        constants.CheckpointStatus.ERROR if reason else constants.CheckpointStatus.AVAILABLE
     )
     checkpoint.commit()
-    reason = resource_work.summary(failures, row.resources_total)
-    if any(failure.is_over_quota for failure in failures.values()):
+    return Outcome(reason=reason, remark=remark, failures=failed, gone=gone)
+
+
+def _reason_of_failures(
+    schedules: Schedules, attempt: Attempt, failed: Failures, total: int
+) -> str | None:
+    reason = resource_work.summary(failed, total)
+    if any(failure.is_over_quota for failure in failed.values()):
         reason = (
             f'{reason}; in use are {cinder_limits.in_use(attempt.context)}'
             f'{schedules.relief(attempt.job)}'
         )
-    return Outcome(reason=reason, failures=failures)
+    return reason
+
+
+def _leave_out(
+    checkpoint: bank_checkpoint.Checkpoint, gone: Collection[Resource]
+) -> list[graph.GraphNode]:
+    """Go on as if some resources had never been in a checkpoint; returns the graph of the rest."""
+    covered = graph.without(checkpoint.resource_graph or (), gone)
+    if gone:
+        checkpoint.resource_graph = covered
+        kept_ids = {node.value.id for node in graph.walk_nodes(covered)}
+        for resource_id in {resource.id for resource in gone} - kept_ids:
+            checkpoint.erase_resource(resource_id)
+    return covered
+
+
+def _is_anything(covered: Iterable[graph.GraphNode]) -> bool:
+    """Whether there is anything to protect: not a project itself, but what it holds."""
+    return any(
+        node.value.type != constants.PROJECT_RESOURCE_TYPE for node in graph.walk_nodes(covered)
+    )
+
+
+def _what_is_empty(covered: Iterable[graph.GraphNode]) -> str:
+    return f'nothing is in {", ".join(resource_work.described(node.value) for node in covered)}'
 
 
 def _checkpoint_row(schedules: Schedules, attempt: Attempt) -> models.Checkpoint:
@@ -112,6 +156,8 @@ def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
     :raises KarborException: as :func:`drafts.draft`.
     """
     job, environment = attempt.job, attempt.environment
+    if job.plan_id is None:
+        _take_run_from_log(job)
     draft = drafts.draft(
         environment.registry.get(job.provider_id),
         environment.protectables,
@@ -119,6 +165,20 @@ def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
         str(job.plan_id),
     )
     return db.transaction(_write_checkpoint)(job, draft)
+
+
+def _take_run_from_log(job: models.Job) -> None:
+    """Complete a job that the release before has made, of schema 0003: its log has the rest.
+
+    To be removed with the next migration whose ``oldest_code`` is not 0003 any more.
+    """
+    with db.reader() as session:
+        log = operation_logs.of_job(session, job.id)
+    told = log.extra_info or {}
+    job.plan_id = log.plan_id
+    job.trigger_id = told.get(constants.CHECKPOINT_TRIGGER_ID)
+    if (fire_time := told.get(constants.CHECKPOINT_FIRE_TIME)) is not None:
+        job.fire_at = datetime.datetime.fromisoformat(fire_time)
 
 
 def _write_checkpoint(
@@ -159,10 +219,17 @@ def _record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> 
 
 
 def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
+    if outcome.gone:
+        row = session.get_one(models.Checkpoint, job.subject_id)
+        kept = graph.without(graph.deserialize(row.resource_graph), outcome.gone)
+        row.resource_graph = graph.serialize(kept)
+        row.resources_total = sum(1 for _ in graph.walk_nodes(kept))
+        job_resources.forget(session, job.id, outcome.gone)
     status = (
         constants.CheckpointStatus.ERROR if outcome.reason else constants.CheckpointStatus.AVAILABLE
     )
-    checkpoints.set_status(session, job.subject_id, status, outcome.reason)
+    checkpoints.set_status(session, job.subject_id, status, outcome.told)
+    recovery_points.forget(session, job.checkpoint_id, outcome.gone)
     if outcome.reason:
         recovery_points.fail_unfinished(session, job.checkpoint_id, outcome.reason)
     return status

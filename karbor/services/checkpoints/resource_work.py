@@ -12,16 +12,19 @@
 
 """What jobs about a checkpoint share: hooks on its resources, and what to tell of them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from karbor.db import models
+from karbor.resource import Resource
 from karbor.services.checkpoints import parameters, plugin_records
 from karbor.services.jobs import fencing, hooks
 from karbor.services.jobs.failures import Failures
 from karbor.services.jobs.kinds import Attempt
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import graph, provider
+
+_MOST_NAMES = 10  # in one line
 
 
 def checkpoints(attempt: Attempt, found: provider.Provider) -> bank_checkpoint.CheckpointCollection:
@@ -63,7 +66,6 @@ def run_hooks(
     plugins = found.new_plugins()
     attempt_hooks = hooks.AttemptHooks(
         attempt=attempt,
-        provider=found,
         checkpoint=checkpoint,
         values=values,
         keywords={**(keywords or {}), 'operation_log': log},
@@ -72,6 +74,21 @@ def run_hooks(
     if attempt.job.attempts > 1:
         attempt_hooks.look_again(plugins)
     return failures
+
+
+def summary_of_gone(gone: Collection[Resource], total: int) -> str | None:
+    """One line about the resources that there are not any more; None when there is none."""
+    if not gone:
+        return None
+    names = [described(resource) for resource in gone]
+    more = f' and {len(names) - _MOST_NAMES} more' if len(names) > _MOST_NAMES else ''
+    verb = 'is' if len(names) == 1 else 'are'
+    return f'{len(names)} of {total} resources {verb} gone: {", ".join(names[:_MOST_NAMES])}{more}'
+
+
+def described(resource: Resource) -> str:
+    """What to call a resource before a person."""
+    return f'{resource.key} ({resource.name})' if resource.name else resource.key
 
 
 def summary(failures: Failures, total: int) -> str | None:

@@ -24,14 +24,15 @@ from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
-from karbor.common import constants
+from karbor.common import constants, leases
 from karbor.db import checkpoints, models, operation_logs
 from karbor.db import jobs as job_rows
 from karbor.services.checkpoints import plugin_records
-from karbor.services.jobs import failures, fencing
+from karbor.services.jobs import failures, fencing, kinds
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import provider
 
+_BY_HAND = 'The status was set by hand.'
 BROKEN_OFF = 'It was broken off before its end; the status is what it was.'
 
 
@@ -48,10 +49,14 @@ def reset(
     :raises CheckpointNotBeReset: it is deleted, or a job works on it.
     :raises BankUpdateObjectFailed: the bank fails, and the status is what it was.
     """
+    sent = leases.boot_time()
     row, job = db.transaction(_begin)(context, found.id, checkpoint_id, status=status)
+    lease = leases.Lease(job_rows.LONGEST_UNRENEWED, sent)
     row.status = status  # of this object, which belongs to no transaction
     try:
-        plugin_records.write_checkpoint(row, found.checkpoints)
+        plugin_records.write_checkpoint(row, fencing.checkpoints(found.bank, lease))
+    except leases.LeaseLost:
+        raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=BROKEN_OFF) from None
     except exception.KarborException as exc:
         db.transaction(_give_up)(job, failures.reason_of(exc))
         raise
@@ -118,8 +123,15 @@ def _end(session: orm.Session, row: models.Checkpoint, job: models.Job) -> None:
     if not job_rows.finish(session, job, job_rows.JobState.DONE):
         raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=BROKEN_OFF)
     written = session.get_one(models.Checkpoint, row.id)
-    written.status, written.status_reason = row.status, 'The status was set by hand.'
+    written.status, written.status_reason = row.status, _reason_after(written.status_reason)
     operation_logs.end(session, job.id, constants.OperationStatus.SUCCESS, None)
+
+
+def _reason_after(reason: str | None) -> str:
+    """The reason of a status that was set by hand: the one that was there stays in it."""
+    if not reason or reason.startswith(_BY_HAND):
+        return reason or _BY_HAND
+    return f'{_BY_HAND} Before: {reason}'
 
 
 def _run(attempt: Attempt) -> Outcome:
@@ -131,17 +143,10 @@ def _run(attempt: Attempt) -> Outcome:
     return Outcome(reason=BROKEN_OFF)
 
 
-def end_without_subject(_session: orm.Session, _job: models.Job, outcome: Outcome) -> str:
-    """How a job ended that is about nothing that has a status of its own."""
-    if outcome.reason:
-        return constants.OperationStatus.FAIL
-    return constants.OperationStatus.SUCCESS
-
-
 KIND = JobKind(
     name=constants.OperationType.RESET,
     run=_run,
-    end=end_without_subject,
+    end=kinds.end_without_subject,
     running=constants.OperationStatus.IN_PROGRESS,
     failed=constants.OperationStatus.FAIL,
     table=None,

@@ -24,11 +24,13 @@ from typing import Any
 from cinderclient import exceptions as cinder_exc
 from oslo_log import log as logging
 
+from karbor.common.progress import Progress, Silent
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder import waits
 from karbor.services.cinder.marks import Marks
 from karbor.services.cinder.requests import Made
-from karbor.services.cinder.watcher import WaitTimeout, Watcher
+from karbor.services.cinder.watcher import Waiting, WaitTimeout, Watcher
 
 LOG = logging.getLogger(__name__)
 
@@ -53,9 +55,18 @@ _READY_STATUSES = frozenset(('available', 'in-use'))
 _FAILED_STATUSES = frozenset(('error', 'error_deleting', 'error_restoring', 'deleting'))
 _DELETABLE_STATUSES = frozenset(('available', 'error'))
 
+_NO_MESSAGE = (
+    'Cinder gives no reason. Often the storage has refused it, since its pool is full or it is '
+    'down: ask the operator of the cloud'
+)
+
 
 class CinderFault(Exception):
     """Cinder answered, but not with what was asked for; the text is for a person."""
+
+
+class ItemGone(CinderFault):
+    """What was being made is not there any more."""
 
 
 FAULTS = (*cinder_requests.CLIENT_ERRORS, CinderFault, WaitTimeout)
@@ -141,6 +152,7 @@ class CinderItems:
     :param patience: for how long a passing fault of a request is tried again, in seconds.
     :param clock: what pauses between requests are made with.
     :param sleep: lets the time between two looks at what is waited for pass.
+    :param progress: where it is told what is waited for.
     """
 
     def __init__(
@@ -153,6 +165,7 @@ class CinderItems:
         patience: float,
         clock: retrying.Clock = time,
         sleep: Callable[[float], None] = time.sleep,
+        progress: Progress | None = None,
     ) -> None:
         self.manager = manager
         self._marks = marks
@@ -161,6 +174,7 @@ class CinderItems:
         self._longest_patience = patience
         self._clock = clock
         self._sleep = sleep
+        self._told = progress or Silent()
         self._answers = Hope(clock)
         self._progress = Hope(clock)
         # What is being made is the newest of a job; what is being removed, the oldest.
@@ -183,7 +197,13 @@ class CinderItems:
             is_passing=cinder_requests.is_passing,
             longest_interval=self._poll_interval,
             sleep=self._sleep,
+            monotonic=self._clock.monotonic,
+            looked=functools.partial(self._tell, sort),
         )
+
+    def _tell(self, source: str, waiting: Waiting) -> None:
+        text = waits.text(waiting, describe) if waiting.items else ''
+        self._told.tell((self, source), text, waiting.seconds)
 
     @property
     def _patience(self) -> float:
@@ -224,7 +244,7 @@ class CinderItems:
         if is_first:
             try:
                 inventory.set_result(self._by_volume())
-            except Exception as exc:  # noqa: BLE001 - raised again for each that asks
+            except BaseException as exc:  # noqa: BLE001 - raised again for each that asks
                 inventory.set_exception(exc)
         return inventory.result().get(volume_id, [])
 
@@ -287,7 +307,7 @@ class CinderItems:
                 )
             )
         if current is None:
-            raise CinderFault(f'{_name(item)} was deleted while it was being made')
+            raise ItemGone(f'{_name(item)} was deleted while it was being made')
         if current.status in _FAILED_STATUSES:
             raise CinderFault(f'{_name(item)} {self._status_and_message(current)}')
 
@@ -373,4 +393,6 @@ class CinderItems:
 
     def _status_and_message(self, item: Any, when: str = '') -> str:
         message = self._user_message(item.id)
+        if not message and item.status == 'error':
+            message = _NO_MESSAGE
         return f'is in status {item.status}{when}' + (f': {message}' if message else '')

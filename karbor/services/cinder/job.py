@@ -12,13 +12,18 @@
 
 """What all resources of one job share of Cinder."""
 
+import contextlib
 import functools
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from cinderclient import exceptions as cinder_exc
 
 from karbor import context as karbor_context
 from karbor.common import leases
+from karbor.common.progress import Silent, duration
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderItems
@@ -65,8 +70,10 @@ class CinderJob:
         self._client = client_factory.ClientFactory.create_client('cinder', context)
         self._poll_interval = poll_interval
         self._patience = patience
-        self._clock = clock if context.lease is None else _AttemptClock(clock, context.lease)
-        self._sleep = time.sleep if context.lease is None else self._clock.sleep
+        lease = getattr(context, 'lease', None)
+        self._clock = clock if lease is None else _AttemptClock(clock, lease)
+        self._progress = getattr(context, 'progress', Silent())
+        self._sleep = time.sleep if lease is None else self._clock.sleep
         self._lock = threading.Lock()
         self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
 
@@ -79,10 +86,33 @@ class CinderJob:
         return self._shared(self._client.volumes, marks)
 
     def volume(self, volume_id: str) -> Any:
-        """Any volume, by its id."""
+        """Any volume, by its id.
+
+        :raises cinderclient.exceptions.NotFound: there is none.
+        """
         return cinder_requests.retry(
             functools.partial(self._client.volumes.get, volume_id), self._patience, self._clock
         )
+
+    def has_volume(self, volume_id: str) -> bool:
+        """Whether there is such a volume."""
+        try:
+            self.volume(volume_id)
+        except cinder_exc.NotFound:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def telling(self, source: str) -> Iterator[Callable[[str, float], None]]:
+        """Gives what tells what is waited for, and since how many seconds, until the end."""
+
+        def tell(what: str, seconds: float) -> None:
+            self._progress.tell(source, f'{what} for {duration(seconds)}', seconds)
+
+        try:
+            yield tell
+        finally:
+            self._progress.tell(source, '', 0)
 
     def _shared(self, manager: Any, marks: Marks) -> CinderItems:
         key = (type(manager), marks)
@@ -96,6 +126,7 @@ class CinderJob:
                     patience=self._patience,
                     clock=self._clock,
                     sleep=self._sleep,
+                    progress=self._progress,
                 )
             return self._items[key]
 

@@ -22,9 +22,9 @@ import dataclasses
 import datetime
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from typing import Any
+from typing import Any, NamedTuple
 
 from oslo_log import log as logging
 
@@ -56,11 +56,27 @@ class WaitTimeout(Exception):
         self.fault = fault
 
 
+class Waiting(NamedTuple):
+    """What is still waited for after a look.
+
+    :param items: as they were last seen; nothing when the watcher stops looking.
+    :param total: how many different items have been waited for so far.
+    :param seconds: for how long the oldest wait goes on.
+    :param fault: why the look failed, if it did.
+    """
+
+    items: Sequence[Any]
+    total: int
+    seconds: float
+    fault: Exception | None
+
+
 @dataclasses.dataclass(eq=False, slots=True)
 class _Wait:
     item: Any
     settled: Callable[[Any], bool]
     listed: bool
+    since: float
     result: futures.Future[Any] = dataclasses.field(default_factory=futures.Future)
 
 
@@ -83,6 +99,8 @@ class Watcher:
         ends all waits.
     :param longest_interval: in seconds.
     :param sleep: lets the time between two looks pass; what it raises ends all waits.
+    :param monotonic: tells seconds, by which waits are measured.
+    :param looked: told after each look what is waited for; what it raises ends all waits.
     """
 
     def __init__(
@@ -95,6 +113,8 @@ class Watcher:
         is_passing: Callable[[Exception], bool],
         longest_interval: float,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        looked: Callable[[Waiting], None] = lambda _waiting: None,
     ) -> None:
         self._list_page = list_page
         self._get = get
@@ -104,8 +124,11 @@ class Watcher:
         self._first_interval = min(FIRST_INTERVAL, longest_interval)
         self._longest_interval = longest_interval
         self._sleep = sleep
+        self._monotonic = monotonic
+        self._looked = looked
         self._lock = threading.Lock()
         self._waits: list[_Wait] = []
+        self._ids: set[str] = set()
         self._looking = False
         self._fault: Exception | None = None
 
@@ -123,9 +146,10 @@ class Watcher:
         :returns: the item as it was when it had settled; None when it is gone.
         :raises WaitTimeout: it did not settle in time.
         """
-        wait = _Wait(item, settled, listed)
+        wait = _Wait(item, settled, listed, self._monotonic())
         with self._lock:
             self._waits.append(wait)
+            self._ids.add(item.id)
             if not self._looking:
                 self._looking = True
                 threading.Thread(target=self._run, name='watcher', daemon=True).start()
@@ -140,22 +164,34 @@ class Watcher:
 
     def _run(self) -> None:
         interval = self._first_interval
-        while True:
-            try:
+        try:
+            while True:
                 self._sleep(interval)
-            except BaseException as exc:  # noqa: BLE001 - a thread's edge: told to those who wait
-                self._abandon(exc)
-                return
-            with self._lock:
-                waits = list(self._waits)
+                waits = self._waits_or_stop()
+                ended = self._look(waits) if waits else 0
+                self._looked(self._waiting())
                 if not waits:
-                    self._looking = False
                     return
-            ended = self._look(waits)
-            if 2 * ended >= len(waits):
-                interval = max(interval / 2, self._first_interval)
-            else:
-                interval = min(interval * 1.5, self._longest_interval)
+                if 2 * ended >= len(waits):
+                    interval = max(interval / 2, self._first_interval)
+                else:
+                    interval = min(interval * 1.5, self._longest_interval)
+        except BaseException as exc:  # noqa: BLE001 - a thread's edge: told to those who wait
+            self._abandon(exc)
+
+    def _waits_or_stop(self) -> list[_Wait]:
+        """What is to be looked at; when it is nothing, the next wait begins another thread."""
+        with self._lock:
+            self._looking = bool(self._waits)
+            return list(self._waits)
+
+    def _waiting(self) -> Waiting:
+        with self._lock:
+            waits = list(self._waits)
+            total = len(self._ids)
+        oldest = min((wait.since for wait in waits), default=self._monotonic())
+        items = [wait.item for wait in waits]
+        return Waiting(items, total, self._monotonic() - oldest, self._fault)
 
     def _abandon(self, reason: BaseException) -> None:
         with self._lock:

@@ -37,13 +37,13 @@ def finish(
         LOG.warning('Job %s: another worker has it, or its end is written already', job.id)
         return ()
     status = kind.end(session, job, outcome)
-    operation_logs.end(session, job.id, status, outcome.reason)
+    operation_logs.end(session, job.id, status, outcome.told)
     LOG.info(
         'Job %s: %s of %s is %s%s',
         job.id,
         job.kind,
         job.subject_id,
         outcome.state,
-        f': {outcome.reason}' if outcome.reason else '',
+        f': {outcome.told}' if outcome.told else '',
     )
     return kind.follow(session, job, status)

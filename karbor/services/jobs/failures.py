@@ -25,16 +25,20 @@ class Failure:
 
     :ivar reason: for a person to act on; never empty.
     :ivar is_over_quota: whether it is that a quota of the project is used up.
+    :ivar is_gone: whether it is that there is no such resource any more.
     """
 
     reason: str
     is_over_quota: bool = False
+    is_gone: bool = False
 
     @classmethod
     def of(cls, error: Exception) -> Self:
         """What to remember of what a hook raised."""
         return cls(
-            reason_of(error), isinstance(error, exception.ResourceFailed) and error.is_over_quota
+            reason_of(error),
+            is_over_quota=isinstance(error, exception.ResourceFailed) and error.is_over_quota,
+            is_gone=isinstance(error, exception.ResourceGone),
         )
 
     def __str__(self) -> str:

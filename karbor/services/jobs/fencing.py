@@ -35,12 +35,12 @@ class FencedBankPlugin(bank_plugin.BankPlugin):
         self._lease = lease
 
     def update_object(self, key: str, value: Any, context: Any = None) -> None:
-        self._lease.check()
-        self._plugin.update_object(key, value, context)
+        with leases.held(self._lease):
+            self._plugin.update_object(key, value, context)
 
     def delete_object(self, key: str, context: Any = None) -> None:
-        self._lease.check()
-        self._plugin.delete_object(key, context)
+        with leases.held(self._lease):
+            self._plugin.delete_object(key, context)
 
     def get_object(self, key: str, context: Any = None) -> Any:
         return self._plugin.get_object(key, context)

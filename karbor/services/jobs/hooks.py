@@ -30,7 +30,6 @@ from karbor.services.jobs.failures import Failure, Failures
 from karbor.services.jobs.kinds import Attempt, ResourceOutcome
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import graph, protection_plugin
-from karbor.services.protection import provider as providers
 
 LOG = logging.getLogger(__name__)
 
@@ -48,7 +47,6 @@ class AttemptHooks:
     """
 
     attempt: Attempt
-    provider: providers.Provider
     checkpoint: bank_checkpoint.Checkpoint
     values: Mapping[Resource, dict[str, Any]]
     keywords: dict[str, Any]
@@ -102,15 +100,17 @@ class AttemptHooks:
         for resource in self.values:
             by_type.setdefault(resource.type, []).append(resource)
         for resource_type, resources in by_type.items():
-            look = getattr(plugins[resource_type], 'look_again', None)
-            if look is not None:
-                look(
+            try:
+                plugins[resource_type].look_again(
                     operation=self.attempt.job.kind,
                     checkpoint=self.checkpoint,
                     resources=resources,
                     context=self.attempt.context,
                     **self.keywords,
                 )
+            except Exception:
+                # A plugin's edge: what was done is good all the same.
+                LOG.exception('Job %s: looking again for %s', self.attempt.job.id, resource_type)
 
     def _operations(self, plugins: Plugins) -> dict[Resource, protection_plugin.Operation]:
         """The operation of each resource that is not done yet."""

@@ -17,14 +17,14 @@ This room knows no kind. Each stands in the room of what it is about, and
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
-from karbor.common import leases
+from karbor.common import constants, leases
 from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.resource import Resource
@@ -86,13 +86,22 @@ class Outcome:
     """How a job went.
 
     :ivar reason: one line about all that did not go well; None when all did.
+    :ivar remark: one line to be told although all did well.
     :ivar failures: the resources that it could not do, and why.
+    :ivar gone: the resources that there are not any more, and that are left out.
     :ivar state: what becomes of the job itself; done also when resources have failed.
     """
 
     reason: str | None = None
+    remark: str | None = None
     failures: Mapping[Resource, Failure] = dataclasses.field(default_factory=dict)
+    gone: Collection[Resource] = ()
     state: job_rows.JobState = job_rows.JobState.DONE
+
+    @property
+    def told(self) -> str | None:
+        """What is said of it, if anything."""
+        return self.reason or self.remark
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,6 +131,13 @@ def _nothing_in_the_way(_session: orm.Session, _job: models.Job) -> str | None:
 
 def _nothing_follows(_session: orm.Session, _job: models.Job, _status: str) -> Sequence[models.Job]:
     return ()
+
+
+def end_without_subject(_session: orm.Session, _job: models.Job, outcome: Outcome) -> str:
+    """How a job ended that is about nothing that has a status of its own."""
+    if outcome.reason:
+        return constants.OperationStatus.FAIL
+    return constants.OperationStatus.SUCCESS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

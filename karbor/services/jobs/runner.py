@@ -26,7 +26,7 @@ from karbor import db, exception
 from karbor.common import leases
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services.jobs import ends, failures
+from karbor.services.jobs import ends, failures, progress
 from karbor.services.jobs.kinds import Attempt, Environment, JobKinds, Outcome
 
 LOG = logging.getLogger(__name__)
@@ -40,8 +40,9 @@ class JobRunner:
 
     :param kinds: those that it knows.
     :param environment: what it does them with.
-    :param lease: how long a claim holds unless it is renewed, in seconds; None when no
-        other process works on this database.
+    :param lease: how long a claim holds unless it is renewed, in seconds; None for ever.
+    :param is_alone: whether no other process works on this database. Then no attempt is over
+        because time has passed, as when the host slept: nobody else can have its job.
     :param max_tries: how often a job is begun that does not come to an end.
     """
 
@@ -51,13 +52,15 @@ class JobRunner:
         environment: Environment,
         *,
         lease: float | None = None,
+        is_alone: bool = False,
         max_tries: int = 10,
     ) -> None:
         self._kinds = kinds
         self._environment = environment
         self._lease = lease
+        self._is_alone = is_alone
         self._max_tries = max_tries
-        self._running: dict[str, tuple[models.Job, leases.Lease]] = {}
+        self._running: dict[tuple[str, int], tuple[models.Job, leases.Lease]] = {}
 
     @property
     def scope(self) -> job_rows.Scope:
@@ -77,7 +80,8 @@ class JobRunner:
         LOG.info(
             'Job %s: %s of %s begins (attempt %d)', job.id, job.kind, job.subject_id, job.attempts
         )
-        self._running[job.id] = claimed
+        key = job.id, job.attempts  # an earlier attempt may hang in this process still
+        self._running[key] = claimed
         try:
             if job.tries > self._max_tries:
                 self._park(job)
@@ -85,15 +89,16 @@ class JobRunner:
                 self._run_to_end(job, lease)
         except leases.LeaseLost:
             # Another worker has the job, or will have it when the row says so.
+            lease.lose()  # of the hooks that still run
             LOG.warning('Job %s: attempt %d has lost its lease and stops', job.id, job.attempts)
             return
         finally:
-            del self._running[job.id]
+            del self._running[key]
         self._environment.trusts.release(job.trust_id)
 
     def renew_claims(self) -> None:
         """Tell other workers that the jobs that run here do run."""
-        running = [(job, lease) for job, lease in self._running.values() if not lease.is_lost]
+        running = [(job, lease) for job, lease in list(self._running.values()) if not lease.is_lost]
         if not running or self._lease is None:
             return
         sent = leases.boot_time()
@@ -123,7 +128,8 @@ class JobRunner:
         claimed = db.transaction(job_rows.claim)(job_id, self._lease)
         if claimed is None:
             return None
-        return claimed, leases.Lease(math.inf if self._lease is None else self._lease, sent)
+        seconds = math.inf if self._lease is None or self._is_alone else self._lease
+        return claimed, leases.Lease(seconds, sent)
 
     def _park(self, job: models.Job) -> None:
         """End what has been begun too often and never came to an end: it kills its workers."""
@@ -160,6 +166,7 @@ class JobRunner:
     def _attempt(self, job: models.Job, lease: leases.Lease) -> Attempt:
         context = self._environment.context_of(job)
         context.lease = lease
+        context.progress = progress.JobProgress(self._kinds[job.kind], job)
         return Attempt(
             job=job,
             kind=self._kinds[job.kind],

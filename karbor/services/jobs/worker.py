@@ -61,7 +61,7 @@ class Worker:
         self._board = board
         self._crew = pool.WorkerPool(options.max_concurrent_jobs)
         self._runner = runner
-        self._may_take_work = True
+        self._reporter = processes.Reporter(processes.PROTECTION)
         self._closing = threading.Event()
         self._stopping = threading.Event()
         self._looker = threading.Thread(
@@ -73,8 +73,11 @@ class Worker:
             # Apart: a board that does not answer must not keep rows from being renewed.
             periodic.Duty(options.job_lease / 3, runner.renew_claims),
             periodic.Duty(options.job_lease / 3, board.renew),
+            periodic.Duty(cfg.CONF.report_interval, self._reporter.report),
+        )
+        # Not while it may not work on the schema.
+        self._more_duties = (
             periodic.Duty(options.job_lease / 3, self._hand_back_expired),
-            periodic.Duty(cfg.CONF.report_interval, self._report),
             periodic.Duty(_SWEEP_INTERVAL, used_trusts.sweep),
             periodic.Duty(_TEND_INTERVAL, self._tend_board),
             *more_duties,
@@ -83,12 +86,14 @@ class Worker:
     def start(self) -> None:
         self._crew.start(self._run)
         try:
-            self._report()
+            self._reporter.report()
         except db_exc.DBError as exc:
             LOG.warning('The database does not answer; it is asked again: %s', exc)
         self._looker.start()
         for duty in self._duties:
             duty.begin(self._stopping)
+        for duty in self._more_duties:
+            duty.begin(self._stopping, lambda: self._reporter.may_work)
 
     def stop(self, grace: float) -> int:
         """Take no further job, wait a little for those that run, and hand back the others.
@@ -120,7 +125,7 @@ class Worker:
             self._crew.freed.clear()
 
     def _take_jobs(self) -> None:
-        places = self._crew.free() if self._may_take_work else 0
+        places = self._crew.free() if self._reporter.may_take_work else 0
         if not places:
             return
         full = [project_id for project_id in set(self._taken.values()) if self._is_full(project_id)]
@@ -144,9 +149,6 @@ class Worker:
         finally:
             del self._taken[job_id]
             self._board.release(job_id)
-
-    def _report(self) -> None:
-        self._may_take_work = processes.report(processes.PROTECTION)
 
     def _tend_board(self) -> None:
         self._board.tidy()

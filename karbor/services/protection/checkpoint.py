@@ -137,6 +137,12 @@ class Checkpoint:
         check_resource_id(resource_id)
         return self._section.get_sub_section(f'resource-data/{resource_id}', is_writable=False)
 
+    def erase_resource(self, resource_id: str, context: Context = None) -> None:
+        """Remove all that plugins have written of a resource."""
+        section = self.get_resource_bank_section(resource_id)
+        for key in section.list_objects(context=context):
+            section.delete_object(key, context)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             key: self._index.get(key)

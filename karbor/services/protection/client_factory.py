@@ -77,7 +77,8 @@ def fenced(
     session: ks_session.Session, context: karbor_context.RequestContext
 ) -> ks_session.Session:
     """A session for a context: that of a job changes nothing once the lease is lost."""
-    return session if context.lease is None else _FencedSession(session, context.lease)
+    lease = getattr(context, 'lease', None)  # a context may be anything that oslo.context makes
+    return session if lease is None else _FencedSession(session, lease)
 
 
 class _FencedSession(ks_session.Session):
@@ -89,6 +90,7 @@ class _FencedSession(ks_session.Session):
 
     def __init__(self, session: ks_session.Session, lease: leases.Lease) -> None:
         self.__dict__.update(session.__dict__)
+        self._session = None  # what is to be closed with this view: nothing
         self._lease = lease
 
     def request(self, url: str, method: str, *args: Any, **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@
 """The resource graph: which resources a plan covers, and the children of each."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from karbor import exception
@@ -72,6 +72,16 @@ def walk_nodes(roots: Iterable[GraphNode]) -> Iterator[GraphNode]:
 
     for root in roots:
         yield from visit(root)
+
+
+def without(roots: Iterable[GraphNode], left_out: Collection[Resource]) -> list[GraphNode]:
+    """The graph without some resources; what depends on them stays."""
+    children = {
+        node.value: [child.value for child in node.child_nodes if child.value not in left_out]
+        for node in walk_nodes(roots)
+        if node.value not in left_out
+    }
+    return build_graph(children, lambda resource: children[resource])
 
 
 def serialize(roots: Iterable[GraphNode]) -> str:

@@ -102,6 +102,19 @@ class ProtectionPlugin:
         raise NotImplementedError
 
     @classmethod
+    def check_options(cls, resource_type: str, values: dict[str, Any]) -> None:
+        """Look at a plan's parameters beyond what the schema says of them.
+
+        Called when a plan is made and when a run begins, with what holds for a resource, and
+        with what is set for the type or for one resource alone. Not in the contract of old; a
+        plugin may leave it as it is.
+
+        :param values: fit the options schema.
+        :raises ValueError: they would fail; tells the property and the fault. A caller is
+            shown InvalidInput as it is, too.
+        """
+
+    @classmethod
     def get_restore_schema(cls, resource_type: str) -> Schema:
         """JSON schema of a restore's parameters for the type."""
         raise NotImplementedError

@@ -85,6 +85,20 @@ class Provider:
         """Finds the schema of a type; kind is 'options', 'restore' or 'verify'."""
         return self.schemas[kind].get
 
+    def check_options(self, resource_type: str, values: Mapping[str, Any], where: str) -> None:
+        """Let the plugin of a type look at options that fit its schema.
+
+        :param where: what to call the resource in an error.
+        :raises InvalidInput: the plugin refuses them.
+        """
+        check = getattr(self.plugin_classes.get(resource_type), 'check_options', None)
+        if check is None:
+            return
+        try:
+            check(resource_type, dict(values))
+        except ValueError as exc:
+            raise exception.InvalidInput(reason=f'{where}: {exc}') from exc
+
     def check_types(self, resource_types: Iterable[str]) -> None:
         """:raises InvalidInput: the provider has no plugin for one of the types."""
         missing = sorted(set(resource_types) - set(self.plugin_classes))

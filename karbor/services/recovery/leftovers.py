@@ -17,6 +17,9 @@ written something late. A checkpoint without a row is left alone, since its row 
 lost.
 """
 
+import datetime
+from collections.abc import Iterable
+
 from oslo_log import log as logging
 
 from karbor import db, exception
@@ -29,33 +32,48 @@ from karbor.services.recovery import bank_rebuilding
 
 LOG = logging.getLogger(__name__)
 
+# For so long after a job was done more than once, what its first attempts may write is looked for
+# also where no index names it.
+_LATE = datetime.timedelta(days=7)
+
 
 def find(found: provider.Provider) -> list[str]:
     """Ids of the deleted checkpoints that a provider's bank still has something of.
 
     :raises BankListObjectsFailed: the bank cannot be listed.
     """
-    deleted: list[str] = []
+    deleted: dict[str, None] = {}
     for batch in rows.batches(bank_rebuilding.ids_in_bank(found.bank, found.id)):
         with db.reader() as session:
-            deleted += rows.deleted_checkpoints(session, batch)
-    return deleted
+            deleted.update(dict.fromkeys(rows.deleted_checkpoints(session, batch)))
+    with db.reader() as session:
+        doubtful = rows.deleted_after_reruns(session, found.id, db.now(session) - _LATE)
+    for checkpoint_id in doubtful:
+        if found.bank.list_objects(f'/checkpoints/{checkpoint_id}/', limit=1):
+            deleted[checkpoint_id] = None
+    return list(deleted)
 
 
-def remove(found: provider.Provider) -> list[str]:
-    """Remove them; returns the ids of the checkpoints of which something was removed.
+def check(registry: Iterable[provider.Provider], *, is_dry_run: bool = False) -> list[str]:
+    """Remove them from the banks of all providers; returns a line for each checkpoint.
 
     A bank that fails is logged, and left to the next time.
+
+    :param is_dry_run: only tell of them.
     """
-    removed = []
-    try:
-        for checkpoint_id in find(found):
-            _in_bank(found, checkpoint_id).erase()
-            LOG.info('Checkpoint %s: what the bank had of it is removed', checkpoint_id)
-            removed.append(checkpoint_id)
-    except exception.BankError as exc:
-        LOG.warning('What is left of deleted checkpoints is not removed now: %s', exc.msg)
-    return removed
+    lines = []
+    for found in registry:
+        try:
+            for checkpoint_id in find(found):
+                if not is_dry_run:
+                    _in_bank(found, checkpoint_id).erase()
+                lines.append(
+                    f'provider {found.id}: what the bank had of the deleted checkpoint '
+                    f'{checkpoint_id} {"would be" if is_dry_run else "is"} removed'
+                )
+        except exception.BankError as exc:
+            LOG.warning('The bank of provider %s is not looked at: %s', found.id, exc.msg)
+    return lines
 
 
 def _in_bank(found: provider.Provider, checkpoint_id: str) -> bank_checkpoint.Checkpoint:

@@ -56,8 +56,6 @@ class Report:
     :ivar unsure: what is left alone, with the reasons.
     :ivar removed: ids.
     :ivar left: ids of what was to be removed and is still there -> why.
-    :ivar leftovers: ids of deleted checkpoints that the bank had something of.
-    :ivar is_cleaned: whether that was removed.
     :ivar refusal: why nothing is removed.
     """
 
@@ -69,8 +67,6 @@ class Report:
     unsure: list[Verdict] = dataclasses.field(default_factory=list)
     removed: list[str] = dataclasses.field(default_factory=list)
     left: dict[str, str] = dataclasses.field(default_factory=dict)
-    leftovers: list[str] = dataclasses.field(default_factory=list)
-    is_cleaned: bool = False
     refusal: str | None = None
 
     def summary(self) -> str:
@@ -94,11 +90,6 @@ class Report:
                     f'{what}: {verdict.item.kind} {verdict.item.id} of project '
                     f'{verdict.item.project_id}: {verdict.reason}{self._end(verdict.item)}'
                 )
-        for checkpoint_id in self.leftovers:
-            yield (
-                f'bank: objects of the deleted checkpoint {checkpoint_id}'
-                f'{"; removed" if self.is_cleaned else ""}'
-            )
 
     def _end(self, item: Item) -> str:
         if item.id in self.left:
@@ -112,17 +103,14 @@ def look(
     grace: float,
     *,
     is_removing: bool,
-    is_dry_run: bool = False,
 ) -> Report:
     """Look for orphans of one provider.
 
     :param grace: age under which nothing is removed, in seconds.
     :param is_removing: whether they are removed.
-    :param is_dry_run: whether what the bank has of deleted checkpoints stays, too.
     :raises InventoryFailed: Cinder cannot be asked.
     """
-    report = Report(found.id, is_cleaned=not is_dry_run)
-    report.leftovers = leftovers.find(found) if is_dry_run else leftovers.remove(found)
+    report = Report(found.id)
     # Cinder first: what is made after this is not in the list, and what is in it had its
     # row before.
     snapshots, volumes = inventory.snapshots(found.id), inventory.volumes(found.id)
@@ -250,17 +238,17 @@ class OrphanCheck:
         return (periodic.Duty(interval, self.check_orphans),) if interval else ()
 
     def check_orphans(self) -> None:
-        """Look at every provider; what is found goes to the log."""
+        """Look at every provider and its bank; what is found goes to the log."""
         options = cfg.CONF.protection
+        for line in leftovers.check(self._registry):
+            LOG.info('%s', line)
         try:
             for report in self.reports(options.orphan_grace, options.remove_orphans):
                 _log(report)
         except exception.InventoryFailed as exc:
             LOG.warning('Orphans are not looked for: %s', exc.msg)
 
-    def reports(
-        self, grace: float, is_removing: bool, *, is_dry_run: bool = False
-    ) -> Iterator[Report]:
+    def reports(self, grace: float, is_removing: bool) -> Iterator[Report]:
         """Look at the providers one by one.
 
         :raises InventoryFailed: Cinder cannot be asked, or not for everything.
@@ -269,7 +257,7 @@ class OrphanCheck:
         inventory.check()
         for found in self._registry:
             if constants.VOLUME_RESOURCE_TYPE in found.plugin_classes:
-                yield look(found, inventory, grace, is_removing=is_removing, is_dry_run=is_dry_run)
+                yield look(found, inventory, grace, is_removing=is_removing)
 
 
 def _log(report: Report) -> None:

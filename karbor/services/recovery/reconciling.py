@@ -28,7 +28,7 @@ from karbor.db import jobs as job_rows
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards
 from karbor.services.protection import provider as providers
-from karbor.services.recovery import orphans
+from karbor.services.recovery import leftovers, orphans
 from karbor.services.recovery.inventory import Inventory
 
 # Lines of a report, and whether all went well.
@@ -57,7 +57,8 @@ def reconcile(
     check = orphans.OrphanCheck(registry, inventory)
     yield _told('jobs are not looked at', _jobs, is_dry_run)
     yield _told('the job board is not looked at', _post_again, board, scope, is_dry_run)
-    yield _told('orphans are not looked for', _orphans, check, is_removing, is_dry_run)
+    yield _told('banks are not looked at', _leftovers, registry, is_dry_run)
+    yield _told('orphans are not looked for', _orphans, check, is_removing and not is_dry_run)
     yield _told('trusts are not looked at', _trusts, made, is_dry_run)
 
 
@@ -103,12 +104,13 @@ def _post_again(board: boards.Board, scope: job_rows.Scope, is_dry_run: bool) ->
     ], True
 
 
-def _orphans(check: orphans.OrphanCheck, is_removing: bool, is_dry_run: bool) -> Part:
-    is_removing = is_removing and not is_dry_run
+def _leftovers(registry: providers.ProviderRegistry, is_dry_run: bool) -> Part:
+    return leftovers.check(registry, is_dry_run=is_dry_run), True
+
+
+def _orphans(check: orphans.OrphanCheck, is_removing: bool) -> Part:
     lines, is_good = [], True
-    for report in check.reports(
-        cfg.CONF.protection.orphan_grace, is_removing, is_dry_run=is_dry_run
-    ):
+    for report in check.reports(cfg.CONF.protection.orphan_grace, is_removing):
         lines += [f'provider {report.provider_id}: {report.summary()}', *report.details()]
         is_good = is_good and not report.left and not (is_removing and report.refusal)
     return lines, is_good

@@ -30,7 +30,8 @@ from karbor.common import constants
 from karbor.db import checkpoints, models, operation_logs, schedules
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
-from karbor.services.checkpoints import commands, status_reset
+from karbor.services.checkpoints import commands
+from karbor.services.jobs import kinds
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.schedules import retention, time_triggers
 
@@ -236,7 +237,7 @@ def _judge(
 KIND = JobKind(
     name=constants.OperationType.RETENTION,
     run=_run,
-    end=status_reset.end_without_subject,
+    end=kinds.end_without_subject,
     running=constants.OperationStatus.IN_PROGRESS,
     failed=constants.OperationStatus.FAIL,
     table=None,

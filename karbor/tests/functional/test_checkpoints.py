@@ -151,6 +151,16 @@ class CreateCheckpointTest(base.ApiTestCase):
         self.assertIn(VOLUME, self.create(400))
         self.assertEqual(([], []), (self.rows(models.Checkpoint), self.rows(models.Job)))
 
+    def test_a_plan_of_old_whose_texts_are_too_long(self):
+        with db.writer() as session:
+            session.get(models.Plan, self.plan['id']).parameters = {
+                VOLUME: {**OPTIONS, 'snapshot_name': 'x' * 256}
+            }
+        message = self.create(400)
+        for text in (self.plan['resources'][0]['id'], 'snapshot_name has 256 characters'):
+            self.assertIn(text, message)
+        self.assertEqual(([], []), (self.rows(models.Checkpoint), self.rows(models.Job)))
+
     def test_a_plan_that_was_changed_or_deleted_later(self):
         checkpoint = self.create()['checkpoint']
         self.put(f'/plans/{self.plan["id"]}', {'plan': {'name': 'new', 'resources': [resource()]}})
@@ -341,28 +351,32 @@ class ProtectTest(base.CloudTestCase):
         return shown['status'], shown['resources_total'], shown['resources_done']
 
     def test_one_that_fails_does_not_stop_the_others(self):
-        good, bad, gone = self.volume(), self.volume(status='error'), resource()
-        plan = self.create_plan(gone, good, bad)
+        good, bad, attached = (
+            self.volume(status=status) for status in ('available', 'error', 'in-use')
+        )
+        plan = self.create_plan(attached, good, bad)
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
         self.assertEqual(
             ('error', 1, 2),
             tuple(checkpoint[name] for name in ('status', 'resources_done', 'resources_failed')),
         )
         self.assertEqual(
-            {f'{VOLUME}#{bad["id"]}', f'{VOLUME}#{gone["id"]}'}, set(checkpoint['resources_reason'])
+            {f'{VOLUME}#{bad["id"]}', f'{VOLUME}#{attached["id"]}'},
+            set(checkpoint['resources_reason']),
         )
-        self.assertIn('status must be', checkpoint['resources_reason'][f'{VOLUME}#{bad["id"]}'])
-        self.assertIn(
-            'could not be found', checkpoint['resources_reason'][f'{VOLUME}#{gone["id"]}']
-        )
+        for volume in (bad, attached):
+            self.assertIn(
+                'status must be', checkpoint['resources_reason'][f'{VOLUME}#{volume["id"]}']
+            )
         self.assertIn('2 of 3 resources failed', checkpoint['status_reason'])
         self.assertEqual(
             [good['id']], [item['volume_id'] for item in self.cinder.snapshots.values()]
         )
 
     def test_a_failed_one_can_be_deleted_and_leaves_nothing(self):
-        plan = self.create_plan(self.volume(), resource())
+        plan = self.create_plan(self.volume(), self.volume(status='error'))
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        self.assertEqual('error', checkpoint['status'])
         self.delete(self.checkpoints_path(checkpoint['id']))
         self.assertEqual('deleted', self.ended_checkpoint(checkpoint)['status'])
         self.assertEqual({}, self.cinder.snapshots)
@@ -384,10 +398,47 @@ class ProtectTest(base.CloudTestCase):
         )
         self.assertEqual({early['id'], late['id']}, self._snapshotted())
 
+    def test_a_project_with_a_volume_that_cannot_be_protected(self):
+        good = self.volume()
+        for status in ('error', 'error_deleting', 'maintenance', 'error_extending'):
+            bad = self.volume(status=status)
+            plan = self.create_plan(resource(PROJECT_ID, base.PROJECT))
+            checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+            self.assertEqual(
+                ('error', 3, 2, 1),
+                tuple(
+                    checkpoint[name]
+                    for name in (
+                        'status',
+                        'resources_total',
+                        'resources_done',
+                        'resources_failed',
+                    )
+                ),
+            )
+            for text in ('1 of 3 resources failed', bad['id'], f'status is: {status}'):
+                self.assertIn(text, checkpoint['status_reason'])
+            self.assertEqual([f'{VOLUME}#{bad["id"]}'], list(checkpoint['resources_reason']))
+            self.assertEqual({good['id']}, self._snapshotted())
+            del self.cinder.volumes[bad['id']]
+
+    def test_a_project_with_all_volumes_in_error(self):
+        bad = [self.volume(status='error') for _ in range(2)]
+        plan = self.create_plan(resource(PROJECT_ID, base.PROJECT))
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        self.assertEqual('error', checkpoint['status'])
+        self.assertEqual(
+            {f'{VOLUME}#{volume["id"]}' for volume in bad}, set(checkpoint['resources_reason'])
+        )
+
     def test_a_project_without_volumes(self):
         plan = self.create_plan(resource(PROJECT_ID, base.PROJECT))
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
-        self.assertEqual(('available', 1), (checkpoint['status'], checkpoint['resources_total']))
+        self.assertEqual(('error', 1), (checkpoint['status'], checkpoint['resources_total']))
+        self.assertEqual(
+            f'the plan covers nothing now: nothing is in {base.PROJECT}#{PROJECT_ID} (data)',
+            checkpoint['status_reason'],
+        )
 
     def test_another_project_is_not_protected(self):
         self.volume()
@@ -554,6 +605,21 @@ class ResetTest(base.CloudTestCase):
         self.assertEqual(
             'success', self.ended_use('restore', self.use('restore', checkpoint))['status']
         )
+
+    def test_the_reason_that_was_there_stays(self):
+        bad = self.volume(status='error')
+        plan = self.create_plan(self.volume(), bad)
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        before = checkpoint['status_reason']
+        self.assertIn(bad['id'], before)
+        for state in ('available', 'error', 'available'):
+            self.reset(checkpoint['id'], state)
+            self.assertEqual(
+                (state, f'The status was set by hand. Before: {before}'),
+                tuple(
+                    self.ended_checkpoint(checkpoint)[name] for name in ('status', 'status_reason')
+                ),
+            )
 
     def test_states_that_cannot_be_set(self):
         checkpoint = self.protected()

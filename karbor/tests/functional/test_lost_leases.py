@@ -410,7 +410,7 @@ class RetentionTest(LostLeasesTestCase, test_schedules.SchedulesTestCase):
         os.write(let_go_on, b'.')
 
 
-class LeftoverTest(test_orphans.OrphansTestCase):
+class LeftoverWithIndicesTest(test_orphans.OrphansTestCase):
     """What an attempt has written to the bank of a checkpoint after that was deleted.
 
     Fencing cannot keep every write from coming late, so what looks for orphans removes it.
@@ -425,13 +425,17 @@ class LeftoverTest(test_orphans.OrphansTestCase):
         self.lost = self.protected(self.volume())
         self.leave()
 
+    has_indices = True
+
     def leave(self) -> None:
         """Write what a late attempt does: the index in error, and a snapshot that it has made."""
         with db.reader() as session:
             row = session.get_one(models.Checkpoint, self.deleted['id'])
-        written = plugin_records.write_checkpoint(row, self.provider().checkpoints)
+        written = plugin_records.draft_checkpoint(row, self.provider().checkpoints)
         written.status = constants.CheckpointStatus.ERROR
         written.commit()
+        if self.has_indices:
+            written.add_indices()
         resource_id = self.deleted['protection_plan']['resources'][0]['id']
         self.late = self.snapshot(self.deleted['id'], resource_id)
         section = written.get_resource_bank_section(resource_id)
@@ -479,3 +483,21 @@ class LeftoverTest(test_orphans.OrphansTestCase):
         self.reconcile()
         self.assertEqual(before, self.objects(self.lost))
         self.assertLessEqual(snapshots, set(self.cinder.snapshots))
+
+
+class LeftoverTest(LeftoverWithIndicesTest):
+    """What a protect leaves that goes on when it has begun long ago: no index names it.
+
+    It is looked for where a job has worked more than once.
+    """
+
+    has_indices = False
+
+    def leave(self) -> None:
+        super().leave()
+        with db.writer() as session:
+            session.execute(
+                sa.update(models.Job)
+                .where(models.Job.checkpoint_id == self.deleted['id'])
+                .values(attempts=2)
+            )

@@ -19,7 +19,7 @@ from karbor.testing.fake_cinder import Fault
 from karbor.tests import personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
-from karbor.tests.functional.base import VOLUME, resource
+from karbor.tests.functional.base import VOLUME
 
 _IDS = ('checkpoint_id', 'plan_id', 'provider_id', 'restore_id', 'scheduled_operation_id')
 TRIGGER = {'trigger_info': {'name': 't', 'type': 'time', 'properties': base.TRIGGER_PROPERTIES}}
@@ -496,7 +496,7 @@ class JobsTest(base.CloudTestCase, _Logs):
         )
 
     def test_failures_say_why(self):
-        log, checkpoint = self.protect(self.volume(), lost := resource())
+        log, checkpoint = self.protect(self.volume(), lost := self.volume(status='error'))
         status, reason = self._end(self.finished(log))
         self.assertEqual('error', status)
         self.assertIn(f'{VOLUME}#{lost["id"]}', reason)

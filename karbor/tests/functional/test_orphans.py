@@ -606,4 +606,4 @@ class WholeCloudTest(OrphansTestCase):
             {('GET', '/snapshots/detail'): 3, ('GET', '/volumes/detail'): 1}, self.cinder.requests
         )
         # Two a batch of 500, two about the database's own age, one about the provider.
-        self.assertLessEqual(len(statements), 2 * 3 + 2 + 1 + 1)
+        self.assertLessEqual(len(statements), 2 * 3 + 2 + 1)

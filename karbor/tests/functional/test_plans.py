@@ -43,6 +43,12 @@ BAD_PARAMETERS = [
     ({VOLUME: {**OPTIONS, 'force': None}}, (VOLUME, 'force', 'None')),
     ({VOLUME: {**OPTIONS, 'snapshot_name': ['x']}}, (VOLUME, 'snapshot_name', 'x')),
     ({VOLUME: {**OPTIONS, 'snapshot_name': {'x': 1}}}, (VOLUME, 'snapshot_name', 'x')),
+    (_options(snapshot_name='x' * 256), (VOLUME, 'snapshot_name has 256 characters', '255')),
+    (_options(description='ä' * 256), (VOLUME, 'description has 256 characters', '255')),
+    (
+        {**_options(), f'{VOLUME}#{VOLUME_ID}': {'snapshot_name': 'x' * 300}},
+        (f'{VOLUME}#{VOLUME_ID}', 'snapshot_name has 300'),
+    ),
     ({**_options(), f'{VOLUME}#{VOLUME_ID}#x': {}}, ('#x',)),
     ({**_options(), f'{VOLUME}#no-uuid': {}}, (VOLUME, 'no-uuid')),
     ({**_options(), f'{VOLUME}#': {}}, (VOLUME,)),
@@ -129,6 +135,28 @@ class CreatePlanTest(base.ApiTestCase):
         for part in parts:
             self.assertIn(part, message)
         self.assertEqual([], self.rows(models.Plan))
+
+    def test_the_longest_texts_that_cinder_takes(self):
+        self.create_plan(parameters=_options(snapshot_name='ä' * 255, description='x' * 255))
+
+    def test_a_text_that_is_too_long_though_no_volume_is_known_yet(self):
+        project = resource(PROJECT_ID, 'OS::Keystone::Project')
+        for key in (VOLUME, f'{VOLUME}#{new_id()}'):
+            parameters = {**_options(), key: {**OPTIONS, 'snapshot_name': 'x' * 256}}
+            self.refused(self.plan_body(project, parameters=parameters), key, '256 characters')
+
+    def test_ids_that_no_volume_has(self):
+        for resource_id, fault in (
+            ('db', "'db' is not a UUID"),
+            (VOLUME_ID.upper(), f'is to be written {VOLUME_ID}'),
+            (VOLUME_ID.replace('-', ''), f'is to be written {VOLUME_ID}'),
+        ):
+            body = self.plan_body(resource(), resource(resource_id))
+            self.refused(body, f'{VOLUME}#{resource_id}', fault)
+        plan = self.create_plan()
+        path = f'/plans/{plan["id"]}'
+        changes = {'plan': {'resources': [resource('db')]}}
+        self.assertIn(f'{VOLUME}#db', self.put(path, changes, 400))
 
     def test_what_is_sent_is_shown(self):
         body = self.plan_body(description='of databases')['plan']

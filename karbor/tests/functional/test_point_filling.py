@@ -17,13 +17,12 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-import alembic.script
 import sqlalchemy as sa
 from alembic import autogenerate
 from alembic import migration as alembic_migration
 
 from karbor import db, exception
-from karbor.db import migration, models, point_filling, recovery_points
+from karbor.db import migration, models, point_filling, recovery_points, schema_gate
 from karbor.services.protection import bank_plugin
 from karbor.services.protection.protection_plugins.volume import cinder_snapshot_plugin
 from karbor.services.recovery import bank_points
@@ -95,8 +94,8 @@ class FromRowsTest(FillingTestCase):
         return before
 
     def test_good_and_failed(self):
-        checkpoint = self.made_of(self.volume(name='good'), resource(name='gone'))
-        self.assertEqual({'good': 'good', 'gone': 'failed'}, self.states_after(checkpoint))
+        checkpoint = self.made_of(self.volume(name='good'), self.volume(name='bad', status='error'))
+        self.assertEqual({'good': 'good', 'bad': 'failed'}, self.states_after(checkpoint))
         for row in point_rows():
             self.assertEqual(
                 (None, None, None, None, None),
@@ -153,7 +152,10 @@ class FromRowsTest(FillingTestCase):
         self.assertEqual({'a': 'unknown'}, self.states(checkpoint))
 
     def test_nothing_is_left_of_the_jobs(self):
-        checkpoints = [self.protected(self.volume(name='a')), self.made_of(resource(name='a'))]
+        checkpoints = [
+            self.protected(self.volume(name='a')),
+            self.made_of(self.volume(name='a', status='error')),
+        ]
         with db.writer() as session:
             session.execute(sa.delete(models.JobResource))
             session.execute(sa.delete(models.Job))
@@ -249,8 +251,7 @@ class HalfMadeTest(base.ApiTestCase):
 
     def test_what_a_broken_migration_has_left_is_no_obstacle(self):
         """MariaDB keeps what was made of a table before."""
-        scripts = alembic.script.ScriptDirectory.from_config(migration._config())
-        before = scripts.get_revision('0006').down_revision
+        before = schema_gate.scripts().get_revision('0006').down_revision
         with db.engine().begin() as connection:
             connection.execute(sa.text(f"UPDATE alembic_version SET version_num = '{before}'"))
             {index.name: index for index in models.RecoveryPoint.__table__.indexes}[
@@ -277,17 +278,17 @@ class OlderKarborTest(FillingTestCase):
     def test_it_ended_a_job(self):
         self.board.end()
         checkpoint = self.create_checkpoint(
-            self.create_plan(self.volume(name='a'), resource(name='gone'))
+            self.create_plan(self.volume(name='a'), self.volume(name='bad', status='error'))
         )
         point_filling.fill()
-        self.assertEqual({'a': 'making', 'gone': 'making'}, self.states(checkpoint))
+        self.assertEqual({'a': 'making', 'bad': 'making'}, self.states(checkpoint))
         (job,) = self.rows(models.Job)
         with older_karbor():
             self.runner.run(job.id)
-        self.assertEqual({'a': 'making', 'gone': 'making'}, self.states(checkpoint))
+        self.assertEqual({'a': 'making', 'bad': 'making'}, self.states(checkpoint))
         self.assertEqual(2, point_filling.fill())
-        self.assertEqual({'a': 'good', 'gone': 'failed'}, self.states(checkpoint))
-        self.assertIn('could not be found', self.reasons(checkpoint)['gone'])
+        self.assertEqual({'a': 'good', 'bad': 'failed'}, self.states(checkpoint))
+        self.assertIn('status must be', self.reasons(checkpoint)['bad'])
         self.assertEqual(0, point_filling.fill())
 
     def test_it_began_and_ended_a_deletion(self):
@@ -331,7 +332,7 @@ class FromBankTest(FillingTestCase):
         self.assertEqual(0, self.complete())
 
     def test_what_rows_do_not_tell(self):
-        gone = self.made_of(resource(name='gone'))
+        bad = self.made_of(self.volume(name='bad', status='error'))
         half = self.protected(self.volume(name='c'))
         self.section(point_rows(half['id'])[0]).delete_object('metadata')
         silent = self.protected(self.volume(name='d'))
@@ -343,7 +344,7 @@ class FromBankTest(FillingTestCase):
         self.complete()
         self.assertEqual({'a': 'good', 'b': 'good'}, self.states(self.checkpoint))
         for checkpoint, name, state, reason in (
-            (gone, 'gone', 'failed', bank_points.NOT_PROTECTED),
+            (bad, 'bad', 'failed', bank_points.NOT_PROTECTED),
             (half, 'c', 'unknown', bank_points.LOST),
             (silent, 'd', 'unknown', bank_points.NOT_TOLD),
         ):

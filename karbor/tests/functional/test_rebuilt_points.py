@@ -71,14 +71,14 @@ class FromBankTest(RebuiltTestCase):
 
     def test_what_was_good_and_what_was_not(self):
         self.protected(self.volume(name='a'), self.volume(name='b', size=3))
-        mixed = self.made_of(self.volume(name='c'), resource(name='gone'))
+        mixed = self.made_of(self.volume(name='c'), self.volume(name='bad', status='error'))
         before = self.told()
         self.lose_database()
         self.assertEqual(2, len(self.from_bank(is_dry_run=True).restored))
         self.assertEqual([], point_rows())
         self.from_bank()
         self.assertEqual(before, self.told())
-        self.assertEqual({'c': None, 'gone': bank_points.NOT_PROTECTED}, self.reasons(mixed))
+        self.assertEqual({'c': None, 'bad': bank_points.NOT_PROTECTED}, self.reasons(mixed))
         with db.writer() as session:
             session.execute(sa.update(models.RecoveryPoint).values(state='missing'))
         self.from_bank()

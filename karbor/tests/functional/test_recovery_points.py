@@ -107,15 +107,15 @@ class ProtectTest(PointsTestCase):
 
     def test_what_fails_says_why_beside_what_is_good(self):
         good, bad = self.volume(name='good'), self.volume(name='bad', status='error')
-        checkpoint = self.made_of(good, bad, resource(name='gone'))
+        checkpoint = self.made_of(good, bad, self.volume(name='attached', status='in-use'))
         self.assertEqual('error', checkpoint['status'])
         self.assertEqual(
-            {'good': 'good', 'bad': 'failed', 'gone': 'failed'}, self.states(checkpoint)
+            {'good': 'good', 'bad': 'failed', 'attached': 'failed'}, self.states(checkpoint)
         )
         reasons = self.reasons(checkpoint)
         self.assertIsNone(reasons['good'])
         self.assertIn('status must be', reasons['bad'])
-        self.assertIn('could not be found', reasons['gone'])
+        self.assertIn('status must be', reasons['attached'])
 
     def test_a_job_that_fails_as_a_whole(self):
         volumes = [self.volume(name=name) for name in 'ab']
@@ -128,6 +128,14 @@ class ProtectTest(PointsTestCase):
             checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
         self.assertEqual({'a': 'failed', 'b': 'failed'}, self.states(checkpoint))
         self.assertEqual(dict.fromkeys('ab', checkpoint['status_reason']), self.reasons(checkpoint))
+
+    def test_what_is_gone_is_left_out_with_its_point(self):
+        checkpoint = self.made_of(self.volume(name='a'), resource(name='gone'))
+        self.assertEqual('available', checkpoint['status'])
+        self.assertEqual({'a': 'good'}, self.states(checkpoint))
+        self.assertEqual(['a'], [item['name'] for item in checkpoint['resources']])
+        checkpoint = self.made_of(resource(name='gone'))
+        self.assertEqual(('error', []), (checkpoint['status'], checkpoint['resources']))
 
     def test_a_project_has_none_but_what_it_holds_does(self):
         volume = self.volume(name='db')
@@ -258,9 +266,9 @@ class DeleteTest(PointsTestCase):
         self.assertEqual({'a': ended['status_reason']}, self.reasons(checkpoint))
 
     def test_a_reset_by_hand_makes_none_good(self):
-        checkpoint = self.made_of(self.volume(name='a'), resource(name='gone'))
+        checkpoint = self.made_of(self.volume(name='a'), self.volume(name='bad', status='error'))
         self.put(self.checkpoints_path(checkpoint['id']), {'os-resetState': {'state': 'available'}})
-        self.assertEqual({'a': 'good', 'gone': 'failed'}, self.states(checkpoint))
+        self.assertEqual({'a': 'good', 'bad': 'failed'}, self.states(checkpoint))
 
 
 class ScheduledTest(test_schedules.SchedulesTestCase):
@@ -308,12 +316,12 @@ class ScheduledTest(test_schedules.SchedulesTestCase):
 
 class ShownTest(PointsTestCase):
     def test_a_checkpoint_shows_what_is_in_it(self):
-        good, gone = self.volume(name='b', size=3), resource(name='a')
+        good, gone = self.volume(name='b', size=3), self.volume(name='a', status='error')
         checkpoint = self.made_of(good, gone)
         (snapshot,) = self.cinder.snapshots.values()
         shown = self.get(self.checkpoints_path(checkpoint['id']))['checkpoint']
         failed, made = shown['resources']
-        self.assertIn('could not be found', failed.pop('reason'))
+        self.assertIn('status must be', failed.pop('reason'))
         self.assertEqual(
             {
                 'type': VOLUME,

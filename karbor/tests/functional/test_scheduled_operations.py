@@ -996,7 +996,7 @@ class RunsTest(base.CloudTestCase, OperationsTestCase):
         self.assertEqual(2, len(self.cinder.snapshots))
 
     def test_one_that_fails(self):
-        self.plan = self.create_plan(base.resource())
+        self.plan = self.create_plan(self.volume(status='error'))
         operation = self.create(operation_definition=self.definition(overlap='queue'))
         logs = [self.run_now(operation), self.run_now(operation)]
         self.work()

@@ -28,7 +28,7 @@ from karbor.db import models, schedules
 from karbor.services.checkpoints import protecting
 from karbor.services.jobs import kinds
 from karbor.services.schedules import engine, retention_jobs, runs
-from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
+from karbor.tests.base import PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import base
 
 _HOUR = datetime.timedelta(hours=1)
@@ -139,6 +139,24 @@ class RunTest(SchedulesTestCase):
             self.assertIn(text, checkpoint['extra_info'])
         self.assertEqual(1, len(self.cinder.snapshots))
         self.assertEqual(0, self.engine.fire_all_due())
+
+    def test_a_run_that_the_release_before_has_asked_for(self):
+        """Its job does not say of what and why it is; the log does."""
+        self.create_operation('protect')
+        self.board.end()
+        self.fire()
+        (job,) = self.rows(models.Job)
+        asked_for = (job.plan_id, job.trigger_id, job.fire_at.isoformat(' '))
+        self.assertEqual((self.plan['id'], self.trigger['id']), asked_for[:2])
+        with db.writer() as session:
+            job = session.get(models.Job, job.id)
+            job.plan_id = job.trigger_id = job.fire_at = None
+        self.runner.run(job.id)
+        self.assertEqual('available', self.ended_log(job.id)['status'])
+        (checkpoint,) = self.available()
+        self.assertEqual(self.plan['id'], checkpoint['protection_plan']['id'])
+        for text in asked_for[1:]:
+            self.assertIn(text, checkpoint['extra_info'])
 
     def test_two_operations_of_one_trigger(self):
         self.create_operation('protect')
@@ -619,7 +637,7 @@ class RetentionTest(SchedulesTestCase):
 
 class QuotaTest(SchedulesTestCase):
     def test_it_is_told_of_though_something_else_failed_first(self):
-        plan = self.create_plan(base.resource(new_id()), self.volume())
+        plan = self.create_plan(self.volume(status='error'), self.volume())
         self.cinder.quota_snapshots = 0
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
         for text in ('2 of 2 resources failed', 'a quota would be exceeded', 'snapshots: 0 of 0'):

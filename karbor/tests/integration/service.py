@@ -60,6 +60,7 @@ class Service:
     :param database: URL; without it, an SQLite file in the folder.
     :param options: options by section, beside what is needed.
     :param plugin_options: of ``[volume_snapshot_plugin]``, in place of those for quick tests.
+    :ivar code: the folder whose code the processes run that are started from now on; None is this.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Service:
     ) -> None:
         self.log = folder / 'karbor.log'
         self.bank = folder / 'bank'
+        self.code: pathlib.Path | None = None
         self.database = database or f'sqlite:///{folder}/karbor.db'
         self._config = folder / 'karbor.conf'
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -91,13 +93,31 @@ class Service:
 
     def prepare(self) -> None:
         """Make the tables, and put the URL into the catalog."""
-        subprocess.run(self._command('manage', 'db', 'sync'), check=True, timeout=120)
+        synced = self.manage('db', 'sync')
+        assert synced.returncode == 0, synced.stdout
         register(self.url)
 
-    def start_api(self) -> subprocess.Popen[bytes]:
-        process = self._start('api')
-        cloud.wait_until(lambda: self._answers(process, self.url), 'the start of karbor-api')
+    def start_api(self, url: str | None = None) -> subprocess.Popen[bytes]:
+        """Start karbor-api, and wait until it answers.
+
+        :param url: another one than ``self.url``, of :meth:`new_url`.
+        """
+        url = url or self.url
+        process = self._run([*self._command('api'), *self._at(url)])
+        cloud.wait_until(lambda: self._answers(process, url), 'the start of karbor-api')
         return process
+
+    @staticmethod
+    def new_url() -> str:
+        """Where nobody listens."""
+        return f'http://127.0.0.1:{_free_port()}'
+
+    def _at(self, url: str) -> Sequence[str]:
+        """What lets karbor-api listen there."""
+        port = url.rpartition(':')[2]
+        config = self._config.with_name(f'api-{port}.conf')
+        config.write_text(_text({'DEFAULT': {'osapi_karbor_listen_port': port}}))
+        return ['--config-file', str(config)]
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         return self._start('protection')
@@ -114,6 +134,8 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=300,
+            cwd=self.code,
+            env=self._environment(),
         )
 
     def start_gunicorn(self, workers: int) -> str:
@@ -130,7 +152,6 @@ class Service:
                 address,
                 'karbor.wsgi.api:application',
             ],
-            {**os.environ, 'OS_KARBOR_CONFIG_FILE': str(self._config)},
         )
         url = f'http://{address}'
         cloud.wait_until(lambda: self._answers(process, url), 'the start of gunicorn')
@@ -140,6 +161,13 @@ class Service:
         """SIGKILL a process and all that it has started, at one moment."""
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        self._processes.remove(process)
+
+    def retire(self, process: subprocess.Popen[bytes]) -> None:
+        """Let a process end as an administrator would; what it works on may end."""
+        process.terminate()
+        code = process.wait(60)
+        assert code == 0, f'{process.args} ended with {code}'
         self._processes.remove(process)
 
     def stop(self) -> None:
@@ -157,15 +185,22 @@ class Service:
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         return self._run(self._command(name))
 
-    def _run(
-        self, command: Sequence[str], environment: dict[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
+    def _run(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with self.log.open('ab') as log:
             process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=environment, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self.code,
+                env=self._environment(),
+                start_new_session=True,
             )
         self._processes.append(process)
         return process
+
+    def _environment(self) -> dict[str, str]:
+        found = {**os.environ, 'OS_KARBOR_CONFIG_FILE': str(self._config)}
+        return found if self.code is None else {**found, 'PYTHONPATH': str(self.code)}
 
     def _command(self, name: str, *arguments: str) -> Sequence[str]:
         return [

@@ -125,11 +125,22 @@ def run(conditions: Conditions, what: str, hit: Callable[[Crew, random.Random], 
     :param what: happens, to be printed.
     :param hit: lets it happen, and returns what there is to tell of it.
     """
+    return keep_if_unwell(conditions, what, lambda folder: _storm(folder, conditions, hit))
+
+
+def keep_if_unwell(
+    conditions: Conditions, what: str, act: Callable[[pathlib.Path], Sequence[audit.Finding]]
+) -> bool:
+    """Run a trial in a folder that is kept if something was found; returns whether nothing was.
+
+    :param what: happens, to be printed.
+    :param act: the trial; it is given the folder, and returns what it has found.
+    """
     folder = pathlib.Path(tempfile.mkdtemp(prefix='karbor-storm-'))
     is_well = False
     say(f'\n== {what}; {conditions.database}, board: {conditions.board}; --seed {conditions.seed}')
     try:
-        is_well = not _storm(folder, conditions, hit)
+        is_well = not act(folder)
     finally:
         if is_well:
             shutil.rmtree(folder)
@@ -147,7 +158,8 @@ def _storm(
     """
     begun = time.monotonic()
     with contextlib.ExitStack() as ends:
-        karbor = _karbor(folder, conditions, ends)
+        karbor = new_karbor(folder, conditions, ends)
+        karbor.prepare()
         stage, load, crew = _set_up(karbor, conditions)
         with load:
             told = hit(crew, random.Random(conditions.seed))
@@ -155,17 +167,17 @@ def _storm(
         findings = [*load.findings, *load.calm_down(_SETTLE_SECONDS)]
         time.sleep(conditions.aftermath)
         findings += stage.audit.findings()
-        _say_jobs(stage, load)
+        say_jobs(stage, load)
         stage.delete_everything()
         findings += stage.audit.of_nothing()
         say(f'all took {time.monotonic() - begun:.0f} s; {audit.summary(findings)}')
         return findings
 
 
-def _karbor(
+def new_karbor(
     folder: pathlib.Path, conditions: Conditions, ends: contextlib.ExitStack
 ) -> service.Service:
-    """With its tables made, and without processes."""
+    """With an empty database, and without processes."""
     server = database_servers.KINDS[conditions.database]()
     ends.callback(server.stop)
     options: dict[str, Any] = {
@@ -186,7 +198,6 @@ def _karbor(
         options['jobboard'] = {'connection': board_server.url}
     karbor = service.Service(folder, server.create_database(), options, conditions.plugin_options)
     ends.callback(karbor.stop)
-    karbor.prepare()
     return karbor
 
 
@@ -200,7 +211,7 @@ def _set_up(
     return stage, load, Crew(stage)
 
 
-def _say_jobs(stage: scene.Scene, load: kill_load.Load) -> None:
+def say_jobs(stage: scene.Scene, load: kill_load.Load) -> None:
     made = stage.rows.all(models.Job)
     kinds = collections.Counter(job.kind for job in made)
     fenced_off = len(set(lost_leases.LOST.findall(stage.log())))
@@ -219,13 +230,16 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-def parser(program: str, description: str | None, what: str) -> argparse.ArgumentParser:
+def parser(
+    program: str, description: str | None, what: str, count: int = 100
+) -> argparse.ArgumentParser:
     """Reads how often something is to happen, and in which conditions.
 
     :param what: happens, in the plural.
+    :param count: how often, if it is not said.
     """
     made = argparse.ArgumentParser(prog=program, description=description)
-    made.add_argument(f'--{what}', type=int, default=100, metavar='N')
+    made.add_argument(f'--{what}', type=int, default=count, metavar='N')
     made.add_argument(
         '--board', choices=(*board_servers.KINDS, ROWS), default=ROWS, help='default: %(default)s'
     )

@@ -88,7 +88,7 @@ class ManageTest(ManageTestCase):
         self.assertIn('karbor-protection', self.run_manage('service', 'list'))
 
     def test_sync(self):
-        self.run_manage('db', 'sync')
+        self.assertIn('nothing to do', self.run_manage('db', 'sync'))
         self.assertEqual([], self.rows())
 
     @staticmethod

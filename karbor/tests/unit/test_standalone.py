@@ -28,7 +28,7 @@ from oslotest import base
 
 from karbor.cmd import standalone
 from karbor.common import clouds, state_dir
-from karbor.db import migration
+from karbor.db import schema_gate
 from karbor.tests import base as karbor_base
 from karbor.tests.unit import test_clouds
 from karbor.tests.unit.test_clouds import PROJECT_ID
@@ -225,8 +225,8 @@ class FailedStartTest(karbor_base.TestCase):
         )
 
     def test_a_database_of_a_newer_karbor(self) -> None:
-        error = migration.SchemaError('The database was made by a newer Karbor')
-        self.assertIn('newer Karbor', self.fails(error))
+        error = schema_gate.SchemaError('upgrade Karbor')
+        self.assertIn('upgrade Karbor', self.fails(error))
 
     def test_a_fault_of_the_program_is_not_hidden(self) -> None:
         with mock.patch.object(standalone, '_serve', side_effect=RuntimeError):

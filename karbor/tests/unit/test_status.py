@@ -21,7 +21,7 @@ from oslo_upgradecheck import upgradecheck
 from karbor import db
 from karbor.cmd import status
 from karbor.db import jobs as job_rows
-from karbor.db import migration, models
+from karbor.db import migration, models, schema_gate
 from karbor.tests import base
 
 SUCCESS, WARNING, FAILURE = (
@@ -46,13 +46,15 @@ class UpgradeCheckTest(base.TestCase):
         return code, ' '.join(text.getvalue().replace('|', ' ').split())
 
     def test_all_is_well(self) -> None:
-        self.assertEqual(SUCCESS, self.check()[0])
+        code, text = self.check()
+        self.assertEqual(SUCCESS, code)
+        self.assertIn(f'this code is of {schema_gate.known()[-1]}.', text)
 
     def test_a_database_without_tables(self) -> None:
         self.open_new_database()
         code, text = self.check()
         self.assertEqual(FAILURE, code)
-        self.assertIn('The database lacks 0001, 0002, 0003, 0004, 0006', text)
+        self.assertIn('The database has no tables', text)
         self.assertIn('karbor-manage db sync', text)
 
     def test_a_database_that_lacks_a_migration(self) -> None:
@@ -60,18 +62,23 @@ class UpgradeCheckTest(base.TestCase):
         migration.upgrade('0002')
         code, text = self.check()
         self.assertEqual(FAILURE, code)
-        self.assertIn('The database lacks 0003, 0004, 0006:', text)
+        self.assertIn('The schema of the database is 0002', text)
 
     def test_a_database_of_a_newer_karbor(self) -> None:
         with db.writer() as session:
             session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         code, text = self.check()
+        self.assertEqual(SUCCESS, code)
+        self.assertIn('The schema is 9999', text)
+        with db.writer() as session:
+            session.connection().exec_driver_sql("UPDATE schema_gate SET oldest_code = '9998'")
+        code, text = self.check()
         self.assertEqual(FAILURE, code)
-        self.assertIn('made by a newer Karbor', text)
+        self.assertIn('needs code of 9998 or newer', text)
 
     def test_no_database(self) -> None:
         with mock.patch.object(
-            migration.api, 'engine', side_effect=db_exc.DBConnectionError(LookupError('refused'))
+            schema_gate.api, 'reader', side_effect=db_exc.DBConnectionError(LookupError('refused'))
         ):
             code, text = self.check()
         self.assertEqual(FAILURE, code)

@@ -28,10 +28,16 @@ BATCH = 500
 
 
 def upgrade() -> None:
+    # MariaDB commits each change of a table; one that was broken off is repeated.
+    there = {column['name'] for column in sa.inspect(op.get_bind()).get_columns('jobs')}
     with op.batch_alter_table('jobs') as jobs:
-        jobs.add_column(sa.Column('plan_id', sa.String(36)))
-        jobs.add_column(sa.Column('trigger_id', sa.String(36)))
-        jobs.add_column(sa.Column('fire_at', MOMENT))
+        for name, kind in (
+            ('plan_id', sa.String(36)),
+            ('trigger_id', sa.String(36)),
+            ('fire_at', MOMENT),
+        ):
+            if name not in there:
+                jobs.add_column(sa.Column(name, kind))
     _fill_from_logs()
 
 

@@ -17,7 +17,10 @@ from alembic import op
 from sqlalchemy.dialects import mysql
 
 revision = '0006'
-down_revision = '0004'
+down_revision = '0005'
+
+#: the last migration of the oldest code that may work on the schema as it is now
+oldest_code = '0003'
 
 LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
 MOMENT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')

@@ -25,6 +25,7 @@ from karbor.resource import Resource
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.protection import client_factory, protectable_plugin
 
+# Statuses of volumes that are not offered to be put into a plan.
 _UNUSABLE_STATUSES = frozenset(('error', 'deleting', 'error_deleting'))
 
 # A person or a program waits for the answer, so a failing Cinder is not tried for long.
@@ -43,11 +44,11 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
     def list_resources(
         self, context: karbor_context.RequestContext, parameters: dict[str, Any] | None = None
     ) -> list[Resource]:
-        try:
-            volumes = cinder_requests.listed(_manager(context), {}, _PATIENCE)
-        except cinder_requests.CLIENT_ERRORS as exc:
-            raise _failed(exc) from exc
-        return [_resource(volume) for volume in volumes if volume.status not in _UNUSABLE_STATUSES]
+        return [
+            _resource(volume)
+            for volume in _listed(context)
+            if volume.status not in _UNUSABLE_STATUSES
+        ]
 
     def page_of_resources(
         self,
@@ -89,7 +90,9 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
     def get_dependent_resources(
         self, context: karbor_context.RequestContext, parent_resource: Resource
     ) -> list[Resource]:
-        """The volumes of a project, which must be the caller's.
+        """The volumes of a project, which must be the caller's, whatever their status.
+
+        One that cannot be protected now is to be missed, not left out without a word.
 
         :raises ProtectableResourceNotFound: it is another project.
         """
@@ -99,11 +102,19 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
                 id=parent_resource.id,
                 reason='it is not the project that you act in.',
             )
-        return self.list_resources(context)
+        return [_resource(volume) for volume in _listed(context)]
 
 
 def _manager(context: karbor_context.RequestContext) -> Any:
     return client_factory.ClientFactory.create_client('cinder', context).volumes
+
+
+def _listed(context: karbor_context.RequestContext) -> list[Any]:
+    """All volumes of the caller's project."""
+    try:
+        return cinder_requests.listed(_manager(context), {}, _PATIENCE)
+    except cinder_requests.CLIENT_ERRORS as exc:
+        raise _failed(exc) from exc
 
 
 def _own(manager: Any, context: karbor_context.RequestContext, volume_id: str) -> Any:

@@ -110,6 +110,42 @@ COERCIONS: list[tuple[Any, Any, Any]] = [
 ]
 
 
+class CheckValuesTest(base.BaseTestCase):
+    """What a plugin looks at beyond its schema."""
+
+    def looked_at(self, given: Any, later: tuple[str, ...] = ()) -> list[tuple[str, str, Any]]:
+        seen: list[tuple[str, str, Any]] = []
+        parameters.check(
+            given,
+            [VOLUME, OTHER_VOLUME],
+            later,
+            {VOLUME_TYPE: SCHEMA, SERVER_TYPE: {}}.get,
+            check_values=lambda kind, values, where: seen.append((kind, where, values)),
+        )
+        return seen
+
+    def test_each_key_alone_and_what_holds_for_a_resource(self) -> None:
+        whole = {'description': None, 'copies': 1}
+        self.assertEqual(
+            [
+                (VOLUME_TYPE, VOLUME_TYPE, {'snapshot_name': 'a', 'force': True}),
+                (VOLUME_TYPE, VOLUME.key, {'force': False}),
+                (VOLUME_TYPE, VOLUME.key, {**whole, 'snapshot_name': 'a', 'force': False}),
+                (VOLUME_TYPE, OTHER_VOLUME.key, {**whole, 'snapshot_name': 'a', 'force': True}),
+            ],
+            self.looked_at(
+                {
+                    VOLUME_TYPE: {'snapshot_name': 'a', 'force': 'yes'},
+                    VOLUME.key: {'force': 'no'},
+                }
+            ),
+        )
+
+    def test_of_a_type_of_which_none_is_known_yet(self) -> None:
+        given = {VOLUME_TYPE: {'snapshot_name': 'a', 'force': True}}
+        self.assertIn((SERVER_TYPE, SERVER_TYPE, {}), self.looked_at(given, (SERVER_TYPE,)))
+
+
 class CoerceTest(base.BaseTestCase):
     def _coerced(self, value: Any, wanted: Any) -> Any:
         try:

@@ -113,6 +113,8 @@ class WatcherTestCase(base.BaseTestCase):
         super().setUp()
         self.useFixture(fixtures.Timeout(60, gentle=True))
         self.gate = Gate()
+        self.now = 0.0
+        self.looked: list[watcher.Waiting] = []
         self.service = Service(self.newest_first)
         self.watcher = self.new_watcher()
         self.pool = futures.ThreadPoolExecutor(64)
@@ -133,6 +135,8 @@ class WatcherTestCase(base.BaseTestCase):
             is_passing=lambda exc: isinstance(exc, Passing),
             longest_interval=longest_interval,
             sleep=self.gate.sleep,
+            monotonic=lambda: self.now,
+            looked=self.looked.append,
         )
 
     def wait(
@@ -170,6 +174,54 @@ class WatcherTestCase(base.BaseTestCase):
     def end(self) -> None:
         """Let the thread find that nobody waits."""
         self.look()
+        self.assertFalse(self.watcher._looking)
+
+
+class ToldTest(WatcherTestCase):
+    """What is told after each look."""
+
+    def test_what_is_waited_for_and_for_how_long(self) -> None:
+        first, second = self.service.add(2)
+        self.wait(first)
+        self.now = 5.0
+        self.wait(second)
+        self.now = 40.0
+        self.look()
+        first.status = 'available'
+        self.now = 50.0
+        self.look()
+        second.status = 'error'
+        self.look()
+        self.end()
+        self.assertEqual(
+            [
+                ([first.id, second.id], 2, 40.0),
+                ([second.id], 2, 45.0),
+                ([], 2, 0.0),
+                ([], 2, 0.0),
+            ],
+            [([item.id for item in told.items], told.total, told.seconds) for told in self.looked],
+        )
+
+    def test_a_look_that_failed(self) -> None:
+        self.wait(*self.service.add())
+        self.service.faults = [Passing()]
+        for fault_type in (Passing, type(None)):
+            self.look()
+            self.assertIsInstance(self.looked[-1].fault, fault_type)
+
+    def test_who_is_told_ends_all_waits_by_raising(self) -> None:
+        class Over(BaseException):
+            pass
+
+        def looked(_waiting: watcher.Waiting) -> None:
+            raise Over
+
+        self.watcher._looked = looked
+        waits = self.wait(*self.service.add(2))
+        self.look()
+        for wait in waits:
+            self.assertIsInstance(wait.exception(LONG), Over)
         self.assertFalse(self.watcher._looking)
 
 

@@ -24,7 +24,7 @@ from oslo_utils import timeutils
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.db import jobs as job_rows
-from karbor.db import models, services
+from karbor.db import models, schema_gate, services
 from karbor.services import periodic, processes
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, worker
@@ -244,6 +244,16 @@ class WorkerTest(WorkerTestCase):
         processes.Processes().set_enabled(self.context, self.service().id, True, None)
         self.wait_until(lambda: self.is_over(job_id), 'the end of the job')
 
+    def test_one_that_is_too_old_for_the_schema_takes_nothing_new(self) -> None:
+        _, job_id = self.post_protect()
+        with mock.patch.object(schema_gate, 'refusal', return_value='The schema is too new.'):
+            found = self.start()
+            looked = threading.Event()
+            with mock.patch.object(found._crew, 'free', side_effect=looked.set):
+                self.assertFalse(looked.wait(0.5))
+            self.assertEqual('pending', self.row(job_id).state)
+        self.wait_until(lambda: self.is_over(job_id), 'the end of the job')
+
     def test_jobs_of_other_providers_do_not_stand_in_the_way(self) -> None:
         _, other = self.post_protect()
         self.set_job(other, provider_id='other')
@@ -336,6 +346,16 @@ class WorkerTest(WorkerTestCase):
         full = [f'full-{number:03}' for number in range(boards._IN_LINE)]
         (found,) = boards.DatabaseBoard().waiting(self.runner.scope, full)
         self.assertEqual((job_id, 'last'), (found.job_id, found.project_id))
+
+    def test_a_duty_that_may_not_be_done_is_left_out(self) -> None:
+        done, asked = threading.Event(), threading.Semaphore(0)
+        stopping = threading.Event()
+        self.addCleanup(stopping.set)
+        duty = periodic.Duty(0.01, done.set)
+        duty.begin(stopping, lambda: asked.release() is not None)
+        for _ in range(3):
+            self.assertTrue(asked.acquire(timeout=10))
+        self.assertFalse(done.is_set())
 
     def test_a_failing_duty_is_done_again(self) -> None:
         calls = threading.Semaphore(0)

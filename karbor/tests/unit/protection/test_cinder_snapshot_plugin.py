@@ -411,7 +411,9 @@ class ProtectTest(SnapshotPluginTestCase):
         self.cinder.settle_to['snapshot'] = 'error'
         self.cinder.faults = [Fault('GET', '/messages', status=403)]
         reason = self.fails(exception.CreateResourceFailed, self.protect)
-        self.assertTrue(reason.endswith('is in status error'), reason)
+        self.assertIn('is in status error: Cinder gives no reason', reason)
+        for text in ('pool is full', 'ask the operator'):
+            self.assertIn(text, reason)
 
     def test_snapshot_that_somebody_is_deleting(self) -> None:
         self.cinder.settle_to['snapshot'] = 'deleting'
@@ -577,9 +579,62 @@ class ProtectTest(SnapshotPluginTestCase):
 
     def test_volume_that_does_not_exist(self) -> None:
         self.cinder.volumes.clear()
-        reason = self.fails(exception.CreateResourceFailed, self.protect)
+        reason = self.fails(exception.ResourceGone, self.protect)
+        self.assertIn('does not exist any more', reason)
         self.assertIn(f'Volume {self.volume["id"]} could not be found', reason)
-        self.assertEqual(1, sum(self.cinder.requests.values()), 'tried again')
+        self.assertEqual(
+            {('POST', '/snapshots'): 1, ('GET', '/volumes/{id}'): 1}, dict(self.cinder.requests)
+        )
+
+    def test_a_404_though_the_volume_is_there(self) -> None:
+        self.cinder.faults = [Fault('POST', '/snapshots$', status=404)]
+        reason = self.fails(exception.CreateResourceFailed, self.protect)
+        self.assertIn('Cinder answered 404', reason)
+
+    def test_a_404_of_which_cinder_does_not_tell_more(self) -> None:
+        self.timeouts['retry_timeout'] = 0
+        self.cinder.faults = [
+            Fault('POST', '/snapshots$', status=404),
+            Fault('GET', '/volumes/', status=503),
+        ]
+        reason = self.fails(exception.CreateResourceFailed, self.protect)
+        self.assertIn('Cinder answered 503', reason)
+
+    def test_volume_that_is_being_deleted(self) -> None:
+        self.volume['status'] = 'deleting'
+        reason = self.fails(exception.ResourceGone, self.protect)
+        self.assertIn('the volume is being deleted', reason)
+        self.assertEqual(1, self.requests('POST', '/snapshots'), 'it was waited for')
+
+    def test_volume_that_takes_its_snapshot_with_it(self) -> None:
+        def delete_with_snapshots() -> None:
+            self.cinder.snapshots.clear()
+            self.cinder.volumes.clear()
+
+        self.cinder.faults = [
+            Fault('GET', '/snapshots/detail', times=1, hook=delete_with_snapshots)
+        ]
+        reason = self.fails(exception.ResourceGone, self.protect)
+        self.assertIn('does not exist any more', reason)
+
+    def test_volume_that_is_gone_when_the_job_runs_again(self) -> None:
+        for dies_at in ('asked_at', 'snapshot_id'):
+            self.checkpoint = self.new_checkpoint()
+            self.volume = self.cinder.add_volume()
+            with self.dying_at(lambda key, value, dies_at=dies_at: dies_at in value):
+                self.protect()
+            self.cinder.snapshots.clear()
+            self.cinder.volumes.clear()
+            self.fails(exception.ResourceGone, self.protect)
+        self.protect_and_lose_volume()
+        self.fails(exception.ResourceGone, self.protect)
+
+    def protect_and_lose_volume(self) -> None:
+        self.checkpoint = self.new_checkpoint()
+        self.volume = self.cinder.add_volume()
+        self.protect()
+        self.cinder.snapshots.clear()
+        self.cinder.volumes.clear()
 
     def test_forbidden(self) -> None:
         self.cinder.faults = [Fault('POST', status=403)]
@@ -600,6 +655,7 @@ class ProtectTest(SnapshotPluginTestCase):
             exception.CreateResourceFailed, self.protect, parameters={'force': False}
         )
         self.assertIn('current status is: in-use', reason)
+        self.assertIn("only taken when force is true in the plan's parameters", reason)
         self.assertEqual({}, self.cinder.snapshots)
 
     def test_in_use_with_force(self) -> None:
@@ -610,6 +666,7 @@ class ProtectTest(SnapshotPluginTestCase):
     def test_volume_in_error(self) -> None:
         self.volume['status'] = 'error'
         reason = self.fails(exception.CreateResourceFailed, self.protect)
+        self.assertTrue(reason.startswith('the volume is in status error; '), reason)
         self.assertIn('current status is: error', reason)
         self.assertEqual(1, self.requests('POST', '/snapshots'))
 
@@ -639,7 +696,7 @@ class ProtectTest(SnapshotPluginTestCase):
     def test_volume_that_goes_away_while_it_is_waited_for(self) -> None:
         self.volume['status'] = 'extending'
         self.cinder.faults = [Fault('GET', '/volumes/', times=1, hook=self.cinder.volumes.clear)]
-        reason = self.fails(exception.CreateResourceFailed, self.protect)
+        reason = self.fails(exception.ResourceGone, self.protect)
         self.assertIn('could not be found', reason)
 
     # Jobs that run again

@@ -15,6 +15,7 @@
 import json
 
 import hypothesis
+from hypothesis import strategies as st
 from oslotest import base
 
 from karbor import exception
@@ -205,6 +206,21 @@ class StoredGraphTest(base.BaseTestCase):
             {resource.key: resource.extra_info for resource in graphs.resources(roots)},
             {resource.key: resource.extra_info for resource in graphs.resources(again)},
         )
+
+    @SETTINGS
+    @hypothesis.given(graphs.roots(), st.data())
+    def test_without_some(self, roots: list[graph.GraphNode], data: st.DataObject) -> None:
+        every = sorted(graphs.resources(roots), key=lambda resource: resource.id)
+        left_out = data.draw(st.sets(st.sampled_from(every)))
+
+        kept = graph.without(roots, left_out)
+
+        self.assertEqual(set(every) - left_out, set(graphs.resources(kept)))
+        self.assertEqual(
+            {pair for pair in graphs.edges(roots) if left_out.isdisjoint(pair)},
+            set(graphs.edges(kept)),
+        )
+        self.assertEqual(roots, graph.without(roots, ()))
 
     @SETTINGS
     @hypothesis.given(graphs.roots())

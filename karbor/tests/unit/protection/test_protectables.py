@@ -296,10 +296,11 @@ class VolumeTest(base.BaseTestCase):
                 self.assertIn(VOLUME, raised.msg)
 
     def test_volumes_of_a_project(self) -> None:
-        self._use(_volume('a'), _volume('b', 'error'))
+        statuses = ('available', 'error', 'error_deleting', 'deleting', 'maintenance')
+        self._use(*(_volume(status, status) for status in statuses))
 
         self.assertEqual(
-            [Resource(VOLUME, 'a', 'data')],
+            [Resource(VOLUME, status, 'data') for status in statuses],
             self.plugin.get_dependent_resources(
                 self.context, Resource(PROJECT, PROJECT_ID, 'demo')
             ),

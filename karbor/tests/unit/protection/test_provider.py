@@ -62,6 +62,13 @@ class Verifying(Plain):
         return {'title': f'verify {resource_type}'}
 
 
+class Choosy(Plain):
+    @classmethod
+    def check_options(cls, resource_type: str, values: dict[str, Any]) -> None:
+        if 'refused' in values:
+            raise values['refused']
+
+
 class BrokenTypes(Plain):
     @classmethod
     def get_supported_resources_types(cls) -> list[str]:
@@ -199,6 +206,30 @@ class LoadTest(ProviderTestCase):
             self.assertEqual({'Acme::Disk': plain, 'Acme::Tape': plain}, found.schemas[kind])
         self.assertEqual({'title': 'verify Acme::Tape'}, found.schema_of('verify')('Acme::Tape'))
         self.assertIsNone(found.schema_of('options')('Acme::Other'))
+
+    def test_what_a_plugin_has_against_options(self) -> None:
+        self._write(plugins=(f'{HERE}.Choosy',))
+        found = self._only()
+
+        found.check_options('Acme::Disk', {}, 'Acme::Disk#1')
+        for error, text in (
+            (ValueError('too big'), 'Invalid input: Acme::Disk#1: too big'),
+            (exception.InvalidInput(reason='too small'), 'Invalid input: too small'),
+        ):
+            raised = self.assertRaises(
+                exception.InvalidInput,
+                found.check_options,
+                'Acme::Disk',
+                {'refused': error},
+                'Acme::Disk#1',
+            )
+            self.assertEqual(text, raised.msg)
+
+    def test_a_plugin_need_not_have_anything_against_options(self) -> None:
+        self._write()
+
+        for resource_type in ('Acme::Disk', 'Acme::Other'):
+            self._only().check_options(resource_type, {'refused': ValueError('no')}, 'x')
 
     def test_a_plugin_need_not_know_of_verify(self) -> None:
         self._write()

@@ -17,11 +17,10 @@ for, its id right after, before any waiting; and it carries metadata by which a 
 runs again finds it, also when the answer to the request was lost.
 """
 
-import contextlib
 import datetime
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
@@ -42,8 +41,9 @@ from karbor.services.cinder.marks import Marks
 from karbor.services.cinder.requests import Made
 from karbor.services.protection import bank_plugin, protection_plugin
 from karbor.services.protection.protection_plugins import utils
-
-NAME = 'Volume Snapshot'
+from karbor.services.protection.protection_plugins.volume import (
+    cinder_snapshot_faults as faults,
+)
 
 Context = karbor_context.RequestContext
 
@@ -108,7 +108,7 @@ class ProtectOperation(_SnapshotOperation):
         **kwargs: Any,
     ) -> None:
         section = checkpoint.get_resource_bank_section(resource.id)
-        with _failing_as(exception.CreateResourceFailed, resource, section):
+        with faults.failing_as(exception.CreateResourceFailed, resource, section):
             records.write_status(section, constants.ResourceStatus.PROTECTING)
             cinder = self._cinder(context)
             snapshots = cinder.snapshots(Marks(checkpoint_id=checkpoint.id))
@@ -121,13 +121,14 @@ class ProtectOperation(_SnapshotOperation):
                     'description': parameters.get('description'),
                 },
             )
-            snapshot, is_doubtful = self._made_once(
-                snapshots,
-                order,
-                records.of_snapshot(section, resource.id),
-                functools.partial(self._make_when_settled, cinder, snapshots, order),
-            )
-            snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
+            with faults.telling_gone(cinder, resource.id):
+                snapshot, is_doubtful = self._made_once(
+                    snapshots,
+                    order,
+                    records.of_snapshot(section, resource.id),
+                    functools.partial(self._make_when_settled, cinder, snapshots, order),
+                )
+                snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
             if is_doubtful:
                 snapshots.remove_doubles(
                     order.marks, {resource.id: snapshot.id}, self._options.delete_timeout
@@ -137,23 +138,32 @@ class ProtectOperation(_SnapshotOperation):
     def _make_when_settled(
         self, cinder: CinderJob, snapshots: CinderItems, order: Order, look_first: bool
     ) -> Made:
-        """Make the snapshot; a volume between two states is waited for."""
+        """Make the snapshot; a volume between two states is waited for.
+
+        :raises VolumeGone: the volume is being deleted.
+        :raises CinderFault: its status forbids it.
+        """
+        volume_id = order.arguments['volume_id']
         deadline = retrying.Deadline(self._options.settle_timeout, self._clock)
         was_ready = False
-        for pause in cinder_requests.pauses():
-            try:
-                return snapshots.make(order, look_first)
-            except cinder_exc.BadRequest:
-                status = cinder.volume(order.arguments['volume_id']).status
-                if status in cinder_items.PASSING_STATUSES:
-                    if deadline.remaining() < pause:
-                        raise
-                elif was_ready or status not in ('available', 'in-use'):
-                    raise
-                else:  # perhaps only since the refusal
-                    was_ready = True
-            look_first = True
-            self._clock.sleep(pause)
+        with cinder.telling(volume_id) as tell:
+            for pause in cinder_requests.pauses():
+                try:
+                    return snapshots.make(order, look_first)
+                except cinder_exc.BadRequest as exc:
+                    status = cinder.volume(volume_id).status
+                    if status == 'deleting':
+                        raise faults.VolumeGone('the volume is being deleted') from exc
+                    if status in cinder_items.PASSING_STATUSES:
+                        if deadline.remaining() < pause:
+                            raise
+                    elif was_ready or status not in ('available', 'in-use'):
+                        raise CinderFault(faults.refusal(exc, status, order)) from exc
+                    else:  # perhaps only since the refusal
+                        was_ready = True
+                look_first = True
+                tell(f'the volume {volume_id} is {status}', deadline.passed())
+                self._clock.sleep(pause)
         raise AssertionError('pauses never end')
 
 
@@ -170,7 +180,7 @@ class RestoreOperation(_SnapshotOperation):
     ) -> None:
         restore = kwargs['restore']
         section = checkpoint.get_resource_bank_section(resource.id)
-        with _failing_as(exception.RestoreResourceFailed, resource):
+        with faults.failing_as(exception.RestoreResourceFailed, resource):
             saved = _saved_snapshot(section, resource)
             order = Order(
                 marks=Marks.of_resource(checkpoint, resource.id).of_restore(restore['id']),
@@ -247,7 +257,7 @@ class VerifyOperation(_SnapshotOperation):
     ) -> None:
         verify = kwargs.get('verify')
         section = checkpoint.get_resource_bank_section(resource.id)
-        with _failing_as(exception.VerifyResourceFailed, resource):
+        with faults.failing_as(exception.VerifyResourceFailed, resource):
             try:
                 self._check(
                     self._cinder(context).snapshots(Marks(checkpoint_id=checkpoint.id)),
@@ -292,7 +302,7 @@ class DeleteOperation(_SnapshotOperation):
         **kwargs: Any,
     ) -> None:
         section = checkpoint.get_resource_bank_section(resource.id)
-        with _failing_as(exception.DeleteResourceFailed, resource, section):
+        with faults.failing_as(exception.DeleteResourceFailed, resource, section):
             records.write_status(section, constants.ResourceStatus.DELETING)
             self._delete_snapshots(
                 self._cinder(context).snapshots(Marks(checkpoint_id=checkpoint.id)),
@@ -336,25 +346,3 @@ def _saved_snapshot(section: bank_plugin.BankSection, resource: Resource) -> rec
     if saved is None or not saved.made_id:
         raise CinderFault('the checkpoint has no snapshot of it')
     return saved
-
-
-@contextlib.contextmanager
-def _failing_as(
-    error: type[exception.ResourceFailed],
-    resource: Resource,
-    section: bank_plugin.BankSection | None = None,
-) -> Iterator[None]:
-    """Turn what Cinder does into the contract's exception, and mark it in the bank."""
-    try:
-        yield
-    except cinder_items.FAULTS as exc:
-        if section is not None:
-            with contextlib.suppress(exception.BankError):  # what Cinder said matters more
-                records.write_status(section, constants.ResourceStatus.ERROR)
-        raise error(
-            name=NAME,
-            reason=cinder_items.describe(exc),
-            resource_id=resource.id,
-            resource_type=resource.type,
-            is_over_quota=cinder_requests.is_over_quota(exc),
-        ) from exc

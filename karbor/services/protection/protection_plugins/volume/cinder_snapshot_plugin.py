@@ -39,6 +39,8 @@ from karbor.services.protection.protection_plugins.volume import (
 
 GROUP = 'volume_snapshot_plugin'
 
+_LONGEST_TEXT = 255  # characters; beside the schema, which is the specification's to the letter
+
 OPTS = [
     cfg.FloatOpt(
         'poll_interval',
@@ -129,6 +131,15 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
     @classmethod
     def get_options_schema(cls, resource_type: str) -> protection_plugin.Schema:
         return schemas.OPTIONS_SCHEMA
+
+    @classmethod
+    def check_options(cls, resource_type: str, values: dict[str, Any]) -> None:
+        for name in ('snapshot_name', 'description'):
+            length = len(values.get(name) or '')
+            if length > _LONGEST_TEXT:
+                raise ValueError(
+                    f'{name} has {length} characters; Cinder takes {_LONGEST_TEXT} at most.'
+                )
 
     @classmethod
     def get_restore_schema(cls, resource_type: str) -> protection_plugin.Schema:

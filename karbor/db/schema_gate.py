@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether this code may work on the schema of the open database.
+
+The database says the oldest code that may: its one row of ``schema_gate``. Code is as old as the
+last migration that it has, so every revision that it does not know is of newer code.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import alembic.config
+import alembic.migration
+import alembic.script
+import sqlalchemy as sa
+
+from karbor.db import api, models
+
+_MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
+
+
+class SchemaError(Exception):
+    """This code may not work on the schema of the database; the text is one line that says why."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schema:
+    """What a database says of its schema."""
+
+    #: of the last migration that it has seen; None of an empty database
+    revision: str | None
+    #: the last migration of the oldest code that may work on it; None before there was a gate
+    oldest_code: str | None
+
+    def is_too_new(self, known: Sequence[str]) -> bool:
+        """Whether it needs newer code.
+
+        :param known: the revisions of the migrations that the code has, oldest first.
+        """
+        return (self.oldest_code or self.revision) not in (None, *known)
+
+    def refusal(self, known: Sequence[str]) -> str | None:
+        """Why code may not work on it, in one line; None if it may.
+
+        :param known: as :meth:`is_too_new` has it.
+        """
+        needed = known[-1]
+        if self.revision is None:
+            return (
+                f'The database has no tables, and this code needs schema {needed}: '
+                'run "karbor-manage db sync".'
+            )
+        if self.is_too_new(known):
+            return (
+                f'The schema of the database is {self.revision}, which needs code of '
+                f'{self.oldest_code or self.revision} or newer, and this code is of {needed}: '
+                'upgrade Karbor; "karbor-manage db sync" does not take a schema back.'
+            )
+        if self.revision in known[:-1]:
+            return (
+                f'The schema of the database is {self.revision}, and this code needs {needed}: '
+                'run "karbor-manage db sync".'
+            )
+        return None
+
+
+@functools.cache
+def scripts() -> alembic.script.ScriptDirectory:
+    """The migrations that this code has."""
+    config = alembic.config.Config()
+    config.set_main_option('script_location', str(_MIGRATIONS))
+    return alembic.script.ScriptDirectory.from_config(config)
+
+
+@functools.cache
+def known() -> tuple[str, ...]:
+    """The revisions of the migrations that this code has, oldest first."""
+    return tuple(reversed([script.revision for script in scripts().walk_revisions()]))
+
+
+def read(connection: sa.Connection) -> Schema:
+    """What the database says of its schema."""
+    if not sa.inspect(connection).has_table(models.SchemaGate.__tablename__):
+        context = alembic.migration.MigrationContext.configure(connection)
+        return Schema(revision=context.get_current_revision(), oldest_code=None)
+    version = sa.table('alembic_version', sa.column('version_num', sa.String))
+    found = connection.execute(
+        sa.select(
+            sa.select(version.c.version_num).scalar_subquery().label('revision'),
+            sa.select(models.SchemaGate.oldest_code).scalar_subquery().label('oldest_code'),
+        )
+    ).one()
+    return Schema(revision=found.revision, oldest_code=found.oldest_code)
+
+
+def look() -> Schema:
+    """What the open database says of its schema."""
+    with api.reader() as session:
+        return read(session.connection())
+
+
+def refusal() -> str | None:
+    """Why this code may not work on the open database, in one line; None if it may."""
+    return look().refusal(known())
+
+
+def check() -> None:
+    """:raises SchemaError: this code may not work on the open database."""
+    reason = refusal()
+    if reason is not None:
+        raise SchemaError(reason)

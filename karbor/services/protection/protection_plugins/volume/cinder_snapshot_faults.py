@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the faults of Cinder become when the plugin works on a volume."""
+
+import contextlib
+from collections.abc import Iterator
+
+from cinderclient import exceptions as cinder_exc
+
+from karbor import exception
+from karbor.common import constants
+from karbor.resource import Resource
+from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder import records
+from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder.items import Order
+from karbor.services.cinder.job import CinderJob
+from karbor.services.protection import bank_plugin
+
+NAME = 'Volume Snapshot'
+
+
+class VolumeGone(Exception):
+    """There is no volume any more to take a snapshot of; the text is for a person."""
+
+
+def refusal(fault: cinder_exc.BadRequest, status: str, order: Order) -> str:
+    """What to tell of a snapshot that Cinder does not take of a volume in a status."""
+    said = cinder_requests.describe(fault)
+    if status == 'in-use' and not order.arguments['force']:
+        return (
+            'the volume is attached, and so its snapshot is only taken when force is true in the '
+            f"plan's parameters: set it there; {said}"
+        )
+    return f'the volume is in status {status}; {said}'
+
+
+@contextlib.contextmanager
+def telling_gone(cinder: CinderJob, volume_id: str) -> Iterator[None]:
+    """Look whether something is missing since the volume itself does not exist any more.
+
+    :raises VolumeGone: it does not.
+    """
+    try:
+        yield
+    except (cinder_exc.NotFound, cinder_items.ItemGone) as exc:
+        if cinder.has_volume(volume_id):
+            raise
+        raise VolumeGone(
+            f'the volume does not exist any more; {cinder_items.describe(exc)}'
+        ) from exc
+
+
+@contextlib.contextmanager
+def failing_as(
+    error: type[exception.ResourceFailed],
+    resource: Resource,
+    section: bank_plugin.BankSection | None = None,
+) -> Iterator[None]:
+    """Turn what Cinder does into the contract's exception, and mark it in the bank."""
+    try:
+        yield
+    except VolumeGone as exc:
+        raise exception.ResourceGone(
+            name=NAME, reason=str(exc), resource_id=resource.id, resource_type=resource.type
+        ) from exc
+    except cinder_items.FAULTS as exc:
+        if section is not None:
+            with contextlib.suppress(exception.BankError):  # what Cinder said matters more
+                records.write_status(section, constants.ResourceStatus.ERROR)
+        raise error(
+            name=NAME,
+            reason=cinder_items.describe(exc),
+            resource_id=resource.id,
+            resource_type=resource.type,
+            is_over_quota=cinder_requests.is_over_quota(exc),
+        ) from exc
