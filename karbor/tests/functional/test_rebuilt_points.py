@@ -21,7 +21,7 @@ from karbor import db
 from karbor.db import models
 from karbor.services.recovery import bank_points, bank_rebuilding, cinder_rebuilding
 from karbor.tests import inventories
-from karbor.tests.base import PROJECT_ID, PROVIDER_ID
+from karbor.tests.base import PROJECT_ID, PROVIDER_ID, empty_tables
 from karbor.tests.functional import base, test_point_filling, test_schedules
 from karbor.tests.functional.base import resource
 from karbor.tests.functional.test_recovery_points import point_rows
@@ -37,9 +37,7 @@ class RebuiltTestCase(test_point_filling.FillingTestCase):
         return self.registry.get(PROVIDER_ID)
 
     def lose_database(self) -> None:
-        with db.writer() as session:
-            for table in reversed(models.Base.metadata.sorted_tables):
-                session.execute(sa.delete(table))
+        empty_tables()
 
     def lose_bank(self) -> None:
         bank = self.provider().bank
@@ -210,17 +208,13 @@ class OperationTest(test_schedules.SchedulesTestCase):
         operation = self.create_operation('protect')
         self.run_of_fire()
         self.assertEqual([operation['id']], [row.scheduled_operation_id for row in point_rows()])
-        with db.writer() as session:
-            for table in reversed(models.Base.metadata.sorted_tables):
-                session.execute(sa.delete(table))
+        empty_tables()
         found = self.registry.get(PROVIDER_ID)
         for key in found.bank.list_objects():
             found.bank.delete_object(key)
         inventory = inventories.inventory(self.cinder.url)
         cinder_rebuilding.from_cinder(found, inventory)
         self.assertEqual([operation['id']], [row.scheduled_operation_id for row in point_rows()])
-        with db.writer() as session:  # and the bank knows it now, too
-            for table in reversed(models.Base.metadata.sorted_tables):
-                session.execute(sa.delete(table))
+        empty_tables()  # and the bank knows it now, too
         bank_rebuilding.from_bank(found)
         self.assertEqual([operation['id']], [row.scheduled_operation_id for row in point_rows()])
