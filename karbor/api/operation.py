@@ -68,6 +68,7 @@ def operation(
             context = req.context.karbor
             policy.authorize(context, rule)
             _check_path(fields)
+            query.check_names(req, listing, parameters)
             fields.update({parameter.name: parameter.read(req) for parameter in parameters})
             if listing is not None:
                 fields['selection'] = listing.read(req)

@@ -28,12 +28,20 @@ from karbor import exception, policy
 from karbor.api import media
 from karbor.api.media import Object
 from karbor.api.schema import FILTER, Schema
+from karbor.common import moments
 from karbor.db import paging
 from karbor.policies import base as policies_base
 
 _LARGEST_OFFSET = 2147483647
 _LONGEST_LITERAL = 4096
 
+# What python-karborclient sends with lists that do not look at it, by their collections.
+_SENT_BY_OLD_CLIENT: Mapping[str, Collection[str]] = {
+    'providers': ('sort',),
+    'instances': ('sort', 'type'),
+    'triggers': ('properties',),
+    'operations': ('operation_definition',),
+}
 
 # A page of a list as a handler returns it: the items, and whether more follow.
 Items = tuple[list[Object], bool]
@@ -105,6 +113,28 @@ class Listing:
         if self.has_tenants:
             schemas += [('all_tenants', {'type': 'boolean'}), ('project_id', {'type': 'string'})]
         return schemas
+
+
+def check_names(
+    req: falcon.Request, listing: Listing | None, parameters: Sequence[Parameter]
+) -> None:
+    """Refuse parameters that nobody would look at.
+
+    :param listing: what is asked for, if it is a list.
+    :param parameters: what is taken beside that.
+    :raises InvalidInput: names one that is not known, and those that are.
+    """
+    known = [parameter.name for parameter in parameters]
+    ignored: Collection[str] = ()
+    if listing is not None:
+        known += [name for name, _ in listing.parameters()]
+        ignored = _SENT_BY_OLD_CLIENT.get(listing.collection, ())
+    for name in req.params:
+        if name not in known and name not in ignored:
+            there_are = f'there are {", ".join(sorted(known))}' if known else 'there is none'
+            raise exception.InvalidInput(
+                reason=f'{name!r:.100} is no parameter of this request; {there_are}.'
+            )
 
 
 def _filter(req: falcon.Request, name: str) -> str | None:
@@ -186,20 +216,53 @@ def _sort(req: falcon.Request, sort_keys: Collection[str]) -> list[tuple[str, st
     return pairs
 
 
-def _date(req: falcon.Request, name: str) -> datetime.datetime | None:
-    """The beginning of a day given as YYYY-MM-DD.
+def _moment(req: falcon.Request, name: str) -> datetime.datetime | None:
+    """A moment, or the beginning of a day, in UTC without a zone.
 
-    :raises InvalidInput: it is not such a day.
+    :raises InvalidInput: it is neither.
+    """
+    value_text = text(req, name)
+    return None if value_text is None else _parsed(name, value_text)
+
+
+def _end(req: falcon.Request, name: str) -> datetime.datetime | None:
+    """The first moment that is too late: the day, or the moment, that is given is not yet.
+
+    :raises InvalidInput: it is neither.
     """
     value_text = text(req, name)
     if value_text is None:
         return None
+    step = datetime.timedelta(days=1) if _as_day(value_text) else datetime.timedelta.resolution
+    return min(_parsed(name, value_text), datetime.datetime.max - step) + step
+
+
+def _parsed(name: str, value_text: str) -> datetime.datetime:
+    moment = _as_day(value_text)
+    if moment is None and 'T' in value_text:
+        # In a query, a plus that is not written %2B is a blank; beside a T no blank is meant.
+        moment = moments.read_utc(value_text.replace(' ', '+'))
+    if moment is None:
+        raise exception.InvalidInput(
+            reason=f'{name}: {value_text!r} is neither a date YYYY-MM-DD nor a moment as '
+            f'2026-11-26T08:00:00+00:00.'
+        )
+    return moment
+
+
+def _as_day(value_text: str) -> datetime.datetime | None:
     try:
         return datetime.datetime.strptime(value_text, '%Y-%m-%d')
     except ValueError:
-        raise exception.InvalidInput(
-            reason=f'{name}: {value_text!r} is not a date YYYY-MM-DD.'
-        ) from None
+        return None
+
+
+def shown_moment(moment: datetime.datetime) -> str:
+    """A moment as it is answered, with its offset.
+
+    :param moment: in UTC without a zone.
+    """
+    return moment.replace(tzinfo=datetime.UTC).isoformat(timespec='microseconds')
 
 
 def _mapping(req: falcon.Request, name: str) -> dict[str, Any] | None:
@@ -269,8 +332,15 @@ def slice_of(items: list[Any], page: paging.Page) -> tuple[list[Any], bool]:
     return items[: page.limit], len(items) > page.limit
 
 
-START_DATE = Parameter('start_date', {'type': 'string', 'format': 'date'}, _date)
-END_DATE = Parameter('end_date', {'type': 'string', 'format': 'date'}, _date)
+_DAY_OR_MOMENT: Schema = {
+    'type': 'string',
+    'description': 'A date YYYY-MM-DD, or a moment as 2026-11-26T08:00:00+00:00, in UTC unless it '
+    'says otherwise; as an end, it is included.',
+}
+START_DATE = Parameter('start_date', _DAY_OR_MOMENT, _moment)
+END_DATE = Parameter('end_date', _DAY_OR_MOMENT, _end)
+SINCE = Parameter('since', _DAY_OR_MOMENT, _moment)
+UNTIL = Parameter('until', _DAY_OR_MOMENT, _end)
 PARAMETERS = Parameter(
     'parameters',
     {'type': 'string', 'description': 'A mapping, as JSON or as a Python literal.'},

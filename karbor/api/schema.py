@@ -71,6 +71,8 @@ def strict(properties: Schema, required: list[str]) -> Schema:
 TEXT: Schema = {'type': 'string'}
 FILTER: Schema = {'type': 'string', 'maxLength': 255}  # as long as what it is compared with
 TEXT_OR_NULL: Schema = {'type': ['string', 'null']}
+MOMENT: Schema = {'type': 'string', 'format': 'date-time'}
+MOMENT_OR_NULL: Schema = {'type': ['string', 'null'], 'format': 'date-time'}
 INTEGER: Schema = {'type': 'integer', 'minimum': 0}
 OBJECT: Schema = {'type': 'object'}
 

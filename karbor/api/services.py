@@ -20,6 +20,7 @@ from karbor.services.checkpoints.commands import Commands
 from karbor.services.checkpoints.operation_logs import OperationLogs
 from karbor.services.checkpoints.plans import Plans
 from karbor.services.checkpoints.queries import Queries
+from karbor.services.checkpoints.recovery_points import RecoveryPoints
 from karbor.services.identity.trusts import Trusts
 from karbor.services.processes import Processes
 from karbor.services.protection.protectables import Protectables
@@ -51,6 +52,7 @@ class Services:
     queries: Queries
     scheduled_operations: ScheduledOperations
     check_board: Callable[[], None]  # raises when the job board does not work
+    recovery_points: RecoveryPoints = field(default_factory=RecoveryPoints)
     triggers: Triggers = field(default_factory=Triggers)
     retention: Retention = field(default_factory=Retention)
     operation_logs: OperationLogs = field(default_factory=OperationLogs)

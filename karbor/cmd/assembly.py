@@ -33,7 +33,7 @@ from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, taskflow_board, worker
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
-from karbor.services.recovery import orphans
+from karbor.services.recovery import orphans, point_filling
 from karbor.services.schedules import engine
 
 LOG = logging.getLogger(__name__)
@@ -103,7 +103,10 @@ def protection_worker() -> worker.Worker:
         max_concurrent_resources=CONF.protection.max_concurrent_resources,
     )
     check = orphans.OrphanCheck(registry, functools.partial(_inventory_of, used_trusts))
-    return worker.Worker(job_kinds.runner(environment), used_trusts, board, check.duties())
+    filling = point_filling.PointFilling(registry)
+    return worker.Worker(
+        job_kinds.runner(environment), used_trusts, board, (*check.duties(), *filling.duties())
+    )
 
 
 def operation_engine() -> engine.Engine:

@@ -85,6 +85,22 @@ class CheckpointStatus(enum.StrEnum):
     ERROR_DELETING = 'error-deleting'
 
 
+class RecoveryPointState(enum.StrEnum):
+    """Of a resource in a checkpoint, as it can be gone back to.
+
+    ``missing`` is what was good and is not in the cloud any more; ``unknown`` is what nobody can
+    tell, and what is therefore kept.
+    """
+
+    MAKING = 'making'
+    GOOD = 'good'
+    FAILED = 'failed'
+    MISSING = 'missing'
+    DELETING = 'deleting'
+    DELETED = 'deleted'
+    UNKNOWN = 'unknown'
+
+
 class PlanStatus(enum.StrEnum):
     """Of a plan."""
 

@@ -12,6 +12,7 @@
 
 """Queries on checkpoints."""
 
+import dataclasses
 import datetime
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,9 @@ from sqlalchemy import orm
 from karbor import exception
 from karbor.common import constants
 from karbor.db import models, paging
+
+# Filters that are about what is in a checkpoint.
+OF_RESOURCES = frozenset(('resource_id', 'resource_type'))
 
 
 def create(session: orm.Session, **values: Any) -> models.Checkpoint:
@@ -113,16 +117,35 @@ def page(
 ) -> tuple[list[models.Checkpoint], bool]:
     """One page of checkpoints with a provider, and whether more follow.
 
-    Without a filter by status, deleted checkpoints are left out.
+    Without a filter by status, deleted checkpoints are left out. ``resource_id`` and
+    ``resource_type`` are of a resource that is in them.
 
     :param since: earliest moment of creation, in UTC.
     :param before: moment of creation, in UTC, that comes too late.
     """
     conditions = [models.Checkpoint.provider_id == provider_id]
+    own = {name: text for name, text in selection.filters.items() if name not in OF_RESOURCES}
+    if len(own) < len(selection.filters):
+        conditions.append(models.Checkpoint.id.in_(_with_resource(selection)))
     if 'status' not in selection.filters:
         conditions.append(models.Checkpoint.status != constants.CheckpointStatus.DELETED)
     if since is not None:
         conditions.append(models.Checkpoint.created_at >= since)
     if before is not None:
         conditions.append(models.Checkpoint.created_at < before)
+    selection = dataclasses.replace(selection, filters=own)
     return paging.rows(session, models.Checkpoint, selection, conditions)
+
+
+def _with_resource(selection: paging.Selection) -> sa.Select[str]:
+    """The ids of the checkpoints that have a certain resource."""
+    points = sa.select(models.RecoveryPoint.checkpoint_id).where(
+        *(
+            getattr(models.RecoveryPoint, name) == text
+            for name, text in selection.filters.items()
+            if name in OF_RESOURCES
+        )
+    )
+    if selection.project_id is not None:
+        points = points.where(models.RecoveryPoint.project_id == selection.project_id)
+    return points

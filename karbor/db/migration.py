@@ -25,7 +25,7 @@ import alembic.config
 import alembic.script
 import sqlalchemy as sa
 
-from karbor.db import api, models, schema_gate
+from karbor.db import api, models, point_filling, schema_gate
 
 # How long another process is waited for that migrates the same database, in seconds.
 _LONGEST_WAIT = 3600
@@ -44,7 +44,9 @@ class Upgrade:
 def upgrade(revision: str | None = None) -> Upgrade:
     """Run the migrations that the open database has not seen; others wait meanwhile.
 
-    A newer schema on which this code may work is left as it is.
+    A newer schema on which this code may work is left as it is. To the last migration belongs to
+    write what rows of older Karbors lack. That is done in small transactions; if it is broken off,
+    the next upgrade goes on, and workers do.
 
     :param revision: the last one to run; None for all.
     :raises SchemaError: the schema is too new for this code, or another process does not end.
@@ -57,6 +59,8 @@ def upgrade(revision: str | None = None) -> Upgrade:
             _migrate(connection, script)
         after = schema_gate.read(connection)
         connection.commit()
+    if revision is None:
+        point_filling.fill()
     return Upgrade(before=before.revision, after=after.revision)
 
 

@@ -108,6 +108,53 @@ class Checkpoint(Subject, Base):
     pinned: orm.Mapped[bool] = orm.mapped_column(default=False)
 
 
+class RecoveryPoint(Timestamps, Base):
+    """A resource in a checkpoint: of when, in what state, and why.
+
+    ``created_at`` is that of the checkpoint; ``taken_at`` is the moment that the data is of, by
+    the cloud's clock, and null while that is not known. ``cloud_id`` is what it is in the cloud,
+    for example the id of a snapshot; ``size`` is in GiB.
+    """
+
+    __tablename__ = 'recovery_points'
+    __table_args__ = (
+        sa.UniqueConstraint(
+            'checkpoint_id', 'resource_type', 'resource_id', name='recovery_points_resource_uc'
+        ),
+        # The type is left out: it would make the key too long for MariaDB, and ids tell enough.
+        sa.Index(
+            'recovery_points_resource_idx',
+            'resource_id',
+            'project_id',
+            'state',
+            'created_at',
+            'id',
+        ),
+        sa.Index('recovery_points_project_idx', 'project_id', 'created_at', 'id'),
+        sa.Index('recovery_points_all_idx', 'created_at', 'id'),
+        sa.Index('recovery_points_plan_idx', 'plan_id', 'created_at', 'id'),
+        sa.Index(
+            'recovery_points_scheduled_operation_idx', 'scheduled_operation_id', 'created_at', 'id'
+        ),
+    )
+
+    id: orm.Mapped[Id]
+    checkpoint_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    resource_type: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    resource_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    resource_name: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    plan_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    scheduled_operation_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    taken_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+    size: orm.Mapped[int | None]
+    cloud_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
+    reason: orm.Mapped[str | None] = orm.mapped_column(LongText)
+    seen_good_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+
+
 class CheckpointUse(Subject):
     """What a restore and a verification have in common."""
 

@@ -27,6 +27,7 @@ Row = TypeVar(
     'Row',
     models.Plan,
     models.Checkpoint,
+    models.RecoveryPoint,
     models.Restore,
     models.Verification,
     models.Trigger,

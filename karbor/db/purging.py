@@ -12,9 +12,10 @@
 
 """Removes rows that are of no use to anybody any more.
 
-What is removed is what has been over since before a moment: checkpoints that are deleted,
-restores and verifications, with their jobs; jobs that belong to none of them; operation logs;
-and when triggers fired. What a user can still act on stays, whatever its age.
+What is removed is what has been over since before a moment: checkpoints that are deleted, with
+their recovery points; restores and verifications; the jobs of all of them, and jobs that belong
+to none; operation logs; and when triggers fired. What a user can still act on stays, whatever its
+age.
 """
 
 import datetime
@@ -88,6 +89,9 @@ def _remove_dependents(
     if model is models.Job:
         session.execute(sa.delete(models.JobResource).where(models.JobResource.job_id.in_(ids)))
     elif model is models.Checkpoint:
+        session.execute(
+            sa.delete(models.RecoveryPoint).where(models.RecoveryPoint.checkpoint_id.in_(ids))
+        )
         _remove_jobs(
             session, sa.and_(models.Job.checkpoint_id.in_(ids), models.Job.kind.in_(kinds))
         )

@@ -12,6 +12,7 @@
 
 """Writes a row, or writes it over, in one statement."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,3 +35,25 @@ def write(session: orm.Session, model: type[models.Base], values: dict[str, Any]
         return
     insert = (postgresql if dialect == 'postgresql' else sqlite).insert(model).values(**values)
     session.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes))
+
+
+def write_missing(
+    session: orm.Session,
+    model: type[models.Base],
+    key: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+) -> int:
+    """Write rows, but for those that there are already; returns how many are given.
+
+    :param key: columns of which no two rows have the same.
+    """
+    if not rows:
+        return 0
+    dialect = session.get_bind().dialect.name
+    if dialect == 'mysql':  # what there is stays as it is, and other faults are not hidden
+        same = {key[0]: getattr(model, key[0])}
+        session.execute(mysql.insert(model).on_duplicate_key_update(**same), rows)
+        return len(rows)
+    insert = (postgresql if dialect == 'postgresql' else sqlite).insert(model)
+    session.execute(insert.on_conflict_do_nothing(index_elements=list(key)), rows)
+    return len(rows)

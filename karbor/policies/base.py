@@ -82,6 +82,7 @@ RULES: Sequence[policy.RuleDefault] = (
             for path in (
                 '/plans',
                 '/providers/{provider_id}/checkpoints',
+                '/recovery_points',
                 '/restores',
                 '/verifications',
                 '/triggers',

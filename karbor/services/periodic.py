@@ -25,12 +25,16 @@ class Duty:
 
     :param interval: time from one to the next, in seconds.
     :param act: what is done.
+    :param at_start: whether it is also done at once.
     """
 
-    def __init__(self, interval: float, act: Callable[[], object]) -> None:
+    def __init__(
+        self, interval: float, act: Callable[[], object], *, at_start: bool = False
+    ) -> None:
         self.name = act.__name__.strip('_')
         self._interval = interval
         self._act = act
+        self._at_start = at_start
 
     def begin(self, stopping: threading.Event, may_act: Callable[[], bool] = lambda: True) -> None:
         """Fulfil it in a thread of its own, until the event is set.
@@ -42,11 +46,16 @@ class Duty:
         ).start()
 
     def fulfil(self, stopping: threading.Event, may_act: Callable[[], bool] = lambda: True) -> None:
+        if self._at_start and not stopping.is_set():
+            self._try(may_act)
         while not stopping.wait(self._interval):
-            try:
-                if may_act():
-                    self._act()
-            except Exception:
-                # A thread's edge: without it a database that is away for a moment would
-                # end the thread.
-                LOG.exception('%s failed; it is tried again', self.name)
+            self._try(may_act)
+
+    def _try(self, may_act: Callable[[], bool]) -> None:
+        try:
+            if may_act():
+                self._act()
+        except Exception:
+            # A thread's edge: without it a database that is away for a moment would
+            # end the thread.
+            LOG.exception('%s failed; it is tried again', self.name)

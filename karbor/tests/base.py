@@ -65,7 +65,7 @@ class TestCase(base.BaseTestCase):
             migration.upgrade()
         else:
             _open_database(_shared_database(DATABASE))
-            _empty_tables()
+            empty_tables()
 
     def open_new_database(self) -> None:
         """Go on with a database of which no other test knows, and that has no tables."""
@@ -166,8 +166,8 @@ def _shared_database(kind: str) -> str:
     return url
 
 
-def _empty_tables() -> None:
-    """Delete what the test before has left; the tables are small, so this is quickest."""
+def empty_tables() -> None:
+    """Delete all rows; the tables are small, so this is quickest."""
     with db.writer() as session:
         for table in reversed(models.Base.metadata.sorted_tables):
             if table is not models.SchemaGate.__table__:  # part of the schema

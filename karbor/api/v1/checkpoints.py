@@ -52,7 +52,20 @@ RESET_STATE = schema.wrapped(
     ),
 )
 
-FILTERS = {'plan_id': schema.FILTER, 'status': schema.FILTER}
+FILTERS = dict.fromkeys(('plan_id', 'status', 'resource_id', 'resource_type'), schema.FILTER)
+
+_PROTECTED_RESOURCE = schema.shown(
+    'ProtectedResource',
+    {
+        'type': schema.TEXT,
+        'id': schema.TEXT,
+        'name': schema.TEXT,
+        'state': schema.TEXT,
+        'reason': schema.TEXT_OR_NULL,
+        'taken_at': schema.MOMENT_OR_NULL,
+        'size': {'type': ['integer', 'null'], 'minimum': 0},
+    },
+)
 
 CHECKPOINT = schema.shown(
     'Checkpoint',
@@ -76,11 +89,12 @@ CHECKPOINT = schema.shown(
         'resources_done': schema.INTEGER,
         'resources_failed': schema.INTEGER,
         'resources_reason': schema.OBJECT,
+        'resources': {'type': 'array', 'items': _PROTECTED_RESOURCE},
         'pinned': {'type': 'boolean'},
-        'created_at': {'type': 'string', 'format': 'date'},
+        'created_at': schema.MOMENT,
         'extra_info': schema.TEXT_OR_NULL,
     },
-    ['resources_reason'],
+    ['resources_reason', 'resources'],
 )
 
 COPY = schema.wrapped(
@@ -97,8 +111,6 @@ COPY = schema.wrapped(
 LISTING = query.Listing('checkpoints', FILTERS, ('id', 'status', 'created_at'))
 ONE = schema.wrapped('checkpoint', CHECKPOINT)
 
-_LAST_DAY = datetime.datetime.max - datetime.timedelta(days=1)
-
 
 def view(checkpoint: models.Checkpoint, progress: queries.Progress) -> Object:
     return {
@@ -112,8 +124,21 @@ def view(checkpoint: models.Checkpoint, progress: queries.Progress) -> Object:
         'resources_done': progress.done,
         'resources_failed': progress.failed,
         'pinned': checkpoint.pinned,
-        'created_at': checkpoint.created_at.strftime('%Y-%m-%d'),
+        'created_at': query.shown_moment(checkpoint.created_at),
         'extra_info': plugin_records.as_json_text(checkpoint.extra_info),
+    }
+
+
+def view_resource(point: models.RecoveryPoint) -> Object:
+    """A line of the table of what is in a checkpoint."""
+    return {
+        'type': point.resource_type,
+        'id': point.resource_id,
+        'name': point.resource_name,
+        'state': point.state,
+        'reason': point.reason,
+        'taken_at': None if point.taken_at is None else query.shown_moment(point.taken_at),
+        'size': point.size,
     }
 
 
@@ -133,8 +158,6 @@ class Checkpoints(Handler):
         start_date: datetime.datetime | None,
         end_date: datetime.datetime | None,
     ) -> query.Items:
-        if end_date is not None:  # the day itself is included; the last of time has no next
-            end_date = min(end_date, _LAST_DAY) + datetime.timedelta(days=1)
         items, has_more = self.services.queries.page_of_checkpoints(
             provider_id, selection, start_date, end_date
         )
@@ -166,6 +189,9 @@ class Checkpoint(Handler):
             'checkpoint': {
                 **view(checkpoint, progress),
                 'resources_reason': self.services.queries.failures(checkpoint.id),
+                'resources': [
+                    view_resource(point) for point in self.services.queries.points(checkpoint.id)
+                ],
             }
         }
 

@@ -26,7 +26,7 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models, operation_logs, schedules, uses
+from karbor.db import checkpoints, models, operation_logs, recovery_points, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
 from karbor.services.checkpoints import drafts, job_begins, parameters, status_reset
@@ -102,6 +102,7 @@ class Commands:
                     constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_MANUALLY,
                     **extra_info,
                 },
+                scheduled_operation_id=schedule_id,
             )
             new_job = job_begins.new_job(
                 constants.OperationType.PROTECT, context, checkpoint, trust_id
@@ -148,6 +149,7 @@ class Commands:
                 raise exception.CheckpointNotBeDeleted(checkpoint_id=checkpoint.id, reason=obstacle)
             checkpoint.status = constants.CheckpointStatus.DELETING
             checkpoint.status_reason = None
+            recovery_points.begin_deletion(session, checkpoint.id)
             new_job = job_begins.new_job(
                 constants.OperationType.DELETE, context, checkpoint, trust_id
             )

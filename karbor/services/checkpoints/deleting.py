@@ -16,11 +16,11 @@ from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor.common import constants
-from karbor.db import checkpoints, models
+from karbor.db import checkpoints, models, recovery_points
 from karbor.services import quotas
 from karbor.services.checkpoints import plugin_records, resource_work
 from karbor.services.jobs import fencing
-from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
+from karbor.services.jobs.kinds import Attempt, JobKind, Outcome, ResourceOutcome
 
 LOG = logging.getLogger(__name__)
 
@@ -49,6 +49,14 @@ def _run(attempt: Attempt) -> Outcome:
     return Outcome()
 
 
+def _record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> None:
+    """Write what has become of a recovery point."""
+    state, reason = constants.RecoveryPointState.DELETED, None
+    if outcome.failure is not None:
+        state, reason = constants.RecoveryPointState.FAILED, outcome.failure.reason
+    recovery_points.set_state(session, job.checkpoint_id, outcome.resource, state, reason)
+
+
 def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
     status = (
         constants.CheckpointStatus.ERROR_DELETING
@@ -56,6 +64,7 @@ def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
         else constants.CheckpointStatus.DELETED
     )
     is_new = checkpoints.set_status(session, job.subject_id, status, outcome.reason)
+    recovery_points.end_deletion(session, job.checkpoint_id, outcome.reason)
     if is_new and not outcome.reason:
         quotas.give_back(session, job.project_id, quotas.CHECKPOINTS)
     return status
@@ -65,6 +74,7 @@ KIND = JobKind(
     name=constants.OperationType.DELETE,
     run=_run,
     end=_end,
+    record=_record,
     running=constants.CheckpointStatus.DELETING,
     failed=constants.CheckpointStatus.ERROR_DELETING,
     table=models.Checkpoint,

@@ -13,7 +13,7 @@
 """What a plan covers now, from which a checkpoint is made."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import orm
@@ -21,8 +21,9 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models
+from karbor.db import checkpoints, models, recovery_points
 from karbor.db import plans as plan_rows
+from karbor.resource import Resource
 from karbor.services import quotas
 from karbor.services.checkpoints import parameters, plans
 from karbor.services.protection import checkpoint as bank_checkpoint
@@ -36,21 +37,24 @@ class Draft:
 
     plan: models.Plan
     resource_graph: str
-    resources_total: int
+    resources: Sequence[Resource]
 
     def write(
         self,
         session: orm.Session,
         extra_info: Mapping[str, Any],
+        *,
         checkpoint_id: str | None = None,
+        scheduled_operation_id: str | None = None,
     ) -> models.Checkpoint:
-        """Make a checkpoint of it.
+        """Make a checkpoint of it, with its recovery points.
 
+        :param scheduled_operation_id: of the scheduled operation that makes it.
         :raises CheckpointLimitExceeded:
         """
         plan = self.plan
         quotas.take(session, plan.project_id, quotas.CHECKPOINTS)
-        return checkpoints.create(
+        checkpoint = checkpoints.create(
             session,
             id=checkpoint_id,
             project_id=plan.project_id,
@@ -65,9 +69,16 @@ class Draft:
                 'parameters': plan.parameters,
             },
             resource_graph=self.resource_graph,
-            resources_total=self.resources_total,
+            resources_total=len(self.resources),
             extra_info=dict(extra_info),
         )
+        recovery_points.add(
+            session,
+            checkpoint,
+            [recovery_points.Point(resource=resource) for resource in self.resources],
+            scheduled_operation_id,
+        )
+        return checkpoint
 
 
 def draft(
@@ -101,7 +112,7 @@ def draft(
             resource.key,
         )
         provider.check_options(resource.type, values, resource.key)
-    return Draft(plan, graph.serialize(roots), len(resources))
+    return Draft(plan, graph.serialize(roots), resources)
 
 
 def check_provider(plan: models.Plan, provider_id: str) -> None:

@@ -24,14 +24,14 @@ from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, job_resources, models, operation_logs
+from karbor.db import checkpoints, job_resources, models, operation_logs, recovery_points
 from karbor.db import jobs as job_rows
 from karbor.resource import Resource
-from karbor.services.checkpoints import drafts, plugin_records, resource_work
+from karbor.services.checkpoints import drafts, plugin_records, resource_work, saved_info
 from karbor.services.cinder import limits as cinder_limits
 from karbor.services.jobs import fencing
 from karbor.services.jobs.failures import Failures
-from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
+from karbor.services.jobs.kinds import Attempt, JobKind, Outcome, ResourceOutcome
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import graph
 
@@ -61,6 +61,8 @@ def kind(schedules: Schedules) -> JobKind:
         name=constants.OperationType.PROTECT,
         run=functools.partial(_run, schedules),
         end=_end,
+        record=_record,
+        saves=True,
         running=constants.CheckpointStatus.PROTECTING,
         failed=constants.CheckpointStatus.ERROR,
         table=models.Checkpoint,
@@ -196,9 +198,30 @@ def _write_checkpoint(
     }
     if job.fire_at is not None:
         extra_info[constants.CHECKPOINT_FIRE_TIME] = job.fire_at.isoformat(' ', 'seconds')
-    row = draft.write(session, extra_info, job.checkpoint_id)
+    row = draft.write(
+        session,
+        extra_info,
+        checkpoint_id=job.checkpoint_id,
+        scheduled_operation_id=job.scheduled_operation_id,
+    )
     operation_logs.set_checkpoint(session, job.id, row.id)
     return row
+
+
+def _record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> None:
+    """Write what has become of a recovery point."""
+    if outcome.failure is None:
+        recovery_points.set_good(
+            session, job.checkpoint_id, outcome.resource, saved_info.read(outcome.saved)
+        )
+    else:
+        recovery_points.set_state(
+            session,
+            job.checkpoint_id,
+            outcome.resource,
+            constants.RecoveryPointState.FAILED,
+            outcome.failure.reason,
+        )
 
 
 def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
@@ -210,4 +233,7 @@ def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
         job_resources.forget(session, job.id, outcome.gone)
     status = _status_for(outcome.reason)
     checkpoints.set_status(session, job.subject_id, status, outcome.told)
+    recovery_points.forget(session, job.checkpoint_id, outcome.gone)
+    if outcome.reason:
+        recovery_points.fail_unfinished(session, job.checkpoint_id, outcome.reason)
     return status

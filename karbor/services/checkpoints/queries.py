@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from karbor import context as karbor_context
 from karbor import db
-from karbor.db import checkpoints, job_resources, models, paging, uses
+from karbor.db import checkpoints, job_resources, models, paging, recovery_points, uses
 from karbor.services.protection import provider
 
 
@@ -60,6 +60,11 @@ class Queries:
         self._registry.get(provider_id)
         with db.reader() as session:
             return checkpoints.page(session, provider_id, selection, since=since, before=before)
+
+    def points(self, checkpoint_id: str) -> Sequence[models.RecoveryPoint]:
+        """The recovery points of a checkpoint, by type and name."""
+        with db.reader() as session:
+            return recovery_points.of_checkpoint(session, checkpoint_id)
 
     def get_use(
         self, context: karbor_context.RequestContext, table: type[uses.Use], use_id: str

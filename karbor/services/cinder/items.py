@@ -186,7 +186,7 @@ class CinderItems:
     def _watcher(self, sort: str, *, newest_first: bool) -> Watcher:
         def list_page(limit: int, marker: str | None) -> list[Any]:
             return cinder_requests.page(
-                self.manager, self._marks.metadata(), limit=limit, marker=marker, sort=sort
+                self.manager, self._marks.sought(), limit=limit, marker=marker, sort=sort
             )
 
         return Watcher(
@@ -230,7 +230,7 @@ class CinderItems:
             return self._listed(marks, self._patience)
 
     def _listed(self, marks: Marks, patience: float) -> list[Any]:
-        return cinder_requests.listed(self.manager, marks.metadata(), patience, self._clock)
+        return cinder_requests.listed(self.manager, marks.sought(), patience, self._clock)
 
     def at_start(self, volume_id: str) -> list[Any]:
         """The snapshots of a volume that carried the job's marks when first asked.

@@ -23,6 +23,8 @@ from typing import Any, Self, TypeGuard
 
 from oslo_utils import uuidutils
 
+from karbor.common import origins
+
 Metadata = dict[str, str]
 
 _KEYS = {
@@ -31,7 +33,11 @@ _KEYS = {
     'plan_id': 'karbor_plan_id',
     'resource_id': 'karbor_resource_id',
     'restore_id': 'karbor_restore_id',
+    'scheduled_operation_id': 'karbor_scheduled_operation_id',
 }
+
+# By these nothing is looked for: what requests of older Karbors make does not carry them.
+_NOT_SOUGHT = frozenset(('scheduled_operation_id',))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +47,7 @@ class Marks:
     :ivar plan_id: of the plan that the checkpoint is of.
     :ivar resource_id: of the volume that is protected.
     :ivar restore_id: of the restore that made the item; a snapshot has none.
+    :ivar scheduled_operation_id: of the scheduled operation whose run made the snapshot.
     """
 
     checkpoint_id: str | None = None
@@ -48,6 +55,7 @@ class Marks:
     plan_id: str | None = None
     resource_id: str | None = None
     restore_id: str | None = None
+    scheduled_operation_id: str | None = None
 
     @classmethod
     def of_resource(cls, checkpoint: Any, resource_id: str) -> Self:
@@ -71,11 +79,20 @@ class Marks:
         """The same, of what a restore makes."""
         return dataclasses.replace(self, restore_id=restore_id)
 
+    def of_run(self, checkpoint: Any) -> Self:
+        """The same, with the scheduled operation that made the checkpoint, if one did."""
+        operation_id = origins.scheduled_operation_id(checkpoint.extra_info)
+        return dataclasses.replace(self, scheduled_operation_id=operation_id)
+
     def metadata(self) -> Metadata:
-        """As Cinder keeps them, and as its lists are filtered by them."""
+        """As Cinder keeps them."""
         return {
             key: value for name, key in _KEYS.items() if (value := getattr(self, name)) is not None
         }
+
+    def sought(self) -> Metadata:
+        """As Cinder's lists are filtered by them."""
+        return dataclasses.replace(self, **dict.fromkeys(_NOT_SOUGHT)).metadata()
 
 
 def is_id(mark: str | None) -> TypeGuard[str]:

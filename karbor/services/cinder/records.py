@@ -14,13 +14,13 @@
 
 ``metadata``
     the snapshot: ``volume_id`` and ``asked_at`` before it is asked for; ``volume_id``,
-    ``size`` and ``snapshot_id`` when it is made.
+    ``size``, ``snapshot_id`` and ``created_at`` when it is made.
 ``restore-<id>``
     the volume of a restore: ``asked_at`` before it is asked for, ``volume_id`` when it is made.
 ``status``
     how the resource is doing, as text.
 
-Older Karbors left ``asked_at`` out.
+Moments are UTC. Older Karbors left ``asked_at`` and ``created_at`` out.
 """
 
 import dataclasses
@@ -31,6 +31,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from oslo_utils import timeutils
 
 from karbor import exception
+from karbor.common import moments
 from karbor.services.protection import bank_plugin
 
 SNAPSHOT_KEY = 'metadata'
@@ -70,11 +71,13 @@ class SnapshotRecord:
     """The snapshot of a volume.
 
     :ivar size: of the volume when it was taken, in GiB.
+    :ivar created_at: when it was taken by Cinder's clock, in UTC without a zone.
     """
 
     volume_id: str | None
     size: int | None = None
     snapshot_id: str | None = None
+    created_at: datetime.datetime | None = None
     asked_at: datetime.datetime | None = None
 
     @property
@@ -87,7 +90,8 @@ class SnapshotRecord:
             volume_id=saved.get('volume_id'),
             size=saved.get('size'),
             snapshot_id=saved.get('snapshot_id'),
-            asked_at=_moment(saved),
+            created_at=moments.read_utc(saved.get('created_at')),
+            asked_at=moments.read_utc(saved.get('asked_at')),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,7 +101,12 @@ class SnapshotRecord:
         return dataclasses.replace(self, asked_at=timeutils.utcnow())
 
     def made(self, item: Any) -> Self:
-        return dataclasses.replace(self, size=item.size, snapshot_id=item.id)
+        return dataclasses.replace(
+            self,
+            size=item.size,
+            snapshot_id=item.id,
+            created_at=moments.read_utc(getattr(item, 'created_at', None)),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +122,9 @@ class RestoreRecord:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        return cls(volume_id=saved.get('volume_id'), asked_at=_moment(saved))
+        return cls(
+            volume_id=saved.get('volume_id'), asked_at=moments.read_utc(saved.get('asked_at'))
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return _known_fields(self)
@@ -190,13 +201,6 @@ def remove(section: bank_plugin.BankSection) -> None:
     for key in section.list_objects():
         if key != _STATUS_KEY:
             section.delete_object(key)
-
-
-def _moment(saved: Mapping[str, Any]) -> datetime.datetime | None:
-    try:
-        return datetime.datetime.fromisoformat(saved['asked_at'])
-    except (KeyError, TypeError, ValueError):
-        return None
 
 
 def _known_fields(record: SnapshotRecord | RestoreRecord) -> dict[str, Any]:

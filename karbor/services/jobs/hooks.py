@@ -21,12 +21,13 @@ from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
+from karbor.common import constants
 from karbor.db import job_resources
 from karbor.db import jobs as job_rows
 from karbor.resource import Resource
 from karbor.services.jobs import walker
 from karbor.services.jobs.failures import Failure, Failures
-from karbor.services.jobs.kinds import Attempt
+from karbor.services.jobs.kinds import Attempt, ResourceOutcome
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import graph, protection_plugin
 
@@ -60,6 +61,7 @@ class AttemptHooks:
         """
         operations = self._operations(plugins)
         failures: Failures = {}
+        saved: dict[Resource, Any] = {}
 
         def run_hook(resource: Resource, hook: str) -> None:
             self.attempt.lease.check()
@@ -70,12 +72,24 @@ class AttemptHooks:
                 'parameters': self.values[resource],
             }
             call(operations.get(resource), hook, four, self.keywords)
+            if (
+                self.attempt.kind.saves
+                and hook == constants.Hook.COMPLETE
+                and resource in operations
+            ):
+                saved[resource] = saved_info(plugins[resource.type], self.checkpoint, resource)
 
         def finished(resource: Resource, error: Exception | None) -> None:
             if resource in operations:
                 if error is not None:
                     failures[resource] = self._logged(resource, error)
-                self._record(resource, failures.get(resource))
+                self._record(
+                    ResourceOutcome(
+                        resource=resource,
+                        failure=failures.get(resource),
+                        saved=saved.pop(resource, None),
+                    )
+                )
 
         walker.walk(roots, run_hook, finished, self.attempt.environment.max_concurrent_resources)
         return failures
@@ -124,8 +138,9 @@ class AttemptHooks:
         return {row.resource_key for row in rows}
 
     @db.until_it_works
-    def _record(self, resource: Resource, failure: Failure | None) -> None:
+    def _record(self, outcome: ResourceOutcome) -> None:
         self.attempt.lease.check()
+        job, resource, failure = self.attempt.job, outcome.resource, outcome.failure
         progress = job_resources.ResourceProgress(
             resource_type=resource.type,
             resource_id=resource.id,
@@ -136,8 +151,9 @@ class AttemptHooks:
 
         @db.transaction
         def write(session: orm.Session) -> None:
-            job_rows.hold_claim(session, self.attempt.job)
-            job_resources.record(session, self.attempt.job.id, progress)
+            job_rows.hold_claim(session, job)
+            job_resources.record(session, job.id, progress)
+            self.attempt.kind.record(session, job, outcome)
 
         write()
 
@@ -167,6 +183,25 @@ def operation_of(
         raise exception.InvalidInput(
             reason=f'The plugin of {resource.type} has no {kind} operation.'
         ) from None
+
+
+def saved_info(
+    plugin: protection_plugin.ProtectionPlugin | type[protection_plugin.ProtectionPlugin],
+    checkpoint: bank_checkpoint.Checkpoint,
+    resource: Resource,
+) -> Any:
+    """What a plugin tells that it keeps of a resource; None when it tells nothing.
+
+    By contract it reads the bank, and that is all that it can do here.
+    """
+    try:
+        return plugin.get_saved_info(checkpoint.read_only_section(resource.id), resource)
+    except NotImplementedError:
+        return None
+    except Exception:
+        # A plugin may raise anything; what it protects is good all the same.
+        LOG.warning('What is kept of %s is not known', resource.key, exc_info=True)
+        return None
 
 
 def call(operation: Any, hook: str, four: dict[str, Any], keywords: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ This room knows no kind. Each stands in the room of what it is about, and
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import orm
 
@@ -59,9 +60,11 @@ class Attempt:
     :ivar job: its row, as it was when it was claimed.
     :ivar lease: the right to work on it, which may be lost at any moment.
     :ivar context: whom it acts for.
+    :ivar kind: of the job.
     """
 
     job: models.Job
+    kind: 'JobKind'
     lease: leases.Lease
     context: karbor_context.RequestContext
     environment: Environment
@@ -106,6 +109,23 @@ class Outcome:
         return constants.OperationStatus.FAIL if self.reason else constants.OperationStatus.SUCCESS
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResourceOutcome:
+    """How an attempt went with one resource.
+
+    :ivar failure: why it could not be done; None when it was.
+    :ivar saved: what its plugin tells that it keeps of it; None when nothing was told.
+    """
+
+    resource: Resource
+    failure: Failure | None = None
+    saved: Any = None
+
+
+def _records_nothing(_session: orm.Session, _job: models.Job, _outcome: ResourceOutcome) -> None:
+    pass
+
+
 def _locks_nothing(_session: orm.Session, _job: models.Job) -> None:
     pass
 
@@ -132,6 +152,9 @@ class JobKind:
         raises fails the job.
     :ivar end: writes how what the job is about ended, in the transaction that ends the job, and
         returns its status.
+    :ivar record: writes what has become of a resource, in the transaction that writes that the
+        job has done it or failed with it; one statement, as there may be very many.
+    :ivar saves: whether plugins are asked then what they keep of the resource.
     :ivar running: status of what the job is about while it runs.
     :ivar failed: its status after the job failed.
     :ivar table: where it stands; None when it stands in none whose status says how the job goes.
@@ -148,6 +171,8 @@ class JobKind:
     failed: str
     table: type[models.Subject] | None
     purged_with: type[models.Subject] = models.Checkpoint
+    record: Callable[[orm.Session, models.Job, ResourceOutcome], None] = _records_nothing
+    saves: bool = False
     lock: Callable[[orm.Session, models.Job], None] = _locks_nothing
     obstacle: Callable[[orm.Session, models.Job], str | None] = _nothing_in_the_way
     follow: Callable[[orm.Session, models.Job, str], Sequence[models.Job]] = _nothing_follows

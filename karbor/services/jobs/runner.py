@@ -167,7 +167,13 @@ class JobRunner:
         context = self._environment.context_of(job)
         context.lease = lease
         context.progress = progress.JobProgress(self._kinds[job.kind], job)
-        return Attempt(job=job, lease=lease, context=context, environment=self._environment)
+        return Attempt(
+            job=job,
+            kind=self._kinds[job.kind],
+            lease=lease,
+            context=context,
+            environment=self._environment,
+        )
 
     def _end(self, job: models.Job, outcome: Outcome) -> None:
         for following in self._finish(job, outcome):

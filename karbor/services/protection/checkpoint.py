@@ -129,6 +129,14 @@ class Checkpoint:
         check_resource_id(resource_id)
         return self._section.get_sub_section(f'resource-data/{resource_id}')
 
+    def read_only_section(self, resource_id: str) -> bank_plugin.BankSection:
+        """The same part of the bank for who may only read it.
+
+        :raises InvalidParameterValue: the id could lead out of the checkpoint.
+        """
+        check_resource_id(resource_id)
+        return self._section.get_sub_section(f'resource-data/{resource_id}', is_writable=False)
+
     def erase_resource(self, resource_id: str, context: Context = None) -> None:
         """Remove all that plugins have written of a resource."""
         section = self.get_resource_bank_section(resource_id)

@@ -131,7 +131,12 @@ class ProtectionPlugin:
 
     @classmethod
     def get_saved_info(cls, metadata_store: bank_plugin.BankSection, resource: Resource) -> Any:
-        """What the plugin keeps of a protected resource."""
+        """What the plugin keeps of a protected resource.
+
+        Asked when it has been protected, and when its recovery point lacks something.
+
+        :param metadata_store: the section of the bank that the hooks had, which can be read only.
+        """
         raise NotImplementedError
 
     def look_again(

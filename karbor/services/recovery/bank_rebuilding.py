@@ -20,21 +20,22 @@ creation below a second.
 
 import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
-from karbor.common import constants
-from karbor.db import checkpoints, models
+from karbor.common import constants, origins
+from karbor.db import checkpoints, models, recovery_points
 from karbor.db import quotas as quota_rows
 from karbor.services import quotas
 from karbor.services.checkpoints import plugin_records
 from karbor.services.protection import bank_plugin, graph
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import provider as providers
+from karbor.services.recovery import bank_points
 
 LOG = logging.getLogger(__name__)
 
@@ -72,12 +73,11 @@ def from_bank(provider: providers.Provider, is_dry_run: bool = False) -> Report:
     for checkpoint_id in ids_in_bank(provider.bank, provider.id):
         try:
             checkpoint = provider.checkpoints.get(checkpoint_id)
-            values = row_values(checkpoint)
+            is_new = restore_row(provider, checkpoint, is_dry_run)
         except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
             LOG.warning('Checkpoint %s cannot be read from the bank', checkpoint_id, exc_info=exc)
             report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
             continue
-        is_new = db.transaction(is_missing if is_dry_run else write_row)(values)
         (report.restored if is_new else report.known).append(checkpoint_id)
     return report
 
@@ -117,15 +117,51 @@ def row_values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
     }
 
 
-def is_missing(session: orm.Session, values: Mapping[str, Any]) -> bool:
-    """Whether there is no such row."""
-    return session.get(models.Checkpoint, values['id']) is None
+def restore_row(
+    provider: providers.Provider, checkpoint: bank_checkpoint.Checkpoint, is_dry_run: bool
+) -> bool:
+    """Write the row of a checkpoint, with its recovery points, unless there is one.
+
+    :param is_dry_run: only tell.
+    :returns: whether there was none.
+    :raises BankError: the bank cannot tell now.
+    """
+    values = row_values(checkpoint)
+    with db.reader() as session:
+        if session.get(models.Checkpoint, checkpoint.id) is not None:
+            return False
+    if is_dry_run:
+        return True
+    return db.transaction(write_row)(values, points_of(provider, checkpoint))
 
 
-def write_row(session: orm.Session, values: Mapping[str, Any]) -> bool:
+def points_of(
+    provider: providers.Provider, checkpoint: bank_checkpoint.Checkpoint
+) -> list[recovery_points.Point]:
+    """The recovery points of a checkpoint, by what the bank tells.
+
+    :raises BankError: the bank cannot tell now.
+    """
+    points = []
+    for node in graph.walk_nodes(checkpoint.resource_graph or []):
+        if node.value.type not in recovery_points.WITHOUT_POINTS:
+            told = bank_points.look(provider, checkpoint, node.value)
+            points.append(
+                recovery_points.Point(
+                    resource=node.value, state=told.state, reason=told.reason, saved=told.saved
+                )
+            )
+    return points
+
+
+def write_row(
+    session: orm.Session, values: Mapping[str, Any], points: Sequence[recovery_points.Point]
+) -> bool:
     """Write a row unless there is one; returns whether there was none."""
-    if not is_missing(session, values):
+    if session.get(models.Checkpoint, values['id']) is not None:
         return False
-    checkpoints.create(session, **values)
+    row = checkpoints.create(session, **values)
+    operation_id = origins.scheduled_operation_id(row.extra_info)
+    recovery_points.add_missing(session, row, points, operation_id)
     quota_rows.take(session, values['project_id'], quotas.CHECKPOINTS, limit=-1)
     return True

@@ -36,7 +36,7 @@ from karbor.services.cinder import marks, records
 from karbor.services.protection import bank_plugin, graph
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import provider as providers
-from karbor.services.recovery import bank_rebuilding
+from karbor.services.recovery import bank_rebuilding, cinder_points
 from karbor.services.recovery.inventory import Inventory, Item
 
 LOG = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class _Rebuilder:
         row = _row(checkpoint_id)
         known = self._in_bank(checkpoint_id, items)
         if known is not None:
-            return _Outcome(is_new=self._complete(known))
+            return _Outcome(is_new=self._complete(known, items))
         draft = (
             self._draft_of_row(row, items) if row is not None else self._draft_of_snapshots(items)
         )
@@ -171,20 +171,22 @@ class _Rebuilder:
             raise NotRebuilt(f'it is deleted; left in Cinder: {_ids(items)}')
         return checkpoint
 
-    def _complete(self, checkpoint: bank_checkpoint.Checkpoint) -> bool:
+    def _complete(self, checkpoint: bank_checkpoint.Checkpoint, items: Sequence[Item]) -> bool:
         """Add what an earlier run, that was broken off, has not come to."""
         is_new = checkpoint.id not in self._indexed
         if is_new and not self._is_dry_run:
             checkpoint.add_indices()
-        act = bank_rebuilding.is_missing if self._is_dry_run else bank_rebuilding.write_row
-        return db.transaction(act)(bank_rebuilding.row_values(checkpoint)) or is_new
+        is_new |= bank_rebuilding.restore_row(self._provider, checkpoint, self._is_dry_run)
+        if not self._is_dry_run:
+            db.transaction(cinder_points.complete)(checkpoint.id, items)
+        return is_new
 
     def _draft_of_row(self, row: models.Checkpoint, items: Sequence[Item]) -> _Draft:
         """All is as it was, but for what is missing in Cinder."""
         own = [item for item in items if self._project_of(item) == row.project_id]
         roots = graph.deserialize(row.resource_graph)
         snapshots = {
-            node.value: _best(node.value.id, own)
+            node.value: cinder_points.best(node.value.id, own)
             for node in graph.walk_nodes(roots)
             if node.value.type == constants.VOLUME_RESOURCE_TYPE
         }
@@ -218,7 +220,7 @@ class _Rebuilder:
             raise NotRebuilt(f'the metadata of {_ids(items)} names no plan')
         snapshots: dict[Resource, Item | None] = {}
         for resource_id in dict.fromkeys(str(item.resource_id) for item in items):
-            best = _best(resource_id, items)
+            best = cinder_points.best(resource_id, items)
             snapshots[
                 Resource(constants.VOLUME_RESOURCE_TYPE, resource_id, best.name if best else '')
             ] = best
@@ -243,7 +245,7 @@ class _Rebuilder:
             plan=plan,
             project_id=project_id,
             roots=roots,
-            extra_info=dict(_EXTRA_INFO),
+            extra_info={**_EXTRA_INFO, **_origin(items)},
             created_at=min(item.created_at for item in items),
             status=(
                 constants.CheckpointStatus.ERROR if lost else constants.CheckpointStatus.AVAILABLE
@@ -290,18 +292,6 @@ def _row(checkpoint_id: str) -> models.Checkpoint | None:
     return row
 
 
-def _best(resource_id: str, items: Iterable[Item]) -> Item | None:
-    """The first good snapshot of a volume; one that is in error is none."""
-    return next(
-        (
-            item
-            for item in items
-            if item.resource_id == resource_id == item.volume_id and item.status == 'available'
-        ),
-        None,
-    )
-
-
 def _lost(roots: Iterable[graph.GraphNode], snapshots: Mapping[Resource, Item | None]) -> str:
     """What a restore would miss, in words; '' for nothing."""
     lost = [resource.key for resource, item in snapshots.items() if item is None]
@@ -332,18 +322,34 @@ def _write_resource(
         )
 
 
+def _origin(items: Iterable[Item]) -> dict[str, str]:
+    """What tells that a scheduled operation has made the snapshots, if one has."""
+    operations = {item.marks.scheduled_operation_id for item in items}
+    operation_id = operations.pop() if len(operations) == 1 else None
+    if not marks.is_id(operation_id):
+        return {}
+    return {
+        constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
+        constants.CHECKPOINT_SCHEDULE_ID: operation_id,
+    }
+
+
 def _write_row(session: orm.Session, checkpoint: bank_checkpoint.Checkpoint, draft: _Draft) -> None:
-    """Write the row, or only what has become of a checkpoint that has one."""
+    """Write the row, or only what has become of a checkpoint that has one; and the points."""
+    points = cinder_points.of(draft.roots, draft.snapshots, draft.status)
     if bank_rebuilding.write_row(
-        session, {**bank_rebuilding.row_values(checkpoint), 'status_reason': draft.reason}
+        session, {**bank_rebuilding.row_values(checkpoint), 'status_reason': draft.reason}, points
     ):
         return
     row = session.get(models.Checkpoint, checkpoint.id, with_for_update=True)
     if (
-        row is not None
-        and row.status == draft.status_before != draft.status
-        and not jobs.unfinished_of_checkpoint(session, row.id)
+        row is None
+        or row.status != draft.status_before
+        or jobs.unfinished_of_checkpoint(session, row.id)
     ):
+        return
+    cinder_points.write(session, row, points)
+    if draft.status != row.status:
         row.status, row.status_reason = draft.status, draft.reason
 
 

@@ -205,7 +205,7 @@ def _entries(manager: Any, marks: Marks, filters: Mapping[str, Any]) -> Iterator
     while True:
         found = cinder_requests.page(
             manager,
-            marks.metadata(),
+            marks.sought(),
             limit=cinder_requests.PAGE_LIMIT,
             marker=marker,
             sort='created_at:asc',

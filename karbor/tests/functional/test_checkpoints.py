@@ -68,14 +68,25 @@ class CreateCheckpointTest(base.ApiTestCase):
         self.assertEqual([], adjacency)
         self.assertEqual({'created_by': 'manual'}, json.loads(checkpoint['extra_info']))
         self.assertEqual(
-            checkpoint['created_at'], str(datetime.date.fromisoformat(checkpoint['created_at']))
+            checkpoint['created_at'],
+            datetime.datetime.fromisoformat(checkpoint['created_at'])
+            .astimezone(datetime.UTC)
+            .isoformat(timespec='microseconds'),
         )
 
     def test_list_and_show_have_the_same(self):
         checkpoint = self.create()['checkpoint']
         self.assertEqual({'checkpoints': [checkpoint]}, self.get(self.path))
         shown = self.get(self.checkpoints_path(checkpoint['id']))['checkpoint']
-        self.assertEqual({**checkpoint, 'resources_reason': {}}, shown)
+        (volume,) = self.plan['resources']
+        making = {
+            **{name: volume[name] for name in ('type', 'id', 'name')},
+            'state': 'making',
+            'reason': None,
+            'taken_at': None,
+            'size': None,
+        }
+        self.assertEqual({**checkpoint, 'resources_reason': {}, 'resources': [making]}, shown)
 
     def test_extra_info_under_either_key(self):
         for given in (
@@ -207,7 +218,7 @@ class CheckpointFiltersTest(base.ApiTestCase):
 
     def days(self, **query: str) -> list[int]:
         listed = self.get(self.checkpoints_path(), params=query)['checkpoints']
-        return [int(item['created_at'][-2:]) for item in listed]
+        return [int(item['created_at'][8:10]) for item in listed]
 
     def test_deleted_ones_are_listed_only_when_asked_for(self):
         self.assertEqual([2, 2, 2, 1, 1], self.days())
@@ -228,6 +239,30 @@ class CheckpointFiltersTest(base.ApiTestCase):
         self.assertEqual([2, 2, 2], self.days(start_date='2020-11-02', end_date='2020-11-02'))
         self.assertEqual([], self.days(start_date='2020-11-03', end_date='2020-11-01'))
         self.assertEqual([], self.days(end_date='2020-10-31'))
+
+    def test_moments(self):
+        """The first day's second row is of 23:59, the second day's others of 0:00 and 12:00."""
+        for query, days in (
+            ({'start_date': '2020-11-01T23:59:00'}, [2, 2, 2, 1]),
+            ({'start_date': '2020-11-01T23:59:00.000001'}, [2, 2, 2]),
+            ({'start_date': '2020-11-02T01:00:00+02:00'}, [2, 2, 2, 1]),
+            ({'start_date': '2020-11-02T01:00:00 02:00'}, [2, 2, 2, 1]),
+            ({'start_date': '2020-11-02T12:00:00Z'}, [2, 2]),
+            ({'end_date': '2020-11-01T23:59:00Z'}, [1, 1]),
+            ({'end_date': '2020-11-01T23:58:59.999999Z'}, [1]),
+            ({'end_date': '2020-11-01', 'start_date': '2020-11-01T00:00:01'}, [1]),
+            ({'end_date': '9999-12-31T23:59:59.999999', 'start_date': '2020-11-02'}, [2, 2, 2]),
+        ):
+            self.assertEqual(days, self.days(**query), query)
+
+    def test_a_moment_of_an_answer_is_taken_as_it_is(self):
+        listed = self.get(self.checkpoints_path())['checkpoints']
+        for one in listed:
+            moment = one['created_at']
+            found = self.get(
+                self.checkpoints_path(), params={'start_date': moment, 'end_date': moment}
+            )['checkpoints']
+            self.assertEqual([one], found)
 
     def test_filters_together(self):
         self.assertEqual(
@@ -250,7 +285,10 @@ class CheckpointFiltersTest(base.ApiTestCase):
                 'x',
                 '2020-13-01',
                 '2020-02-30',
-                '2020-11-01T00:00:00',
+                '2020-11-01T',
+                'T00:00:00',
+                '2020-11-01T25:00:00',
+                '0001-01-01T00:00:00+14:00',
                 '20201101',
                 '0000-01-01',
                 '10000-01-01',
@@ -260,8 +298,12 @@ class CheckpointFiltersTest(base.ApiTestCase):
             ):
                 self.assertIn(name, self.get(self.checkpoints_path(), 400, params={name: text}))
 
-    def test_other_parameters_are_left_alone(self):
-        self.assertEqual([2, 2, 2, 1, 1], self.days(id='x', all_tenants='1', colour='red'))
+    def test_other_parameters_are_refused(self):
+        self.assertEqual([2, 2, 2, 1, 1], self.days(all_tenants='1'))
+        for name in ('id', 'colour', 'created_at'):
+            message = self.get(self.checkpoints_path(), 400, params={name: 'x'})
+            self.assertIn(f"'{name}'", message)
+            self.assertIn('start_date, status', message)
         self.assertEqual([2, 2, 2, 1, 1], self.days(plan_id='', status='', start_date=''))
         self.get(self.checkpoints_path(), 400, params={'all_tenants': 'perhaps'})
 

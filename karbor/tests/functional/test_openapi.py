@@ -138,6 +138,13 @@ class DocumentTest(base.ApiTestCase):
             yield from self._titled(list(value.values()))
 
 
+# Lists and what python-karborclient may send with them, which nobody looks at.
+_IGNORED = {
+    ('providers', 'sort'),
+    ('instances', 'sort'),
+}
+
+
 class QueryParametersTest(test_policy.ObjectsTestCase):
     """Each parameter that the document names is taken as the document says."""
 
@@ -154,6 +161,8 @@ class QueryParametersTest(test_policy.ObjectsTestCase):
             'project_id': [PROJECT_ID],
             'start_date': ['2020-11-05'],
             'end_date': ['9999-12-31'],
+            'since': ['2020-11-05', '2020-11-05T10:00:00+01:00'],
+            'until': ['9999-12-31', '2020-11-05T10:00:00Z'],
             'parameters': ['{}', "{'a': 'b'}"],
         }.get(parameter['name'], ['x', 'ü %'])
 
@@ -177,7 +186,7 @@ class QueryParametersTest(test_policy.ObjectsTestCase):
             if not path.startswith(_FIRST) or 'get' not in item:
                 continue
             asked = path.removeprefix(_FIRST).format(**fields)
-            expected = self.get(asked, persona='admin')
+            self.get(asked, persona='admin')
             for name in {
                 'limit',
                 'sort',
@@ -190,11 +199,13 @@ class QueryParametersTest(test_policy.ObjectsTestCase):
                 'start_date',
                 'parameters',
             } - known:
-                self.assertEqual(
-                    expected,
-                    self.get(asked, persona='admin', params={name: '\x00'}),
-                    f'{path} {name}',
-                )
+                if (path.rpartition('/')[2], name) in _IGNORED:
+                    self.get(asked, persona='admin', params={name: '\x00'})
+                else:
+                    self.assertIn(
+                        f"'{name}' is no parameter",
+                        self.get(asked, 400, persona='admin', params={name: '\x00'}),
+                    )
 
 
 class BodiesTest(test_policy.ObjectsTestCase):

@@ -61,6 +61,7 @@ TABLE = {
     f'DELETE {_CHECKPOINTS}/{{checkpoint_id}}': 'member',
     f'PUT {_CHECKPOINTS}/{{checkpoint_id}}/pin': 'member',
     f'DELETE {_CHECKPOINTS}/{{checkpoint_id}}/pin': 'member',
+    'GET /recovery_points': 'reader',
     'GET /restores': 'reader',
     'POST /restores': 'member',
     'GET /restores/{restore_id}': 'reader',
@@ -98,6 +99,7 @@ MORE = {
         for path in (
             '/plans',
             _CHECKPOINTS,
+            '/recovery_points',
             '/restores',
             '/verifications',
             '/triggers',

@@ -18,13 +18,11 @@ import json
 from typing import Any
 from unittest import mock
 
-import sqlalchemy as sa
-
 from karbor import db
 from karbor.cmd import assembly, manage
 from karbor.db import models
 from karbor.services.recovery import bank_rebuilding
-from karbor.tests.base import PROJECT_ID, PROVIDER_ID
+from karbor.tests.base import PROJECT_ID, PROVIDER_ID, empty_tables
 from karbor.tests.functional import base
 
 
@@ -33,17 +31,15 @@ class RebuildTest(base.CloudTestCase):
         return self.registry.get(PROVIDER_ID)
 
     def lose_database(self) -> None:
-        with db.writer() as session:
-            for table in reversed(models.Base.metadata.sorted_tables):
-                session.execute(sa.delete(table))
+        empty_tables()
 
     def shown(self) -> list[dict[str, Any]]:
         """The checkpoints, without what only the database knew."""
         found = self.get(f'{self.checkpoints_path()}?sort=id:asc')['checkpoints']
-        return [
-            {name: value for name, value in checkpoint.items() if name != 'resources_done'}
-            for checkpoint in found
-        ]
+        for checkpoint in found:
+            del checkpoint['resources_done']
+            checkpoint['created_at'] = checkpoint['created_at'][:19]
+        return found
 
     def in_use(self) -> int:
         return self.get(f'/quotas/{PROJECT_ID}/detail')['quota']['checkpoints']['in_use']

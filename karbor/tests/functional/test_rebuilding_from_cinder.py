@@ -17,15 +17,13 @@ import io
 from typing import Any
 from unittest import mock
 
-import sqlalchemy as sa
-
 from karbor import db
 from karbor.cmd import assembly, manage
 from karbor.db import models
 from karbor.services.protection import bank_plugin
 from karbor.services.recovery import bank_rebuilding, cinder_rebuilding
 from karbor.tests import inventories
-from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
+from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, empty_tables, new_id
 from karbor.tests.functional import base
 
 PLACE = 'os-extended-snapshot-attributes:project_id'
@@ -52,9 +50,7 @@ class RebuildTestCase(base.CloudTestCase):
         return {key: bank.get_object(key) for key in bank.list_objects()}
 
     def lose_database(self) -> None:
-        with db.writer() as session:
-            for table in reversed(models.Base.metadata.sorted_tables):
-                session.execute(sa.delete(table))
+        empty_tables()
 
     def rebuild(self, is_dry_run: bool = False) -> bank_rebuilding.Report:
         return cinder_rebuilding.from_cinder(self.provider(), self.inventory, is_dry_run)

@@ -21,6 +21,7 @@ from unittest import mock
 from oslo_utils import timeutils
 
 from karbor import db
+from karbor.cmd import job_kinds
 from karbor.common import leases
 from karbor.db import jobs as job_rows
 from karbor.db import models, schedules
@@ -312,6 +313,7 @@ class BrokenOffTest(SchedulesTestCase):
     def attempt(self, job: models.Job) -> kinds.Attempt:
         return kinds.Attempt(
             job=job,
+            kind=job_kinds.JOB_KINDS[job.kind],
             lease=leases.Lease(),
             context=base.context_of(job),
             environment=self.environment,

@@ -36,6 +36,7 @@ _HEARTBEAT = ('reported_at', 'updated_at')
 _LISTS = (
     '/plans',
     callers.CHECKPOINTS,
+    '/recovery_points',
     '/restores',
     '/verifications',
     '/triggers',
@@ -69,6 +70,7 @@ class Side:
             'scheduled_operation',
         ):
             self.values[what] = self.new(what)
+        self.values['recovery_point'] = self.owner.call('GET', '/recovery_points?limit=1')[0]['id']
         self.values['operation_log'] = self.owner.call('GET', '/operation_logs?limit=1')[0]['id']
 
     def new(self, what: str) -> str:

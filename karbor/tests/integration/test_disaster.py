@@ -96,9 +96,12 @@ class LossTest(DisasterTestCase):
         self.assertIn('0 written, 2 known, 0 faulty', self.manage(*command))
 
     def shown(self) -> list[dict[str, Any]]:
-        """The checkpoints, without what only the database knew."""
+        """The checkpoints, without what only the database knew, as parts of a second."""
         return [
-            {name: value for name, value in checkpoint.items() if name != 'resources_done'}
+            {
+                **{name: value for name, value in checkpoint.items() if name != 'resources_done'},
+                'created_at': checkpoint['created_at'].partition('.')[0],
+            }
             for checkpoint in self.caller.call('GET', f'{callers.CHECKPOINTS}?sort=id:asc')
         ]
 

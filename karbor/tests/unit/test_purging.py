@@ -51,6 +51,17 @@ class PurgeTest(base.TestCase):
             extra_info={},
         )
         self.job(days, 'protect', checkpoint_id, checkpoint_id)
+        self.add(
+            models.RecoveryPoint,
+            days,
+            checkpoint_id=checkpoint_id,
+            resource_type='t',
+            resource_id='r',
+            resource_name='',
+            provider_id=PROVIDER_ID,
+            plan_id=new_id(),
+            state='deleted' if status == 'deleted' else 'good',
+        )
         return checkpoint_id
 
     def job(
@@ -119,6 +130,7 @@ class PurgeTest(base.TestCase):
         self.assertEqual({'checkpoints': 1}, self.purge())
         self.assertEqual(kept, self.ids(models.Checkpoint))
         self.assertEqual((4, 4), (self.count()['jobs'], self.count()['job_resources']))
+        self.assertEqual(4, self.count()['recovery_points'])
 
     def test_uses_that_are_over(self):
         checkpoint_id = self.checkpoint(400, 'available')

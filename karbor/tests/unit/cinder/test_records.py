@@ -13,6 +13,7 @@
 """The marks on items and the bank objects of a volume, to the letter: old ones must be read."""
 
 import datetime
+import json
 import types
 from typing import Any
 
@@ -47,6 +48,21 @@ class MarksTest(base.BaseTestCase):
     def test_a_filter_has_what_is_given(self) -> None:
         self.assertEqual({'karbor_checkpoint_id': 'c'}, Marks(checkpoint_id='c').metadata())
         self.assertEqual({}, Marks().metadata())
+
+    def test_of_a_run_of_a_scheduled_operation(self) -> None:
+        operation_id = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
+        info = {'created_by': 'operation-engine', 'scheduled_operation_id': operation_id}
+        self.checkpoint.extra_info = json.dumps(info)
+        made = Marks.of_resource(self.checkpoint, 'v').of_run(self.checkpoint)
+        self.assertEqual({**WHOLE, 'karbor_scheduled_operation_id': operation_id}, made.metadata())
+        self.assertEqual(WHOLE, made.sought())
+        self.assertEqual(made, Marks.read(made.metadata()))
+
+    def test_of_no_run(self) -> None:
+        for extra_info in (None, '', '{', '[]', '{"scheduled_operation_id": "x"}'):
+            self.checkpoint.extra_info = extra_info
+            made = Marks.of_resource(self.checkpoint, 'v')
+            self.assertEqual(made, made.of_run(self.checkpoint), extra_info)
 
     def test_what_was_written_is_read(self) -> None:
         made = Marks.of_resource(self.checkpoint, 'v').of_restore('r')
@@ -100,10 +116,21 @@ class RecordsTest(base.BaseTestCase):
         self.snapshot.write_made(types.SimpleNamespace(id='s', size=3, name='x'))
         made = {'volume_id': 'v', 'size': 3, 'snapshot_id': 's'}
         self.assertEqual({'metadata': made}, self.section)
+        self.assertIsNone(self.snapshot.read().created_at)
         self.assertEqual(
             records.SnapshotRecord(volume_id='v', size=3, snapshot_id='s'), self.snapshot.read()
         )
         self.assertEqual('s', self.snapshot.read().made_id)
+
+    def test_when_a_snapshot_was_taken(self) -> None:
+        for created_at in (
+            '2026-01-02T03:04:05.000678',
+            '2026-01-02T04:04:05.000678+01:00',
+            NOW,
+        ):
+            self.snapshot.write_made(types.SimpleNamespace(id='s', size=3, created_at=created_at))
+            self.assertEqual('2026-01-02T03:04:05.000678', self.section['metadata']['created_at'])
+            self.assertEqual(NOW, self.snapshot.read().created_at)
 
     def test_a_restore(self) -> None:
         self.restore.write_asked()

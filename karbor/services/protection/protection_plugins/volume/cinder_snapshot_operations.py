@@ -113,7 +113,7 @@ class ProtectOperation(_SnapshotOperation):
             cinder = self._cinder(context)
             snapshots = cinder.snapshots(Marks(checkpoint_id=checkpoint.id))
             order = Order(
-                marks=Marks.of_resource(checkpoint, resource.id),
+                marks=Marks.of_resource(checkpoint, resource.id).of_run(checkpoint),
                 arguments={
                     'volume_id': resource.id,
                     'force': parameters.get('force', False),

@@ -87,6 +87,12 @@ SAVED_INFO_SCHEMA: dict[str, Any] = {
             'title': 'Size',
             'description': 'The size of the volume when the snapshot was taken, in GiB.',
         },
+        'created_at': {
+            'type': 'string',
+            'title': 'Created At',
+            'description': 'The moment that the snapshot is of, in UTC, by the clock of Cinder. '
+            'Older checkpoints lack it.',
+        },
     },
     'required': ['volume_id', 'snapshot_id', 'size'],
 }

@@ -1,0 +1,40 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who made a checkpoint, by what its ``extra_info`` says."""
+
+import json
+from typing import Any
+
+from oslo_utils import uuidutils
+
+from karbor.common import constants
+
+
+def scheduled_operation_id(extra_info: Any) -> str | None:
+    """The id of the scheduled operation that made a checkpoint; None when none did.
+
+    :param extra_info: an object, as rows have it, or its JSON text, as the bank and plugins do.
+    """
+    info = extra_info
+    if isinstance(info, str):
+        try:
+            info = json.loads(info)
+        except ValueError:
+            return None
+    if (
+        not isinstance(info, dict)
+        or info.get(constants.CHECKPOINT_CREATED_BY) != constants.CHECKPOINT_CREATED_BY_SCHEDULE
+    ):
+        return None
+    found = info.get(constants.CHECKPOINT_SCHEDULE_ID)
+    return found if isinstance(found, str) and uuidutils.is_uuid_like(found) else None

@@ -1,0 +1,249 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Writes the recovery points that checkpoints lack, from graphs and jobs.
+
+Checkpoints that are older than recovery points lack them, and so do those that a process of the
+release before makes beside newer ones. What that does with points of newer ones, it does not
+write either. All is done in small transactions, of which each leaves less to do: it can be broken
+off at any moment and be done again, also by several at once.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import sqlalchemy as sa
+from oslo_log import log as logging
+from sqlalchemy import orm
+
+from karbor.common import constants, origins
+from karbor.common.constants import CheckpointStatus as Status
+from karbor.common.constants import RecoveryPointState as State
+from karbor.db import api as db
+from karbor.db import models, recovery_points
+from karbor.resource import Resource
+
+LOG = logging.getLogger(__name__)
+
+# Points that one transaction writes, about, and checkpoints that it looks at.
+_POINTS = 2000
+_CHECKPOINTS = 100
+
+_KINDS = (constants.OperationType.PROTECT, constants.OperationType.DELETE)
+
+NOT_TOLD = 'It is older than recovery points, and nothing tells whether it is good.'
+
+# What a point cannot be while its checkpoint is in a status, and no job ends it any more.
+_WRONG: Mapping[str, Collection[State]] = {
+    Status.AVAILABLE: (State.MAKING, State.DELETING),
+    Status.ERROR: (State.MAKING, State.DELETING),
+    Status.DELETING: (State.MAKING, State.GOOD, State.MISSING, State.UNKNOWN),
+    Status.ERROR_DELETING: (State.MAKING, State.GOOD, State.DELETING),
+    Status.DELETED: tuple(state for state in State if state != State.DELETED),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """What the newest job of a kind tells of a checkpoint's resources.
+
+    :ivar error: why the job itself failed; None when it did not.
+    :ivar resources: type and id -> why it could not be done; None when it was.
+    """
+
+    error: str | None
+    resources: Mapping[tuple[str, str], str | None]
+
+
+# By checkpoint and kind of job.
+AllTold = Mapping[tuple[str, str], Told]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a point is, and why."""
+
+    state: State
+    reason: str | None = None
+
+
+def fill() -> int:
+    """Write what is lacking, and what others have not; returns how many points that are."""
+    return sum(_in_parts(_lacking, _write)) + sum(_in_parts(_astray, _settle))
+
+
+def _in_parts(
+    find: Callable[[orm.Session, str], Sequence[str]],
+    act: Callable[[orm.Session, Sequence[str]], int],
+) -> Iterator[int]:
+    """How many points each transaction has changed.
+
+    :param find: ids of checkpoints after one, in their order.
+    """
+    after = ''
+    while True:
+        with db.reader() as session:
+            ids = find(session, after)
+        if not ids:
+            return
+        yield db.transaction(act)(ids)
+        after = ids[-1]
+
+
+def _lacking(session: orm.Session, after: str) -> Sequence[str]:
+    """Checkpoints without any point, as many as a transaction is for."""
+    found = session.execute(
+        sa.select(models.Checkpoint.id, models.Checkpoint.resources_total)
+        .where(
+            models.Checkpoint.id > after,
+            ~sa.exists().where(models.RecoveryPoint.checkpoint_id == models.Checkpoint.id),
+        )
+        .order_by(models.Checkpoint.id)
+        .limit(_CHECKPOINTS)
+    ).all()
+    ids: list[str] = []
+    total = 0
+    for checkpoint_id, resources_total in found:
+        total += resources_total
+        if ids and total > _POINTS:
+            break
+        ids.append(checkpoint_id)
+    return ids
+
+
+def _astray(session: orm.Session, after: str) -> Sequence[str]:
+    """Checkpoints with points in states that do not go with theirs."""
+    return session.scalars(
+        sa.select(models.Checkpoint.id)
+        .join(models.RecoveryPoint, models.RecoveryPoint.checkpoint_id == models.Checkpoint.id)
+        .where(
+            models.Checkpoint.id > after,
+            sa.or_(
+                *(
+                    sa.and_(
+                        models.Checkpoint.status == status, models.RecoveryPoint.state.in_(states)
+                    )
+                    for status, states in _WRONG.items()
+                )
+            ),
+        )
+        .distinct()
+        .order_by(models.Checkpoint.id)
+        .limit(_CHECKPOINTS)
+    ).all()
+
+
+def _write(session: orm.Session, ids: Sequence[str]) -> int:
+    told = _told(session, ids)
+    written = 0
+    for checkpoint in _checkpoints(session, ids):
+        points = []
+        for resource in resources_of(checkpoint.resource_graph):
+            judged = judge(checkpoint, resource.type, resource.id, told)
+            points.append(
+                recovery_points.Point(resource=resource, state=judged.state, reason=judged.reason)
+            )
+        operation_id = origins.scheduled_operation_id(checkpoint.extra_info)
+        written += recovery_points.add_missing(session, checkpoint, points, operation_id)
+    return written
+
+
+def _settle(session: orm.Session, ids: Sequence[str]) -> int:
+    checkpoints = _checkpoints(session, ids, lock=True)
+    told = _told(session, ids)
+    changed = 0
+    for checkpoint in checkpoints:
+        states = _WRONG.get(checkpoint.status, ())
+        for point in recovery_points.in_states(session, checkpoint.id, states):
+            judged = judge(checkpoint, point.resource_type, point.resource_id, told)
+            changed += recovery_points.change(session, point, judged.state, judged.reason)
+    return changed
+
+
+def judge(
+    checkpoint: models.Checkpoint, resource_type: str, resource_id: str, told: AllTold
+) -> Judgement:
+    """What a resource's point is, by its checkpoint and by what jobs have told.
+
+    :param told: by checkpoint and kind of job, if there was one and its row is left.
+    """
+    key = resource_type, resource_id
+    protect = told.get((checkpoint.id, constants.OperationType.PROTECT))
+    delete = told.get((checkpoint.id, constants.OperationType.DELETE))
+    if checkpoint.status == Status.DELETED:
+        return Judgement(State.DELETED)
+    if delete is not None and key in delete.resources:
+        return _judged(State.DELETED, delete.resources[key])
+    if checkpoint.status == Status.DELETING:
+        return Judgement(State.DELETING)
+    if checkpoint.status == Status.ERROR_DELETING:
+        return Judgement(State.FAILED, checkpoint.status_reason)
+    if delete is not None:  # it was to be deleted, and then its status was set by hand
+        return Judgement(State.UNKNOWN, NOT_TOLD)
+    if protect is not None and key in protect.resources:
+        return _judged(State.GOOD, protect.resources[key])
+    if checkpoint.status == Status.PROTECTING:
+        return Judgement(State.MAKING)
+    if protect is not None and checkpoint.status == Status.ERROR:
+        return Judgement(State.FAILED, protect.error or checkpoint.status_reason)
+    return Judgement(State.UNKNOWN, NOT_TOLD)
+
+
+def _judged(good: State, reason: str | None) -> Judgement:
+    return Judgement(good) if reason is None else Judgement(State.FAILED, reason)
+
+
+def resources_of(resource_graph: str) -> list[Resource]:
+    """The resources of a graph as rows have it; none of what is no graph."""
+    try:
+        nodes, _ = json.loads(resource_graph)
+        return [Resource(*fields) for fields in nodes.values()]
+    except (ValueError, TypeError, AttributeError):
+        LOG.warning('The graph of a checkpoint cannot be read: %.100r', resource_graph)
+        return []
+
+
+def _checkpoints(
+    session: orm.Session, ids: Sequence[str], *, lock: bool = False
+) -> Sequence[models.Checkpoint]:
+    query = (
+        sa.select(models.Checkpoint)
+        .where(models.Checkpoint.id.in_(ids))
+        .order_by(models.Checkpoint.id)
+    )
+    return session.scalars(query.with_for_update() if lock else query).all()
+
+
+def _told(session: orm.Session, ids: Sequence[str]) -> AllTold:
+    """What the newest protect and the newest deletion of checkpoints tell."""
+    jobs = {
+        (job.subject_id, job.kind): job
+        for job in session.execute(
+            sa.select(models.Job.id, models.Job.subject_id, models.Job.kind, models.Job.error)
+            .where(models.Job.subject_id.in_(ids), models.Job.kind.in_(_KINDS))
+            .order_by(models.Job.created_at, models.Job.id)
+        )
+    }
+    found: dict[str, dict[tuple[str, str], str | None]] = {job.id: {} for job in jobs.values()}
+    for row in session.execute(
+        sa.select(
+            models.JobResource.job_id,
+            models.JobResource.resource_type,
+            models.JobResource.resource_id,
+            models.JobResource.is_done,
+            models.JobResource.reason,
+        ).where(models.JobResource.job_id.in_(found))
+    ):
+        reason = None if row.is_done else row.reason or ''
+        found[row.job_id][row.resource_type, row.resource_id] = reason
+    return {key: Told(job.error, found[job.id]) for key, job in jobs.items()}

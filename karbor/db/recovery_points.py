@@ -1,0 +1,325 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Queries on recovery points: what is true of a resource in a checkpoint."""
+
+import dataclasses
+import datetime
+import itertools
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from karbor.common import constants
+from karbor.common.constants import RecoveryPointState as State
+from karbor.db import models, paging, upserts
+from karbor.resource import Resource
+
+# What there is one row of.
+KEY = ('checkpoint_id', 'resource_type', 'resource_id')
+
+# Rows of one statement.
+_BATCH = 500
+_LONGEST_NAME = 255
+
+# A project has nothing that could be gone back to: it only stands for what it holds.
+WITHOUT_POINTS = frozenset((constants.PROJECT_RESOURCE_TYPE,))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """What is known of the data; None for what is not.
+
+    :ivar cloud_id: what it is in the cloud.
+    :ivar size: in GiB.
+    :ivar taken_at: the moment that it is of, in UTC without a zone.
+    """
+
+    cloud_id: str | None = None
+    size: int | None = None
+    taken_at: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """A recovery point that is to be written."""
+
+    resource: Resource
+    state: State = State.MAKING
+    reason: str | None = None
+    saved: Saved = Saved()
+    seen_good_at: datetime.datetime | None = None
+
+
+def add(
+    session: orm.Session,
+    checkpoint: models.Checkpoint,
+    points: Iterable[Point],
+    scheduled_operation_id: str | None,
+) -> None:
+    """Write the points of a new checkpoint, but for those of what has none.
+
+    :param checkpoint: its row, written already.
+    :param scheduled_operation_id: of the scheduled operation that has made it.
+    """
+    written = iter(_rows(checkpoint, points, scheduled_operation_id))
+    while batch := list(itertools.islice(written, _BATCH)):
+        session.execute(sa.insert(models.RecoveryPoint), batch)
+
+
+def add_missing(
+    session: orm.Session,
+    checkpoint: models.Checkpoint,
+    points: Iterable[Point],
+    scheduled_operation_id: str | None,
+) -> int:
+    """Write those of the points that there are not yet; see :func:`add`.
+
+    :returns: how many are given.
+    """
+    written = _rows(checkpoint, points, scheduled_operation_id)
+    return upserts.write_missing(session, models.RecoveryPoint, KEY, written)
+
+
+def _rows(
+    checkpoint: models.Checkpoint, points: Iterable[Point], scheduled_operation_id: str | None
+) -> list[dict[str, Any]]:
+    """The values of the rows of points; see :func:`add`."""
+    shared = {
+        'checkpoint_id': checkpoint.id,
+        'project_id': checkpoint.project_id,
+        'provider_id': checkpoint.provider_id,
+        'plan_id': checkpoint.plan_id,
+        'scheduled_operation_id': scheduled_operation_id,
+        'created_at': checkpoint.created_at,
+    }
+    return [
+        {**shared, **_own_values(point)}
+        for point in points
+        if point.resource.type not in WITHOUT_POINTS
+    ]
+
+
+def _own_values(point: Point) -> dict[str, Any]:
+    return {
+        'resource_type': point.resource.type,
+        'resource_id': point.resource.id,
+        'resource_name': stored_name(point.resource.name),
+        'state': point.state,
+        'reason': point.reason,
+        'seen_good_at': point.seen_good_at,
+        **dataclasses.asdict(point.saved),
+    }
+
+
+def stored_name(name: str | None) -> str:
+    """A resource's name in characters, and of a length, that every database can hold."""
+    return (name or '').replace('\x00', '').encode(errors='replace').decode()[:_LONGEST_NAME]
+
+
+def set_good(session: orm.Session, checkpoint_id: str, resource: Resource, saved: Saved) -> None:
+    """Write that a resource is protected."""
+    _update(
+        session,
+        checkpoint_id,
+        resource,
+        state=State.GOOD,
+        reason=None,
+        seen_good_at=timeutils.utcnow(),
+        **dataclasses.asdict(saved),
+    )
+
+
+def set_state(
+    session: orm.Session,
+    checkpoint_id: str,
+    resource: Resource,
+    state: State,
+    reason: str | None,
+) -> None:
+    """Write what has become of a resource's point, and why."""
+    _update(session, checkpoint_id, resource, state=state, reason=reason)
+
+
+def _update(session: orm.Session, checkpoint_id: str, resource: Resource, **values: Any) -> None:
+    session.execute(
+        sa.update(models.RecoveryPoint)
+        .where(
+            models.RecoveryPoint.checkpoint_id == checkpoint_id,
+            models.RecoveryPoint.resource_type == resource.type,
+            models.RecoveryPoint.resource_id == resource.id,
+        )
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def fail_unfinished(session: orm.Session, checkpoint_id: str, reason: str) -> None:
+    """Write that what a protect has not come to has failed with it."""
+    _update_all(session, checkpoint_id, (State.MAKING,), State.FAILED, reason)
+
+
+def forget(session: orm.Session, checkpoint_id: str, gone: Iterable[Resource]) -> None:
+    """Remove the points of resources that are left out of a checkpoint after all."""
+    key = sa.tuple_(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
+    remaining = iter(gone)
+    while resources := list(itertools.islice(remaining, _BATCH)):
+        session.execute(
+            sa.delete(models.RecoveryPoint)
+            .where(
+                models.RecoveryPoint.checkpoint_id == checkpoint_id,
+                key.in_([(resource.type, resource.id) for resource in resources]),
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+
+def begin_deletion(session: orm.Session, checkpoint_id: str) -> None:
+    """Write that all that there is of a checkpoint is to be deleted."""
+    _update_all(session, checkpoint_id, set(State) - {State.DELETED}, State.DELETING, None)
+
+
+def end_deletion(session: orm.Session, checkpoint_id: str, reason: str | None) -> None:
+    """Write what has become of what a deletion has not come to.
+
+    :param reason: why it failed; None when nothing is left.
+    """
+    if reason:
+        _update_all(session, checkpoint_id, (State.DELETING,), State.FAILED, reason)
+    else:
+        _update_all(session, checkpoint_id, set(State) - {State.DELETED}, State.DELETED, None)
+
+
+def _update_all(
+    session: orm.Session,
+    checkpoint_id: str,
+    states: Collection[State],
+    then: State,
+    reason: str | None,
+) -> None:
+    session.execute(
+        sa.update(models.RecoveryPoint)
+        .where(
+            models.RecoveryPoint.checkpoint_id == checkpoint_id,
+            models.RecoveryPoint.state.in_(sorted(states)),
+        )
+        .values(state=then, reason=reason)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def in_states(
+    session: orm.Session, checkpoint_id: str, states: Collection[State]
+) -> Sequence[models.RecoveryPoint]:
+    """The points of a checkpoint that are in some states."""
+    return session.scalars(
+        sa.select(models.RecoveryPoint).where(
+            models.RecoveryPoint.checkpoint_id == checkpoint_id,
+            models.RecoveryPoint.state.in_(sorted(states)),
+        )
+    ).all()
+
+
+def change(
+    session: orm.Session, point: models.RecoveryPoint, state: State, reason: str | None
+) -> bool:
+    """Change the state of a point that has still the one that was read; returns whether it had."""
+    return _change(session, point, state=state, reason=reason)
+
+
+def complete(
+    session: orm.Session,
+    point: models.RecoveryPoint,
+    state: State,
+    reason: str | None,
+    *,
+    saved: Saved,
+    seen_good_at: datetime.datetime | None = None,
+) -> bool:
+    """The same, with what is known of the data now and was not before."""
+    known = {
+        name: value
+        for name, value in dataclasses.asdict(saved).items()
+        if value is not None and getattr(point, name) is None
+    }
+    if seen_good_at is not None:
+        known['seen_good_at'] = seen_good_at
+    return _change(session, point, state=state, reason=reason, **known)
+
+
+def _change(session: orm.Session, point: models.RecoveryPoint, **values: Any) -> bool:
+    changed = session.execute(
+        sa.update(models.RecoveryPoint)
+        .where(models.RecoveryPoint.id == point.id, models.RecoveryPoint.state == point.state)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def never_looked_at(
+    session: orm.Session, provider_id: str, after: str, count: int
+) -> Sequence[models.RecoveryPoint]:
+    """Points of a provider that were written as good or unknown, and never changed since.
+
+    :param after: id of the last one that was read; '' begins.
+    :param count: how many at most.
+    """
+    return session.scalars(
+        sa.select(models.RecoveryPoint)
+        .where(
+            models.RecoveryPoint.id > after,
+            models.RecoveryPoint.provider_id == provider_id,
+            models.RecoveryPoint.state.in_((State.GOOD, State.UNKNOWN)),
+            models.RecoveryPoint.updated_at.is_(None),
+        )
+        .order_by(models.RecoveryPoint.id)
+        .limit(count)
+    ).all()
+
+
+def of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[models.RecoveryPoint]:
+    """The points of a checkpoint, by type and name."""
+    return session.scalars(
+        sa.select(models.RecoveryPoint)
+        .where(models.RecoveryPoint.checkpoint_id == checkpoint_id)
+        .order_by(
+            models.RecoveryPoint.resource_type,
+            models.RecoveryPoint.resource_name,
+            models.RecoveryPoint.resource_id,
+        )
+    ).all()
+
+
+def page(
+    session: orm.Session,
+    selection: paging.Selection,
+    *,
+    since: datetime.datetime | None,
+    before: datetime.datetime | None,
+) -> tuple[list[models.RecoveryPoint], bool]:
+    """One page of recovery points, and whether more follow.
+
+    :param since: earliest moment that the data is of, in UTC; of data of which that is not known,
+        the moment at which the checkpoint was begun counts.
+    :param before: moment that comes too late, likewise.
+    """
+    moment = sa.func.coalesce(models.RecoveryPoint.taken_at, models.RecoveryPoint.created_at)
+    conditions = []
+    if since is not None:
+        conditions.append(moment >= since)
+    if before is not None:
+        conditions.append(moment < before)
+    return paging.rows(session, models.RecoveryPoint, selection, conditions)
