@@ -14,7 +14,6 @@
 
 import dataclasses
 import datetime
-import itertools
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -24,14 +23,12 @@ from sqlalchemy import orm
 
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import models, paging, upserts
+from karbor.db import batches, models, paging, upserts
 from karbor.resource import Resource
 
 # What there is one row of.
 KEY = ('checkpoint_id', 'resource_type', 'resource_id')
 
-# Rows of one statement.
-_BATCH = 500
 _LONGEST_NAME = 255
 
 # A project has nothing that could be gone back to: it only stands for what it holds.
@@ -74,9 +71,8 @@ def add(
     :param checkpoint: its row, written already.
     :param scheduled_operation_id: of the scheduled operation that has made it.
     """
-    written = iter(_rows(checkpoint, points, scheduled_operation_id))
-    while batch := list(itertools.islice(written, _BATCH)):
-        session.execute(sa.insert(models.RecoveryPoint), batch)
+    for batch in batches.of(_rows(checkpoint, points, scheduled_operation_id)):
+        session.execute(sa.insert(models.RecoveryPoint), list(batch))
 
 
 def add_missing(
@@ -174,8 +170,7 @@ def fail_unfinished(session: orm.Session, checkpoint_id: str, reason: str) -> No
 def forget(session: orm.Session, checkpoint_id: str, gone: Iterable[Resource]) -> None:
     """Remove the points of resources that are left out of a checkpoint after all."""
     key = sa.tuple_(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
-    remaining = iter(gone)
-    while resources := list(itertools.islice(remaining, _BATCH)):
+    for resources in batches.of(gone):
         session.execute(
             sa.delete(models.RecoveryPoint)
             .where(
