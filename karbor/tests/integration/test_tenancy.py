@@ -464,7 +464,7 @@ class TenancyTest(oslo_base.BaseTestCase):
                 )
             ]
             self.assertEqual(*told)
-            self.assertIn('404', told[0])
+            self.assertIn('1 of 1 resources is gone: OS::Cinder::Volume#VOLUME', told[0])
         after = self.world.outside()
         self.assertEqual(['bank'], tenancy.differences(before, after))
 
