@@ -70,6 +70,7 @@ _BELOW_A_PROJECT: Mapping[str, type[Handler]] = {
     '/scheduled_operations': scheduled_operations.ScheduledOperations,
     _SCHEDULED_OPERATION: scheduled_operations.ScheduledOperation,
     f'{_SCHEDULED_OPERATION}/action': scheduled_operations.Runs,
+    f'{_SCHEDULED_OPERATION}/retention': retention.OperationPreview,
     '/operation_logs': operation_logs.OperationLogs,
     '/operation_logs/{operation_log_id}': operation_logs.OperationLog,
     '/os-services': processes.Services,

@@ -12,21 +12,30 @@
 
 """The kinds of jobs that this Karbor knows."""
 
+import dataclasses
+
 from oslo_config import cfg
 
-from karbor.services.checkpoints import deleting, protecting, restoring, status_reset
-from karbor.services.jobs.kinds import Environment, JobKinds
+from karbor.services.checkpoints import deleting, protecting, removing, restoring, status_reset
+from karbor.services.jobs.kinds import Environment, JobKind, JobKinds
 from karbor.services.jobs.runner import JobRunner
 from karbor.services.schedules import retention_jobs, run_ends
+
+
+def _by_retention(kind: JobKind) -> JobKind:
+    """A kind of which retention may have asked for a job: a run may wait for its end."""
+    return dataclasses.replace(kind, lock=run_ends.lock, follow=run_ends.follow_removal)
+
 
 JOB_KINDS = JobKinds(
     (
         protecting.kind(run_ends),
-        deleting.KIND,
+        _by_retention(deleting.KIND),
+        _by_retention(removing.KIND),
         restoring.RESTORE,
         restoring.VERIFY,
         status_reset.KIND,
-        retention_jobs.KIND,
+        retention_jobs.kind(run_ends.lock, run_ends.follow_retention),
     )
 )
 

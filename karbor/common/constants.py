@@ -46,6 +46,7 @@ class OperationType(enum.StrEnum):
     PROTECT = 'protect'
     RESTORE = 'restore'
     DELETE = 'delete'
+    REMOVE = 'remove'
     VERIFY = 'verify'
     COPY = 'copy'
     RETENTION = 'retention'
@@ -136,6 +137,7 @@ CHECKPOINT_FIRE_TIME = 'fire_time'
 OPERATION_PROTECT: Final = OperationType.PROTECT
 OPERATION_RESTORE: Final = OperationType.RESTORE
 OPERATION_DELETE: Final = OperationType.DELETE
+OPERATION_REMOVE: Final = OperationType.REMOVE
 OPERATION_VERIFY: Final = OperationType.VERIFY
 OPERATION_COPY: Final = OperationType.COPY
 OPERATION_RETENTION: Final = OperationType.RETENTION

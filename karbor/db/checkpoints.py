@@ -27,6 +27,14 @@ from karbor.db import models, paging
 # Filters that are about what is in a checkpoint.
 OF_RESOURCES = frozenset(('resource_id', 'resource_type'))
 
+_SETTLED = frozenset(
+    (
+        constants.CheckpointStatus.AVAILABLE,
+        constants.CheckpointStatus.ERROR,
+        constants.CheckpointStatus.ERROR_DELETING,
+    )
+)
+
 
 def create(session: orm.Session, **values: Any) -> models.Checkpoint:
     checkpoint = models.Checkpoint(**values)
@@ -71,40 +79,25 @@ def set_status(
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def of_plan(session: orm.Session, project_id: str, plan_id: str, *, status: str) -> Sequence[Any]:
-    """Id, created_at, pinned and resources_total of the checkpoints of a plan in a status."""
+def settled_of_project(session: orm.Session, project_id: str) -> Sequence[Any]:
+    """The checkpoints of a project that are neither being made nor being deleted, nor deleted.
+
+    :returns: of each the id, created_at, pinned, status, provider_id, plan_id and extra_info.
+    """
     return session.execute(
         sa.select(
             models.Checkpoint.id,
             models.Checkpoint.created_at,
             models.Checkpoint.pinned,
-            models.Checkpoint.resources_total,
+            models.Checkpoint.status,
+            models.Checkpoint.provider_id,
+            models.Checkpoint.plan_id,
+            models.Checkpoint.extra_info,
         ).where(
-            models.Checkpoint.plan_id == plan_id,
-            models.Checkpoint.status == status,
             models.Checkpoint.project_id == project_id,
+            models.Checkpoint.status.in_(sorted(_SETTLED)),
         )
     ).all()
-
-
-def lock_other_available(session: orm.Session, row: models.Checkpoint) -> bool:
-    """Whether the plan has another available checkpoint, the newest of which stays so until
-    the transaction ends."""
-    return (
-        session.scalar(
-            sa.select(models.Checkpoint.id)
-            .where(
-                models.Checkpoint.plan_id == row.plan_id,
-                models.Checkpoint.project_id == row.project_id,
-                models.Checkpoint.status == constants.CheckpointStatus.AVAILABLE,
-                models.Checkpoint.id != row.id,
-            )
-            .order_by(models.Checkpoint.created_at.desc())
-            .limit(1)
-            .with_for_update()
-        )
-        is not None
-    )
 
 
 def page(

@@ -14,9 +14,9 @@
 
 A job is ``pending`` until a worker takes it, ``running`` while it works, and ends as
 ``done`` or ``failed``. One that a scheduled operation has started is ``queued`` before, while
-an earlier run of the same operation is not over. ``done`` says that the job came to its end,
-not that every resource did well: that is said on what the job is about. ``parked`` is a job that
-was begun too often; it waits for an administrator.
+an earlier run of the same operation, or what that waits for, is not over. ``done`` says that the
+job came to its end, not that every resource did well: that is said on what the job is about.
+``parked`` is a job that was begun too often; it waits for an administrator.
 
 ``attempts`` tells one claim from the next; ``tries`` counts those that came to no end.
 """
@@ -64,6 +64,7 @@ class NewJob:
     :ivar plan_id: of a run of a scheduled operation, the plan that it had at that time.
     :ivar trigger_id: of a run, the trigger that it waited for.
     :ivar fire_at: of a run that a trigger has started, the moment for which it fired.
+    :ivar retry_of: of a run that is tried once more, the job of the one before.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class NewJob:
     plan_id: str | None = None
     trigger_id: str | None = None
     fire_at: datetime.datetime | None = None
+    retry_of: str | None = None
     state: JobState = JobState.PENDING
 
 
@@ -284,6 +286,24 @@ def unfinished_runs(session: orm.Session, scheduled_operation_id: str) -> Sequen
         .order_by(models.Job.created_at, models.Job.id)
         .execution_options(populate_existing=True)
     ).all()
+
+
+def goes_on(session: orm.Session, scheduled_operation_id: str) -> bool:
+    """Whether a run of a scheduled operation, its retention or a deletion by that is not over.
+
+    One that waits for their end does not count.
+    """
+    return (
+        session.scalar(
+            sa.select(models.Job.id)
+            .where(
+                models.Job.scheduled_operation_id == scheduled_operation_id,
+                models.Job.state.in_((JobState.PENDING, JobState.RUNNING)),
+            )
+            .limit(1)
+        )
+        is not None
+    )
 
 
 def change_state(session: orm.Session, job_id: str, state: str, then: str) -> bool:

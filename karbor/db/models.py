@@ -215,6 +215,7 @@ class Job(Timestamps, Base):
     plan_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     trigger_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     fire_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+    retry_of: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     user_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     trust_id: orm.Mapped[str | None] = orm.mapped_column(

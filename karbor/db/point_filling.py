@@ -30,7 +30,7 @@ from karbor.common import constants, origins
 from karbor.common.constants import CheckpointStatus as Status
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import api as db
-from karbor.db import models, recovery_points
+from karbor.db import jobs, models, recovery_points
 from karbor.resource import Resource
 
 LOG = logging.getLogger(__name__)
@@ -128,6 +128,7 @@ def _astray(session: orm.Session, after: str) -> Sequence[str]:
         .join(models.RecoveryPoint, models.RecoveryPoint.checkpoint_id == models.Checkpoint.id)
         .where(
             models.Checkpoint.id > after,
+            ~_is_removed_from(),
             sa.or_(
                 *(
                     sa.and_(
@@ -141,6 +142,15 @@ def _astray(session: orm.Session, after: str) -> Sequence[str]:
         .order_by(models.Checkpoint.id)
         .limit(_CHECKPOINTS)
     ).all()
+
+
+def _is_removed_from() -> sa.ColumnElement[bool]:
+    """Whether a job removes some of a checkpoint's points, which are therefore not astray."""
+    return sa.exists().where(
+        models.Job.checkpoint_id == models.Checkpoint.id,
+        models.Job.kind == constants.OperationType.REMOVE,
+        models.Job.state.in_(jobs.UNFINISHED),
+    )
 
 
 def _write(session: orm.Session, ids: Sequence[str]) -> int:

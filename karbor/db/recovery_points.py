@@ -169,14 +169,10 @@ def fail_unfinished(session: orm.Session, checkpoint_id: str, reason: str) -> No
 
 def forget(session: orm.Session, checkpoint_id: str, gone: Iterable[Resource]) -> None:
     """Remove the points of resources that are left out of a checkpoint after all."""
-    key = sa.tuple_(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
-    for resources in batches.of(gone):
+    for batch in batches.of((resource.type, resource.id) for resource in gone):
         session.execute(
             sa.delete(models.RecoveryPoint)
-            .where(
-                models.RecoveryPoint.checkpoint_id == checkpoint_id,
-                key.in_([(resource.type, resource.id) for resource in resources]),
-            )
+            .where(models.RecoveryPoint.checkpoint_id == checkpoint_id, _is_of(batch))
             .execution_options(synchronize_session=False)
         )
 
@@ -192,9 +188,14 @@ def end_deletion(session: orm.Session, checkpoint_id: str, reason: str | None) -
     :param reason: why it failed; None when nothing is left.
     """
     if reason:
-        _update_all(session, checkpoint_id, (State.DELETING,), State.FAILED, reason)
+        fail_removal(session, checkpoint_id, reason)
     else:
         _update_all(session, checkpoint_id, set(State) - {State.DELETED}, State.DELETED, None)
+
+
+def fail_removal(session: orm.Session, checkpoint_id: str, reason: str) -> None:
+    """Write that what a removal has not come to is still there."""
+    _update_all(session, checkpoint_id, (State.DELETING,), State.FAILED, reason)
 
 
 def _update_all(
@@ -215,6 +216,20 @@ def _update_all(
     )
 
 
+def lose(session: orm.Session, checkpoint_id: str, resource: tuple[str, str], reason: str) -> None:
+    """Write that a point that was good, and is so by its row still, is not in the cloud."""
+    session.execute(
+        sa.update(models.RecoveryPoint)
+        .where(
+            models.RecoveryPoint.checkpoint_id == checkpoint_id,
+            models.RecoveryPoint.state == State.GOOD,
+            _is_of([resource]),
+        )
+        .values(state=State.MISSING, reason=reason)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def in_states(
     session: orm.Session, checkpoint_id: str, states: Collection[State]
 ) -> Sequence[models.RecoveryPoint]:
@@ -225,6 +240,75 @@ def in_states(
             models.RecoveryPoint.state.in_(sorted(states)),
         )
     ).all()
+
+
+def keys_in_states(
+    session: orm.Session, checkpoint_id: str, states: Collection[State]
+) -> set[tuple[str, str]]:
+    """Type and id of each resource of a checkpoint whose point is in one of some states."""
+    rows = session.execute(
+        sa.select(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id).where(
+            models.RecoveryPoint.checkpoint_id == checkpoint_id,
+            models.RecoveryPoint.state.in_(sorted(states)),
+        )
+    )
+    return {(row.resource_type, row.resource_id) for row in rows}
+
+
+def lock_left(session: orm.Session, checkpoint_id: str) -> dict[tuple[str, str], State]:
+    """The states of the points of a checkpoint that are not deleted, by type and id of their
+    resources; they stay as they are until the transaction ends."""
+    rows = session.execute(
+        sa.select(
+            models.RecoveryPoint.resource_type,
+            models.RecoveryPoint.resource_id,
+            models.RecoveryPoint.state,
+        )
+        .where(
+            models.RecoveryPoint.checkpoint_id == checkpoint_id,
+            models.RecoveryPoint.state != State.DELETED,
+        )
+        .with_for_update()
+    )
+    return {(row.resource_type, row.resource_id): State(row.state) for row in rows}
+
+
+def lock_good(
+    session: orm.Session, checkpoint_id: str, resources: Collection[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Those of some resources that have a good point in a checkpoint, by type and id; the points
+    stay good until the transaction ends."""
+    good: set[tuple[str, str]] = set()
+    for batch in batches.of(resources):
+        rows = session.execute(
+            sa.select(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
+            .where(
+                models.RecoveryPoint.checkpoint_id == checkpoint_id,
+                models.RecoveryPoint.state == State.GOOD,
+                _is_of(batch),
+            )
+            .with_for_update(read=True)
+        )
+        good |= {(row.resource_type, row.resource_id) for row in rows}
+    return good
+
+
+def begin_removal(
+    session: orm.Session, checkpoint_id: str, resources: Collection[tuple[str, str]]
+) -> None:
+    """Write that what there is of some resources is to be deleted, by their types and ids."""
+    for batch in batches.of(resources):
+        session.execute(
+            sa.update(models.RecoveryPoint)
+            .where(models.RecoveryPoint.checkpoint_id == checkpoint_id, _is_of(batch))
+            .values(state=State.DELETING, reason=None)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _is_of(resources: Collection[tuple[str, str]]) -> sa.ColumnElement[bool]:
+    key = sa.tuple_(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
+    return key.in_(list(resources))
 
 
 def change(
@@ -296,6 +380,40 @@ def of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[models.R
             models.RecoveryPoint.resource_id,
         )
     ).all()
+
+
+def left_of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[Any]:
+    """The points of a checkpoint that are not deleted.
+
+    :returns: of each the resource_type, resource_id, state and cloud_id.
+    """
+    return session.execute(
+        sa.select(
+            models.RecoveryPoint.resource_type,
+            models.RecoveryPoint.resource_id,
+            models.RecoveryPoint.state,
+            models.RecoveryPoint.cloud_id,
+        ).where(
+            models.RecoveryPoint.checkpoint_id == checkpoint_id,
+            models.RecoveryPoint.state != State.DELETED,
+        )
+    ).all()
+
+
+def amount_left(session: orm.Session, scheduled_operation_id: str) -> dict[str, int]:
+    """How much is left of what a scheduled operation has made: in how many checkpoints, how many
+    recovery points, and of how many GiB of volumes."""
+    point = models.RecoveryPoint
+    checkpoints, points, size = session.execute(
+        sa.select(
+            sa.func.count(point.checkpoint_id.distinct()),
+            sa.func.count(),
+            sa.func.sum(point.size),
+        ).where(
+            point.scheduled_operation_id == scheduled_operation_id, point.state != State.DELETED
+        )
+    ).one()
+    return {'checkpoints': checkpoints, 'recovery_points': points, 'gigabytes': int(size or 0)}
 
 
 def page(

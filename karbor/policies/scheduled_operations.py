@@ -33,5 +33,11 @@ RULES = (
         'Run a scheduled operation now.',
         ('POST', _ONE + '/action'),
     ),
+    rule(
+        'scheduled_operation:preview_retention',
+        READER,
+        'Look what the retention of a scheduled operation would keep.',
+        ('POST', _ONE + '/retention'),
+    ),
     rule('scheduled_operation:delete', MEMBER, 'Remove a scheduled operation.', ('DELETE', _ONE)),
 )

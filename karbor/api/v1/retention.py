@@ -10,36 +10,42 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``/plans/{plan_id}/retention``"""
+"""``/plans/{plan_id}/retention`` and ``/scheduled_operations/{id}/retention``"""
+
+from collections.abc import Sequence
 
 from karbor import context as karbor_context
-from karbor.api import schema
+from karbor.api import query, schema
 from karbor.api.media import Object
 from karbor.api.operation import operation
 from karbor.api.services import Handler
 from karbor.services.schedules import retention
+from karbor.services.schedules.removal_plans import Share
 
 # What stands in them is checked in karbor.services.schedules.
-PREVIEW = schema.wrapped(
-    'retention',
-    schema.strict(
-        {
-            **{name: {'type': ['integer', 'string']} for name in retention.RULES},
-            'timezone': schema.TEXT,
-        },
-        [],
-    ),
+_RULES: dict[str, schema.Schema] = {
+    **{name: {'type': ['integer', 'string']} for name in retention.RULES},
+    'timezone': schema.TEXT,
+}
+PREVIEW = schema.wrapped('retention', schema.strict(_RULES, []))
+PREVIEW_OF_OPERATION = schema.wrapped(
+    'retention', schema.strict({**_RULES, 'retention_scope': schema.TEXT}, [])
 )
 
+_REASONS: schema.Schema = {'type': 'array', 'items': schema.TEXT}
+_NUMBER: schema.Schema = {'type': 'integer'}
 _VERDICTS: schema.Schema = {
     'type': 'array',
     'items': schema.shown(
         'RetentionVerdict',
         {
             'checkpoint_id': schema.UUID,
-            'created_at': schema.TEXT,
+            'created_at': schema.MOMENT,
             'pinned': {'type': 'boolean'},
-            'reasons': {'type': 'array', 'items': schema.TEXT},
+            'recovery_points_kept': _NUMBER,
+            'recovery_points_removed': _NUMBER,
+            'reasons': _REASONS,
+            'removal_reasons': _REASONS,
         },
     ),
 }
@@ -47,27 +53,55 @@ _VERDICTS: schema.Schema = {
 RETENTION = schema.shown('Retention', {'kept': _VERDICTS, 'removed': _VERDICTS})
 
 
-def view(verdict: retention.Verdict) -> Object:
-    candidate = verdict.candidate
+def view(shares: Sequence[Share]) -> Object:
+    """What stays and what goes, of each checkpoint."""
     return {
-        'checkpoint_id': candidate.id,
-        'created_at': candidate.created_at.isoformat(timespec='microseconds'),
-        'pinned': candidate.pinned,
-        'reasons': list(verdict.reasons),
+        'retention': {
+            'kept': [_view(share, share.reasons) for share in shares if share.is_kept],
+            'removed': [
+                _view(share, share.removal_reasons) for share in shares if not share.is_kept
+            ],
+        }
+    }
+
+
+def _view(share: Share, reasons: Sequence[str]) -> Object:
+    return {
+        'checkpoint_id': share.checkpoint_id,
+        'created_at': query.shown_moment(share.created_at),
+        'pinned': share.pinned,
+        'recovery_points_kept': share.points_kept,
+        'recovery_points_removed': share.points_removed,
+        'reasons': list(reasons),
+        'removal_reasons': list(share.removal_reasons),
     }
 
 
 class Preview(Handler):
+    """What rules would make of all that there is of a plan."""
+
     @operation(
         'plan:preview_retention',
         schema.wrapped('retention', RETENTION),
         body=PREVIEW,
     )
     def on_post(self, context: karbor_context.RequestContext, plan_id: str, body: Object) -> Object:
-        verdicts = self.services.retention.preview(context, plan_id, body['retention'])
-        return {
-            'retention': {
-                'kept': [view(verdict) for verdict in verdicts if verdict.keep],
-                'removed': [view(verdict) for verdict in verdicts if not verdict.keep],
-            }
-        }
+        return view(self.services.retention.preview_of_plan(context, plan_id, body['retention']))
+
+
+class OperationPreview(Handler):
+    """What a scheduled operation's retention would make of what it is about."""
+
+    @operation(
+        'scheduled_operation:preview_retention',
+        schema.wrapped('retention', RETENTION),
+        body=PREVIEW_OF_OPERATION,
+    )
+    def on_post(
+        self, context: karbor_context.RequestContext, scheduled_operation_id: str, body: Object
+    ) -> Object:
+        return view(
+            self.services.retention.preview_of_operation(
+                context, scheduled_operation_id, body['retention']
+            )
+        )

@@ -18,7 +18,7 @@ of the checkpoint, so that a protect, a restore and a delete of one checkpoint n
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import orm
@@ -29,12 +29,12 @@ from karbor.common import constants
 from karbor.db import checkpoints, models, operation_logs, recovery_points, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
-from karbor.services.checkpoints import drafts, job_begins, parameters, status_reset
+from karbor.services.checkpoints import drafts, job_begins, parameters, removing, status_reset
 from karbor.services.identity import trusts
 from karbor.services.protection import graph, protectables
 from karbor.services.protection import provider as providers
 
-Subject = TypeVar('Subject', models.Checkpoint, models.Restore, models.Verification)
+Subject = TypeVar('Subject')
 
 _DELETABLE = (
     constants.CheckpointStatus.AVAILABLE,
@@ -124,48 +124,57 @@ class Commands:
         context: karbor_context.RequestContext,
         provider_id: str,
         checkpoint_id: str,
-        by_retention: models.Job | None = None,
     ) -> None:
         """Begin to delete a checkpoint with all that protects its resources.
 
-        :param by_retention: the retention job that does it; then a pinned checkpoint stays.
         :raises CheckpointNotFound:
         :raises CheckpointNotBeDeleted: its status or a job that uses it forbids it.
-        :raises LeaseLost: another has the retention job.
         """
         self._registry.get(provider_id)
 
         def write(session: orm.Session, trust_id: str | None) -> _Written[models.Checkpoint]:
-            checkpoint = checkpoints.get(
-                session, context.project_id, provider_id, checkpoint_id, lock=True
-            )
-            obstacle = status_reset.why_busy(session, checkpoint)
-            if checkpoint.status not in _DELETABLE:
-                obstacle = f'it is in status {checkpoint.status}.'
-            if by_retention is not None:
-                job_rows.hold_claim(session, by_retention)
-                obstacle = obstacle or _what_retention_minds(session, checkpoint)
-            if obstacle:
-                raise exception.CheckpointNotBeDeleted(checkpoint_id=checkpoint.id, reason=obstacle)
-            checkpoint.status = constants.CheckpointStatus.DELETING
-            checkpoint.status_reason = None
-            recovery_points.begin_deletion(session, checkpoint.id)
-            new_job = job_begins.new_job(
-                constants.OperationType.DELETE, context, checkpoint, trust_id
-            )
-            job = job_begins.begin(
-                session,
-                context,
-                new_job,
-                checkpoint,
-                status=checkpoint.status,
-                scheduled_operation_id=(
-                    by_retention.scheduled_operation_id if by_retention else None
-                ),
-            )
+            checkpoint = _lock_idle(session, context, provider_id, checkpoint_id)
+            job = _begin_deletion(session, context, checkpoint, trust_id)
             return _Written(checkpoint, job, trust_id)
 
         self._write_and_post(context, write)
+
+    def remove_points(
+        self,
+        context: karbor_context.RequestContext,
+        removal: removing.Removal,
+        by_retention: models.Job,
+    ) -> Collection[removing.Key]:
+        """Begin to delete some of what a checkpoint has, or all of it with the checkpoint.
+
+        :param removal: what is to go; what newer good points are not there for any more stays.
+        :param by_retention: the retention job that asks for it.
+        :returns: the resources of which it goes.
+        :raises CheckpointNotFound:
+        :raises CheckpointNotBeDeleted: it is pinned, or its status or a job that uses it forbids
+            it, or nothing of it can go.
+        :raises LeaseLost: another has the retention job.
+        """
+        self._registry.get(removal.provider_id)
+
+        def write(session: orm.Session, trust_id: str | None) -> _Written[Collection[removing.Key]]:
+            checkpoint = _lock_idle(
+                session, context, removal.provider_id, removal.checkpoint_id, is_by_retention=True
+            )
+            job_rows.hold_claim(session, by_retention)
+            going = removing.lock(session, removal)
+            schedule_id = by_retention.scheduled_operation_id
+            if going.is_all:
+                job = _begin_deletion(session, context, checkpoint, trust_id, schedule_id)
+            elif going.resources:
+                job = removing.begin(session, context, checkpoint, trust_id, going, schedule_id)
+            else:
+                raise exception.CheckpointNotBeDeleted(
+                    checkpoint_id=checkpoint.id, reason='newer recovery points are lost meanwhile.'
+                )
+            return _Written(going.resources, job, trust_id)
+
+        return self._write_and_post(context, write)
 
     def reset_checkpoint(
         self,
@@ -340,13 +349,52 @@ def _schedule_id(
     return schedules.get_operation(session, context.project_id, str(schedule_id)).id
 
 
-def _what_retention_minds(session: orm.Session, checkpoint: models.Checkpoint) -> str | None:
-    """Why retention must not delete a checkpoint, which may be so since it judged."""
-    if checkpoint.pinned:
-        return 'it is pinned.'
-    if (
-        checkpoint.status == constants.CheckpointStatus.AVAILABLE
-        and not checkpoints.lock_other_available(session, checkpoint)
-    ):
-        return 'it is the last good one of its plan.'
-    return None
+def _lock_idle(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    provider_id: str,
+    checkpoint_id: str,
+    *,
+    is_by_retention: bool = False,
+) -> models.Checkpoint:
+    """A checkpoint of which something can be deleted; it stays so until the transaction ends.
+
+    :raises CheckpointNotFound:
+    :raises CheckpointNotBeDeleted:
+    """
+    checkpoint = checkpoints.get(session, context.project_id, provider_id, checkpoint_id, lock=True)
+    obstacle = status_reset.why_busy(session, checkpoint)
+    if checkpoint.status not in _DELETABLE:
+        obstacle = f'it is in status {checkpoint.status}.'
+    elif checkpoint.pinned and is_by_retention:
+        obstacle = 'it is pinned.'
+    if obstacle:
+        raise exception.CheckpointNotBeDeleted(checkpoint_id=checkpoint.id, reason=obstacle)
+    return checkpoint
+
+
+def _begin_deletion(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    checkpoint: models.Checkpoint,
+    trust_id: str | None,
+    scheduled_operation_id: str | None = None,
+) -> models.Job:
+    checkpoint.status = constants.CheckpointStatus.DELETING
+    checkpoint.status_reason = None
+    recovery_points.begin_deletion(session, checkpoint.id)
+    new_job = job_begins.new_job(
+        constants.OperationType.DELETE,
+        context,
+        checkpoint,
+        trust_id,
+        scheduled_operation_id=scheduled_operation_id,
+    )
+    return job_begins.begin(
+        session,
+        context,
+        new_job,
+        checkpoint,
+        status=checkpoint.status,
+        scheduled_operation_id=scheduled_operation_id,
+    )

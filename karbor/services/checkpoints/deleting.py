@@ -49,7 +49,7 @@ def _run(attempt: Attempt) -> Outcome:
     return Outcome()
 
 
-def _record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> None:
+def record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> None:
     """Write what has become of a recovery point."""
     state, reason = constants.RecoveryPointState.DELETED, None
     if outcome.failure is not None:
@@ -74,7 +74,7 @@ KIND = JobKind(
     name=constants.OperationType.DELETE,
     run=_run,
     end=_end,
-    record=_record,
+    record=record,
     running=constants.CheckpointStatus.DELETING,
     failed=constants.CheckpointStatus.ERROR_DELETING,
     table=models.Checkpoint,

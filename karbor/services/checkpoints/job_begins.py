@@ -28,11 +28,13 @@ def new_job(
     trust_id: str | None,
     *,
     subject_id: str | None = None,
+    scheduled_operation_id: str | None = None,
 ) -> job_rows.NewJob:
     """A job about a checkpoint, which acts for a caller.
 
     :param trust_id: the trust by which it acts.
     :param subject_id: of what it is about, unless that is the checkpoint itself.
+    :param scheduled_operation_id: of the scheduled operation whose retention asks for it.
     """
     return job_rows.NewJob(
         kind=kind,
@@ -42,6 +44,7 @@ def new_job(
         project_id=context.project_id,
         user_id=context.user_id,
         trust_id=trust_id,
+        scheduled_operation_id=scheduled_operation_id,
     )
 
 

@@ -17,7 +17,7 @@ That of a run of a scheduled operation makes the checkpoint itself, when it begi
 
 import datetime
 import functools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from sqlalchemy import orm
@@ -26,13 +26,11 @@ from karbor import db, exception
 from karbor.common import constants
 from karbor.db import checkpoints, job_resources, models, operation_logs, recovery_points
 from karbor.db import jobs as job_rows
-from karbor.resource import Resource
 from karbor.services.checkpoints import drafts, plugin_records, resource_work, saved_info
 from karbor.services.cinder import limits as cinder_limits
 from karbor.services.jobs import fencing
 from karbor.services.jobs.failures import Failures
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome, ResourceOutcome
-from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import graph
 
 
@@ -45,10 +43,12 @@ class Schedules(Protocol):
     def obstacle(self, session: orm.Session, job: models.Job) -> str | None:
         """Why a run cannot begin again, if something is in the way."""
 
-    def follow(self, session: orm.Session, job: models.Job, status: str) -> Sequence[models.Job]:
-        """The jobs that begin as a protect has ended with a checkpoint in that status."""
+    def follow(
+        self, session: orm.Session, job: models.Job, outcome: Outcome
+    ) -> Sequence[models.Job]:
+        """The jobs that begin as a protect has ended."""
 
-    def relief(self, job: models.Job) -> str:
+    def relief(self, session: orm.Session, job: models.Job) -> str:
         """To be added to the reason when a quota is in the way of a run."""
 
 
@@ -73,7 +73,14 @@ def kind(schedules: Schedules) -> JobKind:
 
 
 def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
-    row = _checkpoint_row(schedules, attempt)
+    try:
+        row = _checkpoint_row(attempt)
+    except exception.CheckpointLimitExceeded as exc:
+        return Outcome(
+            state=job_rows.JobState.FAILED,
+            reason=f'{exc.msg}{_relief(schedules, attempt)}',
+            is_over_quota=True,
+        )
     provider = attempt.environment.registry.get(row.provider_id)
     checkpoint = plugin_records.write_checkpoint(
         row, fencing.checkpoints(provider.bank, attempt.lease)
@@ -87,7 +94,7 @@ def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
     )
     gone = [resource for resource, failure in failures.items() if failure.is_gone]
     failed = {resource: failure for resource, failure in failures.items() if not failure.is_gone}
-    covered = _leave_out(checkpoint, gone)
+    covered = resource_work.leave_out(checkpoint, gone)
     remark = resource_work.summary_of_gone(gone, row.resources_total)
     reason = _reason_of_failures(schedules, attempt, failed, row.resources_total)
     if reason and remark:
@@ -96,7 +103,13 @@ def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
         reason = f'the plan covers nothing now: {remark or _what_is_empty(covered)}'
     checkpoint.status = _status_for(reason)
     checkpoint.commit()
-    return Outcome(reason=reason, remark=remark, failures=failed, gone=gone)
+    return Outcome(
+        reason=reason,
+        remark=remark,
+        failures=failed,
+        gone=gone,
+        is_over_quota=any(failure.is_over_quota for failure in failed.values()),
+    )
 
 
 def _status_for(reason: str | None) -> constants.CheckpointStatus:
@@ -111,22 +124,14 @@ def _reason_of_failures(
     if any(failure.is_over_quota for failure in failed.values()):
         reason = (
             f'{reason}; in use are {cinder_limits.in_use(attempt.context)}'
-            f'{schedules.relief(attempt.job)}'
+            f'{_relief(schedules, attempt)}'
         )
     return reason
 
 
-def _leave_out(
-    checkpoint: bank_checkpoint.Checkpoint, gone: Collection[Resource]
-) -> list[graph.GraphNode]:
-    """Go on as if some resources had never been in a checkpoint; returns the graph of the rest."""
-    covered = graph.without(checkpoint.resource_graph or (), gone)
-    if gone:
-        checkpoint.resource_graph = covered
-        kept_ids = {node.value.id for node in graph.walk_nodes(covered)}
-        for resource_id in {resource.id for resource in gone} - kept_ids:
-            checkpoint.erase_resource(resource_id)
-    return covered
+def _relief(schedules: Schedules, attempt: Attempt) -> str:
+    with db.reader() as session:
+        return schedules.relief(session, attempt.job)
 
 
 def _is_anything(covered: Iterable[graph.GraphNode]) -> bool:
@@ -140,18 +145,13 @@ def _what_is_empty(covered: Iterable[graph.GraphNode]) -> str:
     return f'nothing is in {", ".join(resource_work.described(node.value) for node in covered)}'
 
 
-def _checkpoint_row(schedules: Schedules, attempt: Attempt) -> models.Checkpoint:
+def _checkpoint_row(attempt: Attempt) -> models.Checkpoint:
     try:
         return attempt.checkpoint_row()
     except exception.CheckpointNotFound:
         if attempt.job.scheduled_operation_id is None:
             raise
-    try:
-        return _make_checkpoint(attempt)
-    except exception.CheckpointLimitExceeded as exc:
-        raise exception.CheckpointLimitExceeded(
-            f'{exc.msg}{schedules.relief(attempt.job)}'
-        ) from exc
+    return _make_checkpoint(attempt)
 
 
 def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
@@ -227,9 +227,7 @@ def _record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> 
 def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
     if outcome.gone:
         row = session.get_one(models.Checkpoint, job.subject_id)
-        kept = graph.without(graph.deserialize(row.resource_graph), outcome.gone)
-        row.resource_graph = graph.serialize(kept)
-        row.resources_total = sum(1 for _ in graph.walk_nodes(kept))
+        resource_work.leave_out_of_row(row, outcome.gone)
         job_resources.forget(session, job.id, outcome.gone)
     status = _status_for(outcome.reason)
     checkpoints.set_status(session, job.subject_id, status, outcome.told)

@@ -32,13 +32,15 @@ def run_hooks(
     row: models.Checkpoint,
     checkpoint: bank_checkpoint.Checkpoint,
     *,
+    left_out: Collection[tuple[str, str]] = (),
     schema_kind: str | None = None,
     request_parameters: parameters.Parameters | None = None,
     keywords: Mapping[str, Any] | None = None,
 ) -> Failures:
-    """Run the hooks on all resources of a checkpoint; returns those that failed, and why.
+    """Run the hooks on the resources of a checkpoint; returns those that failed, and why.
 
     :param checkpoint: the one of the row, as the hooks see it.
+    :param left_out: type and id of each resource that is left as it is.
     :param schema_kind: which of the provider's schemas the parameters are for: 'options',
         'restore' or 'verify'; None leaves them as they are.
     :param request_parameters: as the plan, restore or verification has them.
@@ -47,7 +49,7 @@ def run_hooks(
     :raises LeaseLost: the attempt is over.
     """
     provider = attempt.environment.registry.get(row.provider_id)
-    roots = graph.deserialize(row.resource_graph)
+    roots = without(graph.deserialize(row.resource_graph), left_out)
     resources = [node.value for node in graph.walk_nodes(roots)]
     provider.check_types(resource.type for resource in resources)
     values = {}
@@ -56,7 +58,7 @@ def run_hooks(
         merged = parameters.merged(request_parameters or {}, resource)
         values[resource] = parameters.complete(merged, schema, resource.key)
     log = plugin_records.OperationLogRecord(
-        operation_type=attempt.job.kind, checkpoint_id=checkpoint.id
+        operation_type=attempt.kind.plugin_operation, checkpoint_id=checkpoint.id
     )
     plugins = provider.new_plugins()
     attempt_hooks = hooks.AttemptHooks(
@@ -69,6 +71,42 @@ def run_hooks(
     if attempt.job.attempts > 1:
         attempt_hooks.look_again(plugins)
     return failures
+
+
+def without(
+    roots: list[graph.GraphNode], left_out: Collection[tuple[str, str]]
+) -> list[graph.GraphNode]:
+    """A graph without some resources, by their types and ids."""
+    if not left_out:
+        return roots
+    resources = [node.value for node in graph.walk_nodes(roots)]
+    return graph.without(
+        roots, {resource for resource in resources if (resource.type, resource.id) in left_out}
+    )
+
+
+def leave_out(
+    checkpoint: bank_checkpoint.Checkpoint, resources: Collection[Resource]
+) -> list[graph.GraphNode]:
+    """Make a checkpoint in its bank one without some resources; its index is not written yet.
+
+    :returns: the graph of the rest.
+    """
+    kept = graph.without(checkpoint.resource_graph or (), resources)
+    if resources:
+        checkpoint.resource_graph = kept
+        kept_ids = {node.value.id for node in graph.walk_nodes(kept)}
+        for resource_id in {resource.id for resource in resources} - kept_ids:
+            checkpoint.erase_resource(resource_id)
+    return kept
+
+
+def leave_out_of_row(row: models.Checkpoint, resources: Collection[Resource]) -> None:
+    """Make the row of a checkpoint one without some resources."""
+    if resources:
+        kept = graph.without(graph.deserialize(row.resource_graph), resources)
+        row.resource_graph = graph.serialize(kept)
+        row.resources_total = sum(1 for _ in graph.walk_nodes(kept))
 
 
 def summary_of_gone(gone: Collection[Resource], total: int) -> str | None:

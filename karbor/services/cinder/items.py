@@ -52,7 +52,7 @@ PASSING_STATUSES = frozenset(
     )
 )
 _READY_STATUSES = frozenset(('available', 'in-use'))
-_FAILED_STATUSES = frozenset(('error', 'error_deleting', 'error_restoring', 'deleting'))
+FAILED_STATUSES = frozenset(('error', 'error_deleting', 'error_restoring', 'deleting'))
 _DELETABLE_STATUSES = frozenset(('available', 'error'))
 
 _NO_MESSAGE = (
@@ -135,7 +135,7 @@ def _is_double(item: Any, kept: Mapping[str, str]) -> bool:
 
 
 def _usable(items: list[Any]) -> Any:
-    return next((item for item in items if item.status not in _FAILED_STATUSES), None)
+    return next((item for item in items if item.status not in FAILED_STATUSES), None)
 
 
 def _name(item: Any) -> str:
@@ -293,7 +293,7 @@ class CinderItems:
         """
 
         def settled(current: Any) -> bool:
-            return current is None or current.status in _READY_STATUSES | _FAILED_STATUSES
+            return current is None or current.status in _READY_STATUSES | FAILED_STATUSES
 
         deadline = retrying.Deadline(timeout, self._clock)
         with self._outcomes.attempt(lambda fault: isinstance(fault, WaitTimeout)):
@@ -308,7 +308,7 @@ class CinderItems:
             )
         if current is None:
             raise ItemGone(f'{_name(item)} was deleted while it was being made')
-        if current.status in _FAILED_STATUSES:
+        if current.status in FAILED_STATUSES:
             raise CinderFault(f'{_name(item)} {self._status_and_message(current)}')
 
     def remove_doubles(self, marks: Marks, kept: Mapping[str, str], timeout: float) -> None:

@@ -46,4 +46,4 @@ def finish(
         outcome.state,
         f': {outcome.told}' if outcome.told else '',
     )
-    return kind.follow(session, job, status)
+    return kind.follow(session, job, outcome)

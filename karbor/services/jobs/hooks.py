@@ -102,7 +102,7 @@ class AttemptHooks:
         for resource_type, resources in by_type.items():
             try:
                 plugins[resource_type].look_again(
-                    operation=self.attempt.job.kind,
+                    operation=self.attempt.kind.plugin_operation,
                     checkpoint=self.checkpoint,
                     resources=resources,
                     context=self.attempt.context,
@@ -116,7 +116,9 @@ class AttemptHooks:
         """The operation of each resource that is not done yet."""
         done = self._done_before()
         return {
-            resource: operation_of(plugins[resource.type], self.attempt.job.kind, resource)
+            resource: operation_of(
+                plugins[resource.type], self.attempt.kind.plugin_operation, resource
+            )
             for resource in self.values
             if resource.key not in done
         }

@@ -89,6 +89,7 @@ class Outcome:
     :ivar remark: one line to be told although all did well.
     :ivar failures: the resources that it could not do, and why.
     :ivar gone: the resources that there are not any more, and that are left out.
+    :ivar is_over_quota: whether a quota of the project was in the way.
     :ivar state: what becomes of the job itself; done also when resources have failed.
     """
 
@@ -96,6 +97,7 @@ class Outcome:
     remark: str | None = None
     failures: Mapping[Resource, Failure] = dataclasses.field(default_factory=dict)
     gone: Collection[Resource] = ()
+    is_over_quota: bool = False
     state: job_rows.JobState = job_rows.JobState.DONE
 
     @property
@@ -134,7 +136,9 @@ def _nothing_in_the_way(_session: orm.Session, _job: models.Job) -> str | None:
     return None
 
 
-def _nothing_follows(_session: orm.Session, _job: models.Job, _status: str) -> Sequence[models.Job]:
+def _nothing_follows(
+    _session: orm.Session, _job: models.Job, _outcome: Outcome
+) -> Sequence[models.Job]:
     return ()
 
 
@@ -147,7 +151,8 @@ def end_without_subject(_session: orm.Session, _job: models.Job, outcome: Outcom
 class JobKind:
     """A kind of job.
 
-    :ivar name: in the row of each job; plugins are asked for their operation by it.
+    :ivar name: in the row of each job.
+    :ivar operation: what plugins are asked for it; None when that has the name of the kind.
     :ivar run: does the work of one attempt, from its start, leaving out what is done. What it
         raises fails the job.
     :ivar end: writes how what the job is about ended, in the transaction that ends the job, and
@@ -170,12 +175,18 @@ class JobKind:
     running: str
     failed: str
     table: type[models.Subject] | None
+    operation: constants.OperationType | None = None
     purged_with: type[models.Subject] = models.Checkpoint
     record: Callable[[orm.Session, models.Job, ResourceOutcome], None] = _records_nothing
     saves: bool = False
     lock: Callable[[orm.Session, models.Job], None] = _locks_nothing
     obstacle: Callable[[orm.Session, models.Job], str | None] = _nothing_in_the_way
-    follow: Callable[[orm.Session, models.Job, str], Sequence[models.Job]] = _nothing_follows
+    follow: Callable[[orm.Session, models.Job, Outcome], Sequence[models.Job]] = _nothing_follows
+
+    @property
+    def plugin_operation(self) -> str:
+        """The name of what plugins are asked for."""
+        return self.operation or self.name
 
 
 class JobKinds(Mapping[str, JobKind]):

@@ -18,7 +18,8 @@ class when the provider loads. For every job the class is instantiated anew, onc
 resource type it serves, and asked for one :class:`Operation` a resource.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -29,6 +30,18 @@ from karbor.services.protection import bank_plugin
 from karbor.services.protection import checkpoint as bank_checkpoint
 
 Schema = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loss:
+    """Why what a plugin keeps of a resource is not good any more.
+
+    :ivar reason: for a person.
+    :ivar is_gone: whether it is not there, seen as its owner sees it.
+    """
+
+    reason: str
+    is_gone: bool
 
 
 class Operation:
@@ -157,6 +170,23 @@ class ProtectionPlugin:
         :param resources: of the plugin's type.
         :param kwargs: what the hooks are given besides.
         """
+
+    def find_losses(
+        self,
+        checkpoint_id: str,
+        kept: Mapping[str, str | None],
+        context: karbor_context.RequestContext,
+    ) -> Mapping[str, Loss]:
+        """Which of what the plugin keeps in a checkpoint is not good any more, and why.
+
+        Asked before retention removes older ones, about what it would rely on. What it raises
+        keeps retention from removing anything. Not in the contract of old; a plugin that leaves
+        it as it is has lost nothing.
+
+        :param kept: id of a resource -> what it is in the cloud, as ``get_saved_info`` has told.
+        :returns: by the id of the resource.
+        """
+        return {}
 
     def get_protect_operation(self, resource: Resource) -> Operation:
         raise NotImplementedError

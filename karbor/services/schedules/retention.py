@@ -10,13 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Retention: which checkpoints of a plan stay, which go, and why.
+"""Retention: which recovery points of a resource stay, which go, and why.
 
-Nothing here knows of a database or the API. Every moment is UTC without a zone, as in
-:mod:`karbor.db.models`.
+A point is called by the checkpoint that it is in. Nothing here knows of a database or the API.
+Every moment is UTC without a zone, as in :mod:`karbor.db.models`.
 
-- The newest checkpoint of all stays, pinned or not, whatever the rules say.
+- The newest point of all stays, pinned or not, whatever the rules say.
 - Pinned ones stay and are set aside: no rule counts them.
+- What a point that stays is built on stays with it; the rules count it as any other.
 - Without any rule, all stay.
 - ``max_backups`` and ``retention_duration`` are limits. Together they are one rule, which holds
   what is within those of them that are given: one of so many newest, and not more than so many
@@ -59,15 +60,20 @@ _LAST_MOMENT = datetime.datetime.max - _DAY
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """An available checkpoint of a plan.
+    """A good recovery point of a resource.
 
-    :ivar created_at: UTC without a zone.
+    :ivar id: of the checkpoint that it is in.
+    :ivar created_at: when that was begun, in UTC without a zone.
     :ivar pinned: it stays whatever the rules say.
+    :ivar needed_for: what it stays for, though the rules count it as any other.
+    :ivar built_on: id of another candidate without which it is worth nothing.
     """
 
     id: str
     created_at: datetime.datetime
     pinned: bool = False
+    needed_for: str | None = None
+    built_on: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +103,7 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Whether a checkpoint stays.
+    """Whether a recovery point stays.
 
     :ivar reasons: all that holds it or, if it goes, why no rule does; there is at least one.
     """
@@ -110,7 +116,7 @@ class Verdict:
 RULES = tuple(field.name for field in dataclasses.fields(Policy))
 KEEP_RULES = tuple(name for name in RULES if name.startswith('keep_'))
 
-# What holds a checkpoint, by the checkpoint's id.
+# What holds a point, by its id.
 _Held: TypeAlias = dict[str, str]
 
 
@@ -133,19 +139,15 @@ def judge(
     zone: zoneinfo.ZoneInfo,
     just_made: str | None = None,
 ) -> list[Verdict]:
-    """Which checkpoints stay and which go, newest first, those of the same time by their ids.
+    """Which points stay and which go, newest first, those of the same time by their ids.
 
-    :param candidates: all available checkpoints of one plan, in any order.
+    :param candidates: all good points of one resource that are counted together, in any order.
     :param now: UTC without a zone.
-    :param zone: the zone whose wall clock says to which hour, day and so on a checkpoint belongs.
+    :param zone: the zone whose wall clock says to which hour, day and so on a point belongs.
     :param just_made: id of the checkpoint after which this is asked; it stays, though others may
         be dated later.
     """
-    newest_first = sorted(
-        sorted(candidates, key=lambda candidate: candidate.id),
-        key=lambda candidate: candidate.created_at,
-        reverse=True,
-    )
+    newest_first = sort(candidates)
     counted = [candidate for candidate in newest_first if not candidate.pinned]
     exceeded = {
         candidate.id: list(_exceeded(candidate, number, policy, now))
@@ -159,23 +161,57 @@ def judge(
             if candidate.id == just_made
         },
         {candidate.id: 'it is pinned' for candidate in newest_first if candidate.pinned},
+        {
+            candidate.id: candidate.needed_for
+            for candidate in newest_first
+            if candidate.needed_for is not None
+        },
         {candidate.id: 'there is no rule' for candidate in newest_first if policy.is_empty},
         _within_limits(exceeded, policy),
         _last(counted, policy),
         *(_newest_of_periods(name, counted, policy, zone) for name in _PERIODS),
         _within(counted, policy, now),
     )
-    verdicts = []
-    for candidate in newest_first:
-        holding = tuple(held[candidate.id] for held in rules if candidate.id in held)
-        verdicts.append(
-            Verdict(
-                candidate,
-                keep=bool(holding),
-                reasons=holding or (*exceeded[candidate.id], *_no_keep_rule(policy)),
-            )
+    holding = {
+        candidate.id: [held[candidate.id] for held in rules if candidate.id in held]
+        for candidate in newest_first
+    }
+    _hold_what_is_built_on(newest_first, holding)
+    return [
+        Verdict(
+            candidate,
+            keep=bool(holding[candidate.id]),
+            reasons=tuple(
+                holding[candidate.id] or (*exceeded[candidate.id], *_no_keep_rule(policy))
+            ),
         )
-    return verdicts
+        for candidate in newest_first
+    ]
+
+
+def sort(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Newest first, those of the same time by their ids."""
+    return sorted(
+        sorted(candidates, key=lambda candidate: candidate.id),
+        key=lambda candidate: candidate.created_at,
+        reverse=True,
+    )
+
+
+def _hold_what_is_built_on(
+    candidates: Iterable[Candidate], holding: Mapping[str, list[str]]
+) -> None:
+    """Add to what holds points that others which stay are built on them."""
+    by_id = {candidate.id: candidate for candidate in candidates}
+    staying = [candidate for candidate in by_id.values() if holding[candidate.id]]
+    while staying:
+        candidate = staying.pop()
+        base = by_id.get(candidate.built_on or '')
+        if base is None:
+            continue
+        if not holding[base.id]:
+            staying.append(base)
+        holding[base.id].append(f'{candidate.id}, which stays, is built on it')
 
 
 def _exceeded(

@@ -10,15 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the retention of a scheduled operation makes of the checkpoints of its plan.
+"""What the retention of a scheduled operation makes of recovery points.
 
-It is a job of its own, which begins in the transaction in which a run of the operation ends
-well. It asks for deletes; each of them is a job again.
+It is a job of its own, which begins in the transaction in which a run of the operation ends, well
+or not. It asks for deletes and removals; each of them is a job again.
 """
 
-import datetime
+import dataclasses
 import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oslo_log import log as logging
@@ -27,13 +27,22 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import checkpoints, models, operation_logs, schedules
 from karbor.db import jobs as job_rows
+from karbor.db import models, operation_logs, schedules
 from karbor.db import plans as plan_rows
 from karbor.services.checkpoints import commands
+from karbor.services.checkpoints.removing import Removal
 from karbor.services.jobs import kinds
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
-from karbor.services.schedules import retention, time_triggers
+from karbor.services.schedules import (
+    histories,
+    removal_plans,
+    retention,
+    retention_looks,
+    retention_scopes,
+    time_triggers,
+)
+from karbor.services.schedules.removal_plans import Share
 
 LOG = logging.getLogger(__name__)
 
@@ -42,7 +51,7 @@ _MOST_TOLD = 100
 
 
 def begin(session: orm.Session, job: models.Job) -> models.Job | None:
-    """After a run that ended well, the job of the operation's retention, if it has one.
+    """After a run, the job of the operation's retention, if it has one.
 
     :param job: the run.
     """
@@ -88,13 +97,112 @@ def _with_retention(
     return operation if has_one else None
 
 
+def _run(attempt: Attempt) -> Outcome:
+    """Ask for the deletion of what no rule holds, and again of what failed before."""
+    job = attempt.job
+    with db.reader() as session:
+        operation = _with_retention(session, job.scheduled_operation_id)
+        if operation is None:
+            return Outcome(reason='nothing is removed: the scheduled operation has no retention')
+        contents = _contents(
+            session, operation, retention_scopes.parse(operation.operation_definition)
+        )
+        rules = _rules_of(session, operation, just_made=job.checkpoint_id)
+    try:
+        parts, losses = retention_looks.judge(attempt, contents, rules)
+    except retention_looks.CannotLook as exc:
+        return Outcome(reason=f'nothing is removed: {exc}')
+    shares = removal_plans.shares(contents, parts)
+    db.transaction(_tell)(job, shares)
+    obstacles = _remove_all(attempt, removal_plans.removals(contents, shares).values())
+    told = [*(f'{_name(*place)}: {loss.reason}' for place, loss in losses.items()), *obstacles]
+    if len(told) > _MOST_TOLD:
+        told[_MOST_TOLD:] = [f'and {len(told) - _MOST_TOLD} more']
+    return Outcome(reason='; '.join(told) or None)
+
+
+def _name(checkpoint_id: str, resource: histories.Key) -> str:
+    return f'{"#".join(resource)} in checkpoint {checkpoint_id}'
+
+
+def _remove_all(attempt: Attempt, removals: Iterable[Removal]) -> Iterator[str]:
+    """Ask for what is to go; gives why something could not be asked for.
+
+    It is tried again after the next run.
+    """
+    environment = attempt.environment
+    asked = commands.Commands(
+        environment.registry, environment.protectables, environment.post, environment.trusts
+    )
+    for removal in removals:
+        try:
+            asked.remove_points(attempt.context, removal, attempt.job)
+        except (
+            exception.CheckpointNotBeDeleted,
+            exception.CheckpointNotFound,
+            exception.ProviderNotFound,
+        ) as exc:
+            LOG.warning('Job %s: %s', attempt.job.id, exc.msg)
+            yield exc.msg
+
+
+def _tell(session: orm.Session, job: models.Job, shares: Sequence[Share]) -> None:
+    """Write what goes to the log, with what went before the job was broken off."""
+    job_rows.hold_claim(session, job)
+    log = session.get_one(models.OperationLog, job.id)
+    before = log.extra_info or {'removed': 0, 'recovery_points_removed': 0, 'reasons': {}}
+    new = [
+        share
+        for share in shares
+        if share.removal_reasons and share.checkpoint_id not in before['reasons']
+    ]
+    reasons = {
+        **before['reasons'],
+        **{share.checkpoint_id: '; '.join(share.removal_reasons) for share in new},
+    }
+    log.extra_info = {
+        'kept': sum(share.is_kept for share in shares),
+        'removed': before['removed'] + sum(not share.is_kept for share in new),
+        'recovery_points_kept': sum(share.points_kept for share in shares),
+        'recovery_points_removed': (
+            before['recovery_points_removed'] + sum(share.points_removed for share in new)
+        ),
+        'reasons': dict(list(reasons.items())[:_MOST_TOLD]),
+    }
+
+
+def has_removed(session: orm.Session, job: models.Job) -> bool:
+    """Whether a retention has begun to remove something."""
+    told = operation_logs.of_job(session, job.id).extra_info or {}
+    return bool(told.get('removed') or told.get('recovery_points_removed'))
+
+
+def relief(session: orm.Session, job: models.Job) -> str:
+    """To be added to the reason when a quota is in the way of a run: what retention does."""
+    operation = _with_retention(session, job.scheduled_operation_id)
+    if operation is None:
+        return ''
+    if job.retry_of is not None:
+        return '; retention has removed what it could before this run was tried again'
+    contents = _contents(session, operation, retention_scopes.parse(operation.operation_definition))
+    parts = contents.histories.judge(_rules_of(session, operation))
+    going = [share for share in removal_plans.shares(contents, parts) if share.removal_reasons]
+    checkpoints = sum(not share.is_kept for share in going)
+    resources = sum(share.points_removed for share in going)
+    told = (
+        f'; the retention of the scheduled operation would free {checkpoints} checkpoints '
+        f'with {resources} resources'
+    )
+    return told + ('; then the run is tried once more' if going else '')
+
+
 class Retention:
     """What the API asks about retention."""
 
-    def preview(
+    def preview_of_plan(
         self, context: karbor_context.RequestContext, plan_id: str, rules: Mapping[str, Any]
-    ) -> list[retention.Verdict]:
-        """What some rules would keep and remove of a plan's checkpoints now.
+    ) -> list[Share]:
+        """What some rules would keep and remove of all that a plan has now.
 
         :param rules: as in the definition of a scheduled operation, and a ``timezone``.
         :raises InvalidInput: names the rule, or the time zone, and the fault.
@@ -104,143 +212,74 @@ class Retention:
         policy = retention.parse(rules)
         with db.reader() as session:
             plan_rows.get(session, context.project_id, plan_id)
-            rows = _available(session, context.project_id, plan_id)
-            return _judge(rows, policy, zone, now=db.now(session))
+            scope = retention_scopes.Scope(project_id=context.project_id, plan_id=plan_id)
+            contents = retention_scopes.read(session, scope)
+            judged_by = histories.Rules(policy=policy, now=db.now(session), zone=zone)
+        return removal_plans.shares(contents, contents.histories.judge(judged_by))
+
+    def preview_of_operation(
+        self,
+        context: karbor_context.RequestContext,
+        operation_id: str,
+        changes: Mapping[str, Any],
+    ) -> list[Share]:
+        """What the retention of a scheduled operation would keep and remove now.
+
+        :param changes: rules that take the place of all those in its definition, its
+            ``retention_scope``, and a ``timezone`` in place of its trigger's; each may be left out.
+        :raises InvalidInput: names the rule, the scope or the time zone, and the fault.
+        :raises ScheduledOperationNotFound:
+        """
+        with db.reader() as session:
+            operation = schedules.get_operation(session, context.project_id, operation_id)
+            rules = _rules_of(session, operation)
+            if any(name in retention.RULES for name in changes):
+                rules = dataclasses.replace(rules, policy=retention.parse(changes))
+            if 'timezone' in changes:
+                zone = zoneinfo.ZoneInfo(time_triggers.timezone(changes))
+                rules = dataclasses.replace(rules, zone=zone)
+            scope = retention_scopes.parse({**operation.operation_definition, **changes})
+            contents = _contents(session, operation, scope)
+        return removal_plans.shares(contents, contents.histories.judge(rules))
 
 
-def _run(attempt: Attempt) -> Outcome:
-    environment = attempt.environment
-    deletes = commands.Commands(
-        environment.registry, environment.protectables, environment.post, environment.trusts
-    )
-    return Outcome(reason=_apply(deletes, attempt.context, attempt.job))
-
-
-def _apply(
-    deletes: commands.Commands, context: karbor_context.RequestContext, job: models.Job
-) -> str | None:
-    """Delete what no rule holds, and again what could not be deleted before.
-
-    :param context: whom the job acts for.
-    :returns: why some could not be asked for; they are tried again after the next run.
-    """
-    with db.reader() as session:
-        operation = _with_retention(session, job.scheduled_operation_id)
-        checkpoint = session.get(models.Checkpoint, job.checkpoint_id)
-        if operation is None or checkpoint is None or checkpoint.plan_id != operation.plan_id:
-            return (
-                'nothing is removed: the scheduled operation has no retention of this plan any more'
-            )
-        rows = _available(session, operation.project_id, operation.plan_id)
-        verdicts = _judge_operation(session, operation, rows, checkpoint.id)
-        again = checkpoints.of_plan(
-            session,
-            job.project_id,
-            operation.plan_id,
-            status=constants.CheckpointStatus.ERROR_DELETING,
-        )
-    going = {
-        verdict.candidate.id: '; '.join(verdict.reasons) for verdict in verdicts if not verdict.keep
-    }
-    going |= {row.id: 'an earlier delete of it failed' for row in again if not row.pinned}
-    db.transaction(_tell)(job, sum(verdict.keep for verdict in verdicts), going)
-    failures = [
-        failure
-        for checkpoint_id in going
-        if (failure := _delete(deletes, context, job, checkpoint_id))
-    ]
-    return '; '.join(failures) or None
-
-
-def _tell(session: orm.Session, job: models.Job, kept: int, going: Mapping[str, str]) -> None:
-    """Write what goes to the log, with what went before the job was broken off."""
-    job_rows.hold_claim(session, job)
-    log = session.get_one(models.OperationLog, job.id)
-    before = log.extra_info or {'removed': 0, 'reasons': {}}
-    new = {key: reason for key, reason in going.items() if key not in before['reasons']}
-    log.extra_info = {
-        'kept': kept,
-        'removed': before['removed'] + len(new),
-        'reasons': dict(list({**before['reasons'], **new}.items())[:_MOST_TOLD]),
-    }
-
-
-def _delete(
-    deletes: commands.Commands,
-    context: karbor_context.RequestContext,
-    job: models.Job,
-    checkpoint_id: str,
-) -> str | None:
-    try:
-        deletes.delete_checkpoint(context, job.provider_id, checkpoint_id, by_retention=job)
-    except exception.CheckpointNotBeDeleted as exc:
-        LOG.warning('Job %s: %s', job.id, exc.msg)
-        return exc.msg
-    return None
-
-
-def relief(job: models.Job) -> str:
-    """To be added to the reason when a quota is in the way of a run: what retention would do."""
-    with db.reader() as session:
-        operation = _with_retention(session, job.scheduled_operation_id)
-        if operation is None:
-            return ''
-        rows = _available(session, operation.project_id, operation.plan_id)
-        verdicts = _judge_operation(session, operation, rows)
-    going = {verdict.candidate.id for verdict in verdicts if not verdict.keep}
-    resources = sum(row.resources_total for row in rows if row.id in going)
-    return (
-        f'; the retention of the scheduled operation would free {len(going)} checkpoints '
-        f'with {resources} resources, but it removes '
-        f'nothing before a run ends well'
-    )
-
-
-def _judge_operation(
+def _contents(
     session: orm.Session,
     operation: models.ScheduledOperation,
-    rows: Sequence[Any],
-    just_made: str | None = None,
-) -> list[retention.Verdict]:
+    scope: retention_scopes.RetentionScope,
+) -> retention_scopes.Contents:
+    return retention_scopes.read(session, retention_scopes.of_operation(operation, scope))
+
+
+def _rules_of(
+    session: orm.Session, operation: models.ScheduledOperation, just_made: str | None = None
+) -> histories.Rules:
+    """What the points of an operation are judged by."""
     trigger = schedules.get_trigger(session, operation.project_id, operation.trigger_id)
-    zone = zoneinfo.ZoneInfo(time_triggers.load(trigger.properties).timezone)
-    return _judge(
-        rows,
-        retention.parse(operation.operation_definition),
-        zone,
+    return histories.Rules(
+        policy=retention.parse(operation.operation_definition),
         now=db.now(session),
+        zone=zoneinfo.ZoneInfo(time_triggers.load(trigger.properties).timezone),
         just_made=just_made,
     )
 
 
-def _available(session: orm.Session, project_id: str, plan_id: str) -> Sequence[Any]:
-    return checkpoints.of_plan(
-        session, project_id, plan_id, status=constants.CheckpointStatus.AVAILABLE
+def kind(
+    lock: Callable[[orm.Session, models.Job], None],
+    follow: Callable[[orm.Session, models.Job, Outcome], Sequence[models.Job]],
+) -> JobKind:
+    """The kind.
+
+    :param lock: keeps runs of the same scheduled operation from being added or ended meanwhile.
+    :param follow: the jobs that begin when it ends.
+    """
+    return JobKind(
+        name=constants.OperationType.RETENTION,
+        run=_run,
+        end=kinds.end_without_subject,
+        running=constants.OperationStatus.IN_PROGRESS,
+        failed=constants.OperationStatus.FAIL,
+        table=None,
+        lock=lock,
+        follow=follow,
     )
-
-
-def _judge(
-    rows: Sequence[Any],
-    policy: retention.Policy,
-    zone: zoneinfo.ZoneInfo,
-    *,
-    now: datetime.datetime,
-    just_made: str | None = None,
-) -> list[retention.Verdict]:
-    return retention.judge(
-        (retention.Candidate(row.id, row.created_at, row.pinned) for row in rows),
-        policy,
-        now,
-        zone,
-        just_made,
-    )
-
-
-KIND = JobKind(
-    name=constants.OperationType.RETENTION,
-    run=_run,
-    end=kinds.end_without_subject,
-    running=constants.OperationStatus.IN_PROGRESS,
-    failed=constants.OperationStatus.FAIL,
-    table=None,
-)

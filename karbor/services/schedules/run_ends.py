@@ -16,10 +16,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import orm
 
-from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models, schedules
+from karbor.services.jobs.kinds import Outcome
 from karbor.services.schedules import retention_jobs, runs
+
+_NOTHING_REMOVED = 'There is nothing that retention could remove.'
 
 
 def lock(session: orm.Session, job: models.Job) -> None:
@@ -37,14 +39,36 @@ def obstacle(session: orm.Session, job: models.Job) -> str | None:
     return None
 
 
-def follow(session: orm.Session, job: models.Job, status: str) -> Sequence[models.Job]:
-    """The jobs that begin as a run has ended with a checkpoint in that status."""
+def follow(session: orm.Session, job: models.Job, outcome: Outcome) -> Sequence[models.Job]:
+    """The jobs that begin as a run has ended: its retention, and a run that waits."""
     if job.scheduled_operation_id is None:
         return ()
-    following = [runs.let_next_begin(session, job.scheduled_operation_id)]
-    if status == constants.CheckpointStatus.AVAILABLE:
-        following.append(retention_jobs.begin(session, job))
-    return [job for job in following if job is not None]
+    retention_job = retention_jobs.begin(session, job)
+    if retention_job is not None and outcome.is_over_quota and job.retry_of is None:
+        runs.try_again(session, job)
+    waiting = runs.let_next_begin(session, job.scheduled_operation_id)
+    return [job for job in (retention_job, waiting) if job is not None]
+
+
+def follow_retention(
+    session: orm.Session, job: models.Job, outcome: Outcome
+) -> Sequence[models.Job]:
+    """The jobs that begin as a retention has ended.
+
+    A run is not tried again when nothing was removed.
+    """
+    operation_id = str(job.scheduled_operation_id)
+    if not retention_jobs.has_removed(session, job):
+        runs.cancel_retries(session, operation_id, outcome.reason or _NOTHING_REMOVED)
+    return follow_removal(session, job, outcome)
+
+
+def follow_removal(session: orm.Session, job: models.Job, outcome: Outcome) -> Sequence[models.Job]:
+    """The jobs that begin as something is deleted, which a retention may have asked for."""
+    if job.scheduled_operation_id is None:
+        return ()
+    waiting = runs.let_next_begin(session, job.scheduled_operation_id)
+    return () if waiting is None else (waiting,)
 
 
 relief = retention_jobs.relief

@@ -47,36 +47,76 @@ def start(
     :returns: its job; it need be posted only if it is pending.
     :raises OperationRunning: a run goes on, and this one is not to wait.
     """
+    let_next_begin(session, operation.id)  # if the end of what it waits for went by unseen
     going_on = jobs.unfinished_runs(session, operation.id)
     _check_overlap(operation, going_on)
+    job = jobs.create(session, _new_run(operation, fire_at, is_waiting=bool(going_on)))
+    _log(session, context, operation, _status(job), told=fire_told(fire_at), id=job.id)
+    return job
+
+
+def _new_run(
+    operation: models.ScheduledOperation,
+    fire_at: datetime.datetime | None,
+    *,
+    is_waiting: bool,
+    retry_of: str | None = None,
+) -> jobs.NewJob:
     # The checkpoint will have this id; it is made when the job begins.
     checkpoint_id = uuidutils.generate_uuid()
+    return jobs.NewJob(
+        kind=constants.OperationType.PROTECT,
+        subject_id=checkpoint_id,
+        checkpoint_id=checkpoint_id,
+        provider_id=operation.operation_definition['provider_id'],
+        project_id=operation.project_id,
+        user_id=operation.user_id,
+        trust_id=operation.trust_id,
+        scheduled_operation_id=operation.id,
+        plan_id=operation.plan_id,
+        trigger_id=operation.trigger_id,
+        fire_at=fire_at,
+        retry_of=retry_of,
+        state=jobs.JobState.QUEUED if is_waiting else jobs.JobState.PENDING,
+    )
+
+
+def _status(job: models.Job) -> str:
+    """Of the log of a run that has not begun."""
+    if job.state == jobs.JobState.QUEUED:
+        return constants.OperationStatus.QUEUED
+    return constants.CheckpointStatus.PROTECTING
+
+
+def try_again(session: orm.Session, failed: models.Job) -> None:
+    """Let a run wait that does what another one could not; one that waits already does it.
+
+    It begins when the retention of the scheduled operation is over, with all that it removes.
+
+    :param failed: job of the run that failed; its operation is locked.
+    """
+    operation = session.get(models.ScheduledOperation, failed.scheduled_operation_id)
+    if operation is None:
+        return
+    for waiting in jobs.unfinished_runs(session, operation.id):
+        waiting.retry_of = failed.id
+        return
     job = jobs.create(
-        session,
-        jobs.NewJob(
-            kind=constants.OperationType.PROTECT,
-            subject_id=checkpoint_id,
-            checkpoint_id=checkpoint_id,
-            provider_id=operation.operation_definition['provider_id'],
-            project_id=operation.project_id,
-            user_id=operation.user_id,
-            trust_id=operation.trust_id,
-            scheduled_operation_id=operation.id,
-            plan_id=operation.plan_id,
-            trigger_id=operation.trigger_id,
-            fire_at=fire_at,
-            state=jobs.JobState.QUEUED if going_on else jobs.JobState.PENDING,
-        ),
+        session, _new_run(operation, failed.fire_at, is_waiting=True, retry_of=failed.id)
     )
-    _log(
-        session,
-        context,
-        operation,
-        constants.OperationStatus.QUEUED if going_on else constants.CheckpointStatus.PROTECTING,
-        told=fire_told(fire_at),
-        id=job.id,
-    )
-    return job
+    context = karbor_context.RequestContext(operation.user_id, operation.project_id)
+    told = {**fire_told(failed.fire_at), 'retry_of': failed.id}
+    _log(session, context, operation, _status(job), told=told, id=job.id)
+
+
+def cancel_retries(session: orm.Session, operation_id: str, reason: str) -> None:
+    """Leave out runs that were to do what others could not.
+
+    :param operation_id: of the scheduled operation, which is locked.
+    """
+    for job in jobs.unfinished_runs(session, operation_id):
+        if job.retry_of is not None:
+            _cancel(session, job, reason)
 
 
 def fire_told(fire_at: datetime.datetime | None) -> dict[str, str]:
@@ -112,7 +152,10 @@ def skip(
 
 
 def let_next_begin(session: orm.Session, operation_id: str) -> models.Job | None:
-    """At the end of a run, begin the one that waits for it; returns its job.
+    """Begin the run that waits, if what it waits for is over; returns its job.
+
+    It waits for an earlier run. One that is tried again waits for the retention as well, and for
+    all that that removes.
 
     :param operation_id: of the scheduled operation, which is locked.
     """
@@ -120,6 +163,8 @@ def let_next_begin(session: orm.Session, operation_id: str) -> models.Job | None
     if any(job.state != jobs.JobState.QUEUED for job in going_on):
         return None
     for waiting in going_on:
+        if waiting.retry_of is not None and jobs.goes_on(session, operation_id):
+            return None
         if jobs.change_state(session, waiting.id, jobs.JobState.QUEUED, jobs.JobState.PENDING):
             operation_logs.set_status(session, waiting.id, constants.CheckpointStatus.PROTECTING)
             return waiting
@@ -132,8 +177,12 @@ def cancel_queued(session: orm.Session, operation: models.ScheduledOperation, re
     :param operation: locked.
     """
     for job in jobs.unfinished_runs(session, operation.id):
-        if jobs.change_state(session, job.id, jobs.JobState.QUEUED, jobs.JobState.FAILED):
-            operation_logs.end(session, job.id, constants.OperationStatus.SKIPPED, reason)
+        _cancel(session, job, reason)
+
+
+def _cancel(session: orm.Session, job: models.Job, reason: str) -> None:
+    if jobs.change_state(session, job.id, jobs.JobState.QUEUED, jobs.JobState.FAILED):
+        operation_logs.end(session, job.id, constants.OperationStatus.SKIPPED, reason)
 
 
 def _log(

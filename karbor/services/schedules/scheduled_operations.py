@@ -21,13 +21,13 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import jobs, models, operation_logs, paging, schedules
+from karbor.db import jobs, models, operation_logs, paging, recovery_points, schedules
 from karbor.db import plans as plan_rows
 from karbor.services import quotas
 from karbor.services.identity import trusts
-from karbor.services.schedules import engine, retention, runs
+from karbor.services.schedules import engine, retention, retention_scopes, runs
 
-_KNOWN = ('provider_id', 'plan_id', 'overlap', *retention.RULES)
+_KNOWN = ('provider_id', 'plan_id', 'overlap', 'retention_scope', *retention.RULES)
 _DELETED = 'The scheduled operation was deleted before the run began.'
 
 
@@ -158,6 +158,8 @@ class ScheduledOperations:
     def delete(self, context: karbor_context.RequestContext, operation_id: str) -> None:
         """Remove an operation. A run that goes on is finished, one that waits is left out.
 
+        What it has made stays until a person deletes it; the operation log says how much that is.
+
         :raises ScheduledOperationNotFound:
         """
 
@@ -170,12 +172,13 @@ class ScheduledOperations:
             for trigger in triggers:
                 engine.settle(session, trigger, now)
             runs.cancel_queued(session, operation, _DELETED)
+            left = recovery_points.amount_left(session, operation.id)
             session.delete(operation)
             session.flush()
             for trigger in triggers:
                 engine.arm_if_idle(session, trigger, now)
             quotas.give_back(session, context.project_id, quotas.SCHEDULES)
-            _record(session, context, 'scheduled_operation_delete', operation)
+            _record(session, context, 'scheduled_operation_delete', operation, left=left)
             return operation.trust_id
 
         self._trusts.release(write())
@@ -209,6 +212,7 @@ def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None
         )
     try:
         retention.parse(definition)
+        retention_scopes.parse(definition)
     except exception.InvalidInput as exc:
         raise exception.InvalidOperationDefinition(**exc.kwargs) from None
     for name in definition:
@@ -217,7 +221,7 @@ def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None
             raise exception.InvalidOperationDefinition(
                 reason=f'{name}: there is no such property, but {near[0]}.'
             )
-    kept = [name for name in retention.KEEP_RULES if name in definition]
+    kept = [name for name in (*retention.KEEP_RULES, 'retention_scope') if name in definition]
     if kept and operation_type != constants.ScheduledOperationType.RETENTION_PROTECT:
         raise exception.InvalidOperationDefinition(
             reason=f'{", ".join(kept)} has no effect unless operation_type is '
@@ -239,6 +243,7 @@ def _record(
     context: karbor_context.RequestContext,
     what: str,
     operation: models.ScheduledOperation,
+    **told: Any,
 ) -> None:
     operation_logs.record(
         session,
@@ -247,4 +252,5 @@ def _record(
         scheduled_operation_id=operation.id,
         plan_id=operation.plan_id,
         provider_id=operation.operation_definition['provider_id'],
+        extra_info=told or None,
     )

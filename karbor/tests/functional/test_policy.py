@@ -78,6 +78,7 @@ TABLE = {
     'GET /scheduled_operations/{scheduled_operation_id}': 'reader',
     'PUT /scheduled_operations/{scheduled_operation_id}': 'member',
     'POST /scheduled_operations/{scheduled_operation_id}/action': 'member',
+    'POST /scheduled_operations/{scheduled_operation_id}/retention': 'reader',
     'DELETE /scheduled_operations/{scheduled_operation_id}': 'member',
     'GET /operation_logs': 'reader',
     'GET /operation_logs/{operation_log_id}': 'reader',
@@ -275,6 +276,7 @@ class ObjectsTestCase(base.CloudTestCase):
                 'scheduled_operation': {'enabled': False, **operation}
             },
             'POST /scheduled_operations/{scheduled_operation_id}/action': {'run': {}},
+            'POST /scheduled_operations/{scheduled_operation_id}/retention': {'retention': {}},
             'PUT /os-services/{service_id}': {'status': 'disabled'},
             'PUT /quotas/{quota_project_id}': {'quota': {'plans': 1000}},
             'PUT /quota_classes/{class_name}': {'quota_class': {'plans': 1000}},

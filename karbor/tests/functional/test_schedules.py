@@ -27,7 +27,7 @@ from karbor.db import jobs as job_rows
 from karbor.db import models, schedules
 from karbor.services.checkpoints import protecting
 from karbor.services.jobs import kinds
-from karbor.services.schedules import engine, retention_jobs, runs
+from karbor.services.schedules import engine, retention_looks, runs
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import base
 
@@ -477,7 +477,7 @@ class RetentionTest(SchedulesTestCase):
         self.wait_for_quiet()
         self.assertEqual((3, []), (len(self.available()), self.logs('retention')))
 
-    def test_a_run_that_fails_removes_nothing(self):
+    def test_a_run_that_fails_leaves_the_last_good_one(self):
         self.create_operation(max_backups=1)
         self.run_of_fire()
         self.wait_for_quiet()
@@ -485,7 +485,10 @@ class RetentionTest(SchedulesTestCase):
         self.assertEqual('error', self.run_of_fire()['status'])
         self.wait_for_quiet()
         self.assertEqual(1, len(self.available()))
-        self.assertEqual(1, len(self.logs('retention')))
+        self.assertEqual([0, 0], [log['extra_info']['removed'] for log in self.logs('retention')])
+        retry = self.logs()[-1]
+        self.assertEqual('skipped', retry['status'])
+        self.assertIn('nothing that retention could remove', retry['error_info'])
 
     def test_pinned_ones_stay(self):
         self.create_operation(max_backups=1)
@@ -532,7 +535,7 @@ class RetentionTest(SchedulesTestCase):
         self.assertEqual('deleted', self.get(self.checkpoints_path(first))['checkpoint']['status'])
         self.assertEqual(1, len(self.cinder.snapshots))
         self.assertEqual(
-            ['an earlier delete of it failed'],
+            ['it has failed, and a newer one is there'],
             list(self.logs('retention')[-1]['extra_info']['reasons'].values()),
         )
 
@@ -540,22 +543,24 @@ class RetentionTest(SchedulesTestCase):
         self.create_operation(max_backups=1)
         first = self.run_of_fire()['checkpoint_id']
         self.wait_for_quiet()
-        judge = retention_jobs._judge_operation
+        judge = retention_looks.judge
 
-        def judge_and_lose_the_newest(session: Any, *args: Any) -> Any:
-            verdicts = judge(session, *args)
-            with db.writer() as other:
-                other.get(models.Checkpoint, verdicts[0].candidate.id).status = 'error'
-            return verdicts
+        def judge_and_lose_the_newest(*args: Any) -> Any:
+            judged = judge(*args)
+            with db.writer() as session:
+                for point in session.query(models.RecoveryPoint):
+                    if point.checkpoint_id != first:
+                        point.state = 'missing'
+            return judged
 
-        with mock.patch.object(retention_jobs, '_judge_operation', judge_and_lose_the_newest):
+        with mock.patch.object(retention_looks, 'judge', judge_and_lose_the_newest):
             self.run_of_fire()
             self.wait_for_quiet()
-        self.assertEqual([first], [row['id'] for row in self.available()])
-        self.assertIn('last good one', self.logs('retention')[-1]['error_info'])
+        self.assertIn(first, [row['id'] for row in self.available()])
+        self.assertIn('lost meanwhile', self.logs('retention')[-1]['error_info'])
 
     def test_another_plan_meanwhile(self):
-        """A run of one plan removes no checkpoints of another."""
+        """Retention is that of what the operation has made, whatever plan it has now."""
         other = self.create_plan(self.volume())
         for _ in range(2):
             self.ended_checkpoint(self.create_checkpoint(other))
@@ -577,7 +582,7 @@ class RetentionTest(SchedulesTestCase):
             for job in self.rows(models.Job):
                 self.runner.run(job.id)
         self.assertEqual(3, len(self.available()))
-        self.assertIn('nothing is removed', self.logs('retention')[0]['error_info'])
+        self.assertEqual(0, self.logs('retention')[0]['extra_info']['removed'])
 
     def test_one_that_is_in_use_is_left_and_told(self):
         self.create_operation(max_backups=1)

@@ -37,6 +37,13 @@ INDICES = {
 
 def upgrade() -> None:
     _create_table()
+    _add_retries()
+
+
+def _add_retries() -> None:
+    columns = {column['name'] for column in sa.inspect(op.get_bind()).get_columns('jobs')}
+    if 'retry_of' not in columns:
+        op.add_column('jobs', sa.Column('retry_of', sa.String(36)))
 
 
 def _create_table() -> None:

@@ -57,8 +57,8 @@ class Count:
         checkpoint.extra_info = {**checkpoint.extra_info, 'counted': checkpoint.resources_total}
         return 'fail' if outcome.reason else 'success'
 
-    def follow(self, session: orm.Session, job: models.Job, status: str) -> list[models.Job]:
-        if status == 'fail' or job.scheduled_operation_id is not None:
+    def follow(self, session: orm.Session, job: models.Job, outcome: Outcome) -> list[models.Job]:
+        if outcome.reason or job.scheduled_operation_id is not None:
             return []
         return [new_job(session, job.subject_id, scheduled_operation_id='of the first')]
 

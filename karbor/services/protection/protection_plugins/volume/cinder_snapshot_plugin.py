@@ -17,16 +17,18 @@ Specification: https://blueprints.launchpad.net/karbor/+spec/cinder-volume-snaps
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
 
 from karbor import context as karbor_context
+from karbor import exception
 from karbor.common import constants
 from karbor.resource import Resource
 from karbor.services import retrying
 from karbor.services.cinder import records
+from karbor.services.cinder.items import FAILED_STATUSES, FAULTS, describe
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection import bank_plugin, protection_plugin
@@ -38,6 +40,8 @@ from karbor.services.protection.protection_plugins.volume import (
 )
 
 GROUP = 'volume_snapshot_plugin'
+
+_NOT_KNOWN = protection_plugin.Loss('which snapshot it has is not known', is_gone=False)
 
 _LONGEST_TEXT = 255  # characters; beside the schema, which is the specification's to the letter
 
@@ -169,6 +173,32 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
     def get_verify_operation(self, resource: Resource) -> operations.VerifyOperation:
         return operations.VerifyOperation(self._cinder, self.options, self._clock)
 
+    def find_losses(
+        self,
+        checkpoint_id: str,
+        kept: Mapping[str, str | None],
+        context: karbor_context.RequestContext,
+    ) -> Mapping[str, protection_plugin.Loss]:
+        """Look for the snapshots in the list of the checkpoint's, and then one by one.
+
+        :raises InventoryFailed: Cinder cannot tell.
+        """
+        marks = Marks(checkpoint_id=checkpoint_id)
+        snapshots = self._cinder(context).snapshots(marks)
+        losses = {}
+        try:
+            listed = {snapshot.id: snapshot for snapshot in snapshots.find(marks)}
+            for volume_id, snapshot_id in kept.items():
+                snapshot = listed.get(snapshot_id or '')
+                if snapshot is None and snapshot_id is not None:
+                    snapshot = snapshots.get_or_none(snapshot_id)
+                loss = _loss(snapshot) if snapshot_id is not None else _NOT_KNOWN
+                if loss is not None:
+                    losses[volume_id] = loss
+        except FAULTS as exc:
+            raise exception.InventoryFailed(reason=describe(exc)) from exc
+        return losses
+
     def look_again(
         self,
         operation: str,
@@ -189,6 +219,17 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
             cinder.volumes(marks).remove_doubles(
                 marks, kwargs['new_resources'], self.options.settle_timeout
             )
+
+
+def _loss(snapshot: Any) -> protection_plugin.Loss | None:
+    """Why a snapshot is not good, if it is not."""
+    if snapshot is None:
+        return protection_plugin.Loss('its snapshot is not in Cinder any more', is_gone=True)
+    if snapshot.status in FAILED_STATUSES:
+        return protection_plugin.Loss(
+            f'its snapshot {snapshot.id} is in status {snapshot.status}', is_gone=False
+        )
+    return None
 
 
 def _recorded(checkpoint: Any, resources: Sequence[Resource]) -> dict[str, str]:

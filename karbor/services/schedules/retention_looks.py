@@ -1,0 +1,150 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Looks whether the recovery points that a retention relies on are good still.
+
+Before anything is removed, plugins are asked for all points that stay of what something goes of.
+What is not good any more is not counted, and all is judged again.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from oslo_log import log as logging
+from sqlalchemy import orm
+
+from karbor import db, exception
+from karbor.db import jobs as job_rows
+from karbor.db import recovery_points
+from karbor.services.jobs import failures
+from karbor.services.jobs.kinds import Attempt
+from karbor.services.protection.protection_plugin import Loss
+from karbor.services.schedules.histories import Histories, Key, Part, Rules
+from karbor.services.schedules.retention_scopes import Contents
+
+LOG = logging.getLogger(__name__)
+
+# By checkpoint and resource, why a point is not good.
+Losses = Mapping[tuple[str, Key], Loss]
+
+
+class CannotLook(Exception):
+    """Whether points are good is not known, so nothing may go; the text says why."""
+
+
+def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part], Losses]:
+    """Which points stay and which go, by what the cloud has now.
+
+    What is not there any more is written so in the rows.
+
+    :returns: also what is not good though its row said so.
+    :raises CannotLook: a plugin cannot tell, or most would be lost.
+    :raises IdentityUnavailable: Keystone cannot be asked now.
+    :raises LeaseLost: the attempt is over.
+    """
+    histories = contents.histories
+    looked_at: set[tuple[str, Key]] = set()
+    losses: dict[tuple[str, Key], Loss] = {}
+    while True:
+        parts = histories.judge(rules)
+        new_losses: dict[tuple[str, Key], Loss] = {}
+        for checkpoint_id, resources in _relied_on(histories, parts).items():
+            new = [key for key in resources if (checkpoint_id, key) not in looked_at]
+            if new:
+                looked_at.update((checkpoint_id, key) for key in new)
+                new_losses |= _look(attempt, contents, checkpoint_id, new)
+        losses |= new_losses
+        _check_share(losses, len(looked_at))
+        if not new_losses:
+            break
+        for checkpoint_id, key in new_losses:
+            histories.lose(checkpoint_id, key)
+    db.transaction(_write)(attempt, losses)
+    return parts, losses
+
+
+def _relied_on(histories: Histories, parts: Iterable[Part]) -> dict[str, list[Key]]:
+    """By checkpoint, the resources whose good points stay while others of them go."""
+    going = {unit for part in parts if not part.keep for unit in part.units}
+    relied: dict[str, list[Key]] = {}
+    for part in parts:
+        if part.keep and part.is_good:
+            members = [
+                key
+                for unit in part.units
+                if unit in going
+                for key in histories.members(part.checkpoint_id, unit)
+            ]
+            if members:
+                relied.setdefault(part.checkpoint_id, []).extend(members)
+    return relied
+
+
+def _look(
+    attempt: Attempt, contents: Contents, checkpoint_id: str, resources: Iterable[Key]
+) -> dict[tuple[str, Key], Loss]:
+    attempt.lease.check()
+    with db.reader() as session:
+        cloud_ids = {
+            (point.resource_type, point.resource_id): point.cloud_id
+            for point in recovery_points.left_of_checkpoint(session, checkpoint_id)
+        }
+    by_type: dict[str, dict[str, str | None]] = {}
+    for resource_type, resource_id in resources:
+        by_type.setdefault(resource_type, {})[resource_id] = cloud_ids.get(
+            (resource_type, resource_id)
+        )
+    provider_id = contents.checkpoints[checkpoint_id].provider_id
+    return {
+        (checkpoint_id, (resource_type, resource_id)): loss
+        for resource_type, kept in by_type.items()
+        for resource_id, loss in _ask(
+            attempt, provider_id, checkpoint_id, resource_type, kept
+        ).items()
+    }
+
+
+def _ask(
+    attempt: Attempt,
+    provider_id: str,
+    checkpoint_id: str,
+    resource_type: str,
+    kept: Mapping[str, str | None],
+) -> Mapping[str, Loss]:
+    try:
+        plugin = attempt.environment.registry.get(provider_id).new_plugins()[resource_type]
+        return plugin.find_losses(checkpoint_id, kept, attempt.context)
+    except exception.IdentityUnavailable:
+        raise
+    except KeyError:
+        raise CannotLook(f'provider {provider_id} has no plugin of {resource_type}') from None
+    except Exception as exc:
+        # A plugin may raise anything; without its answer nothing is removed.
+        LOG.warning('Job %s: %s', attempt.job.id, exc, exc_info=True)
+        raise CannotLook(failures.reason_of(exc)) from exc
+
+
+def _check_share(losses: Losses, count: int) -> None:
+    """Take nothing for lost when it is more than half: then it is more likely that the cloud is
+    not the same, or does not show all."""
+    if 2 * len(losses) > count:
+        (checkpoint_id, (_, resource_id)), loss = next(iter(losses.items()))
+        raise CannotLook(
+            f'{len(losses)} of the {count} recovery points that would stay are not good any more, '
+            f'among them that of {resource_id} in checkpoint {checkpoint_id}: {loss.reason}'
+        )
+
+
+def _write(session: orm.Session, attempt: Attempt, losses: Losses) -> None:
+    job_rows.hold_claim(session, attempt.job)
+    for (checkpoint_id, key), loss in losses.items():
+        if loss.is_gone:
+            recovery_points.lose(session, checkpoint_id, key, loss.reason)
