@@ -117,6 +117,7 @@ MORE = {
 LOOKS = {
     f'POST {_CHECKPOINTS}/action': 400,  # nobody can copy
     'POST /plans/{plan_id}/retention': 200,
+    'POST /scheduled_operations/{scheduled_operation_id}/retention': 200,
 }
 
 _FIRST = '/v1/{project_id}'
