@@ -57,30 +57,30 @@ class PreviewTestCase(base.ApiTestCase):
             point is good, by default.
         :param operation_id: of the scheduled operation that has made them.
         """
-        ids = []
-        for moment in moments:
-            row = self._add_checkpoint(moment, operation_id, fields)
-            shared = {
-                name: getattr(row, name)
-                for name in ('project_id', 'provider_id', 'plan_id', 'created_at')
-            }
-            with db.writer() as session:
-                session.add_all(
-                    models.RecoveryPoint(
-                        checkpoint_id=row.id,
-                        resource_type=base.VOLUME,
-                        resource_id=volume_id,
-                        resource_name=volume_id,
-                        scheduled_operation_id=operation_id,
-                        state=state,
-                        **shared,
-                    )
-                    for volume_id, state in ({'data': 'good'} if states is None else states).items()
+        rows = [self._checkpoint(moment, operation_id, fields) for moment in moments]
+        states = {'data': 'good'} if states is None else states
+        with db.writer() as session:
+            session.add_all(rows)
+            session.flush()
+            session.add_all(
+                models.RecoveryPoint(
+                    checkpoint_id=row.id,
+                    resource_type=base.VOLUME,
+                    resource_id=volume_id,
+                    resource_name=volume_id,
+                    project_id=row.project_id,
+                    provider_id=row.provider_id,
+                    plan_id=row.plan_id,
+                    created_at=row.created_at,
+                    scheduled_operation_id=operation_id,
+                    state=state,
                 )
-            ids.append(row.id)
-        return ids
+                for row in rows
+                for volume_id, state in states.items()
+            )
+        return [row.id for row in rows]
 
-    def _add_checkpoint(
+    def _checkpoint(
         self, moment: datetime.datetime, operation_id: str | None, fields: dict[str, Any]
     ) -> models.Checkpoint:
         info = {}
@@ -89,8 +89,8 @@ class PreviewTestCase(base.ApiTestCase):
                 constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
                 constants.CHECKPOINT_SCHEDULE_ID: operation_id,
             }
-        values = {'plan_id': self.plan['id'], 'extra_info': info, **fields}
-        return self.add_row(models.Checkpoint, created_at=moment, **values)
+        values = {'plan_id': self.plan['id'], 'extra_info': info, 'created_at': moment, **fields}
+        return models.Checkpoint(**{**base.fields_of(models.Checkpoint), **values})
 
     def days(self, count: int, **fields: Any) -> list[str]:
         """Checkpoints of the plan, one a day, newest first."""
