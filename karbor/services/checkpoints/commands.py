@@ -390,11 +390,4 @@ def _begin_deletion(
         trust_id,
         scheduled_operation_id=scheduled_operation_id,
     )
-    return job_begins.begin(
-        session,
-        context,
-        new_job,
-        checkpoint,
-        status=checkpoint.status,
-        scheduled_operation_id=scheduled_operation_id,
-    )
+    return job_begins.begin(session, context, new_job, checkpoint, status=checkpoint.status)

@@ -63,7 +63,8 @@ def begin(
     :param logged: further ids for the log.
     """
     job = job_rows.create(session, new_job)
-    _log(session, context, new_job, checkpoint, status=status, id=job.id, **logged)
+    ids = {'scheduled_operation_id': new_job.scheduled_operation_id, **logged}
+    _log(session, context, new_job, checkpoint, status=status, id=job.id, **ids)
     return job
 
 

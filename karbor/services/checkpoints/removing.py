@@ -137,12 +137,7 @@ def begin(
         scheduled_operation_id=scheduled_operation_id,
     )
     return job_begins.begin(
-        session,
-        context,
-        new_job,
-        checkpoint,
-        status=constants.OperationStatus.IN_PROGRESS,
-        scheduled_operation_id=scheduled_operation_id,
+        session, context, new_job, checkpoint, status=constants.OperationStatus.IN_PROGRESS
     )
 
 

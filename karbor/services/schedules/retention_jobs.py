@@ -77,12 +77,17 @@ def begin(session: orm.Session, job: models.Job) -> models.Job | None:
         constants.OperationType.RETENTION,
         constants.OperationStatus.IN_PROGRESS,
         id=retention_job.id,
-        checkpoint_id=job.checkpoint_id,
+        checkpoint_id=_made_by(session, job),
         plan_id=operation.plan_id,
         provider_id=job.provider_id,
         scheduled_operation_id=operation.id,
     )
     return retention_job
+
+
+def _made_by(session: orm.Session, run: models.Job) -> str | None:
+    """The id of the checkpoint that a run has made, if it came so far."""
+    return run.checkpoint_id if session.get(models.Checkpoint, run.checkpoint_id) else None
 
 
 def _with_retention(
