@@ -21,14 +21,15 @@ from karbor import db
 from karbor.db import models
 from karbor.services.protection import client_factory
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
-from karbor.tests.functional import base, test_recovery_points
+from karbor.tests.functional import base, test_point_filling
 from karbor.tests.functional.base import resource
+from karbor.tests.functional.test_point_filling import older_karbor
 from karbor.tests.functional.test_recovery_points import point_rows
 from karbor.tests.integration import audit
 
 
 @base.in_process_only('the audit asks no API')
-class UnequalTest(test_recovery_points.PointsTestCase):
+class UnequalTest(test_point_filling.FillingTestCase):
     """Recovery points, the bank and Cinder are compared."""
 
     def setUp(self) -> None:
@@ -108,3 +109,29 @@ class UnequalTest(test_recovery_points.PointsTestCase):
         self.runner.run(job.id)
         self.assertEqual([], self.unequal())
         self.assertTrue(self.audit.told_compared().endswith(': 1 (good 1)'))
+
+    def test_what_the_release_before_leaves_is_made_equal(self):
+        kept = self.protected(self.volume())
+        with older_karbor():
+            self.protected(self.volume(), self.volume())
+            self.made_of(self.volume(), self.volume(status='error'))
+            self.deleted(kept)
+        self.board.end()
+        self.create_checkpoint(self.create_plan(self.volume()))
+        (job,) = [row for row in self.rows(models.Job) if row.state != 'done']
+        with older_karbor():
+            self.runner.run(job.id)
+        self.assertEqual(
+            {': there is no point': 4, 'and the checkpoint is deleted': 1, 'no job works on it': 1},
+            {
+                part: sum(part in text for text in self.unequal())
+                for part in (
+                    ': there is no point',
+                    'and the checkpoint is deleted',
+                    'no job works on it',
+                )
+            },
+        )
+        self.complete()
+        self.assertEqual([], self.unequal())
+        self.assertTrue(self.audit.told_compared().endswith(': 6 (deleted 1, failed 1, good 4)'))
