@@ -245,6 +245,18 @@ _GOOD_RULES = st.fixed_dictionaries(
         'retention_duration': st.sampled_from((1, '14', -1, 0, 999999999)),
     },
 )
+_SCOPES = st.sampled_from(('plan', 'operation'))
+_CHANGES = st.builds(
+    lambda rules, others: {**rules, **others},
+    _GOOD_RULES,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            'retention_scope': _SCOPES,
+            'timezone': st.sampled_from(('UTC', 'Europe/Berlin')),
+        },
+    ),
+)
 _ODD_RULES = st.dictionaries(
     st.sampled_from(
         (
@@ -256,6 +268,7 @@ _ODD_RULES = st.dictionaries(
             'retention_duration',
             'timezone',
             'overlap',
+            'retention_scope',
         )
     ),
     VALUES,
@@ -263,6 +276,7 @@ _ODD_RULES = st.dictionaries(
     max_size=3,
 )
 
+_SETTLED = ('available', 'error', 'error-deleting')
 _CHECKPOINTS = f'/providers/{PROVIDER_ID}/checkpoints'
 
 
@@ -391,21 +405,27 @@ class Chains:
                 self._shown(path, 'checkpoint', {'pinned': is_pinned})
 
     def _preview(self, draw: Draw, plan_id: str) -> None:
-        """It tells of just the checkpoints that are available."""
+        """It tells of just the checkpoints that nothing makes or deletes."""
         path = f'/plans/{plan_id}/retention'
         self._ask('POST', path, {'retention': draw(_ODD_RULES)}, caller='reader')
         told = self._ask('POST', path, {'retention': draw(_GOOD_RULES)}, caller='reader')
-        listed = self._ask(
-            'GET', _CHECKPOINTS + _query(plan_id=plan_id, status='available'), caller='reader'
-        )
+        listed = self._ask('GET', _CHECKPOINTS + _query(plan_id=plan_id), caller='reader')
         if told and listed and 'checkpoints_links' not in listed:
             verdicts = told['retention']['kept'] + told['retention']['removed']
-            if {item['id'] for item in listed['checkpoints']} != {
-                item['checkpoint_id'] for item in verdicts
-            }:
-                self._report('preview is not of what is available', path, f'{told} {listed}')
-            if not all(item['reasons'] for item in verdicts):
-                self._report('preview without a reason', path, str(told))
+            settled = {item['id'] for item in listed['checkpoints'] if item['status'] in _SETTLED}
+            if settled != {item['checkpoint_id'] for item in verdicts}:
+                self._report('preview is not of what is there', path, f'{told} {listed}')
+            self._check_verdicts(told, path)
+
+    def _check_verdicts(self, told: dict[str, Any], path: str) -> None:
+        for name in ('kept', 'removed'):
+            for item in told['retention'][name]:
+                if not item['reasons']:
+                    self._report('preview without a reason', path, str(told))
+                if bool(item['recovery_points_removed']) > bool(item['removal_reasons']):
+                    self._report('removal without a reason', path, str(told))
+                if name == 'removed' and item['recovery_points_kept']:
+                    self._report('checkpoint that goes before all of it does', path, str(told))
 
     def _use(self, draw: Draw, checkpoint_id: str) -> None:
         for kind, more in (
@@ -526,6 +546,7 @@ class Chains:
         }
         if kind == 'retention_protect':
             definition |= draw(_GOOD_RULES)
+            definition |= draw(st.fixed_dictionaries({}, optional={'retention_scope': _SCOPES}))
         if draw(st.booleans()):
             return ','.join(f'{key} = {value}' for key, value in definition.items())
         return {**draw(st.dictionaries(NAMES, VALUES, max_size=3)), **definition}
@@ -591,31 +612,22 @@ class Chains:
             ended = self._ask('GET', f'/operation_logs/{log["operation_log"]["id"]}')
             if ended and ended['operation_log']['status'] != 'available':
                 self._report('run that failed', path.split('/')[1], str(ended))
-        self._check_retention(shown['scheduled_operation'])
+        self._check_retention(draw, shown['scheduled_operation'])
 
-    def _check_retention(self, operation: dict[str, Any]) -> None:
-        trigger = self._ask('GET', f'/triggers/{operation["trigger_id"]}')
-        definition = operation['operation_definition']
-        if trigger is None or operation['operation_type'] != 'retention_protect':
+    def _check_retention(self, draw: Draw, operation: dict[str, Any]) -> None:
+        path = f'/scheduled_operations/{operation["id"]}/retention'
+        self._ask('POST', path, {'retention': draw(_ODD_RULES)}, caller='reader')
+        changed = self._ask('POST', path, {'retention': draw(_CHANGES)}, caller='reader')
+        if changed:
+            self._check_verdicts(changed, path)
+        if operation['operation_type'] != 'retention_protect':
             return
-        rules = {
-            name: value
-            for name, value in definition.items()
-            if name.startswith('keep_') or name in ('max_backups', 'retention_duration')
-        }
-        told = self._ask(
-            'POST',
-            f'/plans/{definition["plan_id"]}/retention',
-            {
-                'retention': {
-                    **rules,
-                    'timezone': trigger['trigger_info']['properties'].get('timezone', 'UTC'),
-                }
-            },
-            caller='reader',
-        )
-        if told and told['retention']['removed']:
-            self._report('retention has left what is to go', 'plans', f'{rules} {told}')
+        told = self._ask('POST', path, {'retention': {}}, caller='reader')
+        if told and (
+            told['retention']['removed']
+            or any(item['recovery_points_removed'] for item in told['retention']['kept'])
+        ):
+            self._report('retention has left what is to go', path, f'{operation} {told}')
 
     def _look(self, draw: Draw) -> None:
         self._ask('GET', '/providers' + _query(name=draw(NAMES)))

@@ -705,6 +705,7 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
         'provider_id': PROVIDER_ID,
         'plan_id': first('plan_id'),
         'overlap': 'queue',
+        'retention_scope': 'operation',
         **rules,
     }
     resource = {
@@ -800,6 +801,10 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
         f'PUT {one_operation}': [
             {'scheduled_operation': changes},
             {'scheduled_operation': {'enabled': True}},
+        ],
+        f'POST {one_operation}/retention': [
+            {'retention': {}},
+            {'retention': {**rules, 'timezone': 'Europe/Berlin', 'retention_scope': 'plan'}},
         ],
         f'POST {one_operation}/action': [{'run': {}}, {'run': None}],
         'PUT /os-services/{service_id}': [{'status': 'disabled', 'disabled_reason': 'of a test'}],

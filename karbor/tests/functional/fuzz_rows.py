@@ -56,11 +56,13 @@ _KINDS = {
 }
 
 _BY_RETENTION = sa.or_(
-    models.OperationLog.operation_type == 'retention',
+    models.OperationLog.operation_type.in_(('retention', 'remove')),
     sa.and_(
         models.OperationLog.operation_type == 'delete',
         models.OperationLog.scheduled_operation_id.is_not(None),
     ),
+    # A run that is tried once more.
+    models.OperationLog.id.in_(sa.select(models.Job.id).where(models.Job.retry_of.is_not(None))),
 )
 # What no request has made, but a job that it began.
 _MADE_BY_JOBS: dict[Any, sa.ColumnElement[bool]] = {

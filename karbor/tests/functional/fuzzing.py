@@ -60,7 +60,10 @@ _FAULTS = {
     503: 'serviceUnavailable',
 }
 # Sent with a body, and yet only a look.
-_LOOKS = ('POST /plans/{plan_id}/retention',)
+_LOOKS = (
+    'POST /plans/{plan_id}/retention',
+    'POST /scheduled_operations/{scheduled_operation_id}/retention',
+)
 _INSIDES = re.compile(
     r'Traceback|File "|\.py\b|site-packages|sqlalchemy|sqlite3|'
     r'\bSELECT .* FROM\b|\bINSERT INTO\b|0x[0-9a-f]{8,}|<[a-z_.]+ object'
