@@ -71,7 +71,7 @@ def add(
     :param checkpoint: its row, written already.
     :param scheduled_operation_id: of the scheduled operation that has made it.
     """
-    for batch in batches.of(_rows(checkpoint, points, scheduled_operation_id)):
+    for batch in batches.of(rows_of(checkpoint, points, scheduled_operation_id)):
         session.execute(sa.insert(models.RecoveryPoint), list(batch))
 
 
@@ -85,11 +85,18 @@ def add_missing(
 
     :returns: how many are given.
     """
-    written = _rows(checkpoint, points, scheduled_operation_id)
-    return upserts.write_missing(session, models.RecoveryPoint, KEY, written)
+    return add_missing_rows(session, rows_of(checkpoint, points, scheduled_operation_id))
 
 
-def _rows(
+def add_missing_rows(session: orm.Session, rows: Sequence[dict[str, Any]]) -> int:
+    """The same for points of many checkpoints at once.
+
+    :param rows: from :func:`rows_of`.
+    """
+    return upserts.write_missing(session, models.RecoveryPoint, KEY, rows)
+
+
+def rows_of(
     checkpoint: models.Checkpoint, points: Iterable[Point], scheduled_operation_id: str | None
 ) -> list[dict[str, Any]]:
     """The values of the rows of points; see :func:`add`."""
@@ -227,11 +234,28 @@ def in_states(
     ).all()
 
 
-def change(
-    session: orm.Session, point: models.RecoveryPoint, state: State, reason: str | None
-) -> bool:
-    """Change the state of a point that has still the one that was read; returns whether it had."""
-    return _change(session, point, state=state, reason=reason)
+def settle(
+    session: orm.Session,
+    point_ids: Collection[str],
+    before: str,
+    state: State,
+    reason: str | None,
+) -> int:
+    """Change the state of points that have still the one that was read; returns how many had.
+
+    It is as if they had just been written so: what their bank tells is still to be asked.
+
+    :param before: the state that was read.
+    """
+    return sum(
+        session.execute(
+            sa.update(models.RecoveryPoint)
+            .where(models.RecoveryPoint.id.in_(ids), models.RecoveryPoint.state == before)
+            .values(state=state, reason=reason, updated_at=None)
+            .execution_options(synchronize_session=False)
+        ).rowcount  # type: ignore[attr-defined]
+        for ids in batches.of(point_ids)
+    )
 
 
 def complete(
@@ -243,7 +267,10 @@ def complete(
     saved: Saved,
     seen_good_at: datetime.datetime | None = None,
 ) -> bool:
-    """The same, with what is known of the data now and was not before."""
+    """Change the state of a point that has still the one that was read; returns whether it had.
+
+    :param saved: what is known of the data now; what was known before stays.
+    """
     known = {
         name: value
         for name, value in dataclasses.asdict(saved).items()
@@ -251,37 +278,55 @@ def complete(
     }
     if seen_good_at is not None:
         known['seen_good_at'] = seen_good_at
-    return _change(session, point, state=state, reason=reason, **known)
-
-
-def _change(session: orm.Session, point: models.RecoveryPoint, **values: Any) -> bool:
     changed = session.execute(
         sa.update(models.RecoveryPoint)
         .where(models.RecoveryPoint.id == point.id, models.RecoveryPoint.state == point.state)
-        .values(**values)
+        .values(state=state, reason=reason, **known)
         .execution_options(synchronize_session=False)
     )
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def never_looked_at(
-    session: orm.Session, provider_id: str, after: str, count: int
-) -> Sequence[models.RecoveryPoint]:
-    """Points of a provider that were written as good or unknown, and never changed since.
+def states_of(session: orm.Session, checkpoint_ids: Collection[str]) -> dict[str, set[str]]:
+    """The states of the points of checkpoints, of those that have any."""
+    states: dict[str, set[str]] = {}
+    for checkpoint_id, state in session.execute(
+        sa.select(models.RecoveryPoint.checkpoint_id, models.RecoveryPoint.state)
+        .where(models.RecoveryPoint.checkpoint_id.in_(checkpoint_ids))
+        .distinct()
+    ):
+        states.setdefault(checkpoint_id, set()).add(state)
+    return states
 
-    :param after: id of the last one that was read; '' begins.
-    :param count: how many at most.
+
+def never_looked_at(
+    session: orm.Session, checkpoint_ids: Collection[str], provider_ids: Collection[str]
+) -> Sequence[models.RecoveryPoint]:
+    """Points that were written as good or unknown, and never changed since; by checkpoint.
+
+    :param checkpoint_ids: whose points are looked at.
+    :param provider_ids: of which providers.
     """
     return session.scalars(
         sa.select(models.RecoveryPoint)
         .where(
-            models.RecoveryPoint.id > after,
-            models.RecoveryPoint.provider_id == provider_id,
+            models.RecoveryPoint.checkpoint_id.in_(checkpoint_ids),
+            models.RecoveryPoint.provider_id.in_(provider_ids),
             models.RecoveryPoint.state.in_((State.GOOD, State.UNKNOWN)),
             models.RecoveryPoint.updated_at.is_(None),
         )
-        .order_by(models.RecoveryPoint.id)
-        .limit(count)
+        .order_by(models.RecoveryPoint.checkpoint_id, models.RecoveryPoint.id)
+    ).all()
+
+
+def of_checkpoints(
+    session: orm.Session, checkpoint_ids: Collection[str]
+) -> Sequence[models.RecoveryPoint]:
+    """The points of some checkpoints."""
+    return session.scalars(
+        sa.select(models.RecoveryPoint).where(
+            models.RecoveryPoint.checkpoint_id.in_(checkpoint_ids)
+        )
     ).all()
 
 
