@@ -23,7 +23,7 @@ from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.db import jobs as job_rows
-from karbor.db import recovery_points
+from karbor.db import point_removal
 from karbor.services.jobs import failures
 from karbor.services.jobs.kinds import Attempt
 from karbor.services.protection.protection_plugin import Loss
@@ -95,7 +95,7 @@ def _look(
     with db.reader() as session:
         cloud_ids = {
             (point.resource_type, point.resource_id): point.cloud_id
-            for point in recovery_points.left_of_checkpoint(session, checkpoint_id)
+            for point in point_removal.left_of_checkpoint(session, checkpoint_id)
         }
     by_type: dict[str, dict[str, str | None]] = {}
     for resource_type, resource_id in resources:
@@ -147,4 +147,4 @@ def _write(session: orm.Session, attempt: Attempt, losses: Losses) -> None:
     job_rows.hold_claim(session, attempt.job)
     for (checkpoint_id, key), loss in losses.items():
         if loss.is_gone:
-            recovery_points.lose(session, checkpoint_id, key, loss.reason)
+            point_removal.lose(session, checkpoint_id, key, loss.reason)

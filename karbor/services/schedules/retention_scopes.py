@@ -27,7 +27,7 @@ from karbor import exception
 from karbor.common import constants, origins
 from karbor.common.constants import CheckpointStatus as Status
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import checkpoints, models, recovery_points
+from karbor.db import checkpoints, models, point_removal, recovery_points
 from karbor.services.protection import graph
 from karbor.services.schedules import retention
 from karbor.services.schedules.histories import Histories, Key
@@ -117,7 +117,7 @@ def read(session: orm.Session, scope: Scope) -> Contents:
     for row in rows.values():
         states = {
             (point.resource_type, point.resource_id): _state(row.status, point.state)
-            for point in recovery_points.left_of_checkpoint(session, row.id)
+            for point in point_removal.left_of_checkpoint(session, row.id)
         }
         points[row.id] = len(states)
         for unit, members in _units(session, row.id, states):
