@@ -166,7 +166,7 @@ def _tops(roots: Sequence[graph.GraphNode]) -> dict[Key, Key]:
     tops: dict[Key, Key] = {}
 
     def top_of(key: Key) -> Key:
-        while tops.setdefault(key, key) != key:
+        while tops.get(key, key) != key:
             key = tops[key]
         return key
 
