@@ -236,8 +236,24 @@ def in_states(
 
 
 def is_of(resources: Collection[tuple[str, str]]) -> sa.ColumnElement[bool]:
-    key = sa.tuple_(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
-    return key.in_(list(resources))
+    """Whether a point is of one of some resources, by their types and ids.
+
+    Each type is asked for by itself: databases do not look for pairs in an index, but go through
+    all that a checkpoint has.
+    """
+    by_type: dict[str, list[str]] = {}
+    for resource_type, resource_id in resources:
+        by_type.setdefault(resource_type, []).append(resource_id)
+    return sa.or_(
+        sa.false(),
+        *(
+            sa.and_(
+                models.RecoveryPoint.resource_type == resource_type,
+                models.RecoveryPoint.resource_id.in_(ids),
+            )
+            for resource_type, ids in by_type.items()
+        ),
+    )
 
 
 def settle(
