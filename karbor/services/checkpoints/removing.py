@@ -30,6 +30,7 @@ from karbor import db
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import job_resources, models, point_removal, recovery_points
+from karbor.db import jobs as job_rows
 from karbor.resource import Resource
 from karbor.services.checkpoints import (
     deleting,
@@ -145,8 +146,7 @@ def _run(attempt: Attempt) -> Outcome:
     row = attempt.checkpoint_row()
     provider = attempt.environment.registry.get(row.provider_id)
     resources = [node.value for node in graph.walk_nodes(graph.deserialize(row.resource_graph))]
-    with db.reader() as session:
-        going = point_removal.keys_in_states(session, row.id, GOING)
+    going = db.transaction(_take_up)(attempt.job)
     # As the row has it, also after an attempt that was broken off behind this.
     checkpoint = plugin_records.write_checkpoint(
         row, fencing.checkpoints(provider.bank, attempt.lease)
@@ -162,6 +162,19 @@ def _run(attempt: Attempt) -> Outcome:
     return Outcome(
         reason=resource_work.summary(failures, len(removed) + len(failures)), failures=failures
     )
+
+
+def _take_up(session: orm.Session, job: models.Job) -> set[Key]:
+    """What is to go, or has gone; also that with which an earlier attempt has failed."""
+    if job.attempts > 1:
+        job_rows.hold_claim(session, job)
+        failed = [
+            (row.resource_type, row.resource_id)
+            for row in job_resources.of_job(session, job.id)
+            if not row.is_done
+        ]
+        point_removal.begin_removal(session, job.checkpoint_id, failed)
+    return point_removal.keys_in_states(session, job.checkpoint_id, GOING)
 
 
 def _key(resource: Resource) -> Key:

@@ -177,7 +177,7 @@ def _tops(roots: Sequence[graph.GraphNode]) -> dict[Key, Key]:
             continue
         for child in node.child_nodes:
             tops[top_of((child.value.type, child.value.id))] = key
-    return {key: top_of(key) for key in tops}
+    return {key: top_of(key) for key in tuple(tops)}
 
 
 def _is_empty(session: orm.Session, checkpoint: Any) -> bool:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from karbor import db
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import batches, models, recovery_points
+from karbor.db import batches, models
 from karbor.tests import base, schedule_rows
 
 # More than one statement names.
@@ -55,27 +55,27 @@ class OfResourcesTest(base.TestCase):
     def test_those_named_are_changed(self) -> None:
         named = [*VOLUMES[1:], SERVERS[2]]
         with db.writer() as session:
-            recovery_points.begin_removal(session, 'old', named)
+            point_removal.begin_removal(session, 'old', named)
             self.assertEqual(
-                set(named), recovery_points.keys_in_states(session, 'old', (State.DELETING,))
+                set(named), point_removal.keys_in_states(session, 'old', (State.DELETING,))
             )
-            self.assertEqual(set(KEYS), recovery_points.keys_in_states(session, 'new', State))
+            self.assertEqual(set(KEYS), point_removal.keys_in_states(session, 'new', State))
             self.assertEqual(
-                {VOLUMES[0], *SERVERS[:2]}, recovery_points.lock_good(session, 'old', KEYS)
+                {VOLUMES[0], *SERVERS[:2]}, point_removal.lock_good(session, 'old', KEYS)
             )
-            self.assertEqual(set(named), recovery_points.lock_good(session, 'new', named))
+            self.assertEqual(set(named), point_removal.lock_good(session, 'new', named))
 
     def test_a_type_and_an_id_of_different_ones_name_none(self) -> None:
         with db.writer() as session:
-            recovery_points.begin_removal(session, 'old', [('OS::Nova::Server', VOLUMES[7][1])])
-            recovery_points.begin_removal(session, 'old', [])
-            self.assertEqual(set(KEYS), recovery_points.lock_good(session, 'old', KEYS))
+            point_removal.begin_removal(session, 'old', [('OS::Nova::Server', VOLUMES[7][1])])
+            point_removal.begin_removal(session, 'old', [])
+            self.assertEqual(set(KEYS), point_removal.lock_good(session, 'old', KEYS))
 
     @unittest.skipUnless(base.DATABASE == 'sqlite', 'SQL is explained in SQLite')
     def test_each_is_found_by_an_index(self) -> None:
         """None goes through all that a checkpoint has, which would be done again a batch."""
         plan = schedule_rows.explained(
-            lambda session: recovery_points.lock_good(session, 'old', [*SERVERS, *VOLUMES[:2]])
+            lambda session: point_removal.lock_good(session, 'old', [*SERVERS, *VOLUMES[:2]])
         )
         searches = [line for line in plan.splitlines() if 'recovery_points' in line]
         self.assertEqual(2, len(searches), plan)
