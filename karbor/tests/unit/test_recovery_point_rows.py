@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from karbor import db
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import batches, models
+from karbor.db import batches, models, point_removal
 from karbor.tests import base, schedule_rows
 
 # More than one statement names.
