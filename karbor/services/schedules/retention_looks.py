@@ -16,14 +16,14 @@ Before anything is removed, plugins are asked for all points that stay of what s
 What is not good any more is not counted, and all is judged again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.db import jobs as job_rows
-from karbor.db import recovery_points
+from karbor.db import point_removal
 from karbor.services.jobs import failures
 from karbor.services.jobs.kinds import Attempt
 from karbor.services.protection.protection_plugin import Loss
@@ -50,29 +50,50 @@ def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part
     :raises IdentityUnavailable: Keystone cannot be asked now.
     :raises LeaseLost: the attempt is over.
     """
-    histories = contents.histories
-    looked_at: set[tuple[str, Key]] = set()
+
+    def look(checkpoint_id: str, resources: Sequence[Key]) -> Losses:
+        return _look(attempt, contents, checkpoint_id, resources)
+
+    parts, losses = settle(contents.histories, rules, look)
+    db.transaction(_write)(attempt, losses)
+    return parts, losses
+
+
+def settle(
+    histories: Histories, rules: Rules, look: Callable[[str, Sequence[Key]], Losses]
+) -> tuple[list[Part], Losses]:
+    """Which points stay and which go once all that is relied on has been looked at.
+
+    :param histories: is told what is lost.
+    :param look: which of some resources are lost in a checkpoint.
+    :returns: also all that is lost.
+    :raises CannotLook: most would be lost, or as ``look`` does.
+    """
+    looked_at: dict[str, set[Key]] = {}
     losses: dict[tuple[str, Key], Loss] = {}
     while True:
         parts = histories.judge(rules)
         new_losses: dict[tuple[str, Key], Loss] = {}
         for checkpoint_id, resources in _relied_on(histories, parts).items():
-            new = [key for key in resources if (checkpoint_id, key) not in looked_at]
+            known = looked_at.setdefault(checkpoint_id, set())
+            new = [key for key in resources if key not in known]
             if new:
-                looked_at.update((checkpoint_id, key) for key in new)
-                new_losses |= _look(attempt, contents, checkpoint_id, new)
+                known.update(new)
+                new_losses.update(look(checkpoint_id, new))
         losses |= new_losses
-        _check_share(losses, len(looked_at))
+        _check_share(losses, sum(map(len, looked_at.values())))
         if not new_losses:
-            break
+            return parts, losses
         for checkpoint_id, key in new_losses:
             histories.lose(checkpoint_id, key)
-    db.transaction(_write)(attempt, losses)
-    return parts, losses
 
 
-def _relied_on(histories: Histories, parts: Iterable[Part]) -> dict[str, list[Key]]:
-    """By checkpoint, the resources whose good points stay while others of them go."""
+def _relied_on(histories: Histories, parts: Sequence[Part]) -> dict[str, list[Key]]:
+    """By checkpoint, the resources whose good points must be there still for others to go.
+
+    They are those that stay of all units of which something goes, and the newest of each resource
+    that goes: it may be in another unit by now, or in one of which the rest has failed.
+    """
     going = {unit for part in parts if not part.keep for unit in part.units}
     relied: dict[str, list[Key]] = {}
     for part in parts:
@@ -85,17 +106,36 @@ def _relied_on(histories: Histories, parts: Iterable[Part]) -> dict[str, list[Ke
             ]
             if members:
                 relied.setdefault(part.checkpoint_id, []).extend(members)
+    for checkpoint_id, keys in _newest_of_going(histories, parts).items():
+        others = relied.setdefault(checkpoint_id, [])
+        others.extend(keys.difference(others))
     return relied
 
 
+def _newest_of_going(histories: Histories, parts: Iterable[Part]) -> dict[str, set[Key]]:
+    """By checkpoint, the resources that go from others and have their newest good point there."""
+    newest: dict[str, set[Key]] = {}
+    for key in {
+        key
+        for part in parts
+        if not part.keep
+        for unit in part.units
+        for key in histories.members(part.checkpoint_id, unit)
+    }:
+        checkpoint_id = histories.newest_good(key)
+        if checkpoint_id is not None:
+            newest.setdefault(checkpoint_id, set()).add(key)
+    return newest
+
+
 def _look(
-    attempt: Attempt, contents: Contents, checkpoint_id: str, resources: Iterable[Key]
+    attempt: Attempt, contents: Contents, checkpoint_id: str, resources: Sequence[Key]
 ) -> dict[tuple[str, Key], Loss]:
     attempt.lease.check()
     with db.reader() as session:
         cloud_ids = {
             (point.resource_type, point.resource_id): point.cloud_id
-            for point in recovery_points.left_of_checkpoint(session, checkpoint_id)
+            for point in point_removal.left_of_checkpoint(session, checkpoint_id)
         }
     by_type: dict[str, dict[str, str | None]] = {}
     for resource_type, resource_id in resources:
@@ -121,7 +161,8 @@ def _ask(
 ) -> Mapping[str, Loss]:
     try:
         plugin = attempt.environment.registry.get(provider_id).new_plugins()[resource_type]
-        return plugin.find_losses(checkpoint_id, kept, attempt.context)
+        losses = plugin.find_losses(checkpoint_id, kept, attempt.context)
+        return {resource_id: losses[resource_id] for resource_id in kept if resource_id in losses}
     except exception.IdentityUnavailable:
         raise
     except KeyError:
@@ -147,4 +188,4 @@ def _write(session: orm.Session, attempt: Attempt, losses: Losses) -> None:
     job_rows.hold_claim(session, attempt.job)
     for (checkpoint_id, key), loss in losses.items():
         if loss.is_gone:
-            recovery_points.lose(session, checkpoint_id, key, loss.reason)
+            point_removal.lose(session, checkpoint_id, key, loss.reason)
