@@ -335,9 +335,20 @@ EVENTS = st.one_of(
 )
 
 
+# A volume is detached, and what was made of it since is lost before anything was removed.
+BOTH = {SERVERS[0]: State.GOOD, VOLUMES[0]: State.GOOD}
+DETACHED = [
+    Run(24, BOTH, {SERVERS[0]: VOLUMES[:1]}),
+    Run(24, BOTH, {}),
+    Vanish([3], is_gone=True),
+    Change(retention.Policy(keep_last=1), fails=False),
+]
+
+
 class EverySequenceTest(base.TestCase):
     @SETTINGS
     @hypothesis.given(POLICIES, st.lists(EVENTS, max_size=20))
+    @hypothesis.example(retention.Policy(), DETACHED)
     def test_what_must_be_true(self, policy: retention.Policy, events: list[Any]) -> None:
         """The newest good point of each resource stays, twice changes nothing, and a run more
         frees nothing that is held whatever the number."""
