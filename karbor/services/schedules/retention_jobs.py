@@ -124,10 +124,15 @@ def _run(attempt: Attempt) -> Outcome:
     begun = dict(_remove_all(attempt, removals.values(), obstacles))
     if len(begun) < len(removals) or any(begun[name] < _size(removals[name]) for name in begun):
         db.transaction(_take_back)(job, shares, begun)
-    told = [*(f'{_name(*place)}: {loss.reason}' for place, loss in losses.items()), *obstacles]
-    if len(told) > _MOST_TOLD:
-        told[_MOST_TOLD:] = [f'and {len(told) - _MOST_TOLD} more']
-    return Outcome(reason='; '.join(told) or None)
+    lost = [f'{_name(*place)}: {loss.reason}' for place, loss in losses.items()]
+    if obstacles:
+        return Outcome(reason=_together([*obstacles, *lost]))
+    return Outcome(remark=_together(lost) if lost else None)
+
+
+def _together(sentences: Sequence[str]) -> str:
+    more = len(sentences) - _MOST_TOLD
+    return '; '.join([*sentences[:_MOST_TOLD], *([f'and {more} more'] if more > 0 else [])])
 
 
 def _name(checkpoint_id: str, resource: histories.Key) -> str:

@@ -404,6 +404,7 @@ class LookTest(RetentionTestCase):
         self.assertEqual([second, third, fourth], self.good(self.b))
         self.assertEqual('missing', self.points(self.a)[third])
         log = self.told()
+        self.assertEqual('success', log['status'])
         for text in (f'{base.VOLUME}#{self.a["id"]}', third, 'is not in Cinder any more'):
             self.assertIn(text, log['error_info'])
         self.assertEqual(1, log['extra_info']['recovery_points_removed'])
