@@ -13,7 +13,10 @@
 """A resource that can be protected, as plugins and plans name it."""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeAlias
+
+# Type and id of a resource, as rows name it.
+Key: TypeAlias = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ from sqlalchemy import orm
 
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import batches, models, recovery_points
+from karbor.resource import Key
 
 
 def left_of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[Any]:
@@ -40,9 +41,7 @@ def left_of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[Any
     ).all()
 
 
-def keys_in_states(
-    session: orm.Session, checkpoint_id: str, states: Collection[State]
-) -> set[tuple[str, str]]:
+def keys_in_states(session: orm.Session, checkpoint_id: str, states: Collection[State]) -> set[Key]:
     """Type and id of each resource of a checkpoint whose point is in one of some states."""
     rows = session.execute(
         sa.select(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id).where(
@@ -53,7 +52,7 @@ def keys_in_states(
     return {(row.resource_type, row.resource_id) for row in rows}
 
 
-def lock_left(session: orm.Session, checkpoint_id: str) -> dict[tuple[str, str], State]:
+def lock_left(session: orm.Session, checkpoint_id: str) -> dict[Key, State]:
     """The states of the points of a checkpoint that are not deleted, by type and id of their
     resources; they stay as they are until the transaction ends."""
     rows = session.execute(
@@ -71,12 +70,10 @@ def lock_left(session: orm.Session, checkpoint_id: str) -> dict[tuple[str, str],
     return {(row.resource_type, row.resource_id): State(row.state) for row in rows}
 
 
-def lock_good(
-    session: orm.Session, checkpoint_id: str, resources: Collection[tuple[str, str]]
-) -> set[tuple[str, str]]:
+def lock_good(session: orm.Session, checkpoint_id: str, resources: Collection[Key]) -> set[Key]:
     """Those of some resources that have a good point in a checkpoint, by type and id; the points
     stay good until the transaction ends."""
-    good: set[tuple[str, str]] = set()
+    good: set[Key] = set()
     for batch in batches.of(resources):
         rows = session.execute(
             sa.select(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
@@ -91,9 +88,7 @@ def lock_good(
     return good
 
 
-def begin_removal(
-    session: orm.Session, checkpoint_id: str, resources: Collection[tuple[str, str]]
-) -> None:
+def begin_removal(session: orm.Session, checkpoint_id: str, resources: Collection[Key]) -> None:
     """Write that what there is of some resources is to be deleted, by their types and ids."""
     for batch in batches.of(resources):
         session.execute(
@@ -106,7 +101,7 @@ def begin_removal(
         )
 
 
-def lose(session: orm.Session, checkpoint_id: str, resource: tuple[str, str], reason: str) -> None:
+def lose(session: orm.Session, checkpoint_id: str, resource: Key, reason: str) -> None:
     """Write that a point that was good, and is so by its row still, is not in the cloud."""
     session.execute(
         sa.update(models.RecoveryPoint)

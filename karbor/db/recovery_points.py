@@ -24,7 +24,7 @@ from sqlalchemy import orm
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import batches, models, paging, upserts
-from karbor.resource import Resource
+from karbor.resource import Key, Resource
 
 # What there is one row of.
 KEY = ('checkpoint_id', 'resource_type', 'resource_id')
@@ -235,7 +235,7 @@ def in_states(
     ).all()
 
 
-def is_of(resources: Collection[tuple[str, str]]) -> sa.ColumnElement[bool]:
+def is_of(resources: Collection[Key]) -> sa.ColumnElement[bool]:
     """Whether a point is of one of some resources, by their types and ids.
 
     Each type is asked for by itself: databases do not look for pairs in an index, but go through

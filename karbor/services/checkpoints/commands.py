@@ -29,6 +29,7 @@ from karbor.common import constants
 from karbor.db import checkpoints, models, operation_logs, recovery_points, schedules, uses
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
+from karbor.resource import Key
 from karbor.services.checkpoints import drafts, job_begins, parameters, removing, status_reset
 from karbor.services.identity import trusts
 from karbor.services.protection import graph, protectables
@@ -144,7 +145,7 @@ class Commands:
         context: karbor_context.RequestContext,
         removal: removing.Removal,
         by_retention: models.Job,
-    ) -> Collection[removing.Key]:
+    ) -> Collection[Key]:
         """Begin to delete some of what a checkpoint has, or all of it with the checkpoint.
 
         :param removal: what is to go; what newer good points are not there for any more stays.
@@ -157,7 +158,7 @@ class Commands:
         """
         self._registry.get(removal.provider_id)
 
-        def write(session: orm.Session, trust_id: str | None) -> _Written[Collection[removing.Key]]:
+        def write(session: orm.Session, trust_id: str | None) -> _Written[Collection[Key]]:
             checkpoint = _lock_idle(
                 session, context, removal.provider_id, removal.checkpoint_id, is_by_retention=True
             )

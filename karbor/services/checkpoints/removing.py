@@ -20,7 +20,6 @@ row.
 import dataclasses
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeAlias
 
 from oslo_utils import uuidutils
 from sqlalchemy import orm
@@ -31,7 +30,7 @@ from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import job_resources, models, point_removal, recovery_points
 from karbor.db import jobs as job_rows
-from karbor.resource import Resource
+from karbor.resource import Key, Resource
 from karbor.services.checkpoints import (
     deleting,
     job_begins,
@@ -41,9 +40,6 @@ from karbor.services.checkpoints import (
 from karbor.services.jobs import fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import graph
-
-# Type and id of a resource.
-Key: TypeAlias = tuple[str, str]
 
 # What is in these states is not to be used any more.
 GOING = frozenset((State.DELETING, State.DELETED))

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from karbor.db import models
-from karbor.resource import Resource
+from karbor.resource import Key, Resource
 from karbor.services.checkpoints import parameters, plugin_records
 from karbor.services.jobs import hooks
 from karbor.services.jobs.failures import Failures
@@ -32,7 +32,7 @@ def run_hooks(
     row: models.Checkpoint,
     checkpoint: bank_checkpoint.Checkpoint,
     *,
-    left_out: Collection[tuple[str, str]] = (),
+    left_out: Collection[Key] = (),
     schema_kind: str | None = None,
     request_parameters: parameters.Parameters | None = None,
     keywords: Mapping[str, Any] | None = None,
@@ -73,9 +73,7 @@ def run_hooks(
     return failures
 
 
-def without(
-    roots: list[graph.GraphNode], left_out: Collection[tuple[str, str]]
-) -> list[graph.GraphNode]:
+def without(roots: list[graph.GraphNode], left_out: Collection[Key]) -> list[graph.GraphNode]:
     """A graph without some resources, by their types and ids."""
     if not left_out:
         return roots

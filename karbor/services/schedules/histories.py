@@ -25,13 +25,11 @@ import dataclasses
 import datetime
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from karbor.common.constants import RecoveryPointState as State
+from karbor.resource import Key
 from karbor.services.schedules import retention
-
-# Type and id of a resource.
-Key: TypeAlias = tuple[str, str]
 
 # The state of a unit is the first of these in which any of it is.
 _WORST_FIRST = (

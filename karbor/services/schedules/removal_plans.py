@@ -16,9 +16,10 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
+from karbor.resource import Key
 from karbor.services.checkpoints.removing import Removal
 from karbor.services.schedules import retention
-from karbor.services.schedules.histories import Key, Part
+from karbor.services.schedules.histories import Part
 from karbor.services.schedules.retention_scopes import Contents
 
 _MOST_REASONS = 10

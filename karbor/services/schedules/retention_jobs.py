@@ -30,6 +30,7 @@ from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models, operation_logs, schedules
 from karbor.db import plans as plan_rows
+from karbor.resource import Key
 from karbor.services.checkpoints import commands
 from karbor.services.checkpoints.removing import Removal
 from karbor.services.jobs import kinds
@@ -135,7 +136,7 @@ def _together(sentences: Sequence[str]) -> str:
     return '; '.join([*sentences[:_MOST_TOLD], *([f'and {more} more'] if more > 0 else [])])
 
 
-def _name(checkpoint_id: str, resource: histories.Key) -> str:
+def _name(checkpoint_id: str, resource: Key) -> str:
     return f'{"#".join(resource)} in checkpoint {checkpoint_id}'
 
 

@@ -24,10 +24,11 @@ from sqlalchemy import orm
 from karbor import db, exception
 from karbor.db import jobs as job_rows
 from karbor.db import point_removal
+from karbor.resource import Key
 from karbor.services.jobs import failures
 from karbor.services.jobs.kinds import Attempt
 from karbor.services.protection.protection_plugin import Loss
-from karbor.services.schedules.histories import Histories, Key, Part, Rules
+from karbor.services.schedules.histories import Histories, Part, Rules
 from karbor.services.schedules.retention_scopes import Contents
 
 LOG = logging.getLogger(__name__)

@@ -28,9 +28,10 @@ from karbor.common import constants, origins
 from karbor.common.constants import CheckpointStatus as Status
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import checkpoints, models, point_removal, recovery_points
+from karbor.resource import Key
 from karbor.services.protection import graph
 from karbor.services.schedules import retention
-from karbor.services.schedules.histories import Histories, Key
+from karbor.services.schedules.histories import Histories
 
 
 class RetentionScope(enum.StrEnum):

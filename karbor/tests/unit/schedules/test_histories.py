@@ -18,10 +18,10 @@ import zoneinfo
 from collections.abc import Mapping, Sequence
 
 from karbor.common.constants import RecoveryPointState as State
-from karbor.resource import Resource
+from karbor.resource import Key, Resource
 from karbor.services.protection import graph
 from karbor.services.schedules import retention, retention_scopes
-from karbor.services.schedules.histories import Histories, Key, Part, Rules
+from karbor.services.schedules.histories import Histories, Part, Rules
 from karbor.tests import base
 
 NOW = datetime.datetime(2026, 11, 22, 12)

@@ -18,8 +18,9 @@ import zoneinfo
 from collections.abc import Sequence
 
 from karbor.common.constants import RecoveryPointState as State
+from karbor.resource import Key
 from karbor.services.schedules import removal_plans, retention
-from karbor.services.schedules.histories import Histories, Key, Part, Rules
+from karbor.services.schedules.histories import Histories, Part, Rules
 from karbor.services.schedules.removal_plans import Share
 from karbor.services.schedules.retention_scopes import Contents
 from karbor.tests import base

@@ -27,7 +27,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from karbor.common.constants import RecoveryPointState as State
-from karbor.resource import Resource
+from karbor.resource import Key, Resource
 from karbor.services.checkpoints.removing import Removal
 from karbor.services.protection import graph
 from karbor.services.protection.protection_plugin import Loss
@@ -38,7 +38,7 @@ from karbor.services.schedules import (
     retention_looks,
     retention_scopes,
 )
-from karbor.services.schedules.histories import Key, Part
+from karbor.services.schedules.histories import Part
 from karbor.tests import base
 
 SETTINGS = hypothesis.settings(max_examples=200, deadline=None, database=None, derandomize=True)

@@ -17,9 +17,10 @@ import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
 
 from karbor.common.constants import RecoveryPointState as State
+from karbor.resource import Key
 from karbor.services.protection.protection_plugin import Loss
 from karbor.services.schedules import retention, retention_looks
-from karbor.services.schedules.histories import Histories, Key, Part, Rules
+from karbor.services.schedules.histories import Histories, Part, Rules
 from karbor.tests import base
 
 NOW = datetime.datetime(2026, 11, 22, 12)
