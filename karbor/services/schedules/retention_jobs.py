@@ -189,8 +189,13 @@ def relief(session: orm.Session, job: models.Job) -> str:
         return ''
     if job.retry_of is not None:
         return '; retention has removed what it could before this run was tried again'
-    contents = _contents(session, operation, retention_scopes.parse(operation.operation_definition))
-    parts = contents.histories.judge(_rules_of(session, operation))
+    contents = _contents(
+        session,
+        operation,
+        retention_scopes.parse(operation.operation_definition),
+        just_made=job.checkpoint_id,
+    )
+    parts = contents.histories.judge(_rules_of(session, operation, just_made=job.checkpoint_id))
     going = [share for share in removal_plans.shares(contents, parts) if share.removal_reasons]
     checkpoints = sum(not share.is_kept for share in going)
     resources = sum(share.points_removed for share in going)
@@ -252,8 +257,11 @@ def _contents(
     session: orm.Session,
     operation: models.ScheduledOperation,
     scope: retention_scopes.RetentionScope,
+    just_made: str | None = None,
 ) -> retention_scopes.Contents:
-    return retention_scopes.read(session, retention_scopes.of_operation(operation, scope))
+    return retention_scopes.read(
+        session, retention_scopes.of_operation(operation, scope), just_made
+    )
 
 
 def _rules_of(

@@ -490,6 +490,20 @@ class RetentionTest(SchedulesTestCase):
         self.assertEqual('skipped', retry['status'])
         self.assertIn('nothing that retention could remove', retry['error_info'])
 
+    def test_what_a_run_over_quota_has_made_all_the_same_frees_something(self):
+        self.plan = self.create_plan(self.volume(), self.volume())
+        self.create_operation(keep_last=1)
+        self.run_of_fire()
+        self.wait_for_quiet()
+        self.cinder.quota_snapshots = 3
+        self.assertIn(
+            'would free 0 checkpoints with 1 resources; then the run is tried once more',
+            self.run_of_fire()['error_info'],
+        )
+        self.wait_for_quiet()
+        told = self.logs('retention')[1]['extra_info']
+        self.assertEqual((0, 1), (told['removed'], told['recovery_points_removed']))
+
     def test_pinned_ones_stay(self):
         self.create_operation(max_backups=1)
         first = self.run_of_fire()['checkpoint_id']
