@@ -114,20 +114,16 @@ def _run(attempt: Attempt) -> Outcome:
         )
         rules = _rules_of(session, operation, just_made=job.checkpoint_id)
     try:
-        parts, losses = retention_looks.judge(attempt, contents, rules)
+        parts, told = retention_looks.judge(attempt, contents, rules)
     except retention_looks.CannotLook as exc:
         return Outcome(reason=f'nothing is removed: {exc}')
     shares = removal_plans.shares(contents, parts)
     db.transaction(_tell)(job, shares)
     obstacles = _remove_all(attempt, removal_plans.removals(contents, shares).values())
-    told = [*(f'{_name(*place)}: {loss.reason}' for place, loss in losses.items()), *obstacles]
+    told = [*told, *obstacles]
     if len(told) > _MOST_TOLD:
         told[_MOST_TOLD:] = [f'and {len(told) - _MOST_TOLD} more']
     return Outcome(reason='; '.join(told) or None)
-
-
-def _name(checkpoint_id: str, resource: histories.Key) -> str:
-    return f'{"#".join(resource)} in checkpoint {checkpoint_id}'
 
 
 def _remove_all(attempt: Attempt, removals: Iterable[Removal]) -> Iterator[str]:

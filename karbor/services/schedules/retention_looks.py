@@ -13,7 +13,8 @@
 """Looks whether the recovery points that a retention relies on are good still.
 
 Before anything is removed, plugins are asked for all points that stay of what something goes of.
-What is not good any more is not counted, and all is judged again.
+What is not good any more is not counted, and all is judged again. So of each resource something
+goes only while what stays was seen.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,13 +41,14 @@ class CannotLook(Exception):
     """Whether points are good is not known, so nothing may go; the text says why."""
 
 
-def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part], Losses]:
+def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part], list[str]]:
     """Which points stay and which go, by what the cloud has now.
 
-    What is not there any more is written so in the rows.
+    What is not there any more is written so in the rows, unless it is most of all: then it is more
+    likely that the cloud is not the same, or does not show all.
 
-    :returns: also what is not good though its row said so.
-    :raises CannotLook: a plugin cannot tell, or most would be lost.
+    :returns: also what is to be told of those that are not good though their rows said so.
+    :raises CannotLook: a plugin cannot tell.
     :raises IdentityUnavailable: Keystone cannot be asked now.
     :raises LeaseLost: the attempt is over.
     """
@@ -62,13 +64,14 @@ def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part
                 looked_at.update((checkpoint_id, key) for key in new)
                 new_losses |= _look(attempt, contents, checkpoint_id, new)
         losses |= new_losses
-        _check_share(losses, len(looked_at))
         if not new_losses:
             break
         for checkpoint_id, key in new_losses:
             histories.lose(checkpoint_id, key)
+    if 2 * len(losses) > len(looked_at):
+        return parts, [_told_of_most(losses, len(looked_at))]
     db.transaction(_write)(attempt, losses)
-    return parts, losses
+    return parts, [f'{_name(*place)}: {loss.reason}' for place, loss in losses.items()]
 
 
 def _relied_on(histories: Histories, parts: Iterable[Part]) -> dict[str, list[Key]]:
@@ -132,15 +135,16 @@ def _ask(
         raise CannotLook(failures.reason_of(exc)) from exc
 
 
-def _check_share(losses: Losses, count: int) -> None:
-    """Take nothing for lost when it is more than half: then it is more likely that the cloud is
-    not the same, or does not show all."""
-    if 2 * len(losses) > count:
-        (checkpoint_id, (_, resource_id)), loss = next(iter(losses.items()))
-        raise CannotLook(
-            f'{len(losses)} of the {count} recovery points that would stay are not good any more, '
-            f'among them that of {resource_id} in checkpoint {checkpoint_id}: {loss.reason}'
-        )
+def _told_of_most(losses: Losses, count: int) -> str:
+    place, loss = next(iter(losses.items()))
+    return (
+        f'{len(losses)} of the {count} recovery points that would stay cannot be seen, among them '
+        f'that of {_name(*place)} ({loss.reason}); what is older of the same resources stays'
+    )
+
+
+def _name(checkpoint_id: str, resource: Key) -> str:
+    return f'{"#".join(resource)} in checkpoint {checkpoint_id}'
 
 
 def _write(session: orm.Session, attempt: Attempt, losses: Losses) -> None:

@@ -627,6 +627,43 @@ class RetentionTest(SchedulesTestCase):
         self.assertEqual([other['id']], [row['id'] for row in self.available()][:1])
         self.assertEqual(2, len(self.available()))
 
+    def test_volumes_that_are_gone_do_not_keep_what_others_have(self):
+        *gone, kept = [self.volume() for _ in range(3)]
+        self.plan = self.create_plan(*gone, kept)
+        operation = self.create_operation(keep_last=3)
+        for _ in range(3):
+            self.run_of_fire()
+            self.wait_for_quiet()
+        for volume in gone:
+            del self.cinder.volumes[volume['id']]
+            for snapshot in list(self.cinder.snapshots.values()):
+                if snapshot['volume_id'] == volume['id']:
+                    del self.cinder.snapshots[snapshot['id']]
+        self.put(
+            f'/scheduled_operations/{operation["id"]}',
+            {
+                'scheduled_operation': {
+                    'operation_definition': {**operation['operation_definition'], 'keep_last': 1}
+                }
+            },
+        )
+        for _ in range(2):
+            self.assertEqual('available', self.run_of_fire()['status'])
+            self.wait_for_quiet()
+            self.assertEqual(
+                [kept['id']], [item['volume_id'] for item in self.cinder.snapshots.values()]
+            )
+        log = self.logs('retention')[-1]
+        self.assertIn('4 of the 5 recovery points that would stay', log['error_info'])
+        self.assertEqual('fail', log['status'])
+        # Nothing is known of them but that they cannot be seen now.
+        states = {
+            point['state']
+            for volume in gone
+            for point in self.get(f'/recovery_points?resource_id={volume["id"]}')['recovery_points']
+        }
+        self.assertEqual({'good'}, states)
+
     def test_a_quota_is_told_with_what_would_free_it(self):
         operation = self.create_operation()
         for _ in range(3):
