@@ -23,8 +23,8 @@ _FAULT = 'sandbox.fault'
 _NO_SNAPSHOT = {_FAULT: 'create_snapshot:error'}
 
 
-class RetentionTestCase(service_case.ServiceTestCase):
-    """A project in a cloud's Karbor, whose worker all tests of the class have together."""
+class RetentionTest(service_case.ServiceTestCase):
+    """Each test has a project; all have one worker."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -76,10 +76,6 @@ class RetentionTestCase(service_case.ServiceTestCase):
     def snapshot_counts(self, volume_ids: Collection[str]) -> list[int]:
         snapshots = self.project.snapshots()
         return [len(snapshots.get(volume_id, ())) for volume_id in volume_ids]
-
-
-class VolumesTest(RetentionTestCase):
-    """Some volumes of a plan are not what they were."""
 
     def test_what_is_in_error_keeps_its_snapshots(self) -> None:
         bad, good = self.project.volumes(2)
@@ -169,11 +165,8 @@ class VolumesTest(RetentionTestCase):
             'the deletion of a snapshot',
         )
 
-
-class QuotaTest(RetentionTestCase):
-    """The project may have four snapshots, and its plan has two volumes."""
-
     def test_a_run_is_tried_again_when_retention_has_made_room(self) -> None:
+        """Two volumes, and a quota of four snapshots."""
         volume_ids = self.project.volumes(2)
         operation_id = self.operation(self.caller.plan(volume_ids), keep_last=1)
         self.project.set_quota(snapshots=4)
@@ -194,10 +187,6 @@ class QuotaTest(RetentionTestCase):
         )
         self.assertEqual([1, 1], self.snapshot_counts(volume_ids))
         self.run_well(operation_id, 2)
-
-
-class HandTest(RetentionTestCase):
-    """What a person does beside a scheduled operation."""
 
     def test_a_status_set_by_hand_makes_nothing_good(self) -> None:
         volume_ids = self.project.volumes(5)
