@@ -428,6 +428,20 @@ class OverlapTest(SchedulesTestCase):
         self.runner.run(second['id'])
         self.assertEqual(['error', 'available'], [log['status'] for log in self.logs()])
 
+    def test_one_over_quota_does_not_take_away_the_next(self):
+        self.create_operation(overlap='queue')
+        self.fire()
+        self.fire()
+        first, second = self.logs()
+        self.cinder.quota_snapshots = 0
+        self.runner.run(first['id'])
+        self.assertEqual(['error', 'queued'], [log['status'] for log in self.logs()])
+        self.cinder.quota_snapshots = None
+        (retention,) = self.logs('retention')
+        self.runner.run(retention['id'])
+        self.runner.run(second['id'])
+        self.assertEqual(['error', 'available'], [log['status'] for log in self.logs()])
+
 
 class MissedTest(SchedulesTestCase):
     def test_skip(self):
