@@ -43,13 +43,24 @@ def record(session: orm.Session, job_id: str, progress: ResourceProgress) -> Non
 
 def forget(session: orm.Session, job_id: str, gone: Collection[Resource]) -> None:
     """Remove what is written of how far a job is with some resources."""
+    _forget(session, models.JobResource.job_id == job_id, gone)
+
+
+def forget_of_subject(session: orm.Session, subject_id: str, gone: Collection[Resource]) -> None:
+    """The same of all jobs about something."""
+    jobs = sa.select(models.Job.id).where(models.Job.subject_id == subject_id)
+    _forget(session, models.JobResource.job_id.in_(jobs), gone)
+
+
+def _forget(
+    session: orm.Session, is_of_jobs: sa.ColumnElement[bool], gone: Collection[Resource]
+) -> None:
     key = sa.tuple_(models.JobResource.resource_type, models.JobResource.resource_id)
     for resources in batches.of(gone):
         session.execute(
-            sa.delete(models.JobResource).where(
-                models.JobResource.job_id == job_id,
-                key.in_([(resource.type, resource.id) for resource in resources]),
-            )
+            sa.delete(models.JobResource)
+            .where(is_of_jobs, key.in_([(resource.type, resource.id) for resource in resources]))
+            .execution_options(synchronize_session=False)
         )
 
 

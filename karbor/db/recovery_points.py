@@ -314,8 +314,11 @@ def _is_of(resources: Collection[tuple[str, str]]) -> sa.ColumnElement[bool]:
 def change(
     session: orm.Session, point: models.RecoveryPoint, state: State, reason: str | None
 ) -> bool:
-    """Change the state of a point that has still the one that was read; returns whether it had."""
-    return _change(session, point, state=state, reason=reason)
+    """Change the state of a point that has still the one that was read; returns whether it had.
+
+    What is good or unknown now counts as never looked at: its bank may have more to tell.
+    """
+    return _change(session, point, state=state, reason=reason, updated_at=None)
 
 
 def complete(
@@ -327,7 +330,7 @@ def complete(
     saved: Saved,
     seen_good_at: datetime.datetime | None = None,
 ) -> bool:
-    """The same, with what is known of the data now and was not before."""
+    """The same after a look, with what is known of the data now and was not before."""
     known = {
         name: value
         for name, value in dataclasses.asdict(saved).items()
@@ -351,7 +354,7 @@ def _change(session: orm.Session, point: models.RecoveryPoint, **values: Any) ->
 def never_looked_at(
     session: orm.Session, provider_id: str, after: str, count: int
 ) -> Sequence[models.RecoveryPoint]:
-    """Points of a provider that were written as good or unknown, and never changed since.
+    """Points of a provider that rows alone tell to be good or unknown; see :func:`change`.
 
     :param after: id of the last one that was read; '' begins.
     :param count: how many at most.

@@ -29,7 +29,7 @@ from karbor import context as karbor_context
 from karbor import db
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import models, recovery_points
+from karbor.db import job_resources, models, recovery_points
 from karbor.resource import Resource
 from karbor.services.checkpoints import (
     deleting,
@@ -174,9 +174,10 @@ def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
     row = session.get_one(models.Checkpoint, job.checkpoint_id)
     removed = recovery_points.keys_in_states(session, row.id, (State.DELETED,))
     roots = graph.deserialize(row.resource_graph)
-    resource_work.leave_out_of_row(
-        row, {node.value for node in graph.walk_nodes(roots) if _key(node.value) in removed}
-    )
+    left_out = {node.value for node in graph.walk_nodes(roots) if _key(node.value) in removed}
+    resource_work.leave_out_of_row(row, left_out)
+    # What the checkpoint shows of its protect is about what is in it.
+    job_resources.forget_of_subject(session, row.id, left_out)
     row.status_reason = reason_with(row.status_reason, len(removed))
     return outcome.operation_status
 

@@ -119,17 +119,30 @@ def _run(attempt: Attempt) -> Outcome:
         return Outcome(reason=f'nothing is removed: {exc}')
     shares = removal_plans.shares(contents, parts)
     db.transaction(_tell)(job, shares)
-    obstacles = _remove_all(attempt, removal_plans.removals(contents, shares).values())
+    removals = removal_plans.removals(contents, shares)
+    obstacles: list[str] = []
+    begun = dict(_remove_all(attempt, removals.values(), obstacles))
+    if len(begun) < len(removals) or any(begun[name] < _size(removals[name]) for name in begun):
+        db.transaction(_take_back)(job, shares, begun)
     told = [*told, *obstacles]
     if len(told) > _MOST_TOLD:
         told[_MOST_TOLD:] = [f'and {len(told) - _MOST_TOLD} more']
     return Outcome(reason='; '.join(told) or None)
 
 
-def _remove_all(attempt: Attempt, removals: Iterable[Removal]) -> Iterator[str]:
-    """Ask for what is to go; gives why something could not be asked for.
+def _size(removal: Removal) -> int:
+    return sum(len(unit) for unit in removal.units)
 
-    It is tried again after the next run.
+
+def _remove_all(
+    attempt: Attempt, removals: Iterable[Removal], obstacles: list[str]
+) -> Iterator[tuple[str, int]]:
+    """Ask for what is to go; gives each checkpoint of which something goes, and of how many
+    resources.
+
+    What could not be asked for is tried again after the next run.
+
+    :param obstacles: gets the reasons for that.
     """
     environment = attempt.environment
     asked = commands.Commands(
@@ -137,14 +150,16 @@ def _remove_all(attempt: Attempt, removals: Iterable[Removal]) -> Iterator[str]:
     )
     for removal in removals:
         try:
-            asked.remove_points(attempt.context, removal, attempt.job)
+            going = asked.remove_points(attempt.context, removal, attempt.job)
         except (
             exception.CheckpointNotBeDeleted,
             exception.CheckpointNotFound,
             exception.ProviderNotFound,
         ) as exc:
             LOG.warning('Job %s: %s', attempt.job.id, exc.msg)
-            yield exc.msg
+            obstacles.append(exc.msg)
+        else:
+            yield removal.checkpoint_id, len(going)
 
 
 def _tell(session: orm.Session, job: models.Job, shares: Sequence[Share]) -> None:
@@ -170,6 +185,30 @@ def _tell(session: orm.Session, job: models.Job, shares: Sequence[Share]) -> Non
         ),
         'reasons': dict(list(reasons.items())[:_MOST_TOLD]),
     }
+
+
+def _take_back(
+    session: orm.Session, job: models.Job, shares: Sequence[Share], begun: Mapping[str, int]
+) -> None:
+    """Write to the log that some of what was to go stays.
+
+    :param begun: by checkpoint of which something goes, of how many resources.
+    """
+    job_rows.hold_claim(session, job)
+    log = session.get_one(models.OperationLog, job.id)
+    told = dict(log.extra_info or {})
+    reasons = dict(told['reasons'])
+    for share in shares:
+        staying = share.points_removed - begun.get(share.checkpoint_id, 0)
+        if not share.removal_reasons or (share.checkpoint_id in begun and not staying):
+            continue
+        told['recovery_points_kept'] += staying
+        told['recovery_points_removed'] -= staying
+        told['kept'] += not share.is_kept
+        told['removed'] -= not share.is_kept
+        if share.checkpoint_id not in begun:
+            reasons.pop(share.checkpoint_id, None)
+    log.extra_info = {**told, 'reasons': reasons}
 
 
 def has_removed(session: orm.Session, job: models.Job) -> bool:

@@ -136,7 +136,12 @@ def _check_overlap(operation: models.ScheduledOperation, going_on: Sequence[mode
     if not going_on:
         return
     if operation.operation_definition.get('overlap', Overlap.SKIP) == Overlap.SKIP:
-        reason = f'the run that began at {going_on[0].created_at:%Y-%m-%d %H:%M:%S} UTC goes on'
+        asked_at = f'{going_on[0].created_at:%Y-%m-%d %H:%M:%S} UTC'
+        reason = (
+            f'a run waits since {asked_at} for what retention removes'
+            if going_on[0].state == jobs.JobState.QUEUED
+            else f'the run that began at {asked_at} goes on'
+        )
     elif any(job.state == jobs.JobState.QUEUED for job in going_on):
         reason = 'a run goes on, and another one waits for its end'
     else:

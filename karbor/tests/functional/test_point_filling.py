@@ -13,6 +13,7 @@
 """Recovery points of checkpoints that are older than they are, or that older Karbors have made."""
 
 import contextlib
+import datetime
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -291,6 +292,21 @@ class OlderKarborTest(FillingTestCase):
         self.assertEqual({'a': 'good', 'bad': 'failed'}, self.states(checkpoint))
         self.assertIn('status must be', self.reasons(checkpoint)['bad'])
         self.assertEqual(0, point_filling.fill())
+
+    def test_what_is_good_by_a_job_that_it_ended_is_completed_from_the_bank(self):
+        self.board.end()
+        checkpoint = self.create_checkpoint(self.create_plan(self.volume(name='a', size=2)))
+        (job,) = self.rows(models.Job)
+        with older_karbor():
+            self.runner.run(job.id)
+        self.assertEqual(1, self.complete())
+        (snapshot,) = self.cinder.snapshots.values()
+        (row,) = point_rows(checkpoint['id'])
+        self.assertEqual(
+            ('good', snapshot['id'], 2, datetime.datetime.fromisoformat(snapshot['created_at'])),
+            (row.state, row.cloud_id, row.size, row.taken_at),
+        )
+        self.assertEqual(0, self.complete(), 'it is looked at once')
 
     def test_it_began_and_ended_a_deletion(self):
         checkpoint = self.protected(self.volume(name='a'))

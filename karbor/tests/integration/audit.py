@@ -21,13 +21,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from karbor.common import constants
+from karbor.common import constants, moments
 from karbor.db import jobs, models
 from karbor.services.protection import graph
-from karbor.tests.integration import callers, cloud
+from karbor.tests.integration import agreement, bank_files, callers, cloud
 
 STUCK, DOUBLE, MISSING, ORPHAN, WRONG = 'stuck', 'double', 'missing', 'orphan', 'wrong'
-KINDS = (DOUBLE, MISSING, ORPHAN, STUCK, WRONG)
+#: recovery points, bank and Cinder do not tell the same
+UNEQUAL = 'unequal'
+KINDS = (DOUBLE, MISSING, ORPHAN, STUCK, WRONG, UNEQUAL)
+
+# What does not change what there is of a checkpoint.
+_USES = (
+    constants.OperationType.RESTORE,
+    constants.OperationType.VERIFY,
+    constants.OperationType.RETENTION,
+)
 
 _PASSING = (
     constants.CheckpointStatus.PROTECTING,
@@ -116,6 +125,8 @@ class Audit:
         self._bank = bank
         #: restores whose volumes were looked at and removed; that there is one again is a fault
         self.looked_at: set[str] = set()
+        #: states of the recovery points that were compared at the last look
+        self.compared: collections.Counter[str] = collections.Counter()
 
     def findings(self) -> list[Finding]:
         looks: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -124,6 +135,7 @@ class Audit:
             self._snapshots,
             self._volumes,
             self._bank_objects,
+            self.unequal,
             self._answers,
         )
         return [finding for look in looks for finding in look()]
@@ -251,6 +263,51 @@ class Audit:
             if count:
                 yield Finding(ORPHAN, f'{count} objects in the bank of checkpoint {row.id}')
 
+    def unequal(self) -> Iterator[Finding]:
+        """Recovery points, bank and Cinder tell the same."""
+        self.compared.clear()
+        for evidence in self._evidence():
+            self.compared.update(point.state for point in evidence.points)
+            for text in agreement.disagreements(evidence):
+                yield Finding(UNEQUAL, f'checkpoint {evidence.checkpoint.id}: {text}')
+        known = sa.select(models.Checkpoint.id)
+        for point in self._rows.all(
+            models.RecoveryPoint, models.RecoveryPoint.checkpoint_id.not_in(known)
+        ):
+            yield Finding(UNEQUAL, f'point of {point.resource_id}, of no checkpoint')
+
+    def _evidence(self) -> Iterator[agreement.Evidence]:
+        """What there is of each checkpoint that no job works on any more."""
+        points: dict[str, list[models.RecoveryPoint]] = collections.defaultdict(list)
+        for point in self._rows.all(models.RecoveryPoint):
+            points[point.checkpoint_id].append(point)
+        snapshots = {
+            snapshot.id: _as_evidence(snapshot)
+            for snapshot in self._project.cinder.volume_snapshots.list()
+        }
+        at_work = {job.checkpoint_id for job in self._rows.unfinished()}
+        not_done = self._rows.all(
+            models.Job, models.Job.error.is_not(None), models.Job.kind.not_in(_USES)
+        )
+        failed = {job.checkpoint_id for job in not_done}
+        for checkpoint in self._rows.all(models.Checkpoint):
+            if checkpoint.id not in at_work:
+                yield agreement.Evidence(
+                    checkpoint=checkpoint,
+                    points=points[checkpoint.id],
+                    bank=bank_files.read(self._bank, checkpoint.id),
+                    snapshots=snapshots,
+                    has_failed_job=checkpoint.id in failed,
+                )
+
+    def told_compared(self) -> str:
+        """What was compared at the last look, in a line."""
+        states = ', '.join(f'{state} {count}' for state, count in sorted(self.compared.items()))
+        return (
+            f'recovery points that were compared with bank and Cinder: '
+            f'{self.compared.total()}{states and f" ({states})"}'
+        )
+
     def _answers(self) -> Iterator[Finding]:
         """The API tells what is in the tables, and the quota counts it."""
         rows = {
@@ -269,6 +326,17 @@ class Audit:
         ]
         if used != len(rows):
             yield Finding(WRONG, f'the quota counts {used} checkpoints of {len(rows)}')
+
+
+def _as_evidence(snapshot: Any) -> agreement.Snapshot:
+    return agreement.Snapshot(
+        id=snapshot.id,
+        volume_id=snapshot.volume_id,
+        checkpoint_id=snapshot.metadata.get('karbor_checkpoint_id'),
+        status=snapshot.status,
+        size=snapshot.size,
+        created_at=moments.read_utc(snapshot.created_at),
+    )
 
 
 def _volumes_in(row: models.Checkpoint) -> Iterator[str]:

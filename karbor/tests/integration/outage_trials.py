@@ -164,6 +164,7 @@ class Trial:
             *self._bad_course(),
         ]
         say(f'\n== After {self._outage.name}\n{self._scene.table()}')
+        say(self._scene.audit.told_compared())
         self._scene.delete_everything()
         findings += self._scene.audit.of_nothing()
         say(f'{time.monotonic() - self._begun:.0f} s; {audit.summary(findings)}')

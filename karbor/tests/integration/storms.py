@@ -221,6 +221,7 @@ def say_jobs(stage: scene.Scene, load: kill_load.Load) -> None:
         f'{max(job.attempts for job in made)} of one; fenced off, by the log: {fenced_off}; '
         f'clients saw in place of answers: {dict(load.troubles())}'
     )
+    say(stage.audit.told_compared())
     for log in stage.logs():
         if log.error_info:
             say(f'  {log.operation_type} {log.status}: {log.error_info[:200]}')

@@ -16,6 +16,11 @@ Run it by ``tools/upgrade-runs``. It begins with the release before this one, on
 "Back and forth" means that the processes are replaced by those of the release before again,
 which work on the schema of this one.
 
+They know nothing of recovery points: they make checkpoints without any, and end jobs without a
+word on those that there are. A worker of this release writes what is lacking when it starts, and
+once an hour. So once all jobs are over, and again after all was deleted, one more is started if
+something is lacking, and has some time to write it; what differs after that is a finding.
+
 Nothing is sent to a karbor-api that is about to end. No request may fail, every job must be done,
 and then what follows every storm must hold: see :mod:`storms`.
 """
@@ -48,6 +53,7 @@ _KINDS = frozenset(('protect', 'restore', 'delete', 'retention'))
 _VOLUMES = 3
 _PAUSE = 2.0  # from one process to the next, in seconds
 _LONGEST = 120  # until something of each kind is done, in seconds
+_COMPLETION = 60  # of recovery points, at most, in seconds
 
 
 class _Scene(scene.Scene):
@@ -120,13 +126,39 @@ def _trial(folder: pathlib.Path, times: int, conditions: storms.Conditions) -> l
                 karbor.code = before if number % 2 else None
                 _replace_all(crew, dice.sample(PROCESSES, len(PROCESSES)) if number else PROCESSES)
                 _see_all_done(stage, 'the release before' if number % 2 else 'this release')
-        findings = [*load.findings, *load.calm_down(_LONGEST), *stage.audit.findings()]
-        findings += [*_failed_requests(load), *_failed_jobs(stage)]
+        findings = [*load.findings, *load.calm_down(_LONGEST)]
+        _complete_points(karbor, stage)
+        findings += [*stage.audit.findings(), *_failed_requests(load), *_failed_jobs(stage)]
         storms.say_jobs(stage, load)
         stage.delete_everything()
+        _complete_points(karbor, stage)
         findings += stage.audit.of_nothing()
         storms.say(f'all took {time.monotonic() - begun:.0f} s; {audit.summary(findings)}')
         return findings
+
+
+def _complete_points(karbor: service.Service, stage: scene.Scene) -> None:
+    """Let a new worker of this release do what it does first about recovery points.
+
+    No job goes on, so nothing but that can make equal what is not. It is not taken for granted:
+    the audit that follows tells what it has not made equal.
+    """
+    before = list(stage.audit.unequal())
+    if not before:
+        return
+    code, karbor.code = karbor.code, None
+    worker = karbor.start_worker()
+    karbor.code = code
+    begin = time.monotonic()
+    with contextlib.suppress(AssertionError):
+        cloud.wait_until(
+            lambda: not any(stage.audit.unequal()), 'recovery points that are complete', _COMPLETION
+        )
+    karbor.retire(worker)
+    storms.say(
+        f'  {len(before)} things were unequal before a worker of this release started, and '
+        f'{len(list(stage.audit.unequal()))} were {time.monotonic() - begin:.0f} s later'
+    )
 
 
 def _replace_all(crew: _Crew, names: Sequence[str]) -> None:
