@@ -15,12 +15,14 @@
 Checkpoints that are older than recovery points lack them, and so do those that a process of the
 release before makes beside newer ones. What that does with points of newer ones, it does not
 write either. All is done in small transactions, of which each leaves less to do: it can be broken
-off at any moment and be done again, also by several at once.
+off at any moment and be done again, also by several at once. Each statement is about one part of
+the checkpoints, which it finds by an index, however many there are.
 """
 
+import collections
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 from oslo_log import log as logging
@@ -35,7 +37,7 @@ from karbor.resource import Resource
 
 LOG = logging.getLogger(__name__)
 
-# Points that one transaction writes, about, and checkpoints that it looks at.
+# Points that a part has, about, and checkpoints.
 _POINTS = 2000
 _CHECKPOINTS = 100
 
@@ -77,85 +79,69 @@ class Judgement:
     reason: str | None = None
 
 
+# Ids of checkpoints that follow one another -> their statuses.
+Part = Mapping[str, str]
+
+
 def fill() -> int:
     """Write what is lacking, and what others have not; returns how many points that are."""
-    return sum(_in_parts(_lacking, _write)) + sum(_in_parts(_astray, _settle))
+    return sum(map(_fill_part, parts()))
 
 
-def _in_parts(
-    find: Callable[[orm.Session, str], Sequence[str]],
-    act: Callable[[orm.Session, Sequence[str]], int],
-) -> Iterator[int]:
-    """How many points each transaction has changed.
-
-    :param find: ids of checkpoints after one, in their order.
-    """
+def parts() -> Iterator[Part]:
+    """All checkpoints, as many at once as a transaction is for."""
     after = ''
     while True:
         with db.reader() as session:
-            ids = find(session, after)
-        if not ids:
+            part = _next_part(session, after)
+        if not part:
             return
-        yield db.transaction(act)(ids)
-        after = ids[-1]
+        yield part
+        after = list(part)[-1]  # by the order that the database has
 
 
-def _lacking(session: orm.Session, after: str) -> Sequence[str]:
-    """Checkpoints without any point, as many as a transaction is for."""
+def _next_part(session: orm.Session, after: str) -> Part:
     found = session.execute(
-        sa.select(models.Checkpoint.id, models.Checkpoint.resources_total)
-        .where(
-            models.Checkpoint.id > after,
-            ~sa.exists().where(models.RecoveryPoint.checkpoint_id == models.Checkpoint.id),
-        )
+        sa.select(models.Checkpoint.id, models.Checkpoint.status, models.Checkpoint.resources_total)
+        .where(models.Checkpoint.id > after)
         .order_by(models.Checkpoint.id)
         .limit(_CHECKPOINTS)
     ).all()
-    ids: list[str] = []
+    part: dict[str, str] = {}
     total = 0
-    for checkpoint_id, resources_total in found:
+    for checkpoint_id, status, resources_total in found:
         total += resources_total
-        if ids and total > _POINTS:
+        if part and total > _POINTS:
             break
-        ids.append(checkpoint_id)
-    return ids
+        part[checkpoint_id] = status
+    return part
 
 
-def _astray(session: orm.Session, after: str) -> Sequence[str]:
-    """Checkpoints with points in states that do not go with theirs."""
-    return session.scalars(
-        sa.select(models.Checkpoint.id)
-        .join(models.RecoveryPoint, models.RecoveryPoint.checkpoint_id == models.Checkpoint.id)
-        .where(
-            models.Checkpoint.id > after,
-            ~_is_removed_from(),
-            sa.or_(
-                *(
-                    sa.and_(
-                        models.Checkpoint.status == status, models.RecoveryPoint.state.in_(states)
-                    )
-                    for status, states in _WRONG.items()
-                )
-            ),
+def _fill_part(part: Part) -> int:
+    with db.reader() as session:
+        states = recovery_points.states_of(session, part)
+    lacking = [each for each in part if each not in states]
+    astray = [each for each in states if states[each].intersection(_WRONG.get(part[each], ()))]
+    written = db.transaction(_write)(lacking) if lacking else 0
+    return written + (db.transaction(_settle)(astray) if astray else 0)
+
+
+def _removed_from(session: orm.Session, ids: Sequence[str]) -> set[str]:
+    """Those of some checkpoints some of whose points a job removes, which are so not astray."""
+    return set(
+        session.scalars(
+            sa.select(models.Job.checkpoint_id).where(
+                models.Job.checkpoint_id.in_(ids),
+                models.Job.kind == constants.OperationType.REMOVE,
+                models.Job.state.in_(jobs.UNFINISHED),
+            )
         )
-        .distinct()
-        .order_by(models.Checkpoint.id)
-        .limit(_CHECKPOINTS)
-    ).all()
-
-
-def _is_removed_from() -> sa.ColumnElement[bool]:
-    """Whether a job removes some of a checkpoint's points, which are therefore not astray."""
-    return sa.exists().where(
-        models.Job.checkpoint_id == models.Checkpoint.id,
-        models.Job.kind == constants.OperationType.REMOVE,
-        models.Job.state.in_(jobs.UNFINISHED),
     )
 
 
 def _write(session: orm.Session, ids: Sequence[str]) -> int:
     told = _told(session, ids)
-    written = 0
+    rows = []
     for checkpoint in _checkpoints(session, ids):
         points = []
         for resource in resources_of(checkpoint.resource_graph):
@@ -164,20 +150,27 @@ def _write(session: orm.Session, ids: Sequence[str]) -> int:
                 recovery_points.Point(resource=resource, state=judged.state, reason=judged.reason)
             )
         operation_id = origins.scheduled_operation_id(checkpoint.extra_info)
-        written += recovery_points.add_missing(session, checkpoint, points, operation_id)
-    return written
+        rows += recovery_points.rows_of(checkpoint, points, operation_id)
+    return recovery_points.add_missing_rows(session, rows)
 
 
 def _settle(session: orm.Session, ids: Sequence[str]) -> int:
-    checkpoints = _checkpoints(session, ids, lock=True)
+    checkpoints = {each.id: each for each in _checkpoints(session, ids)}
     told = _told(session, ids)
-    changed = 0
-    for checkpoint in checkpoints:
-        states = _WRONG.get(checkpoint.status, ())
-        for point in recovery_points.in_states(session, checkpoint.id, states):
+    astray = collections.defaultdict(list)
+    points = recovery_points.of_checkpoints(session, ids)
+    removed_from = _removed_from(session, ids)
+    for point in points:
+        checkpoint = checkpoints.get(point.checkpoint_id)
+        if point.checkpoint_id in removed_from:
+            continue
+        if checkpoint is not None and point.state in _WRONG.get(checkpoint.status, ()):
             judged = judge(checkpoint, point.resource_type, point.resource_id, told)
-            changed += recovery_points.change(session, point, judged.state, judged.reason)
-    return changed
+            astray[point.state, judged].append(point.id)
+    return sum(
+        recovery_points.settle(session, point_ids, state, judged.state, judged.reason)
+        for (state, judged), point_ids in astray.items()
+    )
 
 
 def judge(
@@ -223,15 +216,14 @@ def resources_of(resource_graph: str) -> list[Resource]:
         return []
 
 
-def _checkpoints(
-    session: orm.Session, ids: Sequence[str], *, lock: bool = False
-) -> Sequence[models.Checkpoint]:
-    query = (
+def _checkpoints(session: orm.Session, ids: Sequence[str]) -> Sequence[models.Checkpoint]:
+    """Checkpoints, locked, so that none gets another status before its points are written."""
+    return session.scalars(
         sa.select(models.Checkpoint)
         .where(models.Checkpoint.id.in_(ids))
         .order_by(models.Checkpoint.id)
-    )
-    return session.scalars(query.with_for_update() if lock else query).all()
+        .with_for_update()
+    ).all()
 
 
 def _told(session: orm.Session, ids: Sequence[str]) -> AllTold:

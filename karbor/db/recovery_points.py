@@ -71,7 +71,7 @@ def add(
     :param checkpoint: its row, written already.
     :param scheduled_operation_id: of the scheduled operation that has made it.
     """
-    for batch in batches.of(_rows(checkpoint, points, scheduled_operation_id)):
+    for batch in batches.of(rows_of(checkpoint, points, scheduled_operation_id)):
         session.execute(sa.insert(models.RecoveryPoint), list(batch))
 
 
@@ -85,11 +85,18 @@ def add_missing(
 
     :returns: how many are given.
     """
-    written = _rows(checkpoint, points, scheduled_operation_id)
-    return upserts.write_missing(session, models.RecoveryPoint, KEY, written)
+    return add_missing_rows(session, rows_of(checkpoint, points, scheduled_operation_id))
 
 
-def _rows(
+def add_missing_rows(session: orm.Session, rows: Sequence[dict[str, Any]]) -> int:
+    """The same for points of many checkpoints at once.
+
+    :param rows: from :func:`rows_of`.
+    """
+    return upserts.write_missing(session, models.RecoveryPoint, KEY, rows)
+
+
+def rows_of(
     checkpoint: models.Checkpoint, points: Iterable[Point], scheduled_operation_id: str | None
 ) -> list[dict[str, Any]]:
     """The values of the rows of points; see :func:`add`."""
@@ -172,7 +179,7 @@ def forget(session: orm.Session, checkpoint_id: str, gone: Iterable[Resource]) -
     for batch in batches.of((resource.type, resource.id) for resource in gone):
         session.execute(
             sa.delete(models.RecoveryPoint)
-            .where(models.RecoveryPoint.checkpoint_id == checkpoint_id, _is_of(batch))
+            .where(models.RecoveryPoint.checkpoint_id == checkpoint_id, is_of(batch))
             .execution_options(synchronize_session=False)
         )
 
@@ -216,20 +223,6 @@ def _update_all(
     )
 
 
-def lose(session: orm.Session, checkpoint_id: str, resource: tuple[str, str], reason: str) -> None:
-    """Write that a point that was good, and is so by its row still, is not in the cloud."""
-    session.execute(
-        sa.update(models.RecoveryPoint)
-        .where(
-            models.RecoveryPoint.checkpoint_id == checkpoint_id,
-            models.RecoveryPoint.state == State.GOOD,
-            _is_of([resource]),
-        )
-        .values(state=State.MISSING, reason=reason)
-        .execution_options(synchronize_session=False)
-    )
-
-
 def in_states(
     session: orm.Session, checkpoint_id: str, states: Collection[State]
 ) -> Sequence[models.RecoveryPoint]:
@@ -242,83 +235,49 @@ def in_states(
     ).all()
 
 
-def keys_in_states(
-    session: orm.Session, checkpoint_id: str, states: Collection[State]
-) -> set[tuple[str, str]]:
-    """Type and id of each resource of a checkpoint whose point is in one of some states."""
-    rows = session.execute(
-        sa.select(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id).where(
-            models.RecoveryPoint.checkpoint_id == checkpoint_id,
-            models.RecoveryPoint.state.in_(sorted(states)),
-        )
-    )
-    return {(row.resource_type, row.resource_id) for row in rows}
+def is_of(resources: Collection[tuple[str, str]]) -> sa.ColumnElement[bool]:
+    """Whether a point is of one of some resources, by their types and ids.
 
-
-def lock_left(session: orm.Session, checkpoint_id: str) -> dict[tuple[str, str], State]:
-    """The states of the points of a checkpoint that are not deleted, by type and id of their
-    resources; they stay as they are until the transaction ends."""
-    rows = session.execute(
-        sa.select(
-            models.RecoveryPoint.resource_type,
-            models.RecoveryPoint.resource_id,
-            models.RecoveryPoint.state,
-        )
-        .where(
-            models.RecoveryPoint.checkpoint_id == checkpoint_id,
-            models.RecoveryPoint.state != State.DELETED,
-        )
-        .with_for_update()
-    )
-    return {(row.resource_type, row.resource_id): State(row.state) for row in rows}
-
-
-def lock_good(
-    session: orm.Session, checkpoint_id: str, resources: Collection[tuple[str, str]]
-) -> set[tuple[str, str]]:
-    """Those of some resources that have a good point in a checkpoint, by type and id; the points
-    stay good until the transaction ends."""
-    good: set[tuple[str, str]] = set()
-    for batch in batches.of(resources):
-        rows = session.execute(
-            sa.select(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
-            .where(
-                models.RecoveryPoint.checkpoint_id == checkpoint_id,
-                models.RecoveryPoint.state == State.GOOD,
-                _is_of(batch),
+    Each type is asked for by itself: databases do not look for pairs in an index, but go through
+    all that a checkpoint has.
+    """
+    by_type: dict[str, list[str]] = {}
+    for resource_type, resource_id in resources:
+        by_type.setdefault(resource_type, []).append(resource_id)
+    return sa.or_(
+        sa.false(),
+        *(
+            sa.and_(
+                models.RecoveryPoint.resource_type == resource_type,
+                models.RecoveryPoint.resource_id.in_(ids),
             )
-            .with_for_update(read=True)
-        )
-        good |= {(row.resource_type, row.resource_id) for row in rows}
-    return good
+            for resource_type, ids in by_type.items()
+        ),
+    )
 
 
-def begin_removal(
-    session: orm.Session, checkpoint_id: str, resources: Collection[tuple[str, str]]
-) -> None:
-    """Write that what there is of some resources is to be deleted, by their types and ids."""
-    for batch in batches.of(resources):
+def settle(
+    session: orm.Session,
+    point_ids: Collection[str],
+    before: str,
+    state: State,
+    reason: str | None,
+) -> int:
+    """Change the state of points that have still the one that was read; returns how many had.
+
+    It is as if they had just been written so: what their bank tells is still to be asked.
+
+    :param before: the state that was read.
+    """
+    return sum(
         session.execute(
             sa.update(models.RecoveryPoint)
-            .where(models.RecoveryPoint.checkpoint_id == checkpoint_id, _is_of(batch))
-            .values(state=State.DELETING, reason=None)
+            .where(models.RecoveryPoint.id.in_(ids), models.RecoveryPoint.state == before)
+            .values(state=state, reason=reason, updated_at=None)
             .execution_options(synchronize_session=False)
-        )
-
-
-def _is_of(resources: Collection[tuple[str, str]]) -> sa.ColumnElement[bool]:
-    key = sa.tuple_(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
-    return key.in_(list(resources))
-
-
-def change(
-    session: orm.Session, point: models.RecoveryPoint, state: State, reason: str | None
-) -> bool:
-    """Change the state of a point that has still the one that was read; returns whether it had.
-
-    What is good or unknown now counts as never looked at: its bank may have more to tell.
-    """
-    return _change(session, point, state=state, reason=reason, updated_at=None)
+        ).rowcount  # type: ignore[attr-defined]
+        for ids in batches.of(point_ids)
+    )
 
 
 def complete(
@@ -330,7 +289,10 @@ def complete(
     saved: Saved,
     seen_good_at: datetime.datetime | None = None,
 ) -> bool:
-    """The same after a look, with what is known of the data now and was not before."""
+    """Change the state of a point that has still the one that was read; returns whether it had.
+
+    :param saved: what is known of the data now; what was known before stays.
+    """
     known = {
         name: value
         for name, value in dataclasses.asdict(saved).items()
@@ -338,37 +300,55 @@ def complete(
     }
     if seen_good_at is not None:
         known['seen_good_at'] = seen_good_at
-    return _change(session, point, state=state, reason=reason, **known)
-
-
-def _change(session: orm.Session, point: models.RecoveryPoint, **values: Any) -> bool:
     changed = session.execute(
         sa.update(models.RecoveryPoint)
         .where(models.RecoveryPoint.id == point.id, models.RecoveryPoint.state == point.state)
-        .values(**values)
+        .values(state=state, reason=reason, **known)
         .execution_options(synchronize_session=False)
     )
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def never_looked_at(
-    session: orm.Session, provider_id: str, after: str, count: int
-) -> Sequence[models.RecoveryPoint]:
-    """Points of a provider that rows alone tell to be good or unknown; see :func:`change`.
+def states_of(session: orm.Session, checkpoint_ids: Collection[str]) -> dict[str, set[str]]:
+    """The states of the points of checkpoints, of those that have any."""
+    states: dict[str, set[str]] = {}
+    for checkpoint_id, state in session.execute(
+        sa.select(models.RecoveryPoint.checkpoint_id, models.RecoveryPoint.state)
+        .where(models.RecoveryPoint.checkpoint_id.in_(checkpoint_ids))
+        .distinct()
+    ):
+        states.setdefault(checkpoint_id, set()).add(state)
+    return states
 
-    :param after: id of the last one that was read; '' begins.
-    :param count: how many at most.
+
+def never_looked_at(
+    session: orm.Session, checkpoint_ids: Collection[str], provider_ids: Collection[str]
+) -> Sequence[models.RecoveryPoint]:
+    """Points that were written as good or unknown, and never changed since; by checkpoint.
+
+    :param checkpoint_ids: whose points are looked at.
+    :param provider_ids: of which providers.
     """
     return session.scalars(
         sa.select(models.RecoveryPoint)
         .where(
-            models.RecoveryPoint.id > after,
-            models.RecoveryPoint.provider_id == provider_id,
+            models.RecoveryPoint.checkpoint_id.in_(checkpoint_ids),
+            models.RecoveryPoint.provider_id.in_(provider_ids),
             models.RecoveryPoint.state.in_((State.GOOD, State.UNKNOWN)),
             models.RecoveryPoint.updated_at.is_(None),
         )
-        .order_by(models.RecoveryPoint.id)
-        .limit(count)
+        .order_by(models.RecoveryPoint.checkpoint_id, models.RecoveryPoint.id)
+    ).all()
+
+
+def of_checkpoints(
+    session: orm.Session, checkpoint_ids: Collection[str]
+) -> Sequence[models.RecoveryPoint]:
+    """The points of some checkpoints."""
+    return session.scalars(
+        sa.select(models.RecoveryPoint).where(
+            models.RecoveryPoint.checkpoint_id.in_(checkpoint_ids)
+        )
     ).all()
 
 
@@ -383,40 +363,6 @@ def of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[models.R
             models.RecoveryPoint.resource_id,
         )
     ).all()
-
-
-def left_of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[Any]:
-    """The points of a checkpoint that are not deleted.
-
-    :returns: of each the resource_type, resource_id, state and cloud_id.
-    """
-    return session.execute(
-        sa.select(
-            models.RecoveryPoint.resource_type,
-            models.RecoveryPoint.resource_id,
-            models.RecoveryPoint.state,
-            models.RecoveryPoint.cloud_id,
-        ).where(
-            models.RecoveryPoint.checkpoint_id == checkpoint_id,
-            models.RecoveryPoint.state != State.DELETED,
-        )
-    ).all()
-
-
-def amount_left(session: orm.Session, scheduled_operation_id: str) -> dict[str, int]:
-    """How much is left of what a scheduled operation has made: in how many checkpoints, how many
-    recovery points, and of how many GiB of volumes."""
-    point = models.RecoveryPoint
-    checkpoints, points, size = session.execute(
-        sa.select(
-            sa.func.count(point.checkpoint_id.distinct()),
-            sa.func.count(),
-            sa.func.sum(point.size),
-        ).where(
-            point.scheduled_operation_id == scheduled_operation_id, point.state != State.DELETED
-        )
-    ).one()
-    return {'checkpoints': checkpoints, 'recovery_points': points, 'gigabytes': int(size or 0)}
 
 
 def page(

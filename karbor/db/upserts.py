@@ -49,11 +49,18 @@ def write_missing(
     """
     if not rows:
         return 0
+    # Of the table: given the class, SQLAlchemy leaves out what is None, and then needs a
+    # statement for each other choice of columns.
+    table = models.Base.metadata.tables[model.__tablename__]
     dialect = session.get_bind().dialect.name
     if dialect == 'mysql':  # what there is stays as it is, and other faults are not hidden
-        same = {key[0]: getattr(model, key[0])}
-        session.execute(mysql.insert(model).on_duplicate_key_update(**same), rows)
+        same = {key[0]: table.c[key[0]]}
+        session.execute(mysql.insert(table).on_duplicate_key_update(**same), rows)
         return len(rows)
-    insert = (postgresql if dialect == 'postgresql' else sqlite).insert(model)
-    session.execute(insert.on_conflict_do_nothing(index_elements=list(key)), rows)
+    insert = (postgresql if dialect == 'postgresql' else sqlite).insert(table)
+    insert = insert.on_conflict_do_nothing(index_elements=list(key))
+    if dialect == 'postgresql':
+        # Only what returns something is one statement for many rows there, and not one for each.
+        insert = insert.returning(table.c[key[0]])
+    session.execute(insert, rows)
     return len(rows)

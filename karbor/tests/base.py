@@ -67,12 +67,15 @@ class TestCase(base.BaseTestCase):
             _open_database(_shared_database(DATABASE))
             empty_tables()
 
-    def open_new_database(self) -> None:
-        """Go on with a database of which no other test knows, and that has no tables."""
+    def open_new_database(self, kind: str = DATABASE) -> None:
+        """Go on with a database of which no other test knows, and that has no tables.
+
+        :param kind: as in :data:`DATABASE`.
+        """
         _open_database(
             f'sqlite:///{self.temp_dir}/new-{new_id()}.db'
-            if DATABASE == 'sqlite'
-            else database_servers.running(DATABASE).create_database()
+            if kind == 'sqlite'
+            else database_servers.running(kind).create_database()
         )
 
     def _open_file(self, path: pathlib.Path) -> None:

@@ -29,7 +29,8 @@ from karbor import context as karbor_context
 from karbor import db
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import job_resources, models, recovery_points
+from karbor.db import job_resources, models, point_removal, recovery_points
+from karbor.db import jobs as job_rows
 from karbor.resource import Resource
 from karbor.services.checkpoints import (
     deleting,
@@ -82,7 +83,7 @@ def lock(session: orm.Session, removal: Removal) -> Going:
     A good point can go while the newest one is good still, and is another one. Others can go
     while they are what they were, for they are settled.
     """
-    states = recovery_points.lock_left(session, removal.checkpoint_id)
+    states = point_removal.lock_left(session, removal.checkpoint_id)
     backed = _backed(session, removal, states)
     resources = {
         key
@@ -109,7 +110,7 @@ def _backed(session: orm.Session, removal: Removal, states: Mapping[Key, State])
     return {
         key
         for checkpoint_id, keys in sorted(by_checkpoint.items())
-        for key in recovery_points.lock_good(session, checkpoint_id, keys)
+        for key in point_removal.lock_good(session, checkpoint_id, keys)
     }
 
 
@@ -126,7 +127,7 @@ def begin(
     :param trust_id: the trust by which it acts.
     :param scheduled_operation_id: of the one whose retention asks for it.
     """
-    recovery_points.begin_removal(session, checkpoint.id, going.resources)
+    point_removal.begin_removal(session, checkpoint.id, going.resources)
     new_job = job_begins.new_job(
         constants.OperationType.REMOVE,
         context,
@@ -145,8 +146,7 @@ def _run(attempt: Attempt) -> Outcome:
     row = attempt.checkpoint_row()
     provider = attempt.environment.registry.get(row.provider_id)
     resources = [node.value for node in graph.walk_nodes(graph.deserialize(row.resource_graph))]
-    with db.reader() as session:
-        going = recovery_points.keys_in_states(session, row.id, GOING)
+    going = db.transaction(_take_up)(attempt.job)
     # As the row has it, also after an attempt that was broken off behind this.
     checkpoint = plugin_records.write_checkpoint(
         row, fencing.checkpoints(provider.bank, attempt.lease)
@@ -164,6 +164,19 @@ def _run(attempt: Attempt) -> Outcome:
     )
 
 
+def _take_up(session: orm.Session, job: models.Job) -> set[Key]:
+    """What is to go, or has gone; also that with which an earlier attempt has failed."""
+    if job.attempts > 1:
+        job_rows.hold_claim(session, job)
+        failed = [
+            (row.resource_type, row.resource_id)
+            for row in job_resources.of_job(session, job.id)
+            if not row.is_done
+        ]
+        point_removal.begin_removal(session, job.checkpoint_id, failed)
+    return point_removal.keys_in_states(session, job.checkpoint_id, GOING)
+
+
 def _key(resource: Resource) -> Key:
     return resource.type, resource.id
 
@@ -172,7 +185,7 @@ def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:
     if outcome.reason:
         recovery_points.fail_removal(session, job.checkpoint_id, outcome.reason)
     row = session.get_one(models.Checkpoint, job.checkpoint_id)
-    removed = recovery_points.keys_in_states(session, row.id, (State.DELETED,))
+    removed = point_removal.keys_in_states(session, row.id, (State.DELETED,))
     roots = graph.deserialize(row.resource_graph)
     left_out = {node.value for node in graph.walk_nodes(roots) if _key(node.value) in removed}
     resource_work.leave_out_of_row(row, left_out)

@@ -18,7 +18,7 @@ from sqlalchemy import orm
 
 from karbor import db
 from karbor.common import constants
-from karbor.db import models, recovery_points, uses
+from karbor.db import models, point_removal, uses
 from karbor.services.checkpoints import plugin_records, removing, resource_work
 from karbor.services.jobs import fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
@@ -29,7 +29,7 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
     provider = attempt.environment.registry.get(row.provider_id)
     with db.reader() as session:
         use = uses.get(session, table, attempt.job.project_id, attempt.job.subject_id)
-        removed = recovery_points.keys_in_states(session, row.id, removing.GOING)
+        removed = point_removal.keys_in_states(session, row.id, removing.GOING)
     record = plugin_records.UseRecord(
         attempt.job, {column.key: getattr(use, column.key) for column in table.__table__.columns}
     )

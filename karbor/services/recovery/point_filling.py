@@ -18,7 +18,8 @@ could tell is good, of when it is, and what it is in the cloud. Each point is lo
 is broken off goes on at the next time. What stays unknown is kept.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 
 from oslo_log import log as logging
 from sqlalchemy import orm
@@ -35,8 +36,6 @@ from karbor.services.recovery import bank_points
 LOG = logging.getLogger(__name__)
 
 _INTERVAL = 3600  # seconds
-# Points that are read from the database at once.
-_BATCH = 500
 
 
 class PointFilling:
@@ -54,45 +53,44 @@ class PointFilling:
     def fill_points(self) -> int:
         """Write what is lacking; returns how many points were completed from banks."""
         written = point_filling.fill()
-        completed = sum(self._complete(provider) for provider in self._registry)
+        completed = sum(self._completed())
         if written or completed:
             LOG.info('%d recovery points are written, %d completed', written, completed)
         return completed
 
-    def _complete(self, provider: providers.Provider) -> int:
-        completed = 0
-        try:
-            for points in _incomplete(provider.id):
-                completed += self._complete_batch(provider, points)
-        except exception.BankError as exc:
-            LOG.warning(
-                'Recovery points of provider %s wait for its bank: %s', provider.id, exc.msg
-            )
-        return completed
-
-    @staticmethod
-    def _complete_batch(
-        provider: providers.Provider, points: Sequence[models.RecoveryPoint]
-    ) -> int:
-        checkpoints: dict[str, bank_checkpoint.Checkpoint | None] = {}
-        completed = 0
-        for point in points:
-            if point.checkpoint_id not in checkpoints:
-                checkpoints[point.checkpoint_id] = _in_bank(provider, point.checkpoint_id)
-            told = _told(provider, checkpoints[point.checkpoint_id], point)
-            completed += db.transaction(_write)(point, told)
-        return completed
+    def _completed(self) -> Iterator[int]:
+        """Complete points, part by part; how many of each checkpoint."""
+        asked = {provider.id: provider for provider in self._registry}
+        for part in point_filling.parts():
+            with db.reader() as session:
+                points = recovery_points.never_looked_at(session, part, asked)
+            for checkpoint_id, group in itertools.groupby(points, lambda row: row.checkpoint_id):
+                rows = list(group)
+                provider = asked.get(rows[0].provider_id)
+                if provider is None:
+                    continue
+                try:
+                    yield _complete(provider, checkpoint_id, rows)
+                except exception.BankError as exc:
+                    del asked[provider.id]
+                    LOG.warning(
+                        'Recovery points of provider %s wait for its bank: %s',
+                        provider.id,
+                        exc.msg,
+                    )
 
 
-def _incomplete(provider_id: str) -> Iterator[Sequence[models.RecoveryPoint]]:
-    after = ''
-    while True:
-        with db.reader() as session:
-            points = recovery_points.never_looked_at(session, provider_id, after, _BATCH)
-        if not points:
-            return
-        yield points
-        after = points[-1].id
+def _complete(
+    provider: providers.Provider, checkpoint_id: str, points: Iterable[models.RecoveryPoint]
+) -> int:
+    """Complete the points of a checkpoint; returns how many.
+
+    :raises BankError: the bank cannot tell now.
+    """
+    checkpoint = _in_bank(provider, checkpoint_id)
+    return sum(
+        db.transaction(_write)(point, _told(provider, checkpoint, point)) for point in points
+    )
 
 
 def _in_bank(provider: providers.Provider, checkpoint_id: str) -> bank_checkpoint.Checkpoint | None:

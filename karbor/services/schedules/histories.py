@@ -83,12 +83,14 @@ class _History(NamedTuple):
     """In which checkpoints a unit is in which state: the lowest bit is the newest one's.
 
     :ivar needed: where it has the newest good point of something that hangs on it.
+    :ivar outgrown: where it has failed, and all in it has newer good points, in whatever units.
     """
 
     good: int = 0
     failed: int = 0
     missing: int = 0
     needed: int = 0
+    outgrown: int = 0
 
 
 _NO_HISTORY = _History()
@@ -156,7 +158,11 @@ class Histories:
         needed = self._needed()
         groups: dict[_History, list[Key]] = {}
         for unit, history in self._histories.items():
-            whole = history._replace(needed=needed[unit]) if unit in needed else history
+            whole = history
+            if self._units:
+                whole = history._replace(
+                    needed=needed.get(unit, 0), outgrown=self._outgrown(unit, history)
+                )
             groups.setdefault(whole, []).append(unit)
         return [
             part
@@ -175,6 +181,18 @@ class Histories:
             if newest is not None and unit is not None:
                 needed[unit] = needed.get(unit, 0) | self._bits[newest]
         return needed
+
+    def _outgrown(self, unit: Key, history: _History) -> int:
+        """Where a unit has failed and is of no use, as what is left of one that was larger."""
+        return sum(
+            self._bits[checkpoint.id]
+            for checkpoint in self._in(history.failed)
+            # Newer ones have the lower bits.
+            if all(
+                self._good.get(member, 0) & (self._bits[checkpoint.id] - 1)
+                for member in self.members(checkpoint.id, unit)
+            )
+        )
 
     def _judge_group(self, history: _History, units: Sequence[Key], rules: Rules) -> Iterator[Part]:
         verdicts = retention.judge(
@@ -209,7 +227,8 @@ class Histories:
                 keep = True
             elif history.failed & bit:
                 # Newer ones have the lower bits.
-                keep = not (staying | history.failed) & (bit - 1)
+                is_outdone = bool((staying | history.failed) & (bit - 1))
+                keep = not is_outdone and not history.outgrown & bit
                 reason = _NEWEST_FAILED if keep else _FAILED_BEFORE
             else:
                 keep = not staying or staying.bit_length() > bit.bit_length()

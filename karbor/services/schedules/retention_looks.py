@@ -17,14 +17,15 @@ What is not good any more is not counted, and all is judged again. So of each re
 goes only while what stays was seen.
 """
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.db import jobs as job_rows
-from karbor.db import recovery_points
+from karbor.db import point_removal
 from karbor.services.jobs import failures
 from karbor.services.jobs.kinds import Attempt
 from karbor.services.protection.protection_plugin import Loss
@@ -41,41 +42,81 @@ class CannotLook(Exception):
     """Whether points are good is not known, so nothing may go; the text says why."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What becomes of points when all that is relied on was seen.
+
+    :ivar losses: all that was not seen, or not well.
+    :ivar count: how many were looked at.
+    """
+
+    parts: list[Part]
+    losses: Losses
+    count: int
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it is more likely that the cloud is not the same, or does not show all."""
+        return 2 * len(self.losses) > self.count
+
+
 def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part], list[str]]:
     """Which points stay and which go, by what the cloud has now.
 
-    What is not there any more is written so in the rows, unless it is most of all: then it is more
-    likely that the cloud is not the same, or does not show all.
+    What is not there any more is written so in the rows, unless that is doubtful.
 
     :returns: also what is to be told of those that are not good though their rows said so.
     :raises CannotLook: a plugin cannot tell.
     :raises IdentityUnavailable: Keystone cannot be asked now.
     :raises LeaseLost: the attempt is over.
     """
-    histories = contents.histories
-    looked_at: set[tuple[str, Key]] = set()
+
+    def look(checkpoint_id: str, resources: Sequence[Key]) -> Losses:
+        return _look(attempt, contents, checkpoint_id, resources)
+
+    settled = settle(contents.histories, rules, look)
+    if settled.is_doubtful:
+        return settled.parts, [_told_of_most(settled)]
+    db.transaction(_write)(attempt, settled.losses)
+    return settled.parts, [
+        f'{_name(*place)}: {loss.reason}' for place, loss in settled.losses.items()
+    ]
+
+
+def settle(
+    histories: Histories, rules: Rules, look: Callable[[str, Sequence[Key]], Losses]
+) -> Settled:
+    """Which points stay and which go once all that is relied on has been looked at.
+
+    :param histories: is told what is lost.
+    :param look: which of some resources are lost in a checkpoint.
+    :raises CannotLook: as ``look`` does.
+    """
+    looked_at: dict[str, set[Key]] = {}
     losses: dict[tuple[str, Key], Loss] = {}
     while True:
         parts = histories.judge(rules)
         new_losses: dict[tuple[str, Key], Loss] = {}
         for checkpoint_id, resources in _relied_on(histories, parts).items():
-            new = [key for key in resources if (checkpoint_id, key) not in looked_at]
+            known = looked_at.setdefault(checkpoint_id, set())
+            new = [key for key in resources if key not in known]
             if new:
-                looked_at.update((checkpoint_id, key) for key in new)
-                new_losses |= _look(attempt, contents, checkpoint_id, new)
+                known.update(new)
+                new_losses.update(look(checkpoint_id, new))
         losses |= new_losses
         if not new_losses:
-            break
+            count = sum(map(len, looked_at.values()))
+            return Settled(parts=parts, losses=losses, count=count)
         for checkpoint_id, key in new_losses:
             histories.lose(checkpoint_id, key)
-    if 2 * len(losses) > len(looked_at):
-        return parts, [_told_of_most(losses, len(looked_at))]
-    db.transaction(_write)(attempt, losses)
-    return parts, [f'{_name(*place)}: {loss.reason}' for place, loss in losses.items()]
 
 
-def _relied_on(histories: Histories, parts: Iterable[Part]) -> dict[str, list[Key]]:
-    """By checkpoint, the resources whose good points stay while others of them go."""
+def _relied_on(histories: Histories, parts: Sequence[Part]) -> dict[str, list[Key]]:
+    """By checkpoint, the resources whose good points must be there still for others to go.
+
+    They are those that stay of all units of which something goes, and the newest of each resource
+    that goes: it may be in another unit by now, or in one of which the rest has failed.
+    """
     going = {unit for part in parts if not part.keep for unit in part.units}
     relied: dict[str, list[Key]] = {}
     for part in parts:
@@ -88,17 +129,36 @@ def _relied_on(histories: Histories, parts: Iterable[Part]) -> dict[str, list[Ke
             ]
             if members:
                 relied.setdefault(part.checkpoint_id, []).extend(members)
+    for checkpoint_id, keys in _newest_of_going(histories, parts).items():
+        others = relied.setdefault(checkpoint_id, [])
+        others.extend(keys.difference(others))
     return relied
 
 
+def _newest_of_going(histories: Histories, parts: Iterable[Part]) -> dict[str, set[Key]]:
+    """By checkpoint, the resources that go from others and have their newest good point there."""
+    newest: dict[str, set[Key]] = {}
+    for key in {
+        key
+        for part in parts
+        if not part.keep
+        for unit in part.units
+        for key in histories.members(part.checkpoint_id, unit)
+    }:
+        checkpoint_id = histories.newest_good(key)
+        if checkpoint_id is not None:
+            newest.setdefault(checkpoint_id, set()).add(key)
+    return newest
+
+
 def _look(
-    attempt: Attempt, contents: Contents, checkpoint_id: str, resources: Iterable[Key]
+    attempt: Attempt, contents: Contents, checkpoint_id: str, resources: Sequence[Key]
 ) -> dict[tuple[str, Key], Loss]:
     attempt.lease.check()
     with db.reader() as session:
         cloud_ids = {
             (point.resource_type, point.resource_id): point.cloud_id
-            for point in recovery_points.left_of_checkpoint(session, checkpoint_id)
+            for point in point_removal.left_of_checkpoint(session, checkpoint_id)
         }
     by_type: dict[str, dict[str, str | None]] = {}
     for resource_type, resource_id in resources:
@@ -124,7 +184,8 @@ def _ask(
 ) -> Mapping[str, Loss]:
     try:
         plugin = attempt.environment.registry.get(provider_id).new_plugins()[resource_type]
-        return plugin.find_losses(checkpoint_id, kept, attempt.context)
+        losses = plugin.find_losses(checkpoint_id, kept, attempt.context)
+        return {resource_id: losses[resource_id] for resource_id in kept if resource_id in losses}
     except exception.IdentityUnavailable:
         raise
     except KeyError:
@@ -135,11 +196,12 @@ def _ask(
         raise CannotLook(failures.reason_of(exc)) from exc
 
 
-def _told_of_most(losses: Losses, count: int) -> str:
-    place, loss = next(iter(losses.items()))
+def _told_of_most(settled: Settled) -> str:
+    place, loss = next(iter(settled.losses.items()))
     return (
-        f'{len(losses)} of the {count} recovery points that would stay cannot be seen, among them '
-        f'that of {_name(*place)} ({loss.reason}); what is older of the same resources stays'
+        f'{len(settled.losses)} of the {settled.count} recovery points that would stay cannot be '
+        f'seen, among them that of {_name(*place)} ({loss.reason}); what is older of the same '
+        f'resources stays'
     )
 
 
@@ -151,4 +213,4 @@ def _write(session: orm.Session, attempt: Attempt, losses: Losses) -> None:
     job_rows.hold_claim(session, attempt.job)
     for (checkpoint_id, key), loss in losses.items():
         if loss.is_gone:
-            recovery_points.lose(session, checkpoint_id, key, loss.reason)
+            point_removal.lose(session, checkpoint_id, key, loss.reason)

@@ -18,7 +18,7 @@ neither counted nor touched. ``retention_scope: plan`` in its definition means a
 
 import dataclasses
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import orm
@@ -27,7 +27,7 @@ from karbor import exception
 from karbor.common import constants, origins
 from karbor.common.constants import CheckpointStatus as Status
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import checkpoints, models, recovery_points
+from karbor.db import checkpoints, models, point_removal, recovery_points
 from karbor.services.protection import graph
 from karbor.services.schedules import retention
 from karbor.services.schedules.histories import Histories, Key
@@ -120,10 +120,10 @@ def read(session: orm.Session, scope: Scope, just_made: str | None = None) -> Co
     for row in rows.values():
         states = {
             (point.resource_type, point.resource_id): _state(row.status, point.state)
-            for point in recovery_points.left_of_checkpoint(session, row.id)
+            for point in point_removal.left_of_checkpoint(session, row.id)
         }
         points[row.id] = len(states)
-        for unit, members in _units(session, row.id, states):
+        for unit, members in units(states, _roots(session, row.id, states)).items():
             histories.add(row.id, unit, members)
         if not states and _is_empty(session, row):
             empty.add(row.id)
@@ -137,21 +137,31 @@ def _state(status: str, state: str) -> State:
     return State(state)
 
 
-def _units(
-    session: orm.Session, checkpoint_id: str, states: Mapping[Key, State]
-) -> Iterator[tuple[Key, Mapping[Key, State]]]:
-    """The points of a checkpoint, each resource with what hangs on it.
+def _roots(
+    session: orm.Session, checkpoint_id: str, resources: Iterable[Key]
+) -> Sequence[graph.GraphNode]:
+    """The graph of a checkpoint, read only where there are more than volumes.
 
-    The graph is read only where there are more than volumes: on a volume nothing hangs but what
-    is of another type.
+    On a volume nothing hangs but what is of another type.
     """
-    tops: Mapping[Key, Key] = {}
-    if any(resource_type != constants.VOLUME_RESOURCE_TYPE for resource_type, _ in states):
-        tops = _tops(_graph(session, checkpoint_id))
-    units: dict[Key, dict[Key, State]] = {}
+    if all(resource_type == constants.VOLUME_RESOURCE_TYPE for resource_type, _ in resources):
+        return ()
+    return _graph(session, checkpoint_id)
+
+
+def units(
+    states: Mapping[Key, State], roots: Sequence[graph.GraphNode]
+) -> dict[Key, dict[Key, State]]:
+    """The points of a checkpoint: by the resource at the top, it with what hangs on it.
+
+    :param states: of the points, by their resources.
+    :param roots: the graph of the checkpoint; none where nothing hangs on anything.
+    """
+    tops = _tops(roots)
+    found: dict[Key, dict[Key, State]] = {}
     for key, state in states.items():
-        units.setdefault(tops.get(key, key), {})[key] = state
-    yield from units.items()
+        found.setdefault(tops.get(key, key), {})[key] = state
+    return found
 
 
 def _tops(roots: Sequence[graph.GraphNode]) -> dict[Key, Key]:
@@ -159,7 +169,7 @@ def _tops(roots: Sequence[graph.GraphNode]) -> dict[Key, Key]:
     tops: dict[Key, Key] = {}
 
     def top_of(key: Key) -> Key:
-        while tops.setdefault(key, key) != key:
+        while tops.get(key, key) != key:
             key = tops[key]
         return key
 
@@ -170,7 +180,7 @@ def _tops(roots: Sequence[graph.GraphNode]) -> dict[Key, Key]:
             continue
         for child in node.child_nodes:
             tops[top_of((child.value.type, child.value.id))] = key
-    return {key: top_of(key) for key in tops}
+    return {key: top_of(key) for key in tuple(tops)}
 
 
 def _is_empty(session: orm.Session, checkpoint: Any) -> bool:

@@ -21,7 +21,7 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import jobs, models, operation_logs, paging, recovery_points, schedules
+from karbor.db import jobs, models, operation_logs, paging, point_removal, schedules
 from karbor.db import plans as plan_rows
 from karbor.services import quotas
 from karbor.services.identity import trusts
@@ -172,7 +172,7 @@ class ScheduledOperations:
             for trigger in triggers:
                 engine.settle(session, trigger, now)
             runs.cancel_queued(session, operation, _DELETED)
-            left = recovery_points.amount_left(session, operation.id)
+            left = point_removal.amount_left(session, operation.id)
             session.delete(operation)
             session.flush()
             for trigger in triggers:

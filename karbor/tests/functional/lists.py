@@ -215,10 +215,13 @@ class Cost:
     :ivar statements: SQL and parameters.
     :ivar steps: how much it took SQLite to answer, in hundreds of the instructions of its
         virtual machine: unlike time, always the same for the same.
+    :ivar longest: how much of that the dearest statement took.
     """
 
     statements: list[tuple[str, Any]] = dataclasses.field(default_factory=list)
     steps: int = 0
+    longest: int = 0
+    _steps_before: int = 0
 
     def note(
         self,
@@ -231,11 +234,13 @@ class Cost:
     ) -> None:
         if hasattr(cursor.connection, 'set_progress_handler'):
             cursor.connection.set_progress_handler(self._step, 100)
+        self._steps_before = self.steps
         if not statement.startswith('BEGIN'):
             self.statements.append((statement, parameters))
 
     def _step(self) -> int:
         self.steps += 1
+        self.longest = max(self.longest, self.steps - self._steps_before)
         return 0
 
 

@@ -107,7 +107,9 @@ class SchedulesTestCase(base.CloudTestCase):
     def wait_for_quiet(self) -> None:
         """Until every job has ended, also those that others begin."""
         self.wait_until(
-            lambda: all(row.state in ('done', 'failed', 'queued') for row in self.rows(models.Job)),
+            lambda: all(
+                row.state in ('done', 'failed', 'queued', 'parked') for row in self.rows(models.Job)
+            ),
             'the end of all jobs',
         )
 

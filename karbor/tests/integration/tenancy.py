@@ -63,11 +63,11 @@ class Side:
         self.values = {'project': self.project.id, 'name': self.mark, 'volume': volume}
         for what in (
             'plan',
+            'trigger',
+            'scheduled_operation',
             'checkpoint',
             'restore',
             'verification',
-            'trigger',
-            'scheduled_operation',
         ):
             self.values[what] = self.new(what)
         self.values['recovery_point'] = self.owner.call('GET', '/recovery_points?limit=1')[0]['id']
@@ -78,7 +78,11 @@ class Side:
         if what == 'plan':
             return self.owner.plan([self.values['volume']], f'{self.mark} plan')
         if what == 'checkpoint':
-            return self.owner.protected(self.values['plan'])
+            return self.owner.protected(
+                self.values['plan'],
+                created_by='operation-engine',
+                scheduled_operation_id=self.values['scheduled_operation'],
+            )
         if what == 'trigger':
             return self.owner.trigger(f'{self.mark} trigger')
         if what == 'scheduled_operation':

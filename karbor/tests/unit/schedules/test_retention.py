@@ -639,6 +639,75 @@ class JustMadeTest(base.TestCase):
             self.assertEqual(kept, [verdict.candidate.id for verdict in verdicts if verdict.keep])
 
 
+def chain(names: str, **built_on: str) -> Candidates:
+    """Candidates of one letter each, the newest first, an hour apart.
+
+    :param built_on: on which other one it is built.
+    """
+    return [
+        retention.Candidate(
+            name, NOW - datetime.timedelta(hours=number), built_on=built_on.get(name)
+        )
+        for number, name in enumerate(names)
+    ]
+
+
+class BuiltOnTest(base.TestCase):
+    """What one that stays is built on stays as well."""
+
+    def reasons(
+        self, candidates: Candidates, policy: retention.Policy
+    ) -> dict[str, tuple[str, ...]]:
+        """Of those that stay."""
+        return {
+            verdict.candidate.id: verdict.reasons
+            for verdict in retention.judge(candidates, policy, NOW, UTC)
+            if verdict.keep
+        }
+
+    def test_down_to_the_ground(self) -> None:
+        candidates = chain('abcdef', a='c', c='d', b='f')
+        policy = retention.Policy(keep_last=1)
+        self.assertEqual(['a', 'c', 'd'], ids(kept(candidates, policy)))
+        found = self.reasons(candidates, policy)
+        self.assertEqual(('a, which stays, is built on it',), found['c'])
+        self.assertEqual(('c, which stays, is built on it',), found['d'])
+
+    def test_it_is_counted_as_any_other(self) -> None:
+        candidates = chain('abcd', a='b')
+        found = self.reasons(candidates, retention.Policy(keep_last=2))
+        self.assertEqual(['a', 'b'], list(found))
+        self.assertEqual(('keep_last 2: number 2', 'a, which stays, is built on it'), found['b'])
+
+    def test_each_that_is_built_on_it_is_told(self) -> None:
+        found = self.reasons(chain('abcd', a='d', b='d', c='d'), retention.Policy(keep_last=2))
+        self.assertEqual(
+            {'a, which stays, is built on it', 'b, which stays, is built on it'}, set(found['d'])
+        )
+
+    def test_of_what_is_not_there(self) -> None:
+        policy = retention.Policy(keep_last=1)
+        self.assertEqual(['a'], ids(kept(chain('ab', a='z'), policy)))
+        # A circle ends, and holds nothing by itself.
+        self.assertEqual(['a'], ids(kept(chain('abc', b='c', c='b'), policy)))
+        self.assertEqual(['a', 'b', 'c'], ids(kept(chain('abc', a='b', b='c', c='a'), policy)))
+
+    def test_of_a_pinned_one(self) -> None:
+        pinned = dataclasses.replace(chain('abc')[1], pinned=True, built_on='c')
+        candidates = [pinned if each.id == 'b' else each for each in chain('abc')]
+        self.assertEqual(['a', 'b', 'c'], ids(kept(candidates, retention.Policy(keep_last=1))))
+
+    def test_needed_ones_stay_and_are_counted(self) -> None:
+        candidates = [
+            dataclasses.replace(each, needed_for='a test' if each.id in 'bd' else None)
+            for each in chain('abcde', d='e')
+        ]
+        found = self.reasons(candidates, retention.Policy(keep_last=2))
+        self.assertEqual(['a', 'b', 'd', 'e'], list(found))
+        self.assertEqual(('a test', 'keep_last 2: number 2'), found['b'])
+        self.assertEqual(('a test',), found['d'])
+
+
 class ParseTest(base.TestCase):
     def assert_refused(self, name: str, given: object, wanted: str) -> None:
         fault = self.assertRaises(
@@ -889,6 +958,34 @@ class PropertiesTest(base.TestCase):
         before = kept(candidates, policy, TODAY, zone)
         after = kept(candidates, with_more(policy, *rule), TODAY, zone)
         self.assertTrue(set(ids(before)) <= set(ids(after)))
+
+    @SETTINGS
+    @hypothesis.given(CANDIDATES, POLICIES, ZONES, st.randoms())
+    def test_what_is_built_on_and_what_is_needed(
+        self,
+        candidates: Candidates,
+        policy: retention.Policy,
+        zone: zoneinfo.ZoneInfo,
+        chance: random.Random,
+    ) -> None:
+        """They stay with what stays without them, nothing more does, and twice is as once."""
+        names = [*ids(candidates), None, None]
+        told = [
+            dataclasses.replace(
+                each,
+                built_on=chance.choice(names),
+                needed_for=chance.choice([None, None, 'a test']),
+            )
+            for each in candidates
+        ]
+        by_id = {each.id: each for each in told}
+        wanted = set(ids(kept(candidates, policy, TODAY, zone)))
+        wanted.update(each.id for each in told if each.needed_for)
+        for _ in told:
+            wanted.update(base for name in list(wanted) if (base := by_id[name].built_on))
+        stay = kept(told, policy, TODAY, zone)
+        self.assertEqual(wanted, set(ids(stay)))
+        self.assertEqual(stay, kept(stay, policy, TODAY, zone))
 
     @SETTINGS
     @hypothesis.given(CANDIDATES, POLICIES, ZONES, st.randoms())
