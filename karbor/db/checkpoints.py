@@ -79,9 +79,12 @@ def set_status(
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def settled_of_project(session: orm.Session, project_id: str) -> Sequence[Any]:
+def settled_of_project(
+    session: orm.Session, project_id: str, just_made: str | None = None
+) -> Sequence[Any]:
     """The checkpoints of a project that are neither being made nor being deleted, nor deleted.
 
+    :param just_made: id of one that counts though it is being made still.
     :returns: of each the id, created_at, pinned, status, provider_id, plan_id and extra_info.
     """
     return session.execute(
@@ -95,7 +98,13 @@ def settled_of_project(session: orm.Session, project_id: str) -> Sequence[Any]:
             models.Checkpoint.extra_info,
         ).where(
             models.Checkpoint.project_id == project_id,
-            models.Checkpoint.status.in_(sorted(_SETTLED)),
+            sa.or_(
+                models.Checkpoint.status.in_(sorted(_SETTLED)),
+                sa.and_(
+                    models.Checkpoint.id == just_made,
+                    models.Checkpoint.status == constants.CheckpointStatus.PROTECTING,
+                ),
+            ),
         )
     ).all()
 

@@ -30,7 +30,6 @@ from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models, operation_logs, schedules
 from karbor.db import plans as plan_rows
-from karbor.resource import Key
 from karbor.services.checkpoints import commands
 from karbor.services.checkpoints.removing import Removal
 from karbor.services.jobs import kinds
@@ -115,7 +114,7 @@ def _run(attempt: Attempt) -> Outcome:
         )
         rules = _rules_of(session, operation, just_made=job.checkpoint_id)
     try:
-        parts, losses = retention_looks.judge(attempt, contents, rules)
+        parts, told = retention_looks.judge(attempt, contents, rules)
     except retention_looks.CannotLook as exc:
         return Outcome(reason=f'nothing is removed: {exc}')
     shares = removal_plans.shares(contents, parts)
@@ -125,19 +124,14 @@ def _run(attempt: Attempt) -> Outcome:
     begun = dict(_remove_all(attempt, removals.values(), obstacles))
     if len(begun) < len(removals) or any(begun[name] < _size(removals[name]) for name in begun):
         db.transaction(_take_back)(job, shares, begun)
-    lost = [f'{_name(*place)}: {loss.reason}' for place, loss in losses.items()]
     if obstacles:
-        return Outcome(reason=_together([*obstacles, *lost]))
-    return Outcome(remark=_together(lost) if lost else None)
+        return Outcome(reason=_together([*obstacles, *told]))
+    return Outcome(remark=_together(told) if told else None)
 
 
 def _together(sentences: Sequence[str]) -> str:
     more = len(sentences) - _MOST_TOLD
     return '; '.join([*sentences[:_MOST_TOLD], *([f'and {more} more'] if more > 0 else [])])
-
-
-def _name(checkpoint_id: str, resource: Key) -> str:
-    return f'{"#".join(resource)} in checkpoint {checkpoint_id}'
 
 
 def _size(removal: Removal) -> int:
@@ -234,8 +228,13 @@ def relief(session: orm.Session, job: models.Job) -> str:
         return ''
     if job.retry_of is not None:
         return '; retention has removed what it could before this run was tried again'
-    contents = _contents(session, operation, retention_scopes.parse(operation.operation_definition))
-    parts = contents.histories.judge(_rules_of(session, operation))
+    contents = _contents(
+        session,
+        operation,
+        retention_scopes.parse(operation.operation_definition),
+        just_made=job.checkpoint_id,
+    )
+    parts = contents.histories.judge(_rules_of(session, operation, just_made=job.checkpoint_id))
     going = [share for share in removal_plans.shares(contents, parts) if share.removal_reasons]
     checkpoints = sum(not share.is_kept for share in going)
     resources = sum(share.points_removed for share in going)
@@ -297,8 +296,11 @@ def _contents(
     session: orm.Session,
     operation: models.ScheduledOperation,
     scope: retention_scopes.RetentionScope,
+    just_made: str | None = None,
 ) -> retention_scopes.Contents:
-    return retention_scopes.read(session, retention_scopes.of_operation(operation, scope))
+    return retention_scopes.read(
+        session, retention_scopes.of_operation(operation, scope), just_made
+    )
 
 
 def _rules_of(

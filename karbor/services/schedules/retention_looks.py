@@ -13,9 +13,11 @@
 """Looks whether the recovery points that a retention relies on are good still.
 
 Before anything is removed, plugins are asked for all points that stay of what something goes of.
-What is not good any more is not counted, and all is judged again.
+What is not good any more is not counted, and all is judged again. So of each resource something
+goes only while what stays was seen.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from oslo_log import log as logging
@@ -41,13 +43,31 @@ class CannotLook(Exception):
     """Whether points are good is not known, so nothing may go; the text says why."""
 
 
-def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part], Losses]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What becomes of points when all that is relied on was seen.
+
+    :ivar losses: all that was not seen, or not well.
+    :ivar count: how many were looked at.
+    """
+
+    parts: list[Part]
+    losses: Losses
+    count: int
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it is more likely that the cloud is not the same, or does not show all."""
+        return 2 * len(self.losses) > self.count
+
+
+def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part], list[str]]:
     """Which points stay and which go, by what the cloud has now.
 
-    What is not there any more is written so in the rows.
+    What is not there any more is written so in the rows, unless that is doubtful.
 
-    :returns: also what is not good though its row said so.
-    :raises CannotLook: a plugin cannot tell, or most would be lost.
+    :returns: also what is to be told of those that are not good though their rows said so.
+    :raises CannotLook: a plugin cannot tell.
     :raises IdentityUnavailable: Keystone cannot be asked now.
     :raises LeaseLost: the attempt is over.
     """
@@ -55,20 +75,23 @@ def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part
     def look(checkpoint_id: str, resources: Sequence[Key]) -> Losses:
         return _look(attempt, contents, checkpoint_id, resources)
 
-    parts, losses = settle(contents.histories, rules, look)
-    db.transaction(_write)(attempt, losses)
-    return parts, losses
+    settled = settle(contents.histories, rules, look)
+    if settled.is_doubtful:
+        return settled.parts, [_told_of_most(settled)]
+    db.transaction(_write)(attempt, settled.losses)
+    return settled.parts, [
+        f'{_name(*place)}: {loss.reason}' for place, loss in settled.losses.items()
+    ]
 
 
 def settle(
     histories: Histories, rules: Rules, look: Callable[[str, Sequence[Key]], Losses]
-) -> tuple[list[Part], Losses]:
+) -> Settled:
     """Which points stay and which go once all that is relied on has been looked at.
 
     :param histories: is told what is lost.
     :param look: which of some resources are lost in a checkpoint.
-    :returns: also all that is lost.
-    :raises CannotLook: most would be lost, or as ``look`` does.
+    :raises CannotLook: as ``look`` does.
     """
     looked_at: dict[str, set[Key]] = {}
     losses: dict[tuple[str, Key], Loss] = {}
@@ -82,9 +105,9 @@ def settle(
                 known.update(new)
                 new_losses.update(look(checkpoint_id, new))
         losses |= new_losses
-        _check_share(losses, sum(map(len, looked_at.values())))
         if not new_losses:
-            return parts, losses
+            count = sum(map(len, looked_at.values()))
+            return Settled(parts=parts, losses=losses, count=count)
         for checkpoint_id, key in new_losses:
             histories.lose(checkpoint_id, key)
 
@@ -174,15 +197,17 @@ def _ask(
         raise CannotLook(failures.reason_of(exc)) from exc
 
 
-def _check_share(losses: Losses, count: int) -> None:
-    """Take nothing for lost when it is more than half: then it is more likely that the cloud is
-    not the same, or does not show all."""
-    if 2 * len(losses) > count:
-        (checkpoint_id, (_, resource_id)), loss = next(iter(losses.items()))
-        raise CannotLook(
-            f'{len(losses)} of the {count} recovery points that would stay are not good any more, '
-            f'among them that of {resource_id} in checkpoint {checkpoint_id}: {loss.reason}'
-        )
+def _told_of_most(settled: Settled) -> str:
+    place, loss = next(iter(settled.losses.items()))
+    return (
+        f'{len(settled.losses)} of the {settled.count} recovery points that would stay cannot be '
+        f'seen, among them that of {_name(*place)} ({loss.reason}); what is older of the same '
+        f'resources stays'
+    )
+
+
+def _name(checkpoint_id: str, resource: Key) -> str:
+    return f'{"#".join(resource)} in checkpoint {checkpoint_id}'
 
 
 def _write(session: orm.Session, attempt: Attempt, losses: Losses) -> None:

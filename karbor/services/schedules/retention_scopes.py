@@ -103,11 +103,14 @@ class Contents:
     empty: frozenset[str]
 
 
-def read(session: orm.Session, scope: Scope) -> Contents:
-    """What there is in a scope now; one statement a checkpoint."""
+def read(session: orm.Session, scope: Scope, just_made: str | None = None) -> Contents:
+    """What there is in a scope now; one statement a checkpoint.
+
+    :param just_made: id of a checkpoint that counts though its run has yet to end.
+    """
     rows = {
         row.id: row
-        for row in checkpoints.settled_of_project(session, scope.project_id)
+        for row in checkpoints.settled_of_project(session, scope.project_id, just_made)
         if scope.includes(row)
     }
     histories = Histories(

@@ -110,13 +110,19 @@ def try_again(session: orm.Session, failed: models.Job) -> None:
 
 
 def cancel_retries(session: orm.Session, operation_id: str, reason: str) -> None:
-    """Leave out runs that were to do what others could not.
+    """Leave out runs that were only to do what others could not.
+
+    One that somebody or a trigger has asked for waits no more than others do.
 
     :param operation_id: of the scheduled operation, which is locked.
     """
     for job in jobs.unfinished_runs(session, operation_id):
-        if job.retry_of is not None:
+        if job.retry_of is None or job.state != jobs.JobState.QUEUED:
+            continue
+        if 'retry_of' in (operation_logs.of_job(session, job.id).extra_info or {}):
             _cancel(session, job, reason)
+        else:
+            job.retry_of = None
 
 
 def fire_told(fire_at: datetime.datetime | None) -> dict[str, str]:

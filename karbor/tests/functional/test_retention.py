@@ -446,9 +446,9 @@ class LookTest(RetentionTestCase):
         self.assertEqual([*self.made, fourth], self.good(self.a))
         log = self.told()
         self.assertEqual('fail', log['status'])
-        for text in ('nothing is removed: ', '4 of the 6 recovery points', 'not good any more'):
+        for text in ('4 of the 6 recovery points that would stay', 'cannot be seen'):
             self.assertIn(text, log['error_info'])
-        self.assertIsNone(log['extra_info'])
+        self.assertEqual(0, log['extra_info']['recovery_points_removed'])
         self.assertIn(self.snapshot_of(self.a, first), self.cinder.snapshots)
 
     def test_cinder_cannot_tell(self):

@@ -437,6 +437,20 @@ class OverlapTest(SchedulesTestCase):
         self.runner.run(second['id'])
         self.assertEqual(['error', 'available'], [log['status'] for log in self.logs()])
 
+    def test_one_over_quota_does_not_take_away_the_next(self):
+        self.create_operation(overlap='queue')
+        self.fire()
+        self.fire()
+        first, second = self.logs()
+        self.cinder.quota_snapshots = 0
+        self.runner.run(first['id'])
+        self.assertEqual(['error', 'queued'], [log['status'] for log in self.logs()])
+        self.cinder.quota_snapshots = None
+        (retention,) = self.logs('retention')
+        self.runner.run(retention['id'])
+        self.runner.run(second['id'])
+        self.assertEqual(['error', 'available'], [log['status'] for log in self.logs()])
+
 
 class MissedTest(SchedulesTestCase):
     def test_skip(self):
@@ -498,6 +512,20 @@ class RetentionTest(SchedulesTestCase):
         retry = self.logs()[-1]
         self.assertEqual('skipped', retry['status'])
         self.assertIn('nothing that retention could remove', retry['error_info'])
+
+    def test_what_a_run_over_quota_has_made_all_the_same_frees_something(self):
+        self.plan = self.create_plan(self.volume(), self.volume())
+        self.create_operation(keep_last=1)
+        self.run_of_fire()
+        self.wait_for_quiet()
+        self.cinder.quota_snapshots = 3
+        self.assertIn(
+            'would free 0 checkpoints with 1 resources; then the run is tried once more',
+            self.run_of_fire()['error_info'],
+        )
+        self.wait_for_quiet()
+        told = self.logs('retention')[1]['extra_info']
+        self.assertEqual((0, 1), (told['removed'], told['recovery_points_removed']))
 
     def test_pinned_ones_stay(self):
         self.create_operation(max_backups=1)
@@ -621,6 +649,43 @@ class RetentionTest(SchedulesTestCase):
             self.wait_for_quiet()
         self.assertEqual([other['id']], [row['id'] for row in self.available()][:1])
         self.assertEqual(2, len(self.available()))
+
+    def test_volumes_that_are_gone_do_not_keep_what_others_have(self):
+        *gone, kept = [self.volume() for _ in range(3)]
+        self.plan = self.create_plan(*gone, kept)
+        operation = self.create_operation(keep_last=3)
+        for _ in range(3):
+            self.run_of_fire()
+            self.wait_for_quiet()
+        for volume in gone:
+            del self.cinder.volumes[volume['id']]
+            for snapshot in list(self.cinder.snapshots.values()):
+                if snapshot['volume_id'] == volume['id']:
+                    del self.cinder.snapshots[snapshot['id']]
+        self.put(
+            f'/scheduled_operations/{operation["id"]}',
+            {
+                'scheduled_operation': {
+                    'operation_definition': {**operation['operation_definition'], 'keep_last': 1}
+                }
+            },
+        )
+        for _ in range(2):
+            self.assertEqual('available', self.run_of_fire()['status'])
+            self.wait_for_quiet()
+            self.assertEqual(
+                [kept['id']], [item['volume_id'] for item in self.cinder.snapshots.values()]
+            )
+        log = self.logs('retention')[-1]
+        self.assertIn('4 of the 5 recovery points that would stay', log['error_info'])
+        self.assertEqual('fail', log['status'])
+        # Nothing is known of them but that they cannot be seen now.
+        states = {
+            point['state']
+            for volume in gone
+            for point in self.get(f'/recovery_points?resource_id={volume["id"]}')['recovery_points']
+        }
+        self.assertEqual({'good'}, states)
 
     def test_a_quota_is_told_with_what_would_free_it(self):
         operation = self.create_operation()

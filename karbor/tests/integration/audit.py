@@ -23,6 +23,7 @@ from sqlalchemy import orm
 
 from karbor.common import constants, moments
 from karbor.db import jobs, models
+from karbor.services.protection import graph
 from karbor.tests.integration import agreement, bank_files, callers, cloud
 
 STUCK, DOUBLE, MISSING, ORPHAN, WRONG = 'stuck', 'double', 'missing', 'orphan', 'wrong'
@@ -217,10 +218,10 @@ class Audit:
     def _of_checkpoint(
         row: models.Checkpoint, found: dict[tuple[str, str], list[Any]]
     ) -> Iterator[Finding]:
-        for resource in row.protection_plan['resources']:
-            snapshots = found.get((row.id, resource['id']), [])
+        for volume_id in _volumes_in(row):
+            snapshots = found.get((row.id, volume_id), [])
             if not any(snapshot.status == 'available' for snapshot in snapshots):
-                yield Finding(MISSING, f'snapshot of volume {resource["id"]}, checkpoint {row.id}')
+                yield Finding(MISSING, f'snapshot of volume {volume_id}, checkpoint {row.id}')
 
     def _volumes(self) -> Iterator[Finding]:
         found: dict[str, list[Any]] = collections.defaultdict(list)
@@ -247,9 +248,9 @@ class Audit:
         (checkpoint,) = self._rows.all(
             models.Checkpoint, models.Checkpoint.id == restore.checkpoint_id
         )
-        for resource in checkpoint.protection_plan['resources']:
-            if resource['id'] not in origins:
-                yield Finding(MISSING, f'volume of {resource["id"]}, restore {restore.id}')
+        for volume_id in _volumes_in(checkpoint):
+            if volume_id not in origins:
+                yield Finding(MISSING, f'volume of {volume_id}, restore {restore.id}')
 
     def _bank_objects(self) -> Iterator[Finding]:
         """Of a checkpoint that is deleted there are none; a file half written is no object."""
@@ -336,3 +337,10 @@ def _as_evidence(snapshot: Any) -> agreement.Snapshot:
         size=snapshot.size,
         created_at=moments.read_utc(snapshot.created_at),
     )
+
+
+def _volumes_in(row: models.Checkpoint) -> Iterator[str]:
+    """The volumes that a checkpoint has still; retention may have removed some."""
+    for node in graph.walk_nodes(graph.deserialize(row.resource_graph)):
+        if node.value.type == constants.VOLUME_RESOURCE_TYPE:
+            yield node.value.id

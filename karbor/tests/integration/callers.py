@@ -48,8 +48,10 @@ class Caller:
     ) -> str:
         return self.call('POST', '/plans', plan_body(resource_ids, name, resource_type))['id']
 
-    def protect(self, plan_id: str) -> str:
-        return self.call('POST', CHECKPOINTS, {'checkpoint': {'plan_id': plan_id}})['id']
+    def protect(self, plan_id: str, **extra_info: str) -> str:
+        """Begin to protect what a plan covers; returns the id of the checkpoint."""
+        body = {'checkpoint': {'plan_id': plan_id, 'extra_info': extra_info}}
+        return self.call('POST', CHECKPOINTS, body)['id']
 
     def checkpoint(self, checkpoint_id: str) -> Any:
         return self.call('GET', f'{CHECKPOINTS}/{checkpoint_id}')
@@ -63,9 +65,9 @@ class Caller:
 
         return cloud.wait_until(ended, f'checkpoint {checkpoint_id} {statuses}', seconds)
 
-    def protected(self, plan_id: str) -> str:
+    def protected(self, plan_id: str, **extra_info: str) -> str:
         """The id of a new checkpoint that is available."""
-        checkpoint_id = self.protect(plan_id)
+        checkpoint_id = self.protect(plan_id, **extra_info)
         checkpoint = self.wait_for_checkpoint(checkpoint_id, 'available', 'error')
         assert checkpoint['status'] == 'available', checkpoint
         return checkpoint_id

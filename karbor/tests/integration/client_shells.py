@@ -13,17 +13,20 @@
 """Runs ``karbor`` and ``openstack data protection`` as a user does, and reads what they print."""
 
 import dataclasses
+import functools
 import itertools
 import json
 import os
 import pathlib
+import queue
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-from karbor.tests.integration import cloud
+from karbor.tests.integration import client_forks, cloud
 
 KARBOR = 'karbor'
 OPENSTACK = 'openstack'
@@ -51,6 +54,40 @@ class Ended:
         return f'$ {self.line}\n{self.output}{self.errors}exit code {self.code}'
 
 
+class _Forks:
+    """Processes that have loaded a command and run it in forks; many threads may ask for them.
+
+    :param python: of the virtualenv.
+    :param name: of the command.
+    """
+
+    def __init__(self, python: pathlib.Path, name: str) -> None:
+        self._command = [python, '-P', client_forks.__file__, name]
+        self._idle: queue.SimpleQueue[subprocess.Popen[str]] = queue.SimpleQueue()
+
+    def run(self, **command: Any) -> int:
+        """Run the command as described in :mod:`client_forks`; returns its exit code."""
+        try:
+            process = self._idle.get_nowait()
+        except queue.Empty:
+            # They end when the test run does, as there is nothing more to read then.
+            process = subprocess.Popen(
+                self._command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(command) + '\n')
+        process.stdin.flush()
+        code = int(process.stdout.readline())
+        self._idle.put(process)
+        return code
+
+
+@functools.cache
+def _forks_of(name: str, virtualenv: str) -> _Forks:
+    return _Forks(cloud.ROOT / '.venv' / virtualenv / 'bin/python', name)
+
+
 class Shell:
     """One of the two commands, in one of the virtualenvs.
 
@@ -64,6 +101,7 @@ class Shell:
         self.virtualenv = virtualenv
         self._bin = cloud.ROOT / '.venv' / virtualenv / 'bin'
         self.folder = folder
+        self._forks = _forks_of(name, virtualenv)
 
     @property
     def version(self) -> str:
@@ -83,14 +121,33 @@ class Shell:
             check=False,
             capture_output=True,
             timeout=120,
-            env={
-                'PATH': os.environ['PATH'],
-                'HOME': str(self.folder),
-                'LANG': 'C.UTF-8',
-                **environment,
-            },
+            env=self._environment(environment),
         )
         return Ended(shlex.join([self.name, *arguments]), done.returncode, done.stdout, done.stderr)
+
+    def run_forked(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Ended:
+        """The same in a fork of a process that has loaded the command: most of the time that one
+        takes is for that."""
+        with tempfile.TemporaryDirectory() as folder:
+            output, errors = (pathlib.Path(folder, name) for name in ('output', 'errors'))
+            code = self._forks.run(
+                output=str(output),
+                errors=str(errors),
+                folder=str(self.folder),
+                arguments=[str(self._bin / self.name), *arguments],
+                environment=self._environment(environment),
+            )
+            return Ended(
+                shlex.join([self.name, *arguments]), code, output.read_text(), errors.read_text()
+            )
+
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        return {
+            'PATH': os.environ['PATH'],
+            'HOME': str(self.folder),
+            'LANG': 'C.UTF-8',
+            **more,
+        }
 
     def commands(self) -> set[str]:
         """All that python-karborclient brings, as typed; asked for from what is installed."""

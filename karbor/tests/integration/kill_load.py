@@ -17,11 +17,12 @@ import datetime
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from oslo_utils import timeutils
 
+from karbor.common import constants
 from karbor.db import models
 from karbor.tests.integration import audit, cloud, patient, scene
 
@@ -140,21 +141,26 @@ class Load:
         caller.call('POST', f'{self._path}/action', {'run': {}})
         cloud.wait_until(self._scene.rows.unfinished, 'the begin of the last run')
         self._scene.settle(seconds)
-        kept = len(
-            self._scene.rows.all(
-                models.Checkpoint,
-                models.Checkpoint.plan_id == self._scheduled_plan,
-                models.Checkpoint.status == 'available',
-            )
-        )
-        if kept != _KEEP:
-            findings.append(
-                audit.Finding(
-                    audit.WRONG, f'retention is to keep {_KEEP} checkpoints, there are {kept}'
-                )
-            )
+        findings += self._kept()
         caller.call('DELETE', self._path)
         return findings
+
+    def _kept(self) -> Iterator[audit.Finding]:
+        """Each volume has as many good recovery points by the schedule as it is to have."""
+        points = collections.Counter(
+            point.resource_id
+            for point in self._scene.rows.all(
+                models.RecoveryPoint,
+                models.RecoveryPoint.plan_id == self._scheduled_plan,
+                models.RecoveryPoint.state == constants.RecoveryPointState.GOOD,
+            )
+        )
+        for volume_id in self._scene.volume_ids:
+            if points[volume_id] != _KEEP:
+                yield audit.Finding(
+                    audit.WRONG,
+                    f'retention is to keep {_KEEP} of volume {volume_id}, not {points[volume_id]}',
+                )
 
     def _fires(self) -> list[audit.Finding]:
         """Every fire is there, and has one log."""

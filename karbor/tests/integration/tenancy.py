@@ -63,11 +63,11 @@ class Side:
         self.values = {'project': self.project.id, 'name': self.mark, 'volume': volume}
         for what in (
             'plan',
+            'trigger',
+            'scheduled_operation',
             'checkpoint',
             'restore',
             'verification',
-            'trigger',
-            'scheduled_operation',
         ):
             self.values[what] = self.new(what)
         self.values['recovery_point'] = self.owner.call('GET', '/recovery_points?limit=1')[0]['id']
@@ -78,7 +78,11 @@ class Side:
         if what == 'plan':
             return self.owner.plan([self.values['volume']], f'{self.mark} plan')
         if what == 'checkpoint':
-            return self.owner.protected(self.values['plan'])
+            return self.owner.protected(
+                self.values['plan'],
+                created_by='operation-engine',
+                scheduled_operation_id=self.values['scheduled_operation'],
+            )
         if what == 'trigger':
             return self.owner.trigger(f'{self.mark} trigger')
         if what == 'scheduled_operation':
@@ -128,6 +132,8 @@ class World:
         self._folder = folder
         self.service = service.Service(folder)
         self._fresh: dict[str, str] = {}
+        self._rows: Rows = {}
+        self._version: int | None = None
 
     def build(self) -> None:
         self.service.start()
@@ -164,7 +170,15 @@ class World:
         return f'mark-{uuid.uuid4().hex}' if placeholder.endswith('.name') else str(uuid.uuid4())
 
     def rows(self) -> Rows:
-        """All rows of the database, but for heartbeats."""
+        """All rows of the database, but for heartbeats; they are read when something was written
+        since."""
+        (version,) = self._database.execute('PRAGMA data_version').fetchone()
+        if version != self._version:
+            # What is read now is of this version or a later one, which will be read anew.
+            self._rows, self._version = self._read_rows(), version
+        return self._rows
+
+    def _read_rows(self) -> Rows:
         found = {
             table: [dict(row) for row in self._database.execute(f'SELECT * FROM {table}')]
             for table in self._tables

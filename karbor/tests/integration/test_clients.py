@@ -136,7 +136,7 @@ class Scenario:
                 line += ' --format json'
         arguments = shlex.split(line.format(**self.values, **both))
         options, environment = self._login(shell, command)
-        return shell.run([*options, *arguments], environment)
+        return shell.run_forked([*options, *arguments], environment)
 
     def _login(
         self, shell: shells.Shell, command: commands.Command

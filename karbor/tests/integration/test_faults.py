@@ -10,13 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Twenty volumes through a Cinder that answers badly, late, or not at all."""
+"""Volumes through a Cinder that answers badly, late, or not at all.
+
+``KARBOR_TEST_VOLUMES`` says how many.
+"""
+
+import os
 
 from karbor.testing import fault_proxy
 from karbor.testing.fault_proxy import Fault, Rule
 from karbor.tests.integration import base, cloud
 
-_VOLUMES = 20
+_VOLUMES = int(os.environ.get('KARBOR_TEST_VOLUMES') or 10)
 
 # Each is a list of rules that hold during protect, restore and delete.
 _SCENARIOS = {

@@ -22,7 +22,7 @@ from karbor.tests.integration import base
 
 _VOLUMES = 20
 # By hand: KARBOR_KILLS=200 tox -e integration -- test_kill
-_KILLS = int(os.environ.get('KARBOR_KILLS', '6'))
+_KILLS = int(os.environ.get('KARBOR_KILLS', '5'))
 _LONGEST_LIFE = 2.0  # seconds; a protect of 20 volumes takes about as long
 
 

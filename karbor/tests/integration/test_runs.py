@@ -12,7 +12,6 @@
 
 """Runs of plans whose volumes are not all there or not all well, on a real Cinder."""
 
-import json
 from typing import Any
 
 from karbor.tests.integration import base, cloud
@@ -80,71 +79,6 @@ class ProjectTest(base.IntegrationTestCase):
             f'1 of 3 resources is gone: {base.VOLUME}#{deleting}', checkpoint['status_reason']
         )
         self.assert_protected(karbor, checkpoint['id'], [good])
-
-
-class DeletedVolumeTest(base.IntegrationTestCase):
-    """A plan of two volumes, of which one is deleted."""
-
-    def test_three_runs_of_which_retention_keeps_two(self) -> None:
-        karbor = self.standalone()
-        gone, kept = self.project.volumes(2)
-        operation = self.operation(karbor, karbor.plan([gone, kept]))
-        self.project.delete_volume(gone)
-        for number in range(1, 4):
-            run = self.run_now(karbor, operation, number)
-            self.assertEqual(
-                ('available', f'1 of 2 resources is gone: {base.VOLUME}#{gone} (v)'),
-                (run['status'], run['error_info']),
-            )
-            checkpoint = karbor.checkpoint(run['checkpoint_id'])
-            nodes, _ = json.loads(checkpoint['resource_graph'])
-            self.assertEqual([kept], [node[1] for node in nodes.values()])
-        self.assertEqual([kept], list(self.project.snapshots()))
-        self.assertEqual(2, len(self.project.snapshots()[kept]))
-        for kind in ('restore', 'verification'):
-            use = karbor.wait_for_use(kind, karbor.use(kind, checkpoint['id']))
-            self.assertEqual('success', use['status'])
-        self.assertEqual('deleted', karbor.delete(checkpoint['id'])['status'])
-        self.assertEqual(1, len(self.project.snapshots()[kept]))
-
-    @staticmethod
-    def operation(karbor: base.Standalone, plan_id: str) -> str:
-        """A scheduled operation that keeps two; its trigger is far away."""
-        properties = {'format': 'crontab', 'pattern': '0 0 29 2 *'}
-        trigger = karbor.call(
-            'POST',
-            '/triggers',
-            {'trigger_info': {'name': 'never', 'type': 'time', 'properties': properties}},
-        )
-        definition = {'provider_id': base.PROVIDER_ID, 'plan_id': plan_id, 'keep_last': 2}
-        return karbor.call(
-            'POST',
-            '/scheduled_operations',
-            {
-                'scheduled_operation': {
-                    'name': 'nightly',
-                    'operation_type': 'retention_protect',
-                    'trigger_id': trigger['id'],
-                    'operation_definition': definition,
-                }
-            },
-        )['id']
-
-    @staticmethod
-    def run_now(karbor: base.Standalone, operation: str, number: int) -> Any:
-        """The log of a run, once it, its retention and what that removes are over."""
-        karbor.call('POST', f'/scheduled_operations/{operation}/action', {'run': {}})
-
-        def ended(kind: str, count: int) -> list[Any]:
-            path = f'/operation_logs?operation_type={kind}&scheduled_operation_id={operation}'
-            logs = [log for log in karbor.call('GET', path) if log['ended_at'] is not None]
-            return logs if len(logs) == count else []
-
-        cloud.wait_until(lambda: ended('retention', number), 'the retention')
-        cloud.wait_until(
-            lambda: number <= 2 or ended('delete', number - 2), 'what the retention removes'
-        )
-        return ended('protect', number)[0]
 
 
 class StalledTest(base.IntegrationTestCase):

@@ -161,15 +161,13 @@ class EngineTest(SchedulesTestCase):
         self.put(operation_id, operation_definition={**definition, 'keep_last': 1})
         self.project.set_quota(snapshots=2)
         self.caller.call('POST', f'{path}/action', {'run': {}})
-        run = self.wait_for_runs(operation_id, 3)[-1]
-        self.assertEqual('error', run['status'])
+        failed, again = self.wait_for_runs(operation_id, 4)[2:]
+        self.assertEqual('error', failed['status'])
         for text in ('Maximum number of snapshots', 'snapshots: 2 of 2', 'free 1 checkpoints'):
-            self.assertIn(text, run['error_info'])
-        self.assertEqual(2, len(self.caller.available()))
-
-        self.project.set_quota(snapshots=3)
-        self.caller.call('POST', f'{path}/action', {'run': {}})
-        self.wait_for_runs(operation_id, 4)
+            self.assertIn(text, failed['error_info'])
+        self.assertEqual(
+            ('available', failed['id']), (again['status'], again['extra_info']['retry_of'])
+        )
         self.assert_kept(1)
 
     def test_a_user_who_loses_the_role(self) -> None:

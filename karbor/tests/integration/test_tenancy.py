@@ -50,7 +50,11 @@ from karbor.tests.integration import callers, service, tenancy
 _EVERY = 'EVERY /v1/OTHER.project/*'
 _PLACEHOLDER = re.compile(r'\b(?:own|fresh|OTHER)\.[a-z_]+')
 _LISTS = {'own', 'OTHER', 'all', 'nothing'}
-_LOOKS = {'POST ~/plans/{plan_id}/retention'}  # sent with a body, and changes nothing
+# Sent with a body, and change nothing.
+_LOOKS = {
+    'POST ~/plans/{plan_id}/retention',
+    'POST ~/scheduled_operations/{scheduled_operation_id}/retention',
+}
 _TABLES = {'operations': 'scheduled_operations'}  # a list's key, where it is not the table's name
 
 # Fields of paths that are no project's.
@@ -143,6 +147,9 @@ _BODIES: Mapping[str, Callable[..., Any]] = {
     'POST ~/scheduled_operations': _schedule,
     'PUT ~/scheduled_operations/{scheduled_operation_id}': _schedule_change,
     'POST ~/scheduled_operations/{scheduled_operation_id}/action': lambda: {'run': None},
+    'POST ~/scheduled_operations/{scheduled_operation_id}/retention': lambda: {
+        'retention': {'keep_last': 1}
+    },
     'PUT ~/os-services/{service_id}': lambda: {'status': 'enabled'},
     'PUT ~/quotas/{quota_project_id}': lambda: {'quota': {'plans': 77}},
     'PUT ~/quota_classes/{class_name}': lambda: {'quota_class': {'plans': 50}},

@@ -66,9 +66,10 @@ class SettleTest(base.TestCase):
         rules = Rules(
             policy=retention.Policy(keep_last=keep_last), now=NOW, zone=zoneinfo.ZoneInfo('UTC')
         )
-        parts, self.losses = retention_looks.settle(histories_of(checkpoints), rules, look)
+        self.result = retention_looks.settle(histories_of(checkpoints), rules, look)
         self.assertEqual(len(set(self.looks)), len(self.looks), 'something was looked at twice')
-        return going(parts)
+        self.assertEqual(len(self.looks), self.result.count)
+        return going(self.result.parts)
 
     def test_where_nothing_goes_nothing_is_looked_at(self) -> None:
         self.assertEqual(set(), self.settled([{A: {A: GOOD}}], ('1', A)))
@@ -86,15 +87,20 @@ class SettleTest(base.TestCase):
             self.settled([both] * 3, ('3', A)),
         )
         self.assertEqual({('3', A), ('3', B), ('3', C), ('2', A)}, set(self.looks))
-        self.assertEqual({('3', A)}, set(self.losses))
+        self.assertEqual({('3', A)}, set(self.result.losses))
 
     def test_more_than_half_lost_is_not_believed(self) -> None:
         made = [{A: {A: GOOD}, B: {B: GOOD}}] * 2
         self.assertEqual({('1', B)}, self.settled(made, ('2', A)))
-        fault = self.assertRaises(
-            retention_looks.CannotLook, self.settled, made, ('2', A), ('2', B)
-        )
-        self.assertIn('2 of the 2 recovery points', str(fault))
+        self.assertFalse(self.result.is_doubtful)
+        self.assertEqual(set(), self.settled(made, ('2', A), ('2', B)))
+        self.assertTrue(self.result.is_doubtful)
+
+    def test_what_is_seen_is_relied_on_though_most_is_not(self) -> None:
+        made = [{A: {A: GOOD}, B: {B: GOOD}, C: {C: GOOD}}] * 3
+        lost = [(number, key) for number in ('2', '3') for key in (A, B)]
+        self.assertEqual({('1', C), ('2', C)}, self.settled(made, *lost))
+        self.assertTrue(self.result.is_doubtful)
 
     def test_the_newest_is_looked_at_though_it_is_in_another_unit_by_now(self) -> None:
         """The volume was detached from its server, and its snapshot is lost since."""
