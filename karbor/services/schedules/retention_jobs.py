@@ -114,19 +114,19 @@ def _run(attempt: Attempt) -> Outcome:
         )
         rules = _rules_of(session, operation, just_made=job.checkpoint_id)
     try:
-        parts, told = retention_looks.judge(attempt, contents, rules)
+        judgement = retention_looks.judge(attempt, contents, rules)
     except retention_looks.CannotLook as exc:
         return Outcome(reason=f'nothing is removed: {exc}')
-    shares = removal_plans.shares(contents, parts)
+    shares = removal_plans.shares(contents, judgement.parts)
     db.transaction(_tell)(job, shares)
     removals = removal_plans.removals(contents, shares)
-    obstacles: list[str] = []
+    obstacles = [] if judgement.doubt is None else [judgement.doubt]
     begun = dict(_remove_all(attempt, removals.values(), obstacles))
     if len(begun) < len(removals) or any(begun[name] < _size(removals[name]) for name in begun):
         db.transaction(_take_back)(job, shares, begun)
     if obstacles:
-        return Outcome(reason=_together([*obstacles, *told]))
-    return Outcome(remark=_together(told) if told else None)
+        return Outcome(reason=_together([*obstacles, *judgement.lost]))
+    return Outcome(remark=_together(judgement.lost) if judgement.lost else None)
 
 
 def _together(sentences: Sequence[str]) -> str:

@@ -61,12 +61,24 @@ class Settled:
         return 2 * len(self.losses) > self.count
 
 
-def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part], list[str]]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """Which points stay and which go.
+
+    :ivar lost: one sentence for each point that is not good though its row said so.
+    :ivar doubt: why that is not believed, if it is not.
+    """
+
+    parts: list[Part]
+    lost: Sequence[str] = ()
+    doubt: str | None = None
+
+
+def judge(attempt: Attempt, contents: Contents, rules: Rules) -> Judgement:
     """Which points stay and which go, by what the cloud has now.
 
     What is not there any more is written so in the rows, unless that is doubtful.
 
-    :returns: also what is to be told of those that are not good though their rows said so.
     :raises CannotLook: a plugin cannot tell.
     :raises IdentityUnavailable: Keystone cannot be asked now.
     :raises LeaseLost: the attempt is over.
@@ -77,11 +89,10 @@ def judge(attempt: Attempt, contents: Contents, rules: Rules) -> tuple[list[Part
 
     settled = settle(contents.histories, rules, look)
     if settled.is_doubtful:
-        return settled.parts, [_told_of_most(settled)]
+        return Judgement(parts=settled.parts, doubt=_doubt(settled))
     db.transaction(_write)(attempt, settled.losses)
-    return settled.parts, [
-        f'{_name(*place)}: {loss.reason}' for place, loss in settled.losses.items()
-    ]
+    lost = [f'{_name(*place)}: {loss.reason}' for place, loss in settled.losses.items()]
+    return Judgement(parts=settled.parts, lost=lost)
 
 
 def settle(
@@ -197,7 +208,7 @@ def _ask(
         raise CannotLook(failures.reason_of(exc)) from exc
 
 
-def _told_of_most(settled: Settled) -> str:
+def _doubt(settled: Settled) -> str:
     place, loss = next(iter(settled.losses.items()))
     return (
         f'{len(settled.losses)} of the {settled.count} recovery points that would stay cannot be '
