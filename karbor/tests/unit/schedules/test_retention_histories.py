@@ -179,16 +179,15 @@ class World:
     def retain_once(self, just_made: str | None, *, fails: bool = False) -> bool:
         """Run retention; returns whether it found that something is missing."""
         contents = self.contents()
-        try:
-            parts, losses = retention_looks.settle(
-                contents.histories, self.rules(just_made), self.look
-            )
-        except retention_looks.CannotLook:
-            return False
-        missing = [place for place, loss in losses.items() if loss.is_gone]
+        settled = retention_looks.settle(contents.histories, self.rules(just_made), self.look)
+        missing = [
+            place
+            for place, loss in settled.losses.items()
+            if loss.is_gone and not settled.is_doubtful
+        ]
         for checkpoint_id, key in missing:
             self.checkpoints[checkpoint_id].states[key] = State.MISSING
-        shares = removal_plans.shares(contents, parts)
+        shares = removal_plans.shares(contents, settled.parts)
         for removal in removal_plans.removals(contents, shares).values():
             self.remove(removal, fails=fails)
         return bool(missing)
