@@ -121,6 +121,8 @@ class RecoveryPoint(Timestamps, Base):
         sa.UniqueConstraint(
             'checkpoint_id', 'resource_type', 'resource_id', name='recovery_points_resource_uc'
         ),
+        # Has all that is asked each hour of points about which there is nothing to do.
+        sa.Index('recovery_points_state_idx', 'checkpoint_id', 'state', 'updated_at'),
         # The type is left out: it would make the key too long for MariaDB, and ids tell enough.
         sa.Index(
             'recovery_points_resource_idx',

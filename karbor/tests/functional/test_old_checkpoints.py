@@ -17,6 +17,7 @@
 
 import contextlib
 import itertools
+import unittest
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -188,12 +189,23 @@ class UpgradeTest(OldCheckpointsTestCase):
         self.assert_points()
 
 
+def explained(statement: str, parameters: Any) -> list[str]:
+    """How SQLite finds what a statement asks for."""
+    with db.engine().connect() as connection:
+        rows = connection.exec_driver_sql(f'EXPLAIN QUERY PLAN {statement}', parameters)
+        return [row[-1] for row in rows]
+
+
 class CostTest(OldCheckpointsTestCase):
+    def duty(self) -> bank_filling.PointFilling:
+        """What workers do each hour."""
+        return bank_filling.PointFilling(provider.ProviderRegistry(self.provider_dir()))
+
     def costs_of(self, count: int) -> list[lists.Cost]:
         """What it costs to fill in points, to find nothing to do, and after older processes."""
         self.old = self.database_with(count)
         migration.upgrade('0006')
-        duty = bank_filling.PointFilling(provider.ProviderRegistry(self.provider_dir()))
+        duty = self.duty()
         found = []
         for prepare, act in (
             (lambda: 0, point_filling.fill),
@@ -213,3 +225,19 @@ class CostTest(OldCheckpointsTestCase):
             # Steps are counted by SQLite only.
             self.assertLessEqual(many.steps, 1.2 * 3 * few.steps + 10)
             self.assertLessEqual(many.longest, 1.5 * few.longest + 10)
+
+    @unittest.skipUnless(base.DATABASE == 'sqlite', 'plans are looked at in SQLite')
+    def test_that_there_is_nothing_to_do_is_read_from_an_index(self) -> None:
+        migration.upgrade()
+        old_checkpoints.ask_banks()
+        with lists.cost() as cost:
+            self.duty().fill_points()
+        plans = {
+            plan
+            for statement, parameters in cost.statements
+            if 'FROM recovery_points' in statement
+            for plan in explained(statement, parameters)
+        }
+        index = 'recovery_points_state_idx'
+        self.assertTrue(any(f'COVERING INDEX {index} ' in plan for plan in plans), plans)
+        self.assertFalse(any('recovery_points' in plan and index not in plan for plan in plans))

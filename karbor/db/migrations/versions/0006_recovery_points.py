@@ -27,6 +27,7 @@ MOMENT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
 
 TABLE = 'recovery_points'
 INDICES = {
+    'state': ['checkpoint_id', 'state', 'updated_at'],
     'resource': ['resource_id', 'project_id', 'state', 'created_at', 'id'],
     'project': ['project_id', 'created_at', 'id'],
     'all': ['created_at', 'id'],
