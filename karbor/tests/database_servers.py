@@ -180,6 +180,8 @@ class MariaDB(Server):
     package = 'mariadb-server'
     places = ('/usr/sbin', '/usr/local/sbin')
     first_database = 'mysql'
+    #: in MiB: what it keeps of its tables in memory
+    memory = 64
 
     def _creation(self) -> list[str]:
         return [
@@ -204,8 +206,8 @@ class MariaDB(Server):
             '--no-defaults',
             f'--datadir={self.folder}/data',
             f'--tmpdir={self.folder}',
-            '--innodb-log-file-size=16M',
-            '--innodb-buffer-pool-size=64M',
+            f'--innodb-log-file-size={self.memory // 4}M',
+            f'--innodb-buffer-pool-size={self.memory}M',
             '--innodb-flush-log-at-trx-commit=0',
             '--innodb-doublewrite=0',
         ]
