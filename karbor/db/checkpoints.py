@@ -139,14 +139,22 @@ def page(
     return paging.rows(session, models.Checkpoint, selection, conditions)
 
 
+def _still_in(selection: paging.Selection) -> list[sa.ColumnElement[bool]]:
+    """What is deleted is in no checkpoint, unless deleted ones are asked for."""
+    if selection.filters.get('status') == constants.CheckpointStatus.DELETED:
+        return []
+    return [models.RecoveryPoint.state != constants.RecoveryPointState.DELETED]
+
+
 def _with_resource(selection: paging.Selection) -> sa.Select[str]:
     """The ids of the checkpoints that have a certain resource."""
     points = sa.select(models.RecoveryPoint.checkpoint_id).where(
+        *_still_in(selection),
         *(
             getattr(models.RecoveryPoint, name) == text
             for name, text in selection.filters.items()
             if name in OF_RESOURCES
-        )
+        ),
     )
     if selection.project_id is not None:
         points = points.where(models.RecoveryPoint.project_id == selection.project_id)

@@ -13,6 +13,7 @@
 """Queries on how far jobs are with their resources."""
 
 import dataclasses
+import itertools
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
@@ -43,25 +44,31 @@ def record(session: orm.Session, job_id: str, progress: ResourceProgress) -> Non
 
 def forget(session: orm.Session, job_id: str, gone: Collection[Resource]) -> None:
     """Remove what is written of how far a job is with some resources."""
-    _forget(session, models.JobResource.job_id == job_id, gone)
+    _forget(session, [job_id], gone)
 
 
 def forget_of_subject(session: orm.Session, subject_id: str, gone: Collection[Resource]) -> None:
     """The same of all jobs about something."""
-    jobs = sa.select(models.Job.id).where(models.Job.subject_id == subject_id)
-    _forget(session, models.JobResource.job_id.in_(jobs), gone)
+    jobs = session.scalars(sa.select(models.Job.id).where(models.Job.subject_id == subject_id))
+    _forget(session, jobs.all(), gone)
 
 
-def _forget(
-    session: orm.Session, is_of_jobs: sa.ColumnElement[bool], gone: Collection[Resource]
-) -> None:
-    key = sa.tuple_(models.JobResource.resource_type, models.JobResource.resource_id)
-    for resources in batches.of(gone):
-        session.execute(
-            sa.delete(models.JobResource)
-            .where(is_of_jobs, key.in_([(resource.type, resource.id) for resource in resources]))
-            .execution_options(synchronize_session=False)
-        )
+def _forget(session: orm.Session, job_ids: Collection[str], gone: Collection[Resource]) -> None:
+    """Each job and type by itself, as databases find rows in the index then."""
+    by_type: dict[str, list[str]] = {}
+    for resource in gone:
+        by_type.setdefault(resource.type, []).append(resource.id)
+    for job_id, (resource_type, ids) in itertools.product(job_ids, by_type.items()):
+        for batch in batches.of(ids):
+            session.execute(
+                sa.delete(models.JobResource)
+                .where(
+                    models.JobResource.job_id == job_id,
+                    models.JobResource.resource_type == resource_type,
+                    models.JobResource.resource_id.in_(batch),
+                )
+                .execution_options(synchronize_session=False)
+            )
 
 
 def of_job(session: orm.Session, job_id: str) -> Sequence[models.JobResource]:

@@ -26,7 +26,7 @@ from karbor.resource import Key
 def left_of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[Any]:
     """The points of a checkpoint that are not deleted.
 
-    :returns: of each the resource_type, resource_id, state and cloud_id.
+    :returns: of each the resource_type, resource_id, state, cloud_id and seen_good_at.
     """
     return session.execute(
         sa.select(
@@ -34,6 +34,7 @@ def left_of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[Any
             models.RecoveryPoint.resource_id,
             models.RecoveryPoint.state,
             models.RecoveryPoint.cloud_id,
+            models.RecoveryPoint.seen_good_at,
         ).where(
             models.RecoveryPoint.checkpoint_id == checkpoint_id,
             models.RecoveryPoint.state != State.DELETED,

@@ -145,6 +145,23 @@ def set_good(session: orm.Session, checkpoint_id: str, resource: Resource, saved
     )
 
 
+def set_failed(
+    session: orm.Session, checkpoint_id: str, resource: Resource, reason: str, saved: Saved
+) -> None:
+    """Write that a resource could not be protected.
+
+    :param saved: what is left of it all the same.
+    """
+    _update(
+        session,
+        checkpoint_id,
+        resource,
+        state=State.FAILED,
+        reason=reason,
+        **dataclasses.asdict(saved),
+    )
+
+
 def set_state(
     session: orm.Session,
     checkpoint_id: str,

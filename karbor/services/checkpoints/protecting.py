@@ -215,12 +215,12 @@ def _record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> 
             session, job.checkpoint_id, outcome.resource, saved_info.read(outcome.saved)
         )
     else:
-        recovery_points.set_state(
+        recovery_points.set_failed(
             session,
             job.checkpoint_id,
             outcome.resource,
-            constants.RecoveryPointState.FAILED,
             outcome.failure.reason,
+            saved_info.read(outcome.saved),
         )
 
 

@@ -76,8 +76,8 @@ class Going:
 def lock(session: orm.Session, removal: Removal) -> Going:
     """What can go now of what is to; what that relies on stays good until the transaction ends.
 
-    A good point can go while the newest one is good still, and is another one. Others can go
-    while they are what they were, for they are settled.
+    A point can go while the newest good one of its resource is good still, and is another one.
+    What has failed or is missing can go, too, where there never was a good one.
     """
     states = point_removal.lock_left(session, removal.checkpoint_id)
     backed = _backed(session, removal, states)
@@ -86,8 +86,7 @@ def lock(session: orm.Session, removal: Removal) -> Going:
         for unit in removal.units
         if all(
             key in backed
-            if states.get(key) == State.GOOD
-            else states.get(key) in (State.FAILED, State.MISSING)
+            or (key not in removal.newest and states.get(key) in (State.FAILED, State.MISSING))
             for key in unit
         )
         for key in unit
@@ -96,12 +95,13 @@ def lock(session: orm.Session, removal: Removal) -> Going:
 
 
 def _backed(session: orm.Session, removal: Removal, states: Mapping[Key, State]) -> Collection[Key]:
-    """The good ones of which a newer good one is there still."""
+    """Those of which the newest good point is there still, and is another one."""
     by_checkpoint: dict[str, list[Key]] = {}
     for unit in removal.units:
         for key in unit:
             newest = removal.newest.get(key)
-            if states.get(key) == State.GOOD and newest not in (None, removal.checkpoint_id):
+            is_settled = states.get(key) in (State.GOOD, State.FAILED, State.MISSING)
+            if is_settled and newest not in (None, removal.checkpoint_id):
                 by_checkpoint.setdefault(str(newest), []).append(key)
     return {
         key

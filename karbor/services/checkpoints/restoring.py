@@ -13,15 +13,18 @@
 """The jobs that restore or verify a checkpoint: both use it, and leave it as it is."""
 
 import functools
+from collections.abc import Collection
 
 from sqlalchemy import orm
 
 from karbor import db
 from karbor.common import constants
 from karbor.db import models, point_removal, uses
+from karbor.resource import Key
 from karbor.services.checkpoints import plugin_records, removing, resource_work
 from karbor.services.jobs import fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
+from karbor.services.protection import graph
 
 
 def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
@@ -43,14 +46,29 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
         request_parameters=use.parameters,
         keywords={keyword: record, 'new_resources': {}},
     )
-    return Outcome(reason=resource_work.summary(failures, row.resources_total), failures=failures)
+    return Outcome(
+        reason=resource_work.summary(failures, row.resources_total),
+        remark=_told_of(row, removed),
+        failures=failures,
+    )
+
+
+def _told_of(row: models.Checkpoint, removed: Collection[Key]) -> str | None:
+    """What is said of resources that are still in the graph, and are being removed."""
+    resources = [node.value for node in graph.walk_nodes(graph.deserialize(row.resource_graph))]
+    names = [
+        resource_work.described(resource)
+        for resource in resources
+        if (resource.type, resource.id) in removed
+    ]
+    return f'left out, as retention removes it: {", ".join(names[:10])}' if names else None
 
 
 def _end(table: type[uses.Use], session: orm.Session, job: models.Job, outcome: Outcome) -> str:
     reasons = {resource: failure.reason for resource, failure in outcome.failures.items()}
     uses.record_failures(session, job.subject_id, reasons)
     uses.set_status(
-        session, table, job.subject_id, status=outcome.operation_status, reason=outcome.reason
+        session, table, job.subject_id, status=outcome.operation_status, reason=outcome.told
     )
     return outcome.operation_status
 

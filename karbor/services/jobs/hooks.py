@@ -83,6 +83,10 @@ class AttemptHooks:
             if resource in operations:
                 if error is not None:
                     failures[resource] = self._logged(resource, error)
+                    if self.attempt.kind.saves:  # something may be left of what it has made
+                        saved[resource] = saved_info(
+                            plugins[resource.type], self.checkpoint, resource
+                        )
                 self._record(
                     ResourceOutcome(
                         resource=resource,
@@ -198,9 +202,9 @@ def saved_info(
     """
     try:
         return plugin.get_saved_info(checkpoint.read_only_section(resource.id), resource)
-    except NotImplementedError:
+    except (NotImplementedError, exception.BankObjectNotFound):
         return None
-    except Exception:
+    except (Exception, SystemExit):
         # A plugin may raise anything; what it protects is good all the same.
         LOG.warning('What is kept of %s is not known', resource.key, exc_info=True)
         return None

@@ -16,15 +16,16 @@ Each resource's good points are judged by themselves, see :mod:`retention`, and 
 history once. A resource with what hangs on it in the graph is one unit: it is good in a
 checkpoint where all of it is, and stays while it has the newest good point of any of it.
 
-What is not good is never counted. What has failed goes once a newer point of its unit is good, or
-has failed too: the newest that failed says why. What is missing goes once it is older than all
-good ones that stay. Of what is worked on, and of what nobody can tell, nothing is touched.
+What is not good is never counted. What has failed goes once a newer point of its unit is good;
+one of which nothing is left in the cloud goes also when a newer one has failed, which then says
+why. What is missing goes once it is older than all good ones that stay. Of what is worked on, and
+of what nobody can tell, nothing is touched.
 """
 
 import dataclasses
 import datetime
 import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from karbor.common.constants import RecoveryPointState as State
@@ -42,7 +43,7 @@ _WORST_FIRST = (
 )
 
 _NEEDED = 'it has the last good one of something in it'
-_NEWEST_FAILED = 'it has failed, and no newer one is there'
+_NEWEST_FAILED = 'it has failed, and no newer one is good'
 _FAILED_BEFORE = 'it has failed, and a newer one is there'
 _MISSING = 'it is missing; no rule counts it'
 _MISSING_BEFORE = 'it is missing, and all good ones that stay are newer'
@@ -87,6 +88,7 @@ class _History(NamedTuple):
     good: int = 0
     failed: int = 0
     missing: int = 0
+    void: int = 0
     needed: int = 0
     outgrown: int = 0
 
@@ -110,17 +112,26 @@ class Histories:
         self._good: dict[Key, int] = {}
         self._units: dict[tuple[str, Key], Key] = {}
         self._members: dict[tuple[str, Key], Sequence[Key]] = {}
+        self._void: set[tuple[str, Key]] = set()  # of units of several resources
 
-    def add(self, checkpoint_id: str, unit: Key, states: Mapping[Key, State]) -> None:
+    def add(
+        self,
+        checkpoint_id: str,
+        unit: Key,
+        states: Mapping[Key, State],
+        void: Collection[Key] = (),
+    ) -> None:
         """Tell what a checkpoint has of a unit.
 
         :param unit: the resource at its top.
         :param states: of the points of the resources in it, of which none is deleted.
+        :param void: those that have failed, and of which nothing is known to be in the cloud.
         """
         bit = self._bits[checkpoint_id]
         if tuple(states) != (unit,):
             self._members[checkpoint_id, unit] = tuple(states)
             self._units.update({(checkpoint_id, member): unit for member in states})
+            self._void.update((checkpoint_id, member) for member in states if member in void)
         for member, state in states.items():
             if state == State.GOOD:
                 self._good[member] = self._good.get(member, 0) | bit
@@ -129,7 +140,10 @@ class Histories:
         if state == State.GOOD:
             history = history._replace(good=history.good | bit)
         elif state == State.FAILED:
-            history = history._replace(failed=history.failed | bit)
+            is_void = all(member in void for member in states)
+            history = history._replace(
+                failed=history.failed | bit, void=history.void | (bit if is_void else 0)
+            )
         elif state == State.MISSING:
             history = history._replace(missing=history.missing | bit)
         self._histories[unit] = history
@@ -181,16 +195,20 @@ class Histories:
         return needed
 
     def _outgrown(self, unit: Key, history: _History) -> int:
-        """Where a unit has failed and is of no use, as what is left of one that was larger."""
+        """Where a unit has failed and is of no use, as newer points have what is in it."""
         return sum(
             self._bits[checkpoint.id]
             for checkpoint in self._in(history.failed)
-            # Newer ones have the lower bits.
             if all(
-                self._good.get(member, 0) & (self._bits[checkpoint.id] - 1)
+                self._is_outdone(checkpoint.id, member, history)
                 for member in self.members(checkpoint.id, unit)
             )
         )
+
+    def _is_outdone(self, checkpoint_id: str, member: Key, history: _History) -> bool:
+        newer = self._bits[checkpoint_id] - 1  # they have the lower bits
+        has_failed_again = (checkpoint_id, member) in self._void and history.failed & newer
+        return bool(self._good.get(member, 0) & newer or has_failed_again)
 
     def _judge_group(self, history: _History, units: Sequence[Key], rules: Rules) -> Iterator[Part]:
         verdicts = retention.judge(
@@ -224,8 +242,8 @@ class Histories:
                 reason = 'it is pinned' if checkpoint.pinned else _NEEDED
                 keep = True
             elif history.failed & bit:
-                # Newer ones have the lower bits.
-                is_outdone = bool((staying | history.failed) & (bit - 1))
+                newer = staying | (history.failed if history.void & bit else 0)
+                is_outdone = bool(newer & (bit - 1))  # newer ones have the lower bits
                 keep = not is_outdone and not history.outgrown & bit
                 reason = _NEWEST_FAILED if keep else _FAILED_BEFORE
             else:

@@ -194,14 +194,18 @@ def _ask(
     resource_type: str,
     kept: Mapping[str, str | None],
 ) -> Mapping[str, Loss]:
+    registry = attempt.environment.registry
+    plugins = registry.get(provider_id).new_plugins() if provider_id in registry else {}
+    plugin = plugins.get(resource_type)
+    if plugin is None:
+        raise CannotLook(f'provider {provider_id} has no plugin of {resource_type}')
     try:
-        plugin = attempt.environment.registry.get(provider_id).new_plugins()[resource_type]
         losses = plugin.find_losses(checkpoint_id, kept, attempt.context)
         return {resource_id: losses[resource_id] for resource_id in kept if resource_id in losses}
     except exception.IdentityUnavailable:
         raise
-    except KeyError:
-        raise CannotLook(f'provider {provider_id} has no plugin of {resource_type}') from None
+    except SystemExit as exc:  # it would end the worker, not the plugin
+        raise CannotLook('the plugin called sys.exit') from exc
     except Exception as exc:
         # A plugin may raise anything; without its answer nothing is removed.
         LOG.warning('Job %s: %s', attempt.job.id, exc, exc_info=True)

@@ -119,13 +119,19 @@ def read(session: orm.Session, scope: Scope, just_made: str | None = None) -> Co
     points: dict[str, int] = {}
     empty = set()
     for row in rows.values():
+        left = point_removal.left_of_checkpoint(session, row.id)
         states = {
             (point.resource_type, point.resource_id): _state(row.status, point.state)
-            for point in point_removal.left_of_checkpoint(session, row.id)
+            for point in left
+        }
+        void = {
+            (point.resource_type, point.resource_id)
+            for point in left
+            if point.state == State.FAILED and point.cloud_id is None and not point.seen_good_at
         }
         points[row.id] = len(states)
         for unit, members in units(states, _roots(session, row.id, states)).items():
-            histories.add(row.id, unit, members)
+            histories.add(row.id, unit, members, void)
         if not states and _is_empty(session, row):
             empty.add(row.id)
     return Contents(checkpoints=rows, histories=histories, points=points, empty=frozenset(empty))

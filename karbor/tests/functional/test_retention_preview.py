@@ -292,7 +292,7 @@ class PreviewTest(PreviewTestCase):
         )
         self.assertEqual(
             {
-                failed: ['it has failed, and no newer one is there'],
+                failed: ['it has failed, and no newer one is good'],
                 ids[0]: ['it is the last good one', 'keep_last 1: number 1'],
             },
             self.kept(keep_last=1),
@@ -310,7 +310,7 @@ class PreviewTest(PreviewTestCase):
         reason = ['it has failed, and a newer one is there']
         self.assertEqual(
             {
-                newest: (True, ['it has failed, and no newer one is there']),
+                newest: (True, ['it has failed, and no newer one is good']),
                 ids[0]: (True, ['it is the last good one', 'keep_last 2: number 1']),
                 ids[1]: (True, ['keep_last 2: number 2']),
                 **dict.fromkeys((failed, *between, *deletions), (False, reason)),
@@ -494,7 +494,7 @@ class VolumesTest(PreviewTestCase):
                 newest[0]: [
                     'it is the last good one',
                     'keep_last 1: number 1',
-                    'it has failed, and no newer one is there',
+                    'it has failed, and no newer one is good',
                 ],
                 older[0]: ['it is the last good one', 'keep_last 1: number 1'],
             },

@@ -38,6 +38,7 @@ STATES = {
     'f': State.FAILED,
     'm': State.MISSING,
     'u': State.UNKNOWN,
+    'v': State.FAILED,  # and nothing is left of it
     'k': State.MAKING,
     'd': State.DELETING,
 }
@@ -60,7 +61,7 @@ def histories_of(pinned: str = '', **volumes: str) -> Histories:
         key = 'OS::Cinder::Volume', name
         for number, letter in enumerate(letters, 1):
             if letter in STATES:
-                made.add(str(number), key, {key: STATES[letter]})
+                made.add(str(number), key, {key: STATES[letter]}, {key} if letter == 'v' else ())
     return made
 
 
@@ -84,12 +85,20 @@ class StatesTest(base.TestCase):
             ('ggg', '1', 1, '+-+'),
             ('ggg', '3', 1, '-++'),
             # Failed ones are not counted; the newest stays while none is good since.
-            ('gff', '', 1, '+-+'),
-            ('ggff', '', 1, '-+-+'),
+            ('gvv', '', 1, '+-+'),
+            ('ggvv', '', 1, '-+-+'),
+            # Those of which something may be left stay until a newer one is good.
+            ('gff', '', 1, '+++'),
+            ('ggff', '', 1, '-+++'),
+            ('gffg', '', 1, '---+'),
+            ('vf', '', 1, '-+'),
+            ('fv', '', 1, '++'),
             ('fgf', '', 1, '-++'),
             ('fg', '', 1, '-+'),
             ('f', '', 1, '+'),
-            ('ff', '', 1, '-+'),
+            ('ff', '', 1, '++'),
+            ('vv', '', 1, '-+'),
+            ('vv', '1', 1, '++'),
             ('ff', '1', 1, '++'),
             ('fg', '1', 1, '++'),
             ('gfg', '', 2, '+-+'),
@@ -120,12 +129,12 @@ class StatesTest(base.TestCase):
         self.assertEqual('-+++', verdicts(histories_of(a='mgmg').judge(rules)))
 
     def test_reasons(self) -> None:
-        parts = histories_of('2', a='mmgff', b='ggg').judge(KEEP_ONE)
+        parts = histories_of('2', a='mmgvv', b='ggg').judge(KEEP_ONE)
         for number, wanted in (
             ('1', 'it is missing, and all good ones that stay are newer'),
             ('2', 'it is pinned'),
             ('4', 'it has failed, and a newer one is there'),
-            ('5', 'it has failed, and no newer one is there'),
+            ('5', 'it has failed, and no newer one is good'),
         ):
             self.assertEqual([wanted], reasons(parts, number))
         self.assertEqual(['it is the last good one', 'keep_last 1: number 1'], reasons(parts, '3'))

@@ -50,7 +50,7 @@ def contents_of(
     )
     for number, units in enumerate(checkpoints, 1):
         for unit, states in units.items():
-            histories.add(str(number), unit, states)
+            histories.add(str(number), unit, states, void=states)
     return Contents(
         checkpoints=rows,
         histories=histories,
