@@ -102,6 +102,10 @@ class RetentionTestCase(test_schedules.SchedulesTestCase):
                 )
             )
 
+    def vanish(self, volume: dict[str, Any], checkpoint_id: str) -> None:
+        """Let a snapshot be deleted behind Karbor's back."""
+        del self.cinder.snapshots[self.snapshot_of(volume, checkpoint_id)]
+
     def told(self) -> dict[str, Any]:
         """The log of the newest retention."""
         return self.logs('retention')[-1]
@@ -157,6 +161,9 @@ class VolumesTest(RetentionTestCase):
         )
         self.assertEqual('deleted', self.shown(third)['status'])
         self.assertEqual({first, second}, {row['id'] for row in self.available()})
+        for volume, having in ((self.a, {fourth, fifth}), (self.b, {first, second, fifth})):
+            path = f'{self.checkpoints_path()}?resource_id={volume["id"]}'
+            self.assertEqual(having, {row['id'] for row in self.get(path)['checkpoints']})
         self.assert_in_step()
         for row_id, reason in (
             (first, '1 recovery point was removed by retention'),
@@ -391,10 +398,6 @@ class LookTest(RetentionTestCase):
         self.operation = self.create_operation(keep_last=3)
         self.made = self.runs(3)
 
-    def vanish(self, volume: dict[str, Any], checkpoint_id: str) -> None:
-        """Let a snapshot be deleted behind Karbor's back."""
-        del self.cinder.snapshots[self.snapshot_of(volume, checkpoint_id)]
-
     def test_one_that_vanished(self):
         """The older one stays for it; nothing else is changed by that."""
         first, second, third = self.made
@@ -505,6 +508,32 @@ class FailedTest(RetentionTestCase):
         self.assertEqual([failed, good], self.good(self.a))
         self.assert_in_step()
 
+    def test_what_could_not_be_removed_stays_when_the_newer_one_is_lost(self):
+        """It has failed by its row only: its snapshot is whole, and the last of the volume."""
+        self.create_operation(keep_last=1)
+        refusal = Fault('DELETE', '/snapshots/', status=403)
+        self.cinder.faults.append(refusal)
+        first, second = self.runs(2)
+        self.assertEqual({first: 'failed', second: 'good'}, self.points(self.a))
+        left = self.snapshot_of(self.a, first)
+        self.cinder.faults.remove(refusal)
+        self.vanish(self.a, second)
+        self.set_status(self.a, 'error')
+        self.runs(2)
+        self.assertIn(left, self.cinder.snapshots)
+        self.assertEqual('failed', self.points(self.a)[first])
+        # Once a newer one is good, it goes.
+        self.set_status(self.a, 'available')
+        self.runs(1)
+        self.assertNotIn(left, self.cinder.snapshots)
+
+    def test_a_snapshot_that_came_too_late_stays_until_a_newer_one_is_good(self):
+        self.create_operation(keep_last=1)
+        self.cinder.settle_to['snapshot'] = 'error'
+        first, second = self.runs(2)
+        self.assertEqual({first: 'failed', second: 'failed'}, self.points(self.a))
+        self.assertIn(self.snapshot_of(self.a, first), self.cinder.snapshots)
+
     def test_a_snapshot_in_error_goes_with_its_point(self):
         self.create_operation(keep_last=5)
         self.cinder.settle_to['snapshot'] = 'error'
@@ -589,6 +618,9 @@ class MeanwhileTest(RetentionTestCase):
         restore = self.ended_use('restore', restore)
         self.assertEqual('success', restore['status'])
         self.assertEqual([f'{base.VOLUME}#{self.b["id"]}'], list(restore['new_resources']))
+        self.assertIn(
+            f'left out, as retention removes it: {base.VOLUME}#', restore['status_reason']
+        )
         self.go_on()
         self.assertEqual([self.first], self.good(self.b))
         self.assert_in_step()
