@@ -13,7 +13,6 @@
 """What the retention of a scheduled operation makes of volumes, each judged by itself."""
 
 import json
-import pathlib
 import threading
 from typing import Any
 from unittest import mock
@@ -37,10 +36,6 @@ class RetentionTestCase(test_schedules.SchedulesTestCase):
         super().setUp()
         self.a, self.b = self.volume(name='a'), self.volume(name='b')
         self.plan = self.create_plan(self.a, self.b)
-
-    def provider_dir(self, **options: Any) -> pathlib.Path:
-        """The same, with more time for deletes than a machine that is busy needs."""
-        return super().provider_dir(**{'delete_timeout': 30, **options})
 
     def run_once(self) -> dict[str, Any]:
         """The log of a run of the one operation, once all that follows is over."""

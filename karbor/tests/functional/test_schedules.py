@@ -13,6 +13,7 @@
 """Scheduled operations run: an engine with a clock of the test's fires what the API made."""
 
 import datetime
+import pathlib
 import threading
 import time
 from typing import Any
@@ -44,6 +45,10 @@ class SchedulesTestCase(base.CloudTestCase):
         self.engine = engine.Engine(self.board.post, 5, lambda _session: self.now)
         self.plan = self.create_plan(self.volume())
         self.trigger = self.create_trigger()
+
+    def provider_dir(self, **options: Any) -> pathlib.Path:
+        """The same, with more time for deletes than a machine that is busy needs."""
+        return super().provider_dir(**{'delete_timeout': 30, **options})
 
     def create_trigger(self, **properties: Any) -> dict[str, Any]:
         return self.post(
