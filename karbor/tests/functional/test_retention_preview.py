@@ -679,7 +679,10 @@ class OperationPreviewTest(PreviewTestCase):
 
     def test_other_operations(self):
         theirs = self.add_row(
-            models.ScheduledOperation, project_id=OTHER_PROJECT_ID, trigger_id=self.trigger['id']
+            models.ScheduledOperation,
+            project_id=OTHER_PROJECT_ID,
+            trigger_id=self.trigger['id'],
+            plan_id=self.plan['id'],
         )
         missing = new_id()
         hidden = self.preview_of(f'/scheduled_operations/{theirs.id}', 404)
