@@ -13,7 +13,6 @@
 """A cloud's Karbor for tests: karbor-api and karbor-protection behind the sandbox's Keystone."""
 
 import contextlib
-import functools
 import os
 import pathlib
 import signal
@@ -32,13 +31,11 @@ PROVIDER_ID = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
 _QUICK = {'poll_interval': 2, 'in_flight_timeout': 15}
 
 
-@functools.cache
 def _endpoint_service() -> Any:
-    """The entry of the catalog, made once a test run; a sandbox may have one of an earlier run."""
+    """The entry of the catalog; an earlier test run, or another process, may have made it."""
     identity = cloud.admin().identity
-    for service in list(identity.services(type='data-protect')):
-        identity.delete_service(service)
-    return identity.create_service(name='karbor', type='data-protect')
+    services = list(identity.services(type='data-protect'))
+    return services[0] if services else identity.create_service(name='karbor', type='data-protect')
 
 
 def register(url: str) -> None:
