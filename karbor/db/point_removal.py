@@ -24,7 +24,7 @@ from karbor.resource import Key
 
 
 def left_of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[Any]:
-    """The points of a checkpoint that are not deleted.
+    """The points of a checkpoint that are not deleted, by type and id of their resources.
 
     :returns: of each the resource_type, resource_id, state, cloud_id and seen_good_at.
     """
@@ -35,10 +35,12 @@ def left_of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[Any
             models.RecoveryPoint.state,
             models.RecoveryPoint.cloud_id,
             models.RecoveryPoint.seen_good_at,
-        ).where(
+        )
+        .where(
             models.RecoveryPoint.checkpoint_id == checkpoint_id,
             models.RecoveryPoint.state != State.DELETED,
         )
+        .order_by(models.RecoveryPoint.resource_type, models.RecoveryPoint.resource_id)
     ).all()
 
 
