@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import batches, models, recovery_points
+from karbor.db import batches, models, resource_keys
 from karbor.resource import Key
 
 
@@ -83,7 +83,7 @@ def lock_good(session: orm.Session, checkpoint_id: str, resources: Collection[Ke
             .where(
                 models.RecoveryPoint.checkpoint_id == checkpoint_id,
                 models.RecoveryPoint.state == State.GOOD,
-                recovery_points.is_of(batch),
+                resource_keys.is_of(models.RecoveryPoint, batch),
             )
             .with_for_update(read=True)
         )
@@ -97,7 +97,8 @@ def begin_removal(session: orm.Session, checkpoint_id: str, resources: Collectio
         session.execute(
             sa.update(models.RecoveryPoint)
             .where(
-                models.RecoveryPoint.checkpoint_id == checkpoint_id, recovery_points.is_of(batch)
+                models.RecoveryPoint.checkpoint_id == checkpoint_id,
+                resource_keys.is_of(models.RecoveryPoint, batch),
             )
             .values(state=State.DELETING, reason=None)
             .execution_options(synchronize_session=False)
@@ -111,7 +112,7 @@ def lose(session: orm.Session, checkpoint_id: str, resource: Key, reason: str) -
         .where(
             models.RecoveryPoint.checkpoint_id == checkpoint_id,
             models.RecoveryPoint.state == State.GOOD,
-            recovery_points.is_of([resource]),
+            resource_keys.is_of(models.RecoveryPoint, [resource]),
         )
         .values(state=State.MISSING, reason=reason)
         .execution_options(synchronize_session=False)

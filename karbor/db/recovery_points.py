@@ -23,8 +23,8 @@ from sqlalchemy import orm
 
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import batches, models, paging, upserts
-from karbor.resource import Key, Resource
+from karbor.db import batches, models, paging, resource_keys, upserts
+from karbor.resource import Resource
 
 # What there is one row of.
 KEY = ('checkpoint_id', 'resource_type', 'resource_id')
@@ -196,7 +196,10 @@ def forget(session: orm.Session, checkpoint_id: str, gone: Iterable[Resource]) -
     for batch in batches.of((resource.type, resource.id) for resource in gone):
         session.execute(
             sa.delete(models.RecoveryPoint)
-            .where(models.RecoveryPoint.checkpoint_id == checkpoint_id, is_of(batch))
+            .where(
+                models.RecoveryPoint.checkpoint_id == checkpoint_id,
+                resource_keys.is_of(models.RecoveryPoint, batch),
+            )
             .execution_options(synchronize_session=False)
         )
 
@@ -250,27 +253,6 @@ def in_states(
             models.RecoveryPoint.state.in_(sorted(states)),
         )
     ).all()
-
-
-def is_of(resources: Collection[Key]) -> sa.ColumnElement[bool]:
-    """Whether a point is of one of some resources, by their types and ids.
-
-    Each type is asked for by itself: databases do not look for pairs in an index, but go through
-    all that a checkpoint has.
-    """
-    by_type: dict[str, list[str]] = {}
-    for resource_type, resource_id in resources:
-        by_type.setdefault(resource_type, []).append(resource_id)
-    return sa.or_(
-        sa.false(),
-        *(
-            sa.and_(
-                models.RecoveryPoint.resource_type == resource_type,
-                models.RecoveryPoint.resource_id.in_(ids),
-            )
-            for resource_type, ids in by_type.items()
-        ),
-    )
 
 
 def settle(
