@@ -28,7 +28,9 @@ from karbor.db import jobs as job_rows
 from karbor.db import point_removal
 from karbor.resource import Key
 from karbor.services.jobs import failures
+from karbor.services.jobs.hooks import Plugins
 from karbor.services.jobs.kinds import Attempt
+from karbor.services.protection import protection_plugin
 from karbor.services.protection.protection_plugin import Loss
 from karbor.services.schedules.histories import Histories, Part, Rules
 from karbor.services.schedules.retention_scopes import Contents
@@ -83,11 +85,7 @@ def judge(attempt: Attempt, contents: Contents, rules: Rules) -> Judgement:
     :raises IdentityUnavailable: Keystone cannot be asked now.
     :raises LeaseLost: the attempt is over.
     """
-
-    def look(checkpoint_id: str, resources: Sequence[Key]) -> Losses:
-        return _look(attempt, contents, checkpoint_id, resources)
-
-    settled = settle(contents.histories, rules, look)
+    settled = settle(contents.histories, rules, _Looks(attempt, contents).look)
     if settled.is_doubtful:
         return Judgement(parts=settled.parts, doubt=_doubt(settled))
     db.transaction(_write)(attempt, settled.losses)
@@ -163,53 +161,66 @@ def _newest_of_going(histories: Histories, parts: Iterable[Part]) -> dict[str, s
     return newest
 
 
-def _look(
-    attempt: Attempt, contents: Contents, checkpoint_id: str, resources: Sequence[Key]
-) -> dict[tuple[str, Key], Loss]:
-    attempt.lease.check()
-    with db.reader() as session:
-        cloud_ids = {
-            (point.resource_type, point.resource_id): point.cloud_id
-            for point in point_removal.left_of_checkpoint(session, checkpoint_id)
+class _Looks:
+    """Asks the plugins of one attempt, which are made once for all of its looks.
+
+    :param contents: what there is.
+    """
+
+    def __init__(self, attempt: Attempt, contents: Contents) -> None:
+        self._attempt = attempt
+        self._contents = contents
+        self._plugins: dict[str, Plugins] = {}
+
+    def look(self, checkpoint_id: str, resources: Sequence[Key]) -> Losses:
+        """Which of some resources are lost in a checkpoint.
+
+        :raises CannotLook: a plugin cannot tell.
+        """
+        self._attempt.lease.check()
+        with db.reader() as session:
+            cloud_ids = {
+                (point.resource_type, point.resource_id): point.cloud_id
+                for point in point_removal.left_of_checkpoint(session, checkpoint_id)
+            }
+        by_type: dict[str, dict[str, str | None]] = {}
+        for key in resources:
+            resource_type, resource_id = key
+            by_type.setdefault(resource_type, {})[resource_id] = cloud_ids.get(key)
+        return {
+            (checkpoint_id, (resource_type, resource_id)): loss
+            for resource_type, kept in by_type.items()
+            for resource_id, loss in self._ask(checkpoint_id, resource_type, kept).items()
         }
-    by_type: dict[str, dict[str, str | None]] = {}
-    for resource_type, resource_id in resources:
-        by_type.setdefault(resource_type, {})[resource_id] = cloud_ids.get(
-            (resource_type, resource_id)
-        )
-    provider_id = contents.checkpoints[checkpoint_id].provider_id
-    return {
-        (checkpoint_id, (resource_type, resource_id)): loss
-        for resource_type, kept in by_type.items()
-        for resource_id, loss in _ask(
-            attempt, provider_id, checkpoint_id, resource_type, kept
-        ).items()
-    }
 
+    def _ask(
+        self, checkpoint_id: str, resource_type: str, kept: Mapping[str, str | None]
+    ) -> Mapping[str, Loss]:
+        plugin = self._plugin(self._contents.checkpoints[checkpoint_id].provider_id, resource_type)
+        try:
+            losses = plugin.find_losses(checkpoint_id, kept, self._attempt.context)
+            return {
+                resource_id: losses[resource_id] for resource_id in kept if resource_id in losses
+            }
+        except exception.IdentityUnavailable:
+            raise
+        except SystemExit as exc:  # it would end the worker, not the plugin
+            raise CannotLook('the plugin called sys.exit') from exc
+        except Exception as exc:
+            # A plugin may raise anything; without its answer nothing is removed.
+            LOG.warning('Job %s: %s', self._attempt.job.id, exc, exc_info=True)
+            raise CannotLook(failures.reason_of(exc)) from exc
 
-def _ask(
-    attempt: Attempt,
-    provider_id: str,
-    checkpoint_id: str,
-    resource_type: str,
-    kept: Mapping[str, str | None],
-) -> Mapping[str, Loss]:
-    registry = attempt.environment.registry
-    plugins = registry.get(provider_id).new_plugins() if provider_id in registry else {}
-    plugin = plugins.get(resource_type)
-    if plugin is None:
-        raise CannotLook(f'provider {provider_id} has no plugin of {resource_type}')
-    try:
-        losses = plugin.find_losses(checkpoint_id, kept, attempt.context)
-        return {resource_id: losses[resource_id] for resource_id in kept if resource_id in losses}
-    except exception.IdentityUnavailable:
-        raise
-    except SystemExit as exc:  # it would end the worker, not the plugin
-        raise CannotLook('the plugin called sys.exit') from exc
-    except Exception as exc:
-        # A plugin may raise anything; without its answer nothing is removed.
-        LOG.warning('Job %s: %s', attempt.job.id, exc, exc_info=True)
-        raise CannotLook(failures.reason_of(exc)) from exc
+    def _plugin(self, provider_id: str, resource_type: str) -> protection_plugin.ProtectionPlugin:
+        registry = self._attempt.environment.registry
+        if provider_id not in self._plugins:
+            self._plugins[provider_id] = (
+                registry.get(provider_id).new_plugins() if provider_id in registry else {}
+            )
+        plugin = self._plugins[provider_id].get(resource_type)
+        if plugin is None:
+            raise CannotLook(f'provider {provider_id} has no plugin of {resource_type}')
+        return plugin
 
 
 def _doubt(settled: Settled) -> str:

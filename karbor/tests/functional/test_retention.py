@@ -22,6 +22,9 @@ import sqlalchemy as sa
 from karbor import db, exception
 from karbor.db import models
 from karbor.services.checkpoints import drafts
+from karbor.services.protection.protection_plugins.volume.cinder_snapshot_plugin import (
+    CinderSnapshotProtectionPlugin,
+)
 from karbor.services.schedules import retention_looks
 from karbor.testing.fake_cinder import Fault
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID
@@ -486,7 +489,7 @@ class LookTest(RetentionTestCase):
 
     def test_nothing_to_remove_asks_for_nothing(self):
         self.change(self.operation, keep_last=99)
-        with mock.patch.object(retention_looks, '_ask') as asked:
+        with mock.patch.object(CinderSnapshotProtectionPlugin, 'find_losses') as asked:
             self.runs(1)
         self.assertEqual(0, asked.call_count)
         self.assertEqual('success', self.told()['status'])
