@@ -33,7 +33,7 @@ from karbor.common.constants import CheckpointStatus as Status
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import api as db
 from karbor.db import jobs, models, recovery_points
-from karbor.resource import Resource
+from karbor.resource import Key, Resource
 
 LOG = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Told:
     """
 
     error: str | None
-    resources: Mapping[tuple[str, str], str | None]
+    resources: Mapping[Key, str | None]
 
 
 # By checkpoint and kind of job.
@@ -101,7 +101,7 @@ def parts() -> Iterator[Part]:
 
 
 def _next_part(session: orm.Session, after: str) -> Part:
-    found = session.execute(
+    checkpoints = session.execute(
         sa.select(models.Checkpoint.id, models.Checkpoint.status, models.Checkpoint.resources_total)
         .where(models.Checkpoint.id > after)
         .order_by(models.Checkpoint.id)
@@ -109,7 +109,7 @@ def _next_part(session: orm.Session, after: str) -> Part:
     ).all()
     part: dict[str, str] = {}
     total = 0
-    for checkpoint_id, status, resources_total in found:
+    for checkpoint_id, status, resources_total in checkpoints:
         total += resources_total
         if part and total > _POINTS:
             break
@@ -236,7 +236,7 @@ def _told(session: orm.Session, ids: Sequence[str]) -> AllTold:
             .order_by(models.Job.created_at, models.Job.id)
         )
     }
-    found: dict[str, dict[tuple[str, str], str | None]] = {job.id: {} for job in jobs.values()}
+    resources: dict[str, dict[Key, str | None]] = {job.id: {} for job in jobs.values()}
     for row in session.execute(
         sa.select(
             models.JobResource.job_id,
@@ -244,8 +244,8 @@ def _told(session: orm.Session, ids: Sequence[str]) -> AllTold:
             models.JobResource.resource_id,
             models.JobResource.is_done,
             models.JobResource.reason,
-        ).where(models.JobResource.job_id.in_(found))
+        ).where(models.JobResource.job_id.in_(resources))
     ):
         reason = None if row.is_done else row.reason or ''
-        found[row.job_id][row.resource_type, row.resource_id] = reason
-    return {key: Told(job.error, found[job.id]) for key, job in jobs.items()}
+        resources[row.job_id][row.resource_type, row.resource_id] = reason
+    return {key: Told(job.error, resources[job.id]) for key, job in jobs.items()}

@@ -12,6 +12,7 @@
 
 """What jobs about a checkpoint share: hooks on its resources, and what to tell of them."""
 
+import itertools
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -111,10 +112,15 @@ def summary_of_gone(gone: Collection[Resource], total: int) -> str | None:
     """One line about the resources that there are not any more; None when there is none."""
     if not gone:
         return None
-    names = [described(resource) for resource in gone]
-    more = f' and {len(names) - _MOST_NAMES} more' if len(names) > _MOST_NAMES else ''
-    verb = 'is' if len(names) == 1 else 'are'
-    return f'{len(names)} of {total} resources {verb} gone: {", ".join(names[:_MOST_NAMES])}{more}'
+    verb = 'is' if len(gone) == 1 else 'are'
+    return f'{len(gone)} of {total} resources {verb} gone: {names_of(gone)}'
+
+
+def names_of(resources: Collection[Resource]) -> str:
+    """What to call some resources before a person, and how many more there are."""
+    names = [described(resource) for resource in itertools.islice(resources, _MOST_NAMES)]
+    more = f' and {len(resources) - _MOST_NAMES} more' if len(resources) > _MOST_NAMES else ''
+    return f'{", ".join(names)}{more}'
 
 
 def described(resource: Resource) -> str:

@@ -55,13 +55,16 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
 
 def _told_of(row: models.Checkpoint, removed: Collection[Key]) -> str | None:
     """What is said of resources that are still in the graph, and are being removed."""
-    resources = [node.value for node in graph.walk_nodes(graph.deserialize(row.resource_graph))]
-    names = [
-        resource_work.described(resource)
-        for resource in resources
-        if (resource.type, resource.id) in removed
+    if not removed:
+        return None
+    left_out = [
+        node.value
+        for node in graph.walk_nodes(graph.deserialize(row.resource_graph))
+        if (node.value.type, node.value.id) in removed
     ]
-    return f'left out, as retention removes it: {", ".join(names[:10])}' if names else None
+    if not left_out:
+        return None
+    return f'left out, as retention removes it: {resource_work.names_of(left_out)}'
 
 
 def _end(table: type[uses.Use], session: orm.Session, job: models.Job, outcome: Outcome) -> str:

@@ -165,10 +165,10 @@ def units(
     :param roots: the graph of the checkpoint; none where nothing hangs on anything.
     """
     tops = _tops(roots)
-    found: dict[Key, dict[Key, State]] = {}
+    by_top: dict[Key, dict[Key, State]] = {}
     for key, state in states.items():
-        found.setdefault(tops.get(key, key), {})[key] = state
-    return found
+        by_top.setdefault(tops.get(key, key), {})[key] = state
+    return by_top
 
 
 def _tops(roots: Sequence[graph.GraphNode]) -> dict[Key, Key]:

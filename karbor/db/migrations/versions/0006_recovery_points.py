@@ -74,9 +74,9 @@ def _create_table() -> None:
                 'checkpoint_id', 'resource_type', 'resource_id', name='recovery_points_resource_uc'
             ),
         )
-    made = {index['name'] for index in sa.inspect(op.get_bind()).get_indexes(TABLE)}
+    index_names = {index['name'] for index in sa.inspect(op.get_bind()).get_indexes(TABLE)}
     for name, columns in INDICES.items():
-        if f'{TABLE}_{name}_idx' not in made:
+        if f'{TABLE}_{name}_idx' not in index_names:
             op.create_index(f'{TABLE}_{name}_idx', TABLE, columns)
 
 
