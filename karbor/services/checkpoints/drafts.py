@@ -13,7 +13,7 @@
 """What a plan covers now, from which a checkpoint is made."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import orm
@@ -23,7 +23,7 @@ from karbor import db, exception
 from karbor.common import constants
 from karbor.db import checkpoints, models, recovery_points
 from karbor.db import plans as plan_rows
-from karbor.resource import Resource
+from karbor.resource import Key, Resource
 from karbor.services import quotas
 from karbor.services.checkpoints import parameters, plans
 from karbor.services.protection import checkpoint as bank_checkpoint
@@ -86,11 +86,15 @@ def draft(
     protectable_plugins: protectables.Protectables,
     context: karbor_context.RequestContext,
     plan_id: str,
+    *,
+    done: Collection[Key] = (),
 ) -> Draft:
     """What a plan covers now.
 
     :param provider: the provider that is asked for.
     :param protectable_plugins: what finds resources.
+    :param done: resources that are left out, but for those that hang together with others, and
+        unless nothing would be left.
     :raises PlanNotFound:
     :raises Invalid: the plan is another provider's, or a resource found now does not fit the
         plan's parameters.
@@ -102,6 +106,8 @@ def draft(
     roots = protectable_plugins.graph(
         context, [plans.as_resource(fields) for fields in plan.resources]
     )
+    if done:
+        roots = graph.without(roots, _done_units(roots, done))
     resources = [node.value for node in graph.walk_nodes(roots)]
     provider.check_types(resource.type for resource in resources)
     for resource in resources:
@@ -113,6 +119,24 @@ def draft(
         )
         provider.check_options(resource.type, values, resource.key)
     return Draft(plan, graph.serialize(roots), resources)
+
+
+def _done_units(roots: Iterable[graph.GraphNode], done: Collection[Key]) -> set[Resource]:
+    """The resources that are done, each with all that hangs on it and all that it hangs on.
+
+    None when nothing else would be left.
+    """
+    nodes = [
+        node
+        for node in graph.walk_nodes(roots)
+        if node.value.type not in recovery_points.WITHOUT_POINTS
+    ]
+    undone: set[Resource] = set()
+    for node in nodes:
+        below = [each.value for each in graph.walk_nodes((node,))]
+        if any((resource.type, resource.id) not in done for resource in below):
+            undone.update(below)
+    return {node.value for node in nodes} - undone if undone else set()
 
 
 def check_provider(plan: models.Plan, provider_id: str) -> None:

@@ -15,9 +15,11 @@
 That of a run of a scheduled operation makes the checkpoint itself, when it begins.
 """
 
+import dataclasses
 import datetime
 import functools
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from sqlalchemy import orm
@@ -26,12 +28,28 @@ from karbor import db, exception
 from karbor.common import constants
 from karbor.db import checkpoints, job_resources, models, operation_logs, recovery_points
 from karbor.db import jobs as job_rows
+from karbor.resource import Key, Resource
 from karbor.services.checkpoints import drafts, plugin_records, resource_work, saved_info
 from karbor.services.cinder import limits as cinder_limits
 from karbor.services.jobs import fencing
 from karbor.services.jobs.failures import Failures
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome, ResourceOutcome
 from karbor.services.protection import graph
+
+# Cinder gives the quota of a snapshot back a moment after the snapshot is gone, in seconds.
+QUOTA_LAG = 2.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TriedBefore:
+    """What a run has left that is tried once more.
+
+    :ivar checkpoint_id: of what it made.
+    :ivar good: the resources whose points in that are good.
+    """
+
+    checkpoint_id: str
+    good: Collection[Key]
 
 
 class Schedules(Protocol):
@@ -47,6 +65,9 @@ class Schedules(Protocol):
         self, session: orm.Session, job: models.Job, outcome: Outcome
     ) -> Sequence[models.Job]:
         """The jobs that begin as a protect has ended."""
+
+    def tried_before(self, session: orm.Session, job: models.Job) -> 'TriedBefore | None':
+        """The run that a job tries once more, if it is there for that alone."""
 
     def relief(self, session: orm.Session, job: models.Job) -> str:
         """To be added to the reason when a quota is in the way of a run."""
@@ -74,7 +95,7 @@ def kind(schedules: Schedules) -> JobKind:
 
 def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
     try:
-        row = _checkpoint_row(attempt)
+        row = _checkpoint_row(schedules, attempt)
     except exception.CheckpointLimitExceeded as exc:
         return Outcome(
             state=job_rows.JobState.FAILED,
@@ -95,7 +116,7 @@ def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
     gone = [resource for resource, failure in failures.items() if failure.is_gone]
     failed = {resource: failure for resource, failure in failures.items() if not failure.is_gone}
     covered = resource_work.leave_out(checkpoint, gone)
-    remark = resource_work.summary_of_gone(gone, row.resources_total)
+    remark = _remark(schedules, attempt, row, gone)
     reason = _reason_of_failures(schedules, attempt, failed, row.resources_total)
     if reason and remark:
         reason = f'{reason}; {remark}'
@@ -145,32 +166,61 @@ def _what_is_empty(covered: Iterable[graph.GraphNode]) -> str:
     return f'nothing is in {", ".join(resource_work.described(node.value) for node in covered)}'
 
 
-def _checkpoint_row(attempt: Attempt) -> models.Checkpoint:
+def _checkpoint_row(schedules: Schedules, attempt: Attempt) -> models.Checkpoint:
     try:
         return attempt.checkpoint_row()
     except exception.CheckpointNotFound:
         if attempt.job.scheduled_operation_id is None:
             raise
-    return _make_checkpoint(attempt)
+    if attempt.job.retry_of is not None:
+        time.sleep(QUOTA_LAG)
+    return _make_checkpoint(schedules, attempt)
 
 
-def _make_checkpoint(attempt: Attempt) -> models.Checkpoint:
+def _make_checkpoint(schedules: Schedules, attempt: Attempt) -> models.Checkpoint:
     """The checkpoint of a run, whose job has begun.
 
-    It is of the plan that the operation had when the run was asked for.
+    It is of the plan that the operation had when the run was asked for, without what is good
+    already in the one of a run that is tried again.
 
     :raises KarborException: as :func:`drafts.draft`.
     """
     job, environment = attempt.job, attempt.environment
     if job.plan_id is None:
         _take_run_from_log(job)
+    before = _tried_before(schedules, job)
     draft = drafts.draft(
         environment.registry.get(job.provider_id),
         environment.protectables,
         attempt.context,
         str(job.plan_id),
+        done=() if before is None else before.good,
     )
     return db.transaction(_write_checkpoint)(job, draft)
+
+
+def _tried_before(schedules: Schedules, job: models.Job) -> TriedBefore | None:
+    with db.reader() as session:
+        return schedules.tried_before(session, job)
+
+
+def _remark(
+    schedules: Schedules, attempt: Attempt, row: models.Checkpoint, gone: Collection[Resource]
+) -> str | None:
+    """One line about what is left out of a checkpoint; None when nothing is."""
+    remarks = [resource_work.summary_of_gone(gone, row.resources_total)]
+    before = _tried_before(schedules, attempt.job)
+    if before is not None:
+        nodes = graph.walk_nodes(graph.deserialize(row.resource_graph))
+        covered = {(node.value.type, node.value.id) for node in nodes}
+        elsewhere = len(set(before.good) - covered)
+        remarks.append(
+            f'of {elsewhere} resources, which did not fail before, the recovery points are in the '
+            f'checkpoint {before.checkpoint_id}'
+            if elsewhere
+            else None
+        )
+    return '; '.join(remark for remark in remarks if remark) or None
 
 
 def _take_run_from_log(job: models.Job) -> None:

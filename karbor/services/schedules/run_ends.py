@@ -16,8 +16,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import orm
 
+from karbor.common.constants import RecoveryPointState as State
 from karbor.db import jobs as job_rows
-from karbor.db import models, schedules
+from karbor.db import models, recovery_points, schedules
+from karbor.services.checkpoints.protecting import TriedBefore
 from karbor.services.jobs.kinds import Outcome
 from karbor.services.schedules import retention_jobs, runs
 
@@ -37,6 +39,20 @@ def obstacle(session: orm.Session, job: models.Job) -> str | None:
     ):
         return 'another run of its scheduled operation goes on'
     return None
+
+
+def tried_before(session: orm.Session, job: models.Job) -> TriedBefore | None:
+    """The run that a job tries once more, if it is there for that alone."""
+    if job.retry_of is None or not runs.is_retry(session, job):
+        return None
+    failed = session.get(models.Job, job.retry_of)
+    if failed is None:
+        return None
+    good = recovery_points.in_states(session, failed.checkpoint_id, {State.GOOD})
+    return TriedBefore(
+        checkpoint_id=failed.checkpoint_id,
+        good={(point.resource_type, point.resource_id) for point in good},
+    )
 
 
 def follow(session: orm.Session, job: models.Job, outcome: Outcome) -> Sequence[models.Job]:

@@ -119,10 +119,15 @@ def cancel_retries(session: orm.Session, operation_id: str, reason: str) -> None
     for job in jobs.unfinished_runs(session, operation_id):
         if job.retry_of is None or job.state != jobs.JobState.QUEUED:
             continue
-        if 'retry_of' in (operation_logs.of_job(session, job.id).extra_info or {}):
+        if is_retry(session, job):
             _cancel(session, job, reason)
         else:
             job.retry_of = None
+
+
+def is_retry(session: orm.Session, job: models.Job) -> bool:
+    """Whether a run is there only to try another once more, and was not asked for by itself."""
+    return 'retry_of' in (operation_logs.of_job(session, job.id).extra_info or {})
 
 
 def fire_told(fire_at: datetime.datetime | None) -> dict[str, str]:

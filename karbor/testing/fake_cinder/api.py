@@ -272,7 +272,7 @@ class FakeCinder(store.Store):
             _check_quota(
                 'SnapshotLimitExceeded: Maximum number of snapshots',
                 self.quota_snapshots,
-                len(self.snapshots),
+                self.snapshots_in_use(),
             )
             snapshot = self.new_snapshot(volume, wanted)
             self.snapshots[snapshot['id']] = snapshot

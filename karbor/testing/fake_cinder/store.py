@@ -15,6 +15,7 @@
 import dataclasses
 import datetime
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -66,9 +67,12 @@ class Store:
         self.keeps_microseconds = True
         #: Whether the user may list the services, and all projects' things.
         self.is_admin = False
+        #: For how many seconds a snapshot that is gone still counts for the quota.
+        self.quota_lag = 0.0
         self.lock = threading.RLock()
         self._pending: dict[str, _Pending] = {}
         self._last_time = datetime.datetime.min
+        self._snapshots_gone_at: list[float] = []
 
     def add_volume(
         self, name: str = 'v', size: int = 1, status: str = 'available', **fields: Any
@@ -109,6 +113,11 @@ class Store:
     def items(self, collection: str) -> dict[str, Item]:
         return self.volumes if collection == 'volumes' else self.snapshots
 
+    def snapshots_in_use(self) -> int:
+        """How many snapshots count for the quota."""
+        since = time.monotonic() - self.quota_lag
+        return len(self.snapshots) + sum(moment > since for moment in self._snapshots_gone_at)
+
     def find(self, collection: str, item_id: str) -> Item:
         item = self.items(collection).get(item_id)
         if item is None or not (self.is_admin or self.is_own(collection, item)):
@@ -140,6 +149,8 @@ class Store:
         del self._pending[item['id']]
         if status == 'gone':
             del self.items(collection)[item['id']]
+            if collection == 'snapshots' and self.quota_lag:
+                self._snapshots_gone_at.append(time.monotonic())
             return
         item['status'] = status
         if status.startswith('error') and self.error_message:

@@ -15,11 +15,15 @@
 from typing import Any
 from unittest import mock
 
+import fixtures
+
 from karbor.db import models
 from karbor.services.schedules import retention_looks
 from karbor.testing.fake_cinder import Fault
 from karbor.tests.base import PROJECT_ID
 from karbor.tests.functional import test_retention
+
+_QUOTA_LAG = 'karbor.services.checkpoints.protecting.QUOTA_LAG'
 
 
 class RetryTestCase(test_retention.RetentionTestCase):
@@ -29,6 +33,7 @@ class RetryTestCase(test_retention.RetentionTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.useFixture(fixtures.MonkeyPatch(_QUOTA_LAG, 0))
         self.operation = self.create_operation(keep_last=9, overlap=self.overlap)
         self.first, self.second = self.runs(2)
         self.change(self.operation, keep_last=1)
@@ -66,13 +71,33 @@ class RetryTest(RetryTestCase):
         self.assert_in_step()
 
     def test_of_which_one_volume_had_its_place(self):
+        """It is not protected twice, so its history is not shorter than the other's."""
+        self.change(self.operation, keep_last=2)
         self.cinder.quota_snapshots = 5
+        (first, second), known = (self.first, self.second), len(self.cinder.snapshots)
         failed = self.run_once()
         self.assertEqual('error', failed['status'])
-        last = [self.logs()[-1]['checkpoint_id']]
-        self.assertEqual('available', self.shown(last[0])['status'])
-        self.assertEqual((last, last), (self.good(self.a), self.good(self.b)))
+        retry = self.logs()[-1]
+        self.assertEqual('available', retry['status'])
+        by_failed, by_retry = failed['checkpoint_id'], retry['checkpoint_id']
+        self.assertCountEqual(
+            [[second, by_failed], [second, by_retry]], [self.good(self.a), self.good(self.b)]
+        )
+        self.assertEqual(known, len(self.cinder.snapshots))
+        told = (
+            'of 1 resources, which did not fail before, the recovery points are in the checkpoint '
+            f'{by_failed}'
+        )
+        self.assertEqual(told, retry['error_info'])
+        self.assertEqual(told, self.shown(by_retry)['status_reason'])
+        self.assertEqual('deleted', self.shown(first)['status'])
         self.assert_in_step()
+
+    def test_cinder_gives_the_quota_back_a_moment_later(self):
+        self.useFixture(fixtures.MonkeyPatch(_QUOTA_LAG, 2))
+        self.cinder.quota_lag = 0.5
+        self.run_once()
+        self.assertEqual('available', self.logs()[-1]['status'])
 
     def test_of_karbor(self):
         self.cinder.quota_snapshots = None
