@@ -84,7 +84,7 @@ class Listing:
         """:raises InvalidInput: names the parameter and the fault.
         :raises ProjectNotFound: the caller may not see what that project has.
         """
-        values = {name: _filter(req, name) for name in self.filters}
+        values = {name: _filter(req, name, schema) for name, schema in self.filters.items()}
         return paging.Selection(
             _whose(req) if self.has_tenants else req.context.karbor.project_id,
             paging.Page(
@@ -137,9 +137,13 @@ def check_names(
             )
 
 
-def _filter(req: falcon.Request, name: str) -> str | None:
+def _filter(req: falcon.Request, name: str, schema: Schema) -> str | None:
     value = text(req, name)
     longest = FILTER['maxLength']
+    if value is not None and value not in schema.get('enum', (value,)):
+        raise exception.InvalidInput(
+            reason=f'{name}: {value!r:.100} is none of {", ".join(schema["enum"])}.'
+        )
     if value is not None and len(value) > longest:
         raise exception.InvalidInput(reason=f'{name} is longer than {longest} characters.')
     return value

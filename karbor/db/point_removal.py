@@ -121,13 +121,14 @@ def lose(session: orm.Session, checkpoint_id: str, resource: Key, reason: str) -
 
 def amount_left(session: orm.Session, scheduled_operation_id: str) -> dict[str, int]:
     """How much is left of what a scheduled operation has made: in how many checkpoints, how many
-    recovery points, and of how many GiB of volumes."""
+    recovery points, and of how many GiB of volumes, as far as it is known to be in the cloud."""
     point = models.RecoveryPoint
+    is_in_cloud = sa.and_(point.cloud_id.is_not(None), point.state != State.MISSING)
     checkpoints, points, size = session.execute(
         sa.select(
             sa.func.count(point.checkpoint_id.distinct()),
             sa.func.count(),
-            sa.func.sum(point.size),
+            sa.func.sum(sa.case((is_in_cloud, point.size), else_=0)),
         ).where(
             point.scheduled_operation_id == scheduled_operation_id, point.state != State.DELETED
         )

@@ -29,8 +29,10 @@ from karbor.common import constants
 from karbor.db import api as db
 from karbor.db import jobs, models
 
-# Rows that one transaction removes, so that nobody waits long for it.
+# Rows that one transaction removes, so that nobody waits long for it; of checkpoints fewer, as
+# each may have thousands of recovery points.
 _BATCH = 500
+_BATCH_OF_CHECKPOINTS = 5
 
 # Table -> names of the kinds of jobs that are removed with its rows.
 KindsWith = Mapping[type[models.Subject], Sequence[str]]
@@ -76,7 +78,8 @@ def _purge_batch(
     session: orm.Session, model: Any, condition: sa.ColumnElement[bool], kinds: Sequence[str]
 ) -> int:
     key = sa.inspect(model).primary_key
-    keys = session.execute(sa.select(*key).where(condition).limit(_BATCH)).all()
+    batch = _BATCH_OF_CHECKPOINTS if model is models.Checkpoint else _BATCH
+    keys = session.execute(sa.select(*key).where(condition).limit(batch)).all()
     if keys:
         _remove_dependents(session, model, [row[0] for row in keys], kinds)
         session.execute(sa.delete(model).where(sa.tuple_(*key).in_(map(tuple, keys))))

@@ -132,8 +132,18 @@ def stored_name(name: str | None) -> str:
     return (name or '').replace('\x00', '').encode(errors='replace').decode()[:_LONGEST_NAME]
 
 
-def set_good(session: orm.Session, checkpoint_id: str, resource: Resource, saved: Saved) -> None:
-    """Write that a resource is protected."""
+def set_good(
+    session: orm.Session,
+    checkpoint_id: str,
+    resource: Resource,
+    saved: Saved,
+    *,
+    is_to_be_asked: bool = False,
+) -> None:
+    """Write that a resource is protected.
+
+    :param is_to_be_asked: whether its bank is still to be asked for what is known of it.
+    """
     _update(
         session,
         checkpoint_id,
@@ -142,6 +152,7 @@ def set_good(session: orm.Session, checkpoint_id: str, resource: Resource, saved
         reason=None,
         seen_good_at=timeutils.utcnow(),
         **dataclasses.asdict(saved),
+        **({'updated_at': None} if is_to_be_asked else {}),
     )
 
 

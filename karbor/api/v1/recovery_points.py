@@ -19,19 +19,16 @@ from karbor.api import query, schema
 from karbor.api.media import Object
 from karbor.api.operation import operation
 from karbor.api.services import Handler
+from karbor.common.constants import RecoveryPointState
 from karbor.db import models, paging
 
-FILTERS = dict.fromkeys(
-    (
-        'resource_id',
-        'resource_type',
-        'checkpoint_id',
-        'plan_id',
-        'scheduled_operation_id',
-        'state',
+FILTERS = {
+    **dict.fromkeys(
+        ('resource_id', 'resource_type', 'checkpoint_id', 'plan_id', 'scheduled_operation_id'),
+        schema.FILTER,
     ),
-    schema.FILTER,
-)
+    'state': {'enum': sorted(RecoveryPointState)},
+}
 
 RECOVERY_POINT = schema.shown(
     'RecoveryPoint',

@@ -262,7 +262,11 @@ def _record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> 
     """Write what has become of a recovery point."""
     if outcome.failure is None:
         recovery_points.set_good(
-            session, job.checkpoint_id, outcome.resource, saved_info.read(outcome.saved)
+            session,
+            job.checkpoint_id,
+            outcome.resource,
+            saved_info.read(outcome.saved.told),
+            is_to_be_asked=outcome.saved.is_to_be_asked,
         )
     else:
         recovery_points.set_failed(
@@ -270,7 +274,7 @@ def _record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> 
             job.checkpoint_id,
             outcome.resource,
             outcome.failure.reason,
-            saved_info.read(outcome.saved),
+            saved_info.read(outcome.saved.told),
         )
 
 

@@ -202,7 +202,7 @@ def reason_with(reason: str | None, removed: int) -> str | None:
         return rest or None
     points = 'recovery point was' if removed == 1 else 'recovery points were'
     told = f'{removed} {points} removed by retention'
-    return f'{rest}; {told}' if rest else told
+    return f'{rest.rstrip(".")}; {told}' if rest else told
 
 
 KIND = JobKind(

@@ -27,7 +27,7 @@ from karbor.db import jobs as job_rows
 from karbor.resource import Resource
 from karbor.services.jobs import walker
 from karbor.services.jobs.failures import Failure, Failures
-from karbor.services.jobs.kinds import Attempt, ResourceOutcome
+from karbor.services.jobs.kinds import Attempt, ResourceOutcome, SavedInfo
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import graph, protection_plugin
 
@@ -61,7 +61,7 @@ class AttemptHooks:
         """
         operations = self._operations(plugins)
         failures: Failures = {}
-        saved: dict[Resource, Any] = {}
+        saved: dict[Resource, SavedInfo] = {}
 
         def run_hook(resource: Resource, hook: str) -> None:
             self.attempt.lease.check()
@@ -91,7 +91,7 @@ class AttemptHooks:
                     ResourceOutcome(
                         resource=resource,
                         failure=failures.get(resource),
-                        saved=saved.pop(resource, None),
+                        saved=saved.pop(resource, SavedInfo()),
                     )
                 )
 
@@ -195,19 +195,20 @@ def saved_info(
     plugin: protection_plugin.ProtectionPlugin | type[protection_plugin.ProtectionPlugin],
     checkpoint: bank_checkpoint.Checkpoint,
     resource: Resource,
-) -> Any:
-    """What a plugin tells that it keeps of a resource; None when it tells nothing.
+) -> SavedInfo:
+    """What a plugin tells that it keeps of a resource.
 
     By contract it reads the bank, and that is all that it can do here.
     """
     try:
-        return plugin.get_saved_info(checkpoint.read_only_section(resource.id), resource)
+        section = checkpoint.read_only_section(resource.id)
+        return SavedInfo(told=plugin.get_saved_info(section, resource))
     except (NotImplementedError, exception.BankObjectNotFound):
-        return None
+        return SavedInfo()
     except (Exception, SystemExit):
         # A plugin may raise anything; what it protects is good all the same.
         LOG.warning('What is kept of %s is not known', resource.key, exc_info=True)
-        return None
+        return SavedInfo(is_to_be_asked=True)
 
 
 def call(operation: Any, hook: str, four: dict[str, Any], keywords: dict[str, Any]) -> None:

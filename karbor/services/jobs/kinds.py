@@ -112,16 +112,28 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SavedInfo:
+    """What a plugin tells that it keeps of a resource.
+
+    :ivar told: in a form of the plugin's own; None when it told nothing.
+    :ivar is_to_be_asked: whether it could not tell now, as its bank was away, say.
+    """
+
+    told: Any = None
+    is_to_be_asked: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ResourceOutcome:
     """How an attempt went with one resource.
 
     :ivar failure: why it could not be done; None when it was.
-    :ivar saved: what its plugin tells that it keeps of it; None when nothing was told.
+    :ivar saved: what its plugin tells that it keeps of it.
     """
 
     resource: Resource
     failure: Failure | None = None
-    saved: Any = None
+    saved: SavedInfo = SavedInfo()
 
 
 def _records_nothing(_session: orm.Session, _job: models.Job, _outcome: ResourceOutcome) -> None:

@@ -239,10 +239,14 @@ def relief(session: orm.Session, job: models.Job) -> str:
     checkpoints = sum(not share.is_kept for share in going)
     resources = sum(share.points_removed for share in going)
     told = (
-        f'; the retention of the scheduled operation would free {checkpoints} checkpoints '
-        f'with {resources} resources'
+        '; the retention of the scheduled operation would free '
+        f'{_counted(resources, "recovery point")} and {_counted(checkpoints, "checkpoint")}'
     )
     return told + ('; then the run is tried once more' if going else '')
+
+
+def _counted(number: int, noun: str) -> str:
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
 
 
 class Retention:

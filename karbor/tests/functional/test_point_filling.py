@@ -455,6 +455,21 @@ class FromBankTest(FillingTestCase):
                 self.assertEqual(2, self.complete())
             self.assertEqual({('good', None)}, {(row.state, row.cloud_id) for row in point_rows()})
 
+    def test_a_bank_that_could_not_tell_when_it_was_protected(self):
+        before = self.told()
+        with mock.patch.object(
+            cinder_snapshot_plugin.CinderSnapshotProtectionPlugin,
+            'get_saved_info',
+            side_effect=exception.BankGetObjectFailed(reason='away'),
+        ):
+            checkpoint = self.protected()
+        lacking = [row for row in point_rows() if row.checkpoint_id == checkpoint['id']]
+        self.assertEqual({('good', None)}, {(row.state, row.cloud_id) for row in lacking})
+        self.assertEqual(len(lacking), self.complete())
+        self.assertNotIn(None, [row.cloud_id for row in point_rows()])
+        self.assertEqual(0, self.complete())
+        self.assertLess(len(before), len(self.told()))
+
     def test_what_a_deletion_has_begun_meanwhile_stays(self):
         self.forget_points()
         point_filling.fill()

@@ -52,7 +52,7 @@ class RetryTest(RetryTestCase):
         self.assertEqual('error', failed['status'])
         for text in (
             'a quota would be exceeded',
-            'would free 1 checkpoints with 2 resources; then the run is tried once more',
+            'would free 2 recovery points and 1 checkpoint; then the run is tried once more',
         ):
             self.assertIn(text, failed['error_info'])
         *_, retry = self.logs()

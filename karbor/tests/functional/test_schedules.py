@@ -196,7 +196,7 @@ class RunTest(SchedulesTestCase):
         log = self.run_of_fire()
         self.assertEqual('error', log['status'])
         self.assertIn('no more than 0 checkpoints', log['error_info'])
-        self.assertIn('would free 0 checkpoints', log['error_info'])
+        self.assertIn('would free 0 recovery points and 0 checkpoints', log['error_info'])
         self.assertEqual([], self.rows(models.Checkpoint))
 
     def test_an_operation_that_is_deleted_before_its_run(self):
@@ -525,7 +525,7 @@ class RetentionTest(SchedulesTestCase):
         self.wait_for_quiet()
         self.cinder.quota_snapshots = 3
         self.assertIn(
-            'would free 0 checkpoints with 1 resources; then the run is tried once more',
+            'would free 1 recovery point and 0 checkpoints; then the run is tried once more',
             self.run_of_fire()['error_info'],
         )
         self.wait_for_quiet()
