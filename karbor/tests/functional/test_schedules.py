@@ -711,8 +711,7 @@ class RetentionTest(SchedulesTestCase):
         for text in (
             'a quota would be exceeded',
             'snapshots: 3 of 3',
-            'free 2 checkpoints',
-            '2 resources',
+            'free 2 recovery points and 2 checkpoints',
         ):
             self.assertIn(text, log['error_info'])
         checkpoint = self.get(self.checkpoints_path(log['checkpoint_id']))['checkpoint']
