@@ -28,7 +28,7 @@ from karbor.db import jobs as job_rows
 from karbor.db import models, schedules
 from karbor.services.checkpoints import protecting
 from karbor.services.jobs import kinds
-from karbor.services.schedules import engine, retention_looks, runs
+from karbor.services.schedules import engine, retention_looks, run_ends, runs
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import base
 
@@ -338,9 +338,10 @@ class BrokenOffTest(SchedulesTestCase):
         self.create_operation('protect')
         self.fire()
         (job,) = self.rows(models.Job)
-        self.assertRaises(leases.LeaseLost, protecting._make_checkpoint, self.attempt(job))
+        make = protecting._make_checkpoint
+        self.assertRaises(leases.LeaseLost, make, run_ends, self.attempt(job))
         job = db.transaction(job_rows.claim)(job.id, None)
-        made = protecting._make_checkpoint(self.attempt(job))
+        made = make(run_ends, self.attempt(job))
         with db.writer() as session:
             job_rows.take_up_again(session)
         self.runner.run(job.id)
