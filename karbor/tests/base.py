@@ -108,7 +108,7 @@ class TestCase(base.BaseTestCase):
             'poll_interval': 0.05,
             'retry_timeout': 1,
             'settle_timeout': 1,
-            'delete_timeout': 1,
+            'delete_timeout': 4,  # what goes well beside what does not is to have time enough
             'in_flight_timeout': 0,
             'snapshot_timeout': 10,
             'restore_timeout': 10,

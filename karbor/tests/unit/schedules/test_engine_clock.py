@@ -92,7 +92,7 @@ class ClockTest(base.TestCase):
         """Nothing is repeated, and nothing is lost once the clock is there again."""
         for catch_up in (time_triggers.CatchUp.SKIP, time_triggers.CatchUp.LATEST):
             with self.subTest(catch_up):
-                _forget()
+                base.empty_tables()
                 self.schedule(catch_up)
                 self.look_at(*self.hours(0, 3))
                 back = START + 2 * HOUR
@@ -165,7 +165,7 @@ class ClockTest(base.TestCase):
             (time_triggers.CatchUp.LATEST, [2]),
         ):
             with self.subTest(catch_up):
-                _forget()
+                base.empty_tables()
                 self.schedule(catch_up)
                 self.look_at(START + HOUR, START + 2 * HOUR + 30 * MINUTE)
                 self.assert_ran(START + HOUR, *(START + hour * HOUR for hour in ran))
@@ -217,9 +217,3 @@ class DueTest(base.TestCase):
         # MariaDB looks up the least value before it makes a plan, or it could not say so.
         self.assertRegex(plan, 'triggers_due_idx|Select tables optimized away')
         self.assertNotRegex(plan, '(?i)SCAN triggers$|Seq Scan|temp b-tree|filesort|Sort Key')
-
-
-def _forget() -> None:
-    with db.writer() as session:
-        for table in reversed(models.Base.metadata.sorted_tables):
-            session.execute(table.delete())
