@@ -216,7 +216,7 @@ class Service:
         assert process.poll() is None, self.log.read_text()[-2000:]
         try:
             return requests.get(f'{url}/healthcheck', timeout=5).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):  # it listens before it answers
             return False
 
 
