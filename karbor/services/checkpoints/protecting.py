@@ -216,7 +216,8 @@ def _remark(
         elsewhere = len(set(before.good) - covered)
         remarks.append(
             f'of {elsewhere} resources, which did not fail before, the recovery points are in the '
-            f'checkpoint {before.checkpoint_id}'
+            f'checkpoint {before.checkpoint_id}, whose state is to be reset before they are '
+            'restored'
             if elsewhere
             else None
         )

@@ -46,8 +46,8 @@ def tried_before(session: orm.Session, job: models.Job) -> TriedBefore | None:
     if job.retry_of is None or not runs.is_retry(session, job):
         return None
     failed = session.get(models.Job, job.retry_of)
-    if failed is None:
-        return None
+    if failed is None or (failed.plan_id, failed.provider_id) != (job.plan_id, job.provider_id):
+        return None  # the operation is about something else since then
     good = recovery_points.in_states(session, failed.checkpoint_id, {State.GOOD})
     return TriedBefore(
         checkpoint_id=failed.checkpoint_id,
