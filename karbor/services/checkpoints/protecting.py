@@ -208,20 +208,24 @@ def _remark(
     schedules: Schedules, attempt: Attempt, row: models.Checkpoint, gone: Collection[Resource]
 ) -> str | None:
     """One line about what is left out of a checkpoint; None when nothing is."""
-    remarks = [resource_work.summary_of_gone(gone, row.resources_total)]
     before = _tried_before(schedules, attempt.job)
-    if before is not None:
-        nodes = graph.walk_nodes(graph.deserialize(row.resource_graph))
-        covered = {(node.value.type, node.value.id) for node in nodes}
-        elsewhere = len(set(before.good) - covered)
-        remarks.append(
-            f'of {elsewhere} resources, which did not fail before, the recovery points are in the '
-            f'checkpoint {before.checkpoint_id}, whose state is to be reset before they are '
-            'restored'
-            if elsewhere
-            else None
-        )
+    remarks = (
+        resource_work.summary_of_gone(gone, row.resources_total),
+        None if before is None else _summary_of_rest(before, row),
+    )
     return '; '.join(remark for remark in remarks if remark) or None
+
+
+def _summary_of_rest(before: TriedBefore, row: models.Checkpoint) -> str | None:
+    """One line about what is good in the checkpoint before; None when all is in this one."""
+    nodes = graph.walk_nodes(graph.deserialize(row.resource_graph))
+    elsewhere = set(before.good) - {(node.value.type, node.value.id) for node in nodes}
+    if not elsewhere:
+        return None
+    return (
+        f'of {len(elsewhere)} resources, which did not fail before, the recovery points are in the '
+        f'checkpoint {before.checkpoint_id}, whose state is to be reset before they are restored'
+    )
 
 
 def _take_run_from_log(job: models.Job) -> None:

@@ -163,7 +163,11 @@ class EngineTest(SchedulesTestCase):
         self.caller.call('POST', f'{path}/action', {'run': {}})
         failed, again = self.wait_for_runs(operation_id, 4)[2:]
         self.assertEqual('error', failed['status'])
-        for text in ('Maximum number of snapshots', 'snapshots: 2 of 2', 'and 1 checkpoint;'):
+        for text in (
+            'Maximum number of snapshots',
+            'snapshots: 2 of 2',
+            'free 1 recovery point and 1 checkpoint;',
+        ):
             self.assertIn(text, failed['error_info'])
         self.assertEqual(
             ('available', failed['id']), (again['status'], again['extra_info']['retry_of'])
