@@ -14,6 +14,7 @@
 
 from karbor.db.api import (
     DatabaseUnusable,
+    Look,
     configure,
     dispose,
     engine,
@@ -26,6 +27,7 @@ from karbor.db.clock import now
 
 __all__ = [
     'DatabaseUnusable',
+    'Look',
     'configure',
     'dispose',
     'engine',

@@ -135,6 +135,40 @@ def dispose() -> None:
     engine().dispose()
 
 
+class Look:
+    """A statement that is asked very often, by a connection of its own, outside transactions.
+
+    :param statement: a select.
+    """
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        self._statement = statement
+        self._connection: sa.Connection | None = None
+
+    def finds_any(self) -> bool:
+        """Whether there is a row; one thread may ask at a time.
+
+        :raises DBError: the database cannot tell.
+        """
+        if engine().dialect.name == 'sqlite':  # where nothing is outside transactions
+            with reader() as session:
+                return session.connection().execute(self._statement).first() is not None
+        try:
+            if self._connection is None:
+                connected = engine().connect()
+                self._connection = connected.execution_options(isolation_level='AUTOCOMMIT')
+            return self._connection.execute(self._statement).first() is not None
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sa.exc.SQLAlchemyError, db_exc.DBError):
+                connection.close()
+
+
 @contextlib.contextmanager
 def writer() -> Iterator[orm.Session]:
     """A transaction that changes something; it is committed at the end, or undone."""

@@ -13,7 +13,7 @@
 """Queries on how far jobs are with their resources."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -36,9 +36,17 @@ class ResourceProgress:
     new_resource_id: str | None = None
 
 
-def record(session: orm.Session, job_id: str, progress: ResourceProgress) -> None:
-    """Write, or write over, how far a job is with one resource."""
-    upserts.write(session, models.JobResource, {'job_id': job_id, **dataclasses.asdict(progress)})
+def record(session: orm.Session, job_id: str, progress: Iterable[ResourceProgress]) -> None:
+    """Write, or write over, how far a job is with some resources."""
+    rows = {  # one statement cannot write a row twice on PostgreSQL
+        (of_one.resource_type, of_one.resource_id): {
+            'job_id': job_id,
+            **dataclasses.asdict(of_one),
+        }
+        for of_one in progress
+    }
+    for batch in batches.of(rows.values()):
+        upserts.write_all(session, models.JobResource, batch)
 
 
 def forget(session: orm.Session, job_id: str, gone: Collection[Resource]) -> None:

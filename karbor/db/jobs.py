@@ -18,7 +18,8 @@ an earlier run of the same operation, or what that waits for, is not over. ``don
 job came to its end, not that every resource did well: that is said on what the job is about.
 ``parked`` is a job that was begun too often; it waits for an administrator.
 
-``attempts`` tells one claim from the next; ``tries`` counts those that came to no end.
+``attempts`` tells one claim from the next; ``tries`` counts those that came to no end, since one
+has got on.
 """
 
 import dataclasses
@@ -50,6 +51,13 @@ CLOCK_MARGIN = datetime.timedelta(seconds=2)
 
 # Lease of what nobody renews, in seconds: a bank in an object store may try for as long.
 LONGEST_UNRENEWED = 900
+
+#: Whether a job waits for a worker, whatever it is. Idle workers ask it all the time.
+ANY_PENDING = (
+    sa.select(models.Job.__table__.c.id)
+    .where(models.Job.__table__.c.state == JobState.PENDING)
+    .limit(1)
+)
 
 UNFINISHED = (JobState.QUEUED, JobState.PENDING, JobState.RUNNING)
 
@@ -122,6 +130,17 @@ def claim(session: orm.Session, job_id: str, lease: float | None) -> models.Job 
     return session.get(models.Job, job_id) if taken.rowcount else None  # type: ignore[attr-defined]
 
 
+def since_claim(session: orm.Session, job: models.Job) -> float | None:
+    """How long ago the last claim on a job has ended, in seconds; None if there was none.
+
+    0 when it goes on, or nothing tells when it ended.
+    """
+    if not job.attempts:
+        return None
+    now = clock.now(session)
+    return (now - min(job.claimed_until or now, now)).total_seconds()
+
+
 def renew(session: orm.Session, jobs: Collection[models.Job], lease: float) -> set[str]:
     """Keep claims; returns the ids of the jobs whose claims were still there.
 
@@ -141,12 +160,19 @@ def pause(session: orm.Session, job: models.Job, seconds: float) -> None:
     session.execute(_claimed(job).values(claimed_until=until, tries=models.Job.tries - 1))
 
 
+def note_progress(session: orm.Session, job: models.Job) -> None:
+    """Write that the attempt has got on: of the tries, this one is the first."""
+    if job.tries > 1:
+        session.execute(_claimed(job).where(models.Job.tries > 1).values(tries=1))
+
+
 def hand_back(session: orm.Session, jobs: Collection[models.Job]) -> None:
     """Let others begin jobs anew, which does not count as a try."""
+    now = clock.now(session)
     for job in jobs:
         session.execute(
             _claimed(job).values(
-                state=JobState.PENDING, claimed_until=None, tries=models.Job.tries - 1
+                state=JobState.PENDING, claimed_until=now, tries=models.Job.tries - 1
             )
         )
 
@@ -233,6 +259,13 @@ def in_line(
             .limit(count)
         )
     ]
+
+
+def count_running(session: orm.Session) -> int:
+    """How many jobs run, in all processes."""
+    return (
+        session.scalar(sa.select(sa.func.count()).where(models.Job.state == JobState.RUNNING)) or 0
+    )
 
 
 def are_crowded(session: orm.Session, count: int) -> bool:

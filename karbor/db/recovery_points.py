@@ -14,7 +14,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -58,6 +58,21 @@ class Point:
     reason: str | None = None
     saved: Saved = Saved()
     seen_good_at: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What has become of a resource's point.
+
+    :ivar saved: what is known of the data, and of what is left of it; None leaves it as it is.
+    :ivar is_to_be_asked: whether its bank is still to be asked for what is known of it.
+    """
+
+    resource: Resource
+    state: State
+    reason: str | None = None
+    saved: Saved | None = None
+    is_to_be_asked: bool = False
 
 
 def add(
@@ -132,68 +147,58 @@ def stored_name(name: str | None) -> str:
     return (name or '').replace('\x00', '').encode(errors='replace').decode()[:_LONGEST_NAME]
 
 
-def set_good(
-    session: orm.Session,
-    checkpoint_id: str,
-    resource: Resource,
-    saved: Saved,
-    *,
-    is_to_be_asked: bool = False,
-) -> None:
-    """Write that a resource is protected.
-
-    :param is_to_be_asked: whether its bank is still to be asked for what is known of it.
-    """
-    _update(
-        session,
-        checkpoint_id,
-        resource,
-        state=State.GOOD,
-        reason=None,
-        seen_good_at=timeutils.utcnow(),
-        **dataclasses.asdict(saved),
-        **({'updated_at': None} if is_to_be_asked else {}),
-    )
+def record(session: orm.Session, checkpoint_id: str, results: Iterable[Result]) -> None:
+    """Write what has become of points of a checkpoint; few statements for however many."""
+    alike: dict[tuple[Any, ...], list[Result]] = {}
+    for result in results:
+        kind = (
+            result.resource.type,
+            result.state,
+            result.saved is not None,
+            result.is_to_be_asked,
+        )
+        alike.setdefault(kind, []).append(result)
+    for group in alike.values():
+        for batch in batches.of(group):
+            _update_batch(session, checkpoint_id, batch)
 
 
-def set_failed(
-    session: orm.Session, checkpoint_id: str, resource: Resource, reason: str, saved: Saved
-) -> None:
-    """Write that a resource could not be protected.
-
-    :param saved: what is left of it all the same.
-    """
-    _update(
-        session,
-        checkpoint_id,
-        resource,
-        state=State.FAILED,
-        reason=reason,
-        **dataclasses.asdict(saved),
-    )
-
-
-def set_state(
-    session: orm.Session,
-    checkpoint_id: str,
-    resource: Resource,
-    state: State,
-    reason: str | None,
-) -> None:
-    """Write what has become of a resource's point, and why."""
-    _update(session, checkpoint_id, resource, state=state, reason=reason)
-
-
-def _update(session: orm.Session, checkpoint_id: str, resource: Resource, **values: Any) -> None:
+def _update_batch(session: orm.Session, checkpoint_id: str, batch: Sequence[Result]) -> None:
+    """Write what has become of points, those of resources of one type that share the rest."""
+    first = batch[0]
+    reasons = {result.resource.id: result.reason for result in batch}
+    values: dict[str, Any] = {'state': first.state, 'reason': _by_resource('reason', reasons)}
+    if first.saved is not None:
+        for field in dataclasses.fields(Saved):
+            known = {result.resource.id: getattr(result.saved, field.name) for result in batch}
+            values[field.name] = _by_resource(field.name, known)
+        if first.state == State.GOOD:
+            values['seen_good_at'] = timeutils.utcnow()
+    if first.is_to_be_asked:
+        values['updated_at'] = None
     session.execute(
         sa.update(models.RecoveryPoint)
         .where(
             models.RecoveryPoint.checkpoint_id == checkpoint_id,
-            models.RecoveryPoint.resource_type == resource.type,
-            models.RecoveryPoint.resource_id == resource.id,
+            models.RecoveryPoint.resource_type == first.resource.type,
+            models.RecoveryPoint.resource_id.in_([result.resource.id for result in batch]),
         )
         .values(**values)
         .execution_options(synchronize_session=False)
+    )
+
+
+def _by_resource(name: str, values: Mapping[str, Any]) -> sa.ColumnElement[Any]:
+    """What a column is to have in the row of each resource.
+
+    :param values: by ids of resources.
+    """
+    column = models.RecoveryPoint.__table__.c[name]
+    if len(set(values.values())) == 1:
+        return sa.literal(next(iter(values.values())), column.type)
+    return sa.case(
+        {resource_id: sa.literal(value, column.type) for resource_id, value in values.items()},
+        value=models.RecoveryPoint.resource_id,
     )
 
 

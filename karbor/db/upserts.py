@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Writes a row, or writes it over, in one statement."""
+"""Writes rows, or writes them over, in one statement."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +35,33 @@ def write(session: orm.Session, model: type[models.Base], values: dict[str, Any]
         return
     insert = (postgresql if dialect == 'postgresql' else sqlite).insert(model).values(**values)
     session.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes))
+
+
+def write_all(
+    session: orm.Session, model: type[models.Base], rows: Sequence[dict[str, Any]]
+) -> None:
+    """Write the rows of some primary keys, whether or not there are any.
+
+    :param rows: values of all columns that are to have others than their defaults, of the same
+        columns in each.
+    """
+    if not rows:
+        return
+    keys = [str(column.key) for column in sa.inspect(model).primary_key]
+    changed = [name for name in rows[0] if name not in keys]
+    table = models.Base.metadata.tables[model.__tablename__]
+    dialect = session.get_bind().dialect.name
+    if dialect == 'mysql':
+        written = mysql.insert(table)
+        changes = {name: written.inserted[name] for name in changed}
+        session.execute(written.on_duplicate_key_update(**changes), rows)
+        return
+    insert = (postgresql if dialect == 'postgresql' else sqlite).insert(table)
+    changes = {name: insert.excluded[name] for name in changed}
+    statement = insert.on_conflict_do_update(index_elements=keys, set_=changes)
+    if dialect == 'postgresql':  # see write_missing
+        statement = statement.returning(table.c[keys[0]])
+    session.execute(statement, rows)
 
 
 def write_missing(

@@ -13,7 +13,7 @@
 """Queries on what uses a checkpoint: restores and verifications."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from sqlalchemy import orm
 
 from karbor import exception
 from karbor.common import constants
-from karbor.db import models, paging, upserts
+from karbor.db import batches, models, paging, upserts
 from karbor.resource import Resource
 
 Use = TypeVar('Use', models.Restore, models.Verification)
@@ -73,11 +73,17 @@ def set_status(
     )
 
 
-def record_result(session: orm.Session, subject_id: str, result: Result) -> None:
-    """Write, or write over, what is known of one resource."""
-    upserts.write(
-        session, models.ResourceResult, {'subject_id': subject_id, **dataclasses.asdict(result)}
-    )
+def record_results(session: orm.Session, subject_id: str, results: Iterable[Result]) -> None:
+    """Write, or write over, what is known of resources; of one resource, the last counts."""
+    rows = {
+        (result.resource_type, result.resource_id): {
+            'subject_id': subject_id,
+            **dataclasses.asdict(result),
+        }
+        for result in results
+    }
+    for batch in batches.of(rows.values()):
+        upserts.write_all(session, models.ResourceResult, batch)
 
 
 def record_failures(

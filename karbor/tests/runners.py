@@ -22,7 +22,7 @@ from karbor.cmd import job_kinds
 from karbor.db import job_resources, models, uses
 from karbor.db import jobs as job_rows
 from karbor.services.identity import trusts
-from karbor.services.jobs import kinds
+from karbor.services.jobs import fair_pool, kinds
 from karbor.services.jobs import runner as job_runner
 from karbor.services.protection import protectables, provider
 from karbor.tests import base
@@ -46,6 +46,7 @@ def environment(
         trusts=used_trusts or trusts.NoTrusts(),
         post=post,
         context_of=context_of,
+        requests=fair_pool.FairPool(max_concurrent_resources),
         max_concurrent_resources=max_concurrent_resources,
     )
 
@@ -90,7 +91,7 @@ def record_resource(
         reason=reason,
         new_resource_id=new_resource_id,
     )
-    job_resources.record(session, job_id, progress)
+    job_resources.record(session, job_id, [progress])
 
 
 def record_result(
@@ -105,4 +106,4 @@ def record_result(
     result = uses.Result(
         resource_type=resource_type, resource_id=resource_id, status=status, reason=reason
     )
-    uses.record_result(session, subject_id, result)
+    uses.record_results(session, subject_id, [result])

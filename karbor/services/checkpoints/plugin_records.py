@@ -12,8 +12,11 @@
 
 """What hooks are given to tell how it goes: records of restores and verifications."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import orm
@@ -22,6 +25,9 @@ from karbor import db
 from karbor.db import jobs as job_rows
 from karbor.db import models, uses
 from karbor.services.protection import checkpoint as bank_checkpoint
+
+# What plugins tell within so many seconds is stored together.
+_STORED_TOGETHER = 0.1
 
 
 class UseRecord(dict[str, Any]):
@@ -34,6 +40,9 @@ class UseRecord(dict[str, Any]):
     def __init__(self, job: models.Job, fields: Mapping[str, Any]) -> None:
         super().__init__(fields)
         self.__dict__['_job'] = job
+        self.__dict__['_storing'] = threading.Lock()
+        self.__dict__['_told'] = []
+        self.__dict__['_stored_at'] = float('-inf')
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -44,7 +53,9 @@ class UseRecord(dict[str, Any]):
     def update_resource_status(
         self, resource_type: str, resource_id: str, status: str, reason: str | None = None
     ) -> None:
-        """Tell the status of a resource; it is stored at once.
+        """Tell the status of a resource.
+
+        It is stored at once, or with others that are told in the same moment.
 
         :param reason: why; anything but text is left out.
         """
@@ -54,11 +65,34 @@ class UseRecord(dict[str, Any]):
             status=status,
             reason=reason if isinstance(reason, str) and reason else None,
         )
-        db.transaction(self._write)(result)
+        self._told.append(result)
+        if time.monotonic() >= self._stored_at + _STORED_TOGETHER:
+            self.store()
 
-    def _write(self, session: orm.Session, result: uses.Result) -> None:
+    def store(self) -> None:
+        """Store what was told and is not stored.
+
+        :raises LeaseLost: another has the job.
+        """
+        with self.storing() as write:
+            if self._told:
+                db.transaction(self._claimed_write)(write)
+
+    def _claimed_write(self, session: orm.Session, write: Callable[[orm.Session], None]) -> None:
         job_rows.hold_claim(session, self._job)
-        uses.record_result(session, self['id'], result)
+        write(session)
+
+    @contextlib.contextmanager
+    def storing(self) -> Iterator[Callable[[orm.Session], None]]:
+        """Gives what writes all that is not stored, in a transaction that holds the claim.
+
+        Nobody else writes meanwhile. When it ends well, that is stored.
+        """
+        with self._storing:
+            self.__dict__['_stored_at'] = time.monotonic()
+            told = list(self._told)
+            yield lambda session: uses.record_results(session, self['id'], told)
+            del self._told[: len(told)]
 
     def save(self) -> None:
         """Nothing is left to store; plugins call it by contract."""

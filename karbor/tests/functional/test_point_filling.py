@@ -33,15 +33,7 @@ from karbor.tests.functional import base, test_recovery_points
 from karbor.tests.functional.base import VOLUME, resource
 from karbor.tests.functional.test_recovery_points import point_rows
 
-WRITERS = (
-    'add',
-    'set_good',
-    'set_failed',
-    'set_state',
-    'fail_unfinished',
-    'begin_deletion',
-    'end_deletion',
-)
+WRITERS = ('add', 'record', 'fail_unfinished', 'begin_deletion', 'end_deletion')
 
 
 class BrokenOff(Exception):
