@@ -37,6 +37,8 @@ class MemoryBankPlugin(bank_plugin.BankPlugin):
         is a bank that does not answer, a ``BaseException`` of the test's a process that dies.
     """
 
+    is_local = True
+
     def __init__(
         self, config: cfg.ConfigOpts | None = None, objects: dict[str, bytes] | None = None
     ) -> None:

@@ -16,10 +16,15 @@ Requests to clouds are kept back by :mod:`karbor.services.protection.client_fact
 :func:`karbor.db.jobs.hold_claim`, and hooks by who runs them.
 """
 
-from typing import Any
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any, TypeVar
 
 from karbor.common import leases
 from karbor.services.protection import bank_plugin, checkpoint
+from karbor.services.protection.steps import Wait
+
+Result = TypeVar('Result')
 
 
 class FencedBankPlugin(bank_plugin.BankPlugin):
@@ -33,10 +38,18 @@ class FencedBankPlugin(bank_plugin.BankPlugin):
         super().__init__()
         self._plugin = plugin
         self._lease = lease
+        self.is_local = plugin.is_local
 
     def update_object(self, key: str, value: Any, context: Any = None) -> None:
         with leases.held(self._lease):
             self._plugin.update_object(key, value, context)
+
+    def begin_update(self, key: str, value: Any, context: Any = None) -> Wait:
+        with leases.held(self._lease):
+            return self._plugin.begin_update(key, value, context)
+
+    def begin(self, call: Callable[[], Result]) -> 'futures.Future[Result]':
+        return self._plugin.begin(call)
 
     def delete_object(self, key: str, context: Any = None) -> None:
         with leases.held(self._lease):

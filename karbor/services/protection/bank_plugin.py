@@ -18,18 +18,38 @@ it, :class:`BankSection` is a part of a bank that cannot be left.
 
 import abc
 import contextlib
+import contextvars
 import re
-from collections.abc import Iterable
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable
+from concurrent import futures
+from typing import Any, TypeVar
 
 from oslo_config import cfg
 
 from karbor import context as karbor_context
 from karbor import exception
+from karbor.services.protection.steps import Wait
 
 Context = karbor_context.RequestContext | None
 
+Result = TypeVar('Result')
+
+# How many calls of one bank may be on their way at once.
+_MOST_THREADS = 32
+
 _KEY_PART = re.compile(r'[A-Za-z0-9_.@-]+')
+
+
+_threads_lock = threading.Lock()
+
+
+def _threads_of(plugin: 'BankPlugin') -> futures.Executor:
+    """The threads of a bank; one that hangs keeps nothing else waiting."""
+    with _threads_lock:
+        if plugin._threads is None:
+            plugin._threads = futures.ThreadPoolExecutor(_MOST_THREADS, 'bank')
+        return plugin._threads
 
 
 class BankPlugin(metaclass=abc.ABCMeta):
@@ -40,6 +60,11 @@ class BankPlugin(metaclass=abc.ABCMeta):
 
     :param config: the provider file's own ``ConfigOpts``.
     """
+
+    #: Whether it answers like a local disk. What others are asked for has a thread of its own.
+    is_local = False
+
+    _threads: futures.Executor | None = None  # see _threads_of
 
     def __init__(self, config: cfg.ConfigOpts | None = None) -> None:
         self._config = config
@@ -58,6 +83,31 @@ class BankPlugin(metaclass=abc.ABCMeta):
         :raises BankObjectNotFound: there is none.
         :raises BankGetObjectFailed: the bank cannot tell.
         """
+
+    def begin_update(self, key: str, value: Any, context: Context = None) -> Wait:
+        """Write an object, and do not wait for a slow disk; see :meth:`update_object`.
+
+        Not in the contract of old.
+
+        :returns: what ends when it is written for good, or raises why it is not.
+        """
+        return self.begin(lambda: self.update_object(key, value, context))
+
+    def begin(self, call: Callable[[], Result]) -> 'futures.Future[Result]':
+        """Have something done with the bank, by a thread of its own unless the bank is local.
+
+        Not in the contract of old.
+
+        :returns: gives what the call returns, or raises what it raises.
+        """
+        if not self.is_local:
+            return _threads_of(self).submit(contextvars.copy_context().run, call)
+        done: futures.Future[Result] = futures.Future()
+        try:
+            done.set_result(call())
+        except Exception as exc:  # noqa: BLE001 - raised again for whoever has asked
+            done.set_exception(exc)
+        return done
 
     @abc.abstractmethod
     def list_objects(
@@ -167,6 +217,19 @@ class Bank:
     def update_object(self, key: str, value: Any, context: Context = None) -> None:
         self._plugin.update_object(absolute_key(key), value, context)
 
+    def begin_update(self, key: str, value: Any, context: Context = None) -> Wait:
+        """Write an object; gives what ends when it is written for good."""
+        return self._plugin.begin_update(absolute_key(key), value, context)
+
+    def begin(self, call: Callable[[], Result]) -> 'futures.Future[Result]':
+        """Have something done with the bank; see :meth:`BankPlugin.begin`."""
+        return self._plugin.begin(call)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it answers like a local disk."""
+        return self._plugin.is_local
+
     def get_object(self, key: str, context: Context = None) -> Any:
         return self._plugin.get_object(absolute_key(key), context)
 
@@ -225,6 +288,20 @@ class BankSection:
     def update_object(self, key: str, value: Any, context: Context = None) -> None:
         self._check_writable()
         self._bank.update_object(self._absolute(key), value, context)
+
+    def begin_update(self, key: str, value: Any, context: Context = None) -> Wait:
+        """Write an object; gives what ends when it is written for good."""
+        self._check_writable()
+        return self._bank.begin_update(self._absolute(key), value, context)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the bank answers like a local disk."""
+        return self._bank.is_local
+
+    def begin(self, call: Callable[[], Result]) -> 'futures.Future[Result]':
+        """Have something done with the bank; see :meth:`BankPlugin.begin`."""
+        return self._bank.begin(call)
 
     def get_object(self, key: str, context: Context = None) -> Any:
         return self._bank.get_object(self._absolute(key), context)

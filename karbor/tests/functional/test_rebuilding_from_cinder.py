@@ -14,6 +14,7 @@
 
 import contextlib
 import io
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -27,6 +28,18 @@ from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, empty_t
 from karbor.tests.functional import base
 
 PLACE = 'os-extended-snapshot-attributes:project_id'
+
+
+def _broken(name: str, calls: Iterator[int]) -> Callable[..., Any]:
+    """A method of banks that breaks off when there are no calls more."""
+    method = getattr(bank_plugin.Bank, name)
+
+    def broken(*arguments: Any) -> Any:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return method(*arguments)
+
+    return broken
 
 
 class RebuildTestCase(base.CloudTestCase):
@@ -121,17 +134,16 @@ class WithRowsTest(RebuildTestCase):
     def test_a_run_that_was_broken_off(self) -> None:
         self.protected(self.volume(), self.volume())
         had = self.lose_bank()
-        update = bank_plugin.Bank.update_object
         for count in range(len(had)):
             self.lose_bank()
             calls = iter(range(count))
 
-            def broken(*arguments: Any, calls: Any = calls) -> None:
-                if next(calls, None) is None:
-                    raise KeyboardInterrupt
-                update(*arguments)
-
-            with mock.patch.object(bank_plugin.Bank, 'update_object', broken):
+            with (
+                mock.patch.object(
+                    bank_plugin.Bank, 'update_object', _broken('update_object', calls)
+                ),
+                mock.patch.object(bank_plugin.Bank, 'begin_update', _broken('begin_update', calls)),
+            ):
                 self.assertRaises(KeyboardInterrupt, self.rebuild)
             self.rebuild()
             self.assertEqual(had, self.bank())

@@ -12,22 +12,24 @@
 
 """A bank in a folder: one file an object.
 
-A file is written beside its place, flushed to the disk and renamed, so that a kill or a
-power cut at any point leaves the old object or the new one. Text and JSON are stored as
-they are, for people to read; bytes begin with 0xff, which neither of them can.
+A file is written beside its place, flushed to the disk and renamed, those of several threads
+together, so that a kill or a power cut at any point leaves the old object or the new one. Text and
+JSON are stored as they are, for people to read; bytes begin with 0xff, which neither of them can.
 """
 
 import contextlib
 import json
 import os
 import pathlib
-import tempfile
+from concurrent import futures
 from typing import Any
 
 from oslo_config import cfg
 
 from karbor import exception
 from karbor.services.protection import bank_plugin
+from karbor.services.protection.bank_plugins import durable_files
+from karbor.services.protection.steps import Wait
 
 OPTS = [
     cfg.StrOpt(
@@ -42,13 +44,9 @@ OPTS = [
 GROUP = 'file_system_bank_plugin'
 
 _BYTES_MARK = b'\xff'
-_PARTIAL_SUFFIX = '.partial~'  # a tilde is no character of a key
-
 # What opening or removing a file raises where there is none: a part of its path may be a
 # file, and it may itself be a folder, since neither is an object.
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-
-_MOST_ATTEMPTS = 100
 
 
 def encode(value: Any) -> bytes:
@@ -89,6 +87,8 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
     :raises InvalidParameterValue: no folder is configured.
     """
 
+    is_local = True
+
     def __init__(self, config: cfg.ConfigOpts) -> None:
         super().__init__(config)
         config.register_opts(OPTS, GROUP)
@@ -103,6 +103,10 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
             .joinpath(options.bank_object_container)
         )
         self._container.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._durable_files = durable_files.DurableFiles(
+            self._container,
+            lambda path, fault: _update_failed(f'/{path.relative_to(self._container)}', fault),
+        )
 
     def get_owner_id(self, context: bank_plugin.Context = None) -> str:
         return os.uname().nodename
@@ -114,11 +118,15 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
         super().check()
 
     def update_object(self, key: str, value: Any, context: bank_plugin.Context = None) -> None:
+        self.begin_update(key, value, context).result()
+
+    def begin_update(self, key: str, value: Any, context: bank_plugin.Context = None) -> Wait:
         path = self._path(key)
         try:
-            self._replace(path, encode(value))
-        except (OSError, TypeError, ValueError, RecursionError) as exc:
-            raise exception.BankUpdateObjectFailed(key=key, reason=exc) from exc
+            data = encode(value)
+        except (TypeError, ValueError, RecursionError) as exc:
+            return _failed(_update_failed(key, exc))
+        return self._durable_files.write(path, data)
 
     def get_object(self, key: str, context: bank_plugin.Context = None) -> Any:
         try:
@@ -158,42 +166,6 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
     def _path(self, key: str) -> pathlib.Path:
         return self._container / bank_plugin.absolute_key(key).lstrip('/')
 
-    def _replace(self, path: pathlib.Path, data: bytes) -> None:
-        with self._partial_file(path) as (descriptor, partial):
-            with os.fdopen(descriptor, 'wb') as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    @contextlib.contextmanager
-    def _partial_file(self, path: pathlib.Path) -> Any:
-        """A new file beside its place, removed unless it was renamed."""
-        descriptor, partial = self._make_partial_file(path)
-        try:
-            yield descriptor, partial
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(partial)
-
-    @staticmethod
-    def _make_partial_file(path: pathlib.Path) -> tuple[int, str]:
-        attempts = 0
-        while True:
-            try:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                return tempfile.mkstemp(_PARTIAL_SUFFIX, dir=path.parent)
-            except (FileNotFoundError, FileExistsError):
-                # A delete removed a folder in between, unless a file is in its place.
-                attempts += 1
-                if attempts == _MOST_ATTEMPTS:
-                    raise
-
     def _keys(self, prefix: str) -> list[str]:
         """Keys of all objects that begin with the prefix; only its folder is walked."""
         start = self._container / prefix.rpartition('/')[0].lstrip('/')
@@ -201,7 +173,7 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
         for folder, _, names in os.walk(start, onerror=_raise_unless_missing):
             for name in names:
                 key = '/' + os.path.relpath(os.path.join(folder, name), self._container)
-                if key.startswith(prefix) and not name.endswith(_PARTIAL_SUFFIX):
+                if key.startswith(prefix) and not name.endswith(durable_files.PARTIAL_SUFFIX):
                     found.append(key)
         return found
 
@@ -212,6 +184,18 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
             except OSError:  # not empty, or somebody else was first
                 return
             folder = folder.parent
+
+
+def _update_failed(key: str, fault: Exception) -> exception.BankUpdateObjectFailed:
+    failure = exception.BankUpdateObjectFailed(key=key, reason=fault)
+    failure.__cause__ = fault
+    return failure
+
+
+def _failed(error: Exception) -> Wait:
+    failed: futures.Future[None] = futures.Future()
+    failed.set_exception(error)
+    return failed
 
 
 def _raise_unless_missing(error: OSError) -> None:

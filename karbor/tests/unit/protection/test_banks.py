@@ -242,11 +242,11 @@ class FileSystemBankKillTest(base.BaseTestCase):
         plugin.update_object('/a/big', self._value(0))
         random_moment = random.Random(20)
         number = leftovers = 0
-        end = time.monotonic() + 10
+        end = time.monotonic() + 20
         kills = 0
-        while kills < self.KILLS and time.monotonic() < end:
+        while (kills < self.KILLS or not number or not leftovers) and time.monotonic() < end:
             child = self._write_in_a_child(plugin, number + 1)
-            time.sleep(random_moment.uniform(0.005, 0.06))
+            time.sleep(random_moment.uniform(0.005, 0.1))
             os.kill(child, signal.SIGKILL)
             self.assertEqual(signal.SIGKILL, os.WTERMSIG(os.waitpid(child, 0)[1]))
             kills += 1
