@@ -20,6 +20,7 @@ from oslo_context import context
 from karbor import policy
 from karbor.common import leases
 from karbor.common import progress as job_progress
+from karbor.common import traffic as job_traffic
 
 
 class RequestContext(context.RequestContext):
@@ -34,6 +35,9 @@ class RequestContext(context.RequestContext):
     :param is_trust_scoped: whether the token came from a trust, and so can make none.
     :param lease: by which the attempt of a job works that acts so; None of a request.
     :param progress: where a job tells what it waits for.
+    :param traffic: what is told how requests of a job are answered; None of a request's own.
+    :param since_last_attempt: how long before the attempt of a job the one before has ended, in
+        seconds; None of the first one, and of a request.
     :param kwargs: anything else that oslo.context takes.
 
     The order of the arguments is that of the Karbor contract, section B.10; ``read_deleted``,
@@ -63,6 +67,8 @@ class RequestContext(context.RequestContext):
         is_trust_scoped: bool = False,
         lease: leases.Lease | None = None,
         progress: job_progress.Progress | None = None,
+        since_last_attempt: float | None = None,
+        traffic: job_traffic.Traffic | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -85,6 +91,8 @@ class RequestContext(context.RequestContext):
         self.is_trust_scoped = is_trust_scoped
         self.lease = lease
         self.progress = progress or job_progress.Silent()
+        self.since_last_attempt = since_last_attempt
+        self.traffic = traffic
         self.read_deleted = read_deleted
         self.remote_address = remote_address
         self.timestamp = timestamp

@@ -12,10 +12,13 @@
 
 """The jobs that delete a checkpoint with all that protects its resources."""
 
+from collections.abc import Iterable
+
 from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor.common import constants
+from karbor.common.constants import RecoveryPointState as State
 from karbor.db import checkpoints, models, recovery_points
 from karbor.services import quotas
 from karbor.services.checkpoints import plugin_records, resource_work
@@ -49,12 +52,17 @@ def _run(attempt: Attempt) -> Outcome:
     return Outcome()
 
 
-def record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> None:
-    """Write what has become of a recovery point."""
-    state, reason = constants.RecoveryPointState.DELETED, None
-    if outcome.failure is not None:
-        state, reason = constants.RecoveryPointState.FAILED, outcome.failure.reason
-    recovery_points.set_state(session, job.checkpoint_id, outcome.resource, state, reason)
+def record(session: orm.Session, job: models.Job, outcomes: Iterable[ResourceOutcome]) -> None:
+    """Write what has become of recovery points."""
+    recovery_points.record(session, job.checkpoint_id, map(_result, outcomes))
+
+
+def _result(outcome: ResourceOutcome) -> recovery_points.Result:
+    if outcome.failure is None:
+        return recovery_points.Result(resource=outcome.resource, state=State.DELETED)
+    return recovery_points.Result(
+        resource=outcome.resource, state=State.FAILED, reason=outcome.failure.reason
+    )
 
 
 def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:

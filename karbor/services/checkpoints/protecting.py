@@ -26,6 +26,7 @@ from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.common import constants
+from karbor.common.constants import RecoveryPointState as State
 from karbor.db import checkpoints, job_resources, models, operation_logs, recovery_points
 from karbor.db import jobs as job_rows
 from karbor.resource import Key, Resource
@@ -263,24 +264,20 @@ def _write_checkpoint(
     return row
 
 
-def _record(session: orm.Session, job: models.Job, outcome: ResourceOutcome) -> None:
-    """Write what has become of a recovery point."""
-    if outcome.failure is None:
-        recovery_points.set_good(
-            session,
-            job.checkpoint_id,
-            outcome.resource,
-            saved_info.read(outcome.saved.told),
-            is_to_be_asked=outcome.saved.is_to_be_asked,
-        )
-    else:
-        recovery_points.set_failed(
-            session,
-            job.checkpoint_id,
-            outcome.resource,
-            outcome.failure.reason,
-            saved_info.read(outcome.saved.told),
-        )
+def _record(session: orm.Session, job: models.Job, outcomes: Iterable[ResourceOutcome]) -> None:
+    """Write what has become of recovery points."""
+    recovery_points.record(session, job.checkpoint_id, map(_result, outcomes))
+
+
+def _result(outcome: ResourceOutcome) -> recovery_points.Result:
+    failure = outcome.failure
+    return recovery_points.Result(
+        resource=outcome.resource,
+        state=State.GOOD if failure is None else State.FAILED,
+        reason=None if failure is None else failure.reason,
+        saved=saved_info.read(outcome.saved.told),
+        is_to_be_asked=outcome.saved.is_to_be_asked and failure is None,
+    )
 
 
 def _end(session: orm.Session, job: models.Job, outcome: Outcome) -> str:

@@ -37,6 +37,7 @@ def run_hooks(
     schema_kind: str | None = None,
     request_parameters: parameters.Parameters | None = None,
     keywords: Mapping[str, Any] | None = None,
+    told: hooks.Told | None = None,
 ) -> Failures:
     """Run the hooks on the resources of a checkpoint; returns those that failed, and why.
 
@@ -46,6 +47,7 @@ def run_hooks(
         'restore' or 'verify'; None leaves them as they are.
     :param request_parameters: as the plan, restore or verification has them.
     :param keywords: what the hooks are given beyond what all are given.
+    :param told: what plugins tell meanwhile.
     :raises KarborException: no hook was run, since a plugin cannot serve this job.
     :raises LeaseLost: the attempt is over.
     """
@@ -67,10 +69,10 @@ def run_hooks(
         checkpoint=checkpoint,
         values=values,
         keywords={**(keywords or {}), 'operation_log': log},
+        told=told,
     )
     failures = attempt_hooks.run(roots, plugins)
-    if attempt.job.attempts > 1:
-        attempt_hooks.look_again(plugins)
+    attempt_hooks.look_again(plugins)
     return failures
 
 

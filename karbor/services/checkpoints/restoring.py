@@ -45,7 +45,9 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
         schema_kind=keyword,
         request_parameters=use.parameters,
         keywords={keyword: record, 'new_resources': {}},
+        told=record,
     )
+    record.store()
     return Outcome(
         reason=resource_work.summary(failures, row.resources_total),
         remark=_told_of(row, removed),

@@ -30,6 +30,7 @@ from karbor.db import models
 from karbor.resource import Resource
 from karbor.services.identity.trusts import Trusts
 from karbor.services.jobs.failures import Failure
+from karbor.services.jobs.fair_pool import FairPool, Lane
 from karbor.services.protection import protectables, provider
 
 
@@ -42,7 +43,9 @@ class Environment:
     :ivar trusts: where jobs get the trusts from that they act by, and leave them.
     :ivar post: has a job done, given its id.
     :ivar context_of: whom a job acts for.
-    :ivar max_concurrent_resources: how many resources of a job are worked on at once.
+    :ivar requests: the threads that send requests.
+    :ivar max_concurrent_resources: how many resources of a job are worked on at once by plugins
+        whose hooks keep a thread each.
     """
 
     registry: provider.ProviderRegistry
@@ -50,6 +53,7 @@ class Environment:
     trusts: Trusts
     post: Callable[[str], None]
     context_of: Callable[[models.Job], karbor_context.RequestContext]
+    requests: FairPool
     max_concurrent_resources: int
 
 
@@ -61,10 +65,12 @@ class Attempt:
     :ivar lease: the right to work on it, which may be lost at any moment.
     :ivar context: whom it acts for.
     :ivar kind: of the job.
+    :ivar requests: the threads that send its requests.
     """
 
     job: models.Job
     kind: 'JobKind'
+    requests: Lane
     lease: leases.Lease
     context: karbor_context.RequestContext
     environment: Environment
@@ -136,7 +142,9 @@ class ResourceOutcome:
     saved: SavedInfo = SavedInfo()
 
 
-def _records_nothing(_session: orm.Session, _job: models.Job, _outcome: ResourceOutcome) -> None:
+def _records_nothing(
+    _session: orm.Session, _job: models.Job, _outcomes: Iterable[ResourceOutcome]
+) -> None:
     pass
 
 
@@ -169,8 +177,8 @@ class JobKind:
         raises fails the job.
     :ivar end: writes how what the job is about ended, in the transaction that ends the job, and
         returns its status.
-    :ivar record: writes what has become of a resource, in the transaction that writes that the
-        job has done it or failed with it; one statement, as there may be very many.
+    :ivar record: writes what has become of resources, in the transaction that writes that the
+        job has done them or failed with them.
     :ivar saves: whether plugins are asked then what they keep of the resource.
     :ivar running: status of what the job is about while it runs.
     :ivar failed: its status after the job failed.
@@ -189,7 +197,7 @@ class JobKind:
     table: type[models.Subject] | None
     operation: constants.OperationType | None = None
     purged_with: type[models.Subject] = models.Checkpoint
-    record: Callable[[orm.Session, models.Job, ResourceOutcome], None] = _records_nothing
+    record: Callable[[orm.Session, models.Job, Iterable[ResourceOutcome]], None] = _records_nothing
     saves: bool = False
     lock: Callable[[orm.Session, models.Job], None] = _locks_nothing
     obstacle: Callable[[orm.Session, models.Job], str | None] = _nothing_in_the_way

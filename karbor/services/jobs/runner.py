@@ -19,6 +19,7 @@ job is about.
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from oslo_log import log as logging
 
@@ -33,6 +34,17 @@ LOG = logging.getLogger(__name__)
 
 # For how long a job waits when Keystone cannot be asked, in seconds.
 _PAUSE = 30
+
+
+class _Claim(NamedTuple):
+    """An attempt that was begun.
+
+    :ivar since_last: seconds between the end of the claim before and this one; None of the first.
+    """
+
+    job: models.Job
+    lease: leases.Lease
+    since_last: float | None
 
 
 class JobRunner:
@@ -60,7 +72,7 @@ class JobRunner:
         self._lease = lease
         self._is_alone = is_alone
         self._max_tries = max_tries
-        self._running: dict[tuple[str, int], tuple[models.Job, leases.Lease]] = {}
+        self._running: dict[tuple[str, int], _Claim] = {}
 
     @property
     def scope(self) -> job_rows.Scope:
@@ -76,7 +88,7 @@ class JobRunner:
         claimed = self._claim(job_id)
         if claimed is None:
             return
-        job, lease = claimed
+        job, lease = claimed.job, claimed.lease
         LOG.info(
             'Job %s: %s of %s begins (attempt %d)', job.id, job.kind, job.subject_id, job.attempts
         )
@@ -86,7 +98,7 @@ class JobRunner:
             if job.tries > self._max_tries:
                 self._park(job)
             else:
-                self._run_to_end(job, lease)
+                self._run_to_end(claimed)
         except leases.LeaseLost:
             # Another worker has the job, or will have it when the row says so.
             lease.lose()  # of the hooks that still run
@@ -98,27 +110,36 @@ class JobRunner:
 
     def renew_claims(self) -> None:
         """Tell other workers that the jobs that run here do run."""
-        running = [(job, lease) for job, lease in list(self._running.values()) if not lease.is_lost]
+        running = [claim for claim in list(self._running.values()) if not claim.lease.is_lost]
         if not running or self._lease is None:
             return
         sent = leases.boot_time()
-        kept = db.transaction(job_rows.renew)([job for job, _ in running], self._lease)
-        for job, lease in running:
-            if job.id in kept:
-                lease.renewed(sent)
+        kept = db.transaction(job_rows.renew)([claim.job for claim in running], self._lease)
+        for claim in running:
+            if claim.job.id in kept:
+                claim.lease.renewed(sent)
             else:
-                lease.lose()
+                claim.lease.lose()
+
+    def share_requests(self) -> None:
+        """Send as many requests at once as the jobs that run here are of all that run."""
+        own = len(self._running)
+        if own:
+            with db.reader() as session:
+                total = job_rows.count_running(session)
+            self._environment.requests.share(own, max(total, own))
 
     def hand_back(self) -> None:
         """Let other workers begin at once what runs here, as this process ends now."""
         running = list(self._running.values())
-        for _, lease in running:
-            lease.lose()
-        db.transaction(job_rows.hand_back)([job for job, _ in running])
+        for claim in running:
+            claim.lease.lose()
+        db.transaction(job_rows.hand_back)([claim.job for claim in running])
 
-    def _claim(self, job_id: str) -> tuple[models.Job, leases.Lease] | None:
+    def _claim(self, job_id: str) -> _Claim | None:
         with db.reader() as session:
             job = session.get(models.Job, job_id)
+            since_last = None if job is None else job_rows.since_claim(session, job)
         if job is None or job.kind not in self._kinds:
             return None
         if job.provider_id not in self._environment.registry:
@@ -128,8 +149,10 @@ class JobRunner:
         claimed = db.transaction(job_rows.claim)(job_id, self._lease)
         if claimed is None:
             return None
+        if claimed.attempts != job.attempts + 1:  # another one meanwhile
+            since_last = 0.0
         seconds = math.inf if self._lease is None or self._is_alone else self._lease
-        return claimed, leases.Lease(seconds, sent)
+        return _Claim(claimed, leases.Lease(seconds, sent), since_last)
 
     def _park(self, job: models.Job) -> None:
         """End what has been begun too often and never came to an end: it kills its workers."""
@@ -140,10 +163,11 @@ class JobRunner:
         )
         self._end(job, Outcome(state=job_rows.JobState.PARKED, reason=reason))
 
-    def _run_to_end(self, job: models.Job, lease: leases.Lease) -> None:
+    def _run_to_end(self, claim: _Claim) -> None:
+        job = claim.job
         try:
             self._check_trust(job)
-            outcome = self._kinds[job.kind].run(self._attempt(job, lease))
+            outcome = self._kinds[job.kind].run(self._attempt(claim))
             if outcome.failures:
                 self._check_trust(job)  # dead meanwhile, it is the reason of all the others
         except exception.IdentityUnavailable as exc:
@@ -163,15 +187,21 @@ class JobRunner:
             outcome = Outcome(state=job_rows.JobState.FAILED, reason=_reason_of(job, exc))
         self._end(job, outcome)
 
-    def _attempt(self, job: models.Job, lease: leases.Lease) -> Attempt:
+    def _attempt(self, claim: _Claim) -> Attempt:
+        job = claim.job
         context = self._environment.context_of(job)
-        context.lease = lease
+        context.lease = claim.lease
+        context.since_last_attempt = claim.since_last
+        context.traffic = requests = self._environment.requests.lane(
+            job.project_id, f'{job.id} {job.attempts}', claim.lease.check
+        )
         context.progress = progress.JobProgress(self._kinds[job.kind], job)
         return Attempt(
             job=job,
             kind=self._kinds[job.kind],
-            lease=lease,
+            lease=claim.lease,
             context=context,
+            requests=requests,
             environment=self._environment,
         )
 

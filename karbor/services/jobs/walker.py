@@ -14,18 +14,27 @@
 
 ``begin`` goes from parents to children, ``finish`` and ``complete`` from children to
 parents; ``main`` follows the resource's own ``finish``. Resources without such a relation
-run side by side, in a pool of threads.
+run side by side. A hook that gives its steps has a thread only while it does something.
 """
 
+import functools
 import graphlib
 import itertools
 import queue
-from collections.abc import Callable, Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
+from typing import NamedTuple
+
+from oslo_log import log as logging
 
 from karbor.common import constants
 from karbor.resource import Resource
-from karbor.services.protection import graph
+from karbor.services.protection import graph, steps
+from karbor.services.protection.steps import Steps, Wait
+
+LOG = logging.getLogger(__name__)
 
 Task = tuple[Resource, str]
 
@@ -33,12 +42,58 @@ HOOKS = tuple(constants.Hook)
 _DOWNWARDS = (constants.Hook.PRE_BEGIN,)
 _UPWARDS = (constants.Hook.PRE_FINISH, constants.Hook.COMPLETE)
 
+# What has ended is told together: after so many seconds, or when it is so many resources.
+_TELL_AFTER = 0.1
+_TELL_AT = 500
+
+
+class Work(NamedTuple):
+    """What a hook has to do.
+
+    :ivar run: does it, or returns the steps in which it is done.
+    :ivar executor: where it runs, and each of its steps; None if it is done in no time.
+    """
+
+    run: Callable[[], Steps | None]
+    executor: futures.Executor | None
+
+
+class End(NamedTuple):
+    """That a resource is finished, or has failed.
+
+    :ivar error: what its first failing hook raised; None when all went well.
+    """
+
+    resource: Resource
+    error: Exception | None
+
+
+class _Pause(NamedTuple):
+    """Where a hook waits."""
+
+    steps: Steps
+    wait: Wait
+
+    def end(self) -> None:
+        """Let nobody wait any more."""
+        self.wait.cancel()
+        _close(self.steps)
+
+
+class _Event(NamedTuple):
+    """That a hook has come to its end.
+
+    :ivar error: what it raised.
+    """
+
+    task: Task
+    error: BaseException | None
+
 
 def walk(
     roots: Iterable[graph.GraphNode],
-    run_hook: Callable[[Resource, str], None],
-    finished: Callable[[Resource, Exception | None], None],
-    max_workers: int,
+    work_of: Callable[[Resource, str], Work | None],
+    tell: Callable[[Sequence[End]], None],
 ) -> None:
     """Run all hooks; returns when each resource is finished or failed.
 
@@ -46,52 +101,193 @@ def walk(
     resource goes on.
 
     :param roots: the graph.
-    :param run_hook: called in a thread of the pool with a resource and a hook's name.
-    :param finished: called in the caller's thread, once a resource, after its last hook
-        or its first failure, with that exception.
-    :param max_workers: how many hooks may run at once.
+    :param work_of: what a hook of a resource, by its name, has to do; None is nothing.
+    :param tell: told of each resource that it has ended, of many at once.
     :raises BaseException: what a hook raises that is no ``Exception`` ends the walk at once.
     """
-    pool = futures.ThreadPoolExecutor(max_workers, 'walker')
+    walk_of_graph = _Walk(_sorted_tasks(roots), work_of, tell)
     try:
-        _run_all(_sorted_tasks(roots), pool, run_hook, finished)
-    except BaseException:
-        # Not waited for: whoever ends the walk so does not want to hear of the other hooks.
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
+        walk_of_graph.go()
+    finally:
+        walk_of_graph.close()
 
 
-def _run_all(
-    sorter: graphlib.TopologicalSorter[Task],
-    pool: futures.Executor,
-    run_hook: Callable[[Resource, str], None],
-    finished: Callable[[Resource, Exception | None], None],
-) -> None:
-    failed: set[Resource] = set()
-    running: dict[futures.Future[None], Task] = {}
-    ended: queue.SimpleQueue[futures.Future[None]] = queue.SimpleQueue()
-    while sorter.is_active():
-        for task in sorter.get_ready():
-            if task[0] in failed:
-                sorter.done(task)
-            else:
-                future = pool.submit(run_hook, *task)
-                running[future] = task
-                future.add_done_callback(ended.put)
-        if not running:
-            continue
-        future = ended.get()
-        resource, hook = task = running.pop(future)
-        error = future.exception()
-        if isinstance(error, Exception):
-            failed.add(resource)
-            finished(resource, error)
-        elif error is not None:
+class _Walk:
+    """One walk; see :func:`walk`."""
+
+    def __init__(
+        self,
+        sorter: graphlib.TopologicalSorter[Task],
+        work_of: Callable[[Resource, str], Work | None],
+        tell: Callable[[Sequence[End]], None],
+    ) -> None:
+        self._sorter = sorter
+        self._work_of = work_of
+        self._tell = tell
+        self._failed: set[Resource] = set()
+        self._ends: list[End] = []
+        self._tell_at = 0.0
+        self._running = 0
+        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        # Of what follows. What Python collects may close steps, and so come here, at any moment.
+        self._lock = threading.RLock()
+        self._pauses: dict[Task, _Pause] = {}
+        self._is_over = False
+
+    def go(self) -> None:
+        """Walk to the end."""
+        while self._sorter.is_active():
+            for task in self._sorter.get_ready():
+                self._begin(task)
+            if self._running:
+                self._handle_next()
+            if self._ends and (len(self._ends) >= _TELL_AT or time.monotonic() >= self._tell_at):
+                self._tell_ends()
+        if self._ends:
+            self._tell_ends()
+
+    def close(self) -> None:
+        """End what waits; nothing of it goes on any more."""
+        with self._lock:
+            self._is_over = True
+            pauses = list(self._pauses.values())
+        for pause in pauses:
+            pause.end()
+
+    def _begin(self, task: Task) -> None:
+        work = None if task[0] in self._failed else self._work_of(*task)
+        if work is None:
+            self._end(task, None)
+        elif work.executor is None:
+            self._do_at_once(task, work)
+        else:
+            self._running += 1
+            self._submit(task, work.executor, functools.partial(_begun, work))
+
+    def _do_at_once(self, task: Task, work: Work) -> None:
+        error = None
+        try:
+            work.run()
+        except Exception as exc:  # noqa: BLE001 - told of the resource
+            error = exc
+        self._end(task, error)
+
+    def _handle_next(self) -> None:
+        """Handle what comes next; what has ended is not left untold for long."""
+        timeout = max(self._tell_at - time.monotonic(), 0) if self._ends else None
+        try:
+            event = self._events.get(timeout=timeout)
+        except queue.Empty:
+            return
+        self._running -= 1
+        task, error = event
+        if error is None or isinstance(error, Exception):
+            self._end(task, error)
+            return
+        try:
             raise error
-        elif hook == constants.Hook.COMPLETE:
-            finished(resource, None)
-        sorter.done(task)
+        finally:
+            del event, error  # its traceback has this frame, and would keep what waits there
+
+    def _end(self, task: Task, error: Exception | None) -> None:
+        resource, hook = task
+        is_last = hook == constants.Hook.COMPLETE and resource not in self._failed
+        if error is not None:
+            self._failed.add(resource)
+        if error is not None or is_last:
+            if not self._ends:
+                self._tell_at = time.monotonic() + _TELL_AFTER
+            self._ends.append(End(resource, error))
+        self._sorter.done(task)
+
+    def _tell_ends(self) -> None:
+        ends, self._ends = self._ends, []
+        self._tell(ends)
+
+    # What follows runs in any thread.
+
+    def _submit(
+        self,
+        task: Task,
+        executor: futures.Executor,
+        run: Callable[[], _Pause | None],
+        going: Steps | None = None,
+    ) -> None:
+        """Begin a hook, or go on with its steps.
+
+        :param going: the steps.
+        """
+        try:
+            outcome = executor.submit(run)
+        except RuntimeError as exc:  # there can be no thread more
+            outcome = futures.Future()
+            outcome.set_exception(exc)
+        outcome.add_done_callback(functools.partial(self._note, task, executor, going))
+
+    def _note(
+        self,
+        task: Task,
+        executor: futures.Executor,
+        going: Steps | None,
+        outcome: futures.Future[_Pause | None],
+    ) -> None:
+        """Note that a hook has come to its end or to a pause."""
+        try:
+            pause = outcome.result()
+        except BaseException as exc:  # noqa: BLE001 - told; a lane that is shut cancels
+            _close(going)  # if it was not even gone on with
+            self._events.put(_Event(task, exc))
+            return
+        if pause is None:
+            self._events.put(_Event(task, None))
+        else:
+            self._park(task, executor, pause)
+
+    def _park(self, task: Task, executor: futures.Executor, pause: _Pause) -> None:
+        with self._lock:
+            is_over = self._is_over
+            if not is_over:
+                self._pauses[task] = pause
+        if is_over:
+            pause.end()
+        else:
+            pause.wait.add_done_callback(functools.partial(self._resume, task, executor))
+
+    def _resume(self, task: Task, executor: futures.Executor, wait: Wait) -> None:
+        """Go on behind a wait."""
+        with self._lock:
+            if self._is_over:
+                return
+            going = self._pauses.pop(task).steps
+        self._submit(task, executor, functools.partial(_advanced, going, wait), going)
+
+
+def _close(going: Steps | None) -> None:
+    """End steps where they wait."""
+    if going is None:
+        return
+    try:
+        going.close()
+    except BaseException:
+        # A plugin's edge, and the others are to be ended, too.
+        LOG.exception('Steps could not be ended')
+
+
+def _begun(work: Work) -> _Pause | None:
+    """Begin a hook, in its executor; returns where it waits, None when it is over."""
+    going = work.run()
+    return None if going is None else _advanced(going)
+
+
+def _advanced(going: Steps, ended: Wait | None = None) -> _Pause | None:
+    """Go on to where the steps have to wait; returns that, None when they are over."""
+    try:
+        wait = steps.advance(going, ended)
+        while wait is not None and wait.done():
+            wait = steps.advance(going, wait)
+    except SystemExit as exc:  # it would end the worker, not the plugin
+        raise RuntimeError('The hook called sys.exit.') from exc
+    return None if wait is None else _Pause(going, wait)
 
 
 def _sorted_tasks(roots: Iterable[graph.GraphNode]) -> graphlib.TopologicalSorter[Task]:

@@ -160,9 +160,10 @@ class ProtectionPlugin:
         context: karbor_context.RequestContext,
         **kwargs: Any,
     ) -> None:
-        """Called once after all hooks of an attempt that is not the job's first.
+        """Called once after all hooks of an attempt.
 
-        An earlier attempt was broken off, and a request of it may have been served since then:
+        An answer may have been lost, or an earlier attempt broken off
+        (``context.since_last_attempt`` is not None then), and a request of it served since then:
         what it has made beside what the hooks know is to be removed. Not in the contract of old;
         a plugin may leave it as it is.
 

@@ -330,6 +330,7 @@ class BrokenOffTest(SchedulesTestCase):
             kind=job_kinds.JOB_KINDS[job.kind],
             lease=leases.Lease(),
             context=base.context_of(job),
+            requests=self.environment.requests.lane(job.project_id, job.id, lambda: None),
             environment=self.environment,
         )
 

@@ -29,7 +29,7 @@ from karbor.services.cinder import items as cinder_items
 from karbor.services.cinder.marks import Marks
 from karbor.services.cinder.watcher import Watcher
 from karbor.services.jobs import fencing
-from karbor.services.protection import bank_plugin, client_factory
+from karbor.services.protection import bank_plugin, client_factory, steps
 from karbor.testing import memory_bank
 from karbor.tests import base, runners
 from karbor.tests.unit.jobs import test_runner
@@ -140,8 +140,8 @@ class WaitingTest(base.base.BaseTestCase):
             manager, Marks(checkpoint_id='c'), user_message=str, poll_interval=1, patience=0
         )
         with mock.patch.object(items, 'find', self.lost):
-            self.assertRaises(leases.LeaseLost, items.at_start, 'a')
-        self.assertRaises(leases.LeaseLost, items.at_start, 'b')
+            self.assertRaises(leases.LeaseLost, steps.drive, items.at_start('a'))
+        self.assertRaises(leases.LeaseLost, steps.drive, items.at_start('b'))
 
     def test_in_a_pause_between_two_looks(self) -> None:
         self._wait(sleep=self.lost, list_page=lambda *_: [])
@@ -161,7 +161,8 @@ class WaitingTest(base.base.BaseTestCase):
         )
         item = mock.Mock(id='a', created_at='2026-01-01T00:00:00')
         for _ in range(2):  # it begins to look anew
-            self.assertRaises(leases.LeaseLost, watcher.wait, item, bool, 20)
+            wait = watcher.wait(item, bool, 20)
+            self.assertIsInstance(wait.exception(20), leases.LeaseLost)
 
 
 class RunnerTest(test_runner.JobsTestCase):

@@ -17,6 +17,7 @@ import threading
 from typing import Any
 from unittest import mock
 
+import fixtures
 import sqlalchemy as sa
 
 from karbor import db, exception
@@ -194,6 +195,7 @@ class BreakTest(JobsTestCase):
             )
 
     def test_parents_are_given_what_children_told_before_the_break(self) -> None:
+        self.useFixture(fixtures.MonkeyPatch('karbor.services.jobs.walker._TELL_AFTER', 0))
         _, job_id = self.post_any('restore')
         done = self._break(job_id, 'restore', SERVERS[1], 'on_complete')
         self.assertLessEqual({volume.key for volume in VOLUMES[1:3]}, done)

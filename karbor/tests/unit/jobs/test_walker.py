@@ -13,10 +13,13 @@
 """The walker: order of hooks, how many at once, and what a failure leaves out."""
 
 import collections
+import functools
 import itertools
+import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent import futures
 from typing import Any
 
 import hypothesis
@@ -25,7 +28,7 @@ from oslotest import base
 
 from karbor.resource import Resource
 from karbor.services.jobs import walker
-from karbor.services.protection import graph
+from karbor.services.protection import graph, steps
 from karbor.tests.unit.protection import graphs
 
 BEGIN, FINISH, MAIN, COMPLETE = HOOKS = (
@@ -44,6 +47,25 @@ SETTINGS = hypothesis.settings(
 )
 
 
+def walk(
+    roots: list[graph.GraphNode],
+    run_of: Callable[[Resource, str], Callable[[], steps.Steps | None] | None],
+    tell: Callable[[Sequence[walker.End]], None] = lambda _ends: None,
+    workers: int = 4,
+) -> None:
+    """Walk with some threads.
+
+    :param run_of: what each hook has to do.
+    """
+    with futures.ThreadPoolExecutor(workers) as executor:
+
+        def work_of(resource: Resource, hook: str) -> walker.Work | None:
+            run = run_of(resource, hook)
+            return None if run is None else walker.Work(run, executor)
+
+        walker.walk(roots, work_of, tell)
+
+
 class Journal:
     """Notes the start and the end of each hook, and who is finished how.
 
@@ -57,6 +79,10 @@ class Journal:
         self.ends: dict[tuple[Resource, str], int] = {}
         self.finished: dict[Resource, list[Exception | None]] = collections.defaultdict(list)
         self.finished_in: set[int] = set()
+        self.told: list[int] = []
+
+    def work_of(self, resource: Resource, hook: str) -> functools.partial[None]:
+        return functools.partial(self.run_hook, resource, hook)
 
     def run_hook(self, resource: Resource, hook: str) -> None:
         self.starts[resource, hook].append(next(self._ticks))
@@ -65,12 +91,14 @@ class Journal:
         finally:
             self.ends[resource, hook] = next(self._ticks)
 
-    def on_finished(self, resource: Resource, error: Exception | None) -> None:
-        self.finished[resource].append(error)
-        self.finished_in.add(threading.get_ident())
+    def tell(self, ends: Sequence[walker.End]) -> None:
+        self.told.append(len(ends))
+        for resource, error in ends:
+            self.finished[resource].append(error)
+            self.finished_in.add(threading.get_ident())
 
     def walk(self, roots: list[graph.GraphNode], workers: int = 4) -> None:
-        walker.walk(roots, self.run_hook, self.on_finished, workers)
+        walk(roots, self.work_of, self.tell, workers)
 
     def comes_before(self, first: tuple[Resource, str], second: tuple[Resource, str]) -> bool:
         return self.ends[first] < self.starts[second][0]
@@ -115,8 +143,10 @@ class WalkerOrderTest(base.BaseTestCase):
         done: list[str] = []
         node = graph.GraphNode(graphs.resource(1))
 
-        walker.walk(
-            [node], lambda _, hook: done.append(hook), lambda *_: done.append('finished'), 2
+        walk(
+            [node],
+            lambda _, hook: functools.partial(done.append, hook),
+            lambda _ends: done.append('finished'),
         )
 
         self.assertEqual([*HOOKS, 'finished'], done)
@@ -187,17 +217,11 @@ class WalkerFailureTest(base.BaseTestCase):
         self.assertEqual({}, dict(journal.finished))
 
     def test_an_error_of_finished_passes_through(self) -> None:
-        def finished(*_: Any) -> None:
+        def tell(_ends: Any) -> None:
             raise LookupError('the database is away')
 
-        self.assertRaises(
-            LookupError,
-            walker.walk,
-            [graph.GraphNode(graphs.resource(1))],
-            lambda *_: None,
-            finished,
-            2,
-        )
+        roots = [graph.GraphNode(graphs.resource(1))]
+        self.assertRaises(LookupError, walk, roots, lambda *_: None, tell)
 
 
 class WalkerConcurrencyTest(base.BaseTestCase):
@@ -226,6 +250,75 @@ class WalkerConcurrencyTest(base.BaseTestCase):
 
     def test_one_at_a_time(self) -> None:
         self.assertEqual(1, self._most_at_once(1, None))
+
+
+class StepsTest(base.BaseTestCase):
+    """Hooks that wait without a thread."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.waits: queue.SimpleQueue[futures.Future[Any]] = queue.SimpleQueue()
+        self.seen: dict[Resource, Any] = {}
+        self.closed: list[Resource] = []
+
+    def run_of(self, resource: Resource, hook: str) -> functools.partial[steps.Steps] | None:
+        return functools.partial(self.steps, resource) if hook == MAIN else None
+
+    def steps(self, resource: Resource) -> steps.Steps:
+        wait: futures.Future[Any] = futures.Future()
+        self.waits.put(wait)
+        try:
+            self.seen[resource] = yield wait
+        except GeneratorExit:
+            self.closed.append(resource)
+            raise
+
+    def begin(
+        self, number: int, tell: Callable[[Sequence[walker.End]], None] = lambda _ends: None
+    ) -> tuple[futures.Future[None], list[futures.Future[Any]]]:
+        """A walk over so many resources with one thread, and what they all wait for."""
+        roots = [graph.GraphNode(graphs.resource(each)) for each in range(number)]
+        caller = futures.ThreadPoolExecutor(1)
+        self.addCleanup(caller.shutdown)
+        going = caller.submit(walk, roots, self.run_of, tell, 1)
+        return going, [self.waits.get(timeout=20) for _ in range(number)]
+
+    def test_more_wait_than_there_are_threads(self) -> None:
+        told: list[walker.End] = []
+        going, waits = self.begin(1_000, told.extend)
+        for number, wait in enumerate(waits):
+            wait.set_result(number)
+        going.result(20)
+        self.assertEqual(set(range(1_000)), set(self.seen.values()))
+        self.assertEqual({None}, {end.error for end in told})
+
+    def test_what_a_wait_raises_fails_its_resource(self) -> None:
+        told: list[walker.End] = []
+        going, (first, second) = self.begin(2, told.extend)
+        first.set_exception(LookupError('x'))
+        second.set_result('y')
+        going.result(20)
+        self.assertEqual({'LookupError', 'NoneType'}, {type(end.error).__name__ for end in told})
+
+    def test_what_waits_is_closed_when_the_walk_is_ended(self) -> None:
+        class Stop(BaseException):
+            pass
+
+        going, waits = self.begin(3)
+        waits[0].set_exception(Stop())
+        self.assertIsInstance(going.exception(20), Stop)
+        self.assertEqual(2, len(self.closed))
+        self.assertEqual([True, True], [wait.cancelled() for wait in waits[1:]])
+
+    def test_what_ends_together_is_told_together(self) -> None:
+        told: list[int] = []
+        going, waits = self.begin(1_100, lambda ends: told.append(len(ends)))
+        for wait in waits:
+            wait.set_result(None)
+        going.result(20)
+        self.assertEqual(1_100, sum(told))
+        self.assertLess(len(told), 60)
+        self.assertLessEqual(max(told), 500)
 
 
 class WalkerScaleTest(base.BaseTestCase):
@@ -259,7 +352,7 @@ class WalkerScaleTest(base.BaseTestCase):
         roots = self._project_of(count)
         sys.setprofile(lambda _frame, event, _what: event.endswith('call') and next(calls))
         try:
-            walker.walk(roots, lambda *_: None, lambda *_: None, 2)
+            walk(roots, lambda *_: None)
         finally:
             sys.setprofile(None)
         return next(calls)
