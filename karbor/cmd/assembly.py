@@ -100,6 +100,7 @@ def protection_worker() -> worker.Worker:
         trusts=used_trusts,
         post=board.post,
         context_of=_context_of,
+        requests=job_kinds.request_threads(),
         max_concurrent_resources=CONF.protection.max_concurrent_resources,
     )
     check = orphans.OrphanCheck(registry, functools.partial(_inventory_of, used_trusts))
@@ -155,9 +156,9 @@ def _inventory_of(used_trusts: trusts.KeystoneTrusts) -> cinder_inventory.Invent
 
 
 def _trusts() -> trusts.KeystoneTrusts:
-    # One connection for each hook that may run at once.
+    # Connections for requests, and for the hooks of one job that keep their threads.
     used_trusts = trusts.KeystoneTrusts(
-        CONF, CONF.protection.max_concurrent_jobs * CONF.protection.max_concurrent_resources
+        CONF, CONF.protection.max_requests_in_flight + CONF.protection.max_concurrent_resources
     )
     client_factory.use_sessions(used_trusts.session)
     return used_trusts

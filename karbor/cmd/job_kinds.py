@@ -17,6 +17,8 @@ import dataclasses
 from oslo_config import cfg
 
 from karbor.services.checkpoints import deleting, protecting, removing, restoring, status_reset
+from karbor.services.cinder.limiter import Limiter
+from karbor.services.jobs.fair_pool import FairPool
 from karbor.services.jobs.kinds import Environment, JobKind, JobKinds
 from karbor.services.jobs.runner import JobRunner
 from karbor.services.schedules import retention_jobs, run_ends
@@ -38,6 +40,12 @@ JOB_KINDS = JobKinds(
         retention_jobs.kind(run_ends.lock, run_ends.follow_retention),
     )
 )
+
+
+def request_threads() -> FairPool:
+    """What sends the requests of all jobs: as many at once as Cinder likes."""
+    most = cfg.CONF.protection.max_requests_in_flight
+    return FairPool(most, Limiter(most))
 
 
 def runner(environment: Environment, *, is_alone: bool = False) -> JobRunner:

@@ -135,10 +135,11 @@ def _default_state_dir(cloud_name: str | None) -> pathlib.Path:
 
 def _serve(arguments: argparse.Namespace) -> None:
     state = state_dir.StateDirectory(arguments.state_dir or _default_state_dir(arguments.os_cloud))
-    # One connection for each hook that may run at once, and the API's own.
+    # Connections for requests, for the hooks of one job that keep their threads, and the API's.
     cloud = clouds.load(
         arguments.os_cloud,
-        CONF.protection.max_concurrent_jobs * CONF.protection.max_concurrent_resources
+        CONF.protection.max_requests_in_flight
+        + CONF.protection.max_concurrent_resources
         + _API_THREADS,
         CONF.cinder_client.request_timeout,
     )
@@ -157,6 +158,7 @@ def _serve(arguments: argparse.Namespace) -> None:
             trusts=trusts.NoTrusts(),
             post=board.post,
             context_of=functools.partial(_context_of_job, cloud),
+            requests=job_kinds.request_threads(),
             max_concurrent_resources=CONF.protection.max_concurrent_resources,
         ),
         is_alone=True,

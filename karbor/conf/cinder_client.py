@@ -48,6 +48,20 @@ OPTS: list[cfg.Opt] = [
         min=1,
         help='Longest time that one request may take, in seconds.',
     ),
+    cfg.IntOpt(
+        'max_creating',
+        default=2000,
+        min=1,
+        help='How many snapshots and volumes Cinder may be making at once for one process of '
+        'karbor-protection. A provider file bounds each job, by max_creating in '
+        '[volume_snapshot_plugin].',
+    ),
+    cfg.IntOpt(
+        'max_creating_per_project',
+        default=500,
+        min=1,
+        help='How many of them may be in one project.',
+    ),
 ]
 
 

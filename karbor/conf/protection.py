@@ -19,13 +19,14 @@ GROUP = 'protection'
 OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         'max_concurrent_jobs',
-        default=4,
+        default=32,
         min=1,
-        help='How many checkpoints, restores, verifications and deletions are worked on at once.',
+        help='How many checkpoints, restores, verifications and deletions are worked on at once. '
+        'One that only waits for Cinder costs little.',
     ),
     cfg.IntOpt(
         'max_concurrent_jobs_per_project',
-        default=2,
+        default=16,
         min=1,
         help="How many of them may be one project's, in each process of "
         'karbor-protection. It keeps places free for others.',
@@ -41,13 +42,23 @@ OPTS: list[cfg.Opt] = [
         'max_concurrent_resources',
         default=32,
         min=1,
-        help='How many resources of one of them are worked on at once.',
+        help='How many resources of one of them are worked on at once by plugins whose hooks keep '
+        'a thread while they wait. That of volume snapshots does not.',
+    ),
+    cfg.IntOpt(
+        'max_requests_in_flight',
+        default=32,
+        min=1,
+        help='How many requests to Cinder a process has open at once at most, of all its jobs '
+        'together. As long as more of them make answers slower, it has fewer; and where jobs run '
+        'in several processes, these share them.',
     ),
     cfg.FloatOpt(
         'job_poll_interval',
-        default=1,
-        min=0.1,
-        help='How often karbor-protection looks for jobs, in seconds.',
+        default=0.25,
+        min=0.05,
+        help='How often karbor-protection looks for jobs, in seconds. With a job board it hears '
+        'of most of them at once.',
     ),
     cfg.FloatOpt(
         'job_lease',
@@ -61,9 +72,9 @@ OPTS: list[cfg.Opt] = [
         'max_job_tries',
         default=10,
         min=1,
-        help='How often a job is begun whose worker is gone before its end. Then it is '
-        'parked, and what it is about is in error; "karbor-manage job retry" has it '
-        'tried again.',
+        help='How often a job is begun whose worker is gone before another of its resources '
+        'is done. Then it is parked, and what it is about is in error; "karbor-manage job '
+        'retry" has it tried again.',
     ),
     cfg.FloatOpt(
         'orphan_check_interval',

@@ -18,8 +18,8 @@ where it is asked: the errors of its client, how long it is tried, and further c
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 from keystoneauth1 import exceptions as ks_exc
 from oslo_log import log as logging
@@ -106,7 +106,7 @@ def pauses(first: float, longest: float) -> Iterator[float]:
         pause = min(pause * 2, longest)
 
 
-def retry(
+def attempts(
     attempt: Callable[[int], Result],
     *,
     service: str,
@@ -116,8 +116,8 @@ def retry(
     pauses: Iterable[float],
     patience: float = float('inf'),
     clock: Clock = time,
-) -> Result:
-    """Call what is safe to call again until it answers.
+) -> Generator[float, None, Result]:
+    """Call what is safe to call again until it answers; gives the seconds before each further call.
 
     :param attempt: does it; told how many attempts there were before.
     :param service: what to call the other side in the log.
@@ -127,7 +127,6 @@ def retry(
     :param pauses: seconds before each further attempt; when they end, the next is the last.
     :param patience: for how long attempts are made, in seconds.
     :raises: the last error, when no further attempt is made.
-    :raises LeaseLost: the attempt of a job for which it is done is over.
     """
     deadline = Deadline(patience, clock)
     number = 0
@@ -139,7 +138,22 @@ def retry(
             if not is_passing(exc) or wait > deadline.remaining():
                 raise
             LOG.warning('%s: %s; trying again in %.1f s', service, exc, wait)
-        clock.sleep(wait)
-        leases.check_current()
+        yield wait
         number += 1
     return attempt(number)
+
+
+def retry(attempt: Callable[[int], Result], *, clock: Clock = time, **more: Any) -> Result:
+    """Call what is safe to call again until it answers, and block between the calls.
+
+    :param more: see :func:`attempts`.
+    :raises: the last error, when no further attempt is made.
+    :raises LeaseLost: the attempt of a job for which it is done is over.
+    """
+    going = attempts(attempt, clock=clock, **more)
+    try:
+        while True:
+            clock.sleep(next(going))
+            leases.check_current()
+    except StopIteration as end:
+        return end.value

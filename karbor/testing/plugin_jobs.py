@@ -28,7 +28,7 @@ from karbor.resource import Resource
 from karbor.services.checkpoints import parameters as job_parameters
 from karbor.services.checkpoints import plugin_records
 from karbor.services.jobs import hooks, walker
-from karbor.services.protection import bank_plugin, client_factory, protection_plugin
+from karbor.services.protection import bank_plugin, client_factory, protection_plugin, steps
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.testing import memory_bank, provider_files
 from karbor.testing.fake_cinder import FakeCinder
@@ -113,7 +113,42 @@ def run_hooks(
         'parameters': parameters,
     }
     for hook in walker.HOOKS:
-        hooks.call(operation, hook, four, keywords)
+        going = hooks.call(getattr(operation, hook, None), four, keywords)
+        if going is not None:
+            steps.drive(going)
+
+
+def run_attempt(
+    plugin: protection_plugin.ProtectionPlugin,
+    kind: str,
+    *,
+    checkpoint: bank_checkpoint.Checkpoint,
+    resource: Resource,
+    context: karbor_context.RequestContext,
+    parameters: Values,
+    **keywords: Any,
+) -> None:
+    """Call the hooks, and then ``look_again``, also when a hook has failed.
+
+    :param kind: of the operation: 'protect', 'restore', 'delete' or 'verify'.
+    :param parameters: given to the hooks as they are.
+    :param keywords: beyond the contract's four.
+    """
+    failure: Exception | None = None
+    try:
+        run_hooks(
+            hooks.operation_of(plugin, kind, resource),
+            checkpoint=checkpoint,
+            resource=resource,
+            context=context,
+            parameters=parameters,
+            **keywords,
+        )
+    except Exception as exc:  # noqa: BLE001 - raised below
+        failure = exc
+    plugin.look_again(kind, checkpoint, [resource], context, **keywords)
+    if failure is not None:
+        raise failure
 
 
 class PluginJobs:
@@ -124,7 +159,8 @@ class PluginJobs:
 
     It is no worker: it has no database, and no other resource beside or below the one. What a
     hook raises is not turned into a reason, but raised. To break off a job, let
-    ``bank.before_update`` or the fake of a service raise; to run it again, call it again.
+    ``bank.before_update`` or the fake of a service raise; to run it again, call it again: that is
+    the next attempt of the same job, except of restores, each of which is a job of its own.
 
     :param plugin_class: the plugin.
     :param options: what the provider file says, by section and name.
@@ -147,6 +183,7 @@ class PluginJobs:
             user_id='u', project_id=PROJECT_ID, overwrite=False
         )
         self.new_resources: dict[str, str] = {}
+        self._begun: set[tuple[str, str]] = set()
 
     def protect(self, resource: Resource, parameters: Values | None = None) -> None:
         """:raises InvalidInput: the parameters do not fit the plugin's options schema."""
@@ -197,15 +234,19 @@ class PluginJobs:
 
     def _run(self, kind: str, resource: Resource, parameters: Values, **keywords: Any) -> None:
         plugin = self._plugin_class(self._config)
-        run_hooks(
-            hooks.operation_of(plugin, kind, resource),
+        keywords['operation_log'] = plugin_records.OperationLogRecord(
+            operation_type=kind, checkpoint_id=self.checkpoint.id
+        )
+        is_again = (kind, resource.id) in self._begun and 'restore' not in keywords
+        self._begun.add((kind, resource.id))
+        self.context.since_last_attempt = 0.0 if is_again else None
+        run_attempt(
+            plugin,
+            kind,
             checkpoint=self.checkpoint,
             resource=resource,
             context=self.context,
             parameters=parameters,
-            operation_log=plugin_records.OperationLogRecord(
-                operation_type=kind, checkpoint_id=self.checkpoint.id
-            ),
             **keywords,
         )
 

@@ -15,24 +15,28 @@
 import contextlib
 import dataclasses
 import functools
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent import futures
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from cinderclient import exceptions as cinder_exc
 from oslo_log import log as logging
 
+from karbor.common import timers
 from karbor.common.progress import Progress, Silent
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder import waits
 from karbor.services.cinder.marks import Marks
-from karbor.services.cinder.requests import Made
 from karbor.services.cinder.watcher import Waiting, WaitTimeout, Watcher
+from karbor.services.protection.steps import Steps, Wait
 
 LOG = logging.getLogger(__name__)
+
+Result = TypeVar('Result')
 
 # Statuses from which Cinder goes on by itself.
 PASSING_STATUSES = frozenset(
@@ -55,6 +59,9 @@ _READY_STATUSES = frozenset(('available', 'in-use'))
 FAILED_STATUSES = frozenset(('error', 'error_deleting', 'error_restoring', 'deleting'))
 _DELETABLE_STATUSES = frozenset(('available', 'error'))
 
+# How often a Cinder that answers nobody is asked to make something, in seconds.
+_TRIED_EVERY = 1.0
+
 _NO_MESSAGE = (
     'Cinder gives no reason. Often the storage has refused it, since its pool is full or it is '
     'down: ask the operator of the cloud'
@@ -67,6 +74,10 @@ class CinderFault(Exception):
 
 class ItemGone(CinderFault):
     """What was being made is not there any more."""
+
+
+class NotAsked(CinderFault):
+    """Cinder was not asked, since nothing gets on there."""
 
 
 FAULTS = (*cinder_requests.CLIENT_ERRORS, CinderFault, WaitTimeout)
@@ -88,12 +99,22 @@ class Hope:
     """Shared by all items of a job: lost when for none of them anything gets on.
 
     Else each of many items would wait for its own deadline, one batch after the other.
+
     """
 
     def __init__(self, clock: retrying.Clock = time) -> None:
         self._clock = clock
-        self._last_success = float('-inf')
+        self._last_success = self._last_try = float('-inf')
         self.lost: Exception | None = None
+
+    def check(self, tried_every: float = math.inf) -> None:
+        """Look whether there is any.
+
+        :param tried_every: how often something is tried all the same, in seconds.
+        :raises NotAsked: it is lost.
+        """
+        if self.lost is not None and self._clock.monotonic() < self._last_try + tried_every:
+            raise NotAsked(f'not asked for: with the others, {describe(self.lost)}')
 
     @contextlib.contextmanager
     def attempt(self, is_hopeless: Callable[[Exception], bool]) -> Iterator[None]:
@@ -101,7 +122,7 @@ class Hope:
 
         :param is_hopeless: whether a fault takes it, if nothing succeeded since it began.
         """
-        begun = self._clock.monotonic()
+        begun = self._last_try = self._clock.monotonic()
         try:
             yield
         except FAULTS as exc:
@@ -125,21 +146,42 @@ def describe(fault: Exception) -> str:
     return cinder_requests.describe(fault)
 
 
-def _is_double(item: Any, kept: Mapping[str, str]) -> bool:
-    """Whether an item is another one of a volume of which one is kept."""
-    resource_id = Marks.read(item.metadata).resource_id
-    kept_id = None if resource_id is None else kept.get(resource_id)
-    if kept_id in (None, item.id):
-        return False
-    return getattr(item, 'volume_id', resource_id) == resource_id  # of a snapshot
+def _by_resource(items: Iterable[Any]) -> dict[str, list[Any]]:
+    """The items by what they are of, as Cinder knows of snapshots and marks say of volumes."""
+    by_resource: dict[str, list[Any]] = {}
+    for item in items:
+        resource_id = getattr(item, 'volume_id', None) or Marks.read(item.metadata).resource_id
+        if resource_id is not None:
+            by_resource.setdefault(resource_id, []).append(item)
+    return by_resource
 
 
-def _usable(items: list[Any]) -> Any:
-    return next((item for item in items if item.status not in FAILED_STATUSES), None)
+def _usable(items: Iterable[Any], marks: Marks) -> Any:
+    """The first of some items that carries all marks and has not failed; None if none has."""
+    sought = marks.sought().items()
+    return next(
+        (
+            item
+            for item in items
+            if item.status not in FAILED_STATUSES and sought <= item.metadata.items()
+        ),
+        None,
+    )
 
 
 def _name(item: Any) -> str:
     return f'the {type(item).__name__.lower()} {item.id}'
+
+
+class _Listed(NamedTuple):
+    """A list of what there is.
+
+    :ivar begun: when it was asked for, by the clock.
+    :ivar items: by the resources that they are of.
+    """
+
+    begun: float
+    items: dict[str, list[Any]]
 
 
 class CinderItems:
@@ -152,6 +194,7 @@ class CinderItems:
     :param patience: for how long a passing fault of a request is tried again, in seconds.
     :param clock: what pauses between requests are made with.
     :param sleep: lets the time between two looks at what is waited for pass.
+    :param pause: gives what ends after so many seconds.
     :param progress: where it is told what is waited for.
     """
 
@@ -165,6 +208,7 @@ class CinderItems:
         patience: float,
         clock: retrying.Clock = time,
         sleep: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], Wait] = timers.after,
         progress: Progress | None = None,
     ) -> None:
         self.manager = manager
@@ -174,6 +218,7 @@ class CinderItems:
         self._longest_patience = patience
         self._clock = clock
         self._sleep = sleep
+        self._pause = pause
         self._progress = progress or Silent()
         self._answers = Hope(clock)
         self._outcomes = Hope(clock)
@@ -181,7 +226,9 @@ class CinderItems:
         self._made = self._watcher('created_at:desc', newest_first=True)
         self._removed = self._watcher('created_at:asc', newest_first=False)
         self._lock = threading.Lock()
-        self._inventory: futures.Future[dict[str, list[Any]]] | None = None
+        # One for each occasion; see _shared_list.
+        self._lists: dict[str, futures.Future[_Listed]] = {}
+        self._is_doubtful = False
 
     def _watcher(self, sort: str, *, newest_first: bool) -> Watcher:
         def list_page(limit: int, marker: str | None) -> list[Any]:
@@ -210,82 +257,111 @@ class CinderItems:
         """With a Cinder that answers nobody, each request is tried once."""
         return 0 if self._answers.lost else self._longest_patience
 
-    def get(self, item_id: str) -> Any:
+    def get(self, item_id: str) -> Generator[Wait, Any, Any]:
         """:raises cinderclient.exceptions.NotFound: there is none."""
+        return self._answered(lambda _: self.manager.get(item_id))
+
+    def _answered(self, attempt: Callable[[int], Result]) -> Generator[Wait, Any, Result]:
+        """Send what is safe to send twice until it is answered."""
         with self._answers.attempt(cinder_requests.is_passing):
-            return self._retry(self.manager.get, item_id)
+            return (
+                yield from cinder_requests.retry_in_steps(
+                    attempt, self._patience, self.pause, self._clock
+                )
+            )
 
-    def _retry(self, call: Callable[[str], Any], item_id: str) -> Any:
-        return cinder_requests.retry(functools.partial(call, item_id), self._patience, self._clock)
+    def pause(self, seconds: float) -> Wait:
+        """What ends after so many seconds."""
+        return self._pause(seconds)
 
-    def get_or_none(self, item_id: str) -> Any:
+    def get_or_none(self, item_id: str) -> Generator[Wait, Any, Any]:
+        """The item, or None if there is none."""
         try:
-            return self.get(item_id)
+            return (yield from self.get(item_id))
         except cinder_exc.NotFound:
             return None
 
-    def find(self, marks: Marks) -> list[Any]:
+    def find(self, marks: Marks) -> Generator[Wait, Any, list[Any]]:
         """Everything that carries the marks, oldest first."""
-        with self._answers.attempt(cinder_requests.is_passing):
-            return self._listed(marks, self._patience)
+        return self._answered(lambda _: self._listed(marks))
 
-    def _listed(self, marks: Marks, patience: float) -> list[Any]:
-        return cinder_requests.listed(self.manager, marks.sought(), patience, self._clock)
+    def _listed(self, marks: Marks) -> list[Any]:
+        return cinder_requests.listed_once(self.manager, marks.sought())
 
-    def at_start(self, volume_id: str) -> list[Any]:
-        """The snapshots of a volume that carried the job's marks when first asked.
+    def at_start(self, resource_id: str) -> Generator[Wait, Any, list[Any]]:
+        """What there was of a resource, with the job's marks, when first asked."""
+        listed = yield from self._shared_list('at start')
+        return listed.items.get(resource_id, [])
 
-        All volumes' are listed at once, the first time, while the other threads wait; a list
-        that fails fails for all, instead of once a volume.
+    def _shared_list(self, occasion: str) -> Generator[Wait, Any, '_Listed']:
+        """What there is of all resources, with the job's marks.
+
+        It is listed by the first who asks on an occasion, while the others wait; a list that fails
+        fails for all, instead of once a resource.
         """
         with self._lock:
-            is_first = self._inventory is None
-            inventory = self._inventory = self._inventory or futures.Future()
+            is_first = occasion not in self._lists
+            shared = self._lists.setdefault(occasion, futures.Future())
         if is_first:
+            begun = self._clock.monotonic()
             try:
-                inventory.set_result(self._by_volume())
-            except BaseException as exc:  # noqa: BLE001 - raised again for each that asks
-                inventory.set_exception(exc)
-        return inventory.result().get(volume_id, [])
+                items = yield from self.find(self._marks)
+            except GeneratorExit:  # the walk is over, and with it those who wait
+                shared.set_exception(CinderFault('the job is over'))
+                raise
+            except BaseException as exc:
+                shared.set_exception(exc)
+                raise
+            shared.set_result(_Listed(begun, _by_resource(items)))
+        return shared.result() if shared.done() else (yield shared)
 
-    def _by_volume(self) -> dict[str, list[Any]]:
-        by_volume: dict[str, list[Any]] = {}
-        for snapshot in self.find(self._marks):
-            by_volume.setdefault(snapshot.volume_id, []).append(snapshot)
-        return by_volume
-
-    def adopt(self, marks: Marks, in_flight: float) -> Any:
-        """What an earlier run has asked for; None when that has made nothing.
+    def adopt(
+        self, marks: Marks, made_id: str | None, in_flight_until: float
+    ) -> Generator[Wait, Any, Any]:
+        """What earlier attempts have made of a resource; None when that is nothing.
 
         :param marks: what it, and nothing else, carries.
-        :param in_flight: for how long Cinder may still get to that request, in seconds.
+        :param made_id: what they say that they have made, if they do.
+        :param in_flight_until: when Cinder cannot get to what they have asked for any more, by the
+            clock.
+        :raises cinderclient.exceptions.NotFound: what they have made is gone.
         """
-        deadline = retrying.Deadline(in_flight, self._clock)
-        for pause in cinder_requests.pauses():
-            item = _usable(self.find(marks))
-            if item is not None or not deadline.remaining():
-                return item
-            self._clock.sleep(min(pause, deadline.remaining()))
-        raise AssertionError('pauses never end')
+        resource_id = str(marks.resource_id)
+        listed = yield from self._shared_list('at start')
+        items = listed.items.get(resource_id, [])
+        if made_id is not None:
+            known = next((item for item in items if item.id == made_id), None)
+            return known or (yield from self.get(made_id))
+        item = _usable(items, marks)
+        if item is None and listed.begun < in_flight_until:
+            left = in_flight_until - self._clock.monotonic()
+            if left > 0:
+                yield self.pause(left)
+            listed = yield from self._shared_list('when nothing is in flight')
+            item = _usable(listed.items.get(resource_id, []), marks)
+        return item
 
-    def make(self, order: Order, look_first: bool) -> Made:
+    def make(self, order: Order, look_first: bool = False) -> Generator[Wait, Any, Any]:
         """Make an item once, though an answer may get lost.
 
         :param look_first: whether it was asked for before.
-        :raises CinderFault: it is not asked for, since nothing gets on.
+        :raises NotAsked: nothing gets on.
         """
-        if self._outcomes.lost is not None:
-            raise CinderFault(f'not asked for: with the others, {describe(self._outcomes.lost)}')
+        self._outcomes.check()
+        self._answers.check(_TRIED_EVERY)
         with self._answers.attempt(cinder_requests.is_passing):
-            return cinder_requests.create(
+            made = yield from cinder_requests.create(
                 lambda: self.manager.create(**order.arguments, metadata=order.marks.metadata()),
-                lambda: _usable(self._listed(order.marks, patience=0)),
+                lambda: _usable(self._listed(order.marks), order.marks),
                 self._patience,
+                self.pause,
                 look_first=look_first,
                 clock=self._clock,
             )
+        self._is_doubtful = self._is_doubtful or made.is_doubtful
+        return made.item
 
-    def wait_until_available(self, item: Any, timeout: float) -> None:
+    def wait_until_available(self, item: Any, timeout: float) -> Steps:
         """Wait for a new item.
 
         :raises CinderFault: it ended in another status, or was deleted by somebody.
@@ -297,42 +373,49 @@ class CinderItems:
 
         deadline = retrying.Deadline(timeout, self._clock)
         with self._outcomes.attempt(lambda fault: isinstance(fault, WaitTimeout)):
-            current = (
-                item
-                if settled(item)
-                else (
-                    self._made.wait(item, settled, timeout)
-                    # not in the list any more: gone, or only without its metadata?
-                    or self._made.wait(item, settled, deadline.remaining(), listed=False)
-                )
-            )
+            current = item
+            if not settled(item):
+                current = yield self._made.wait(item, settled, timeout)
+            if current is None:  # in the list no more: gone, or only without its metadata?
+                current = yield self._made.wait(item, settled, deadline.remaining(), listed=False)
         if current is None:
             raise ItemGone(f'{_name(item)} was deleted while it was being made')
         if current.status in FAILED_STATUSES:
             raise CinderFault(f'{_name(item)} {self._status_and_message(current)}')
 
-    def remove_doubles(self, marks: Marks, kept: Mapping[str, str], timeout: float) -> None:
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether an answer was lost, so that something may have been made twice."""
+        return self._is_doubtful
+
+    def remove_doubles(self, kept_id: Callable[[str], str | None], timeout: float) -> Steps:
         """Remove what requests made whose answers were lost, beside what is kept.
 
         One that stays is logged: what is kept is good all the same.
 
-        :param marks: what all of it carries.
-        :param kept: id of a protected volume -> id of the item that is kept of it; of other
-            volumes nothing is removed.
+        :param kept_id: gives the id of what is kept of a resource of which there are several; of
+            one of which that is not known nothing is removed.
         """
         try:
-            doubles = [item for item in self.find(marks) if _is_double(item, kept)]
+            found = yield from self.find(self._marks)
         except FAULTS as exc:
             LOG.warning('Whether something was made twice is not known: %s', describe(exc))
             return
-        for double in doubles:
-            LOG.warning('%s was made a second time', _name(double))
-            try:
-                self.remove(double, timeout, listed=False)
-            except FAULTS as exc:
-                LOG.warning('%s is left: %s', _name(double), describe(exc))
+        for resource_id, items in _by_resource(found).items():
+            own = [item for item in items if Marks.read(item.metadata).resource_id == resource_id]
+            kept = kept_id(resource_id) if len(own) > 1 else None
+            for double in own if kept is not None else ():
+                if double.id != kept:
+                    yield from self._remove_double(double, timeout)
 
-    def remove(self, item: Any, timeout: float, listed: bool = True) -> None:
+    def _remove_double(self, double: Any, timeout: float) -> Steps:
+        LOG.warning('%s was made a second time', _name(double))
+        try:
+            yield from self.remove(double, timeout, listed=False)
+        except FAULTS as exc:
+            LOG.warning('%s is left: %s', _name(double), describe(exc))
+
+    def remove(self, item: Any, timeout: float, listed: bool = True) -> Steps:
         """Delete an item and see it gone; a busy one is tried again until the time is over.
 
         :param listed: False when it may be without its metadata.
@@ -341,9 +424,9 @@ class CinderItems:
         deadline = retrying.Deadline(timeout, self._clock)
         reason = ''
         for pause in cinder_requests.pauses():
-            if self._ask_to_delete(item):
+            if (yield from self._ask_to_delete(item)):
                 try:
-                    left = self._removed.wait(
+                    left = yield self._removed.wait(
                         item,
                         lambda current: current is None or current.status != 'deleting',
                         deadline.remaining(),
@@ -362,10 +445,10 @@ class CinderItems:
                 reason = 'cannot be deleted while Cinder is working on it'
             if deadline.remaining() < pause:
                 break
-            self._clock.sleep(pause)
+            yield self.pause(pause)
         raise CinderFault(f'{_name(item)} {reason}; tried for {timeout:.0f} seconds')
 
-    def _ask_to_delete(self, item: Any, is_second: bool = False) -> bool:
+    def _ask_to_delete(self, item: Any, is_second: bool = False) -> Generator[Wait, Any, bool]:
         """Send the DELETE; False when Cinder refuses for now.
 
         That it is gone or being deleted already counts as accepted.
@@ -374,16 +457,16 @@ class CinderItems:
         :raises CinderFault: Cinder refuses for good.
         """
         try:
-            with self._answers.attempt(cinder_requests.is_passing):
-                self._retry(self.manager.delete, item.id)
+            yield from self._answered(lambda _: self.manager.delete(item.id))
         except cinder_exc.NotFound:
             return True
         except cinder_exc.BadRequest as exc:
-            current = self.get_or_none(item.id)
+            current = yield from self.get_or_none(item.id)
             if current is None or current.status == 'deleting':
                 return True
             if current.status in _DELETABLE_STATUSES and not is_second:
-                return self._ask_to_delete(item, is_second=True)  # only since the refusal?
+                # only since the refusal?
+                return (yield from self._ask_to_delete(item, is_second=True))
             if current.status not in PASSING_STATUSES:
                 raise CinderFault(
                     f'{_name(item)} is in status {current.status}; {cinder_requests.describe(exc)}'

@@ -16,19 +16,22 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent import futures
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
 
 from karbor import context as karbor_context
-from karbor.common import leases
+from karbor.common import leases, timers
 from karbor.common.progress import Silent, duration
 from karbor.services import retrying
+from karbor.services.cinder import places
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderItems
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection import client_factory
+from karbor.services.protection.steps import Wait
 
 
 class _AttemptClock:
@@ -51,6 +54,14 @@ class _AttemptClock:
         self._lease.check()
 
 
+def _slept(clock: retrying.Clock, seconds: float) -> futures.Future[None]:
+    """What has ended after so many seconds of another clock than the host's."""
+    clock.sleep(seconds)
+    pause: futures.Future[None] = futures.Future()
+    pause.set_result(None)
+    return pause
+
+
 class CinderJob:
     """Cinder, as one job sees it. A plugin object lives as long as a job, so it keeps this.
 
@@ -58,6 +69,9 @@ class CinderJob:
     :param poll_interval: longest time between two looks at what is waited for, in seconds.
     :param patience: for how long a passing fault of a request is tried again, in seconds.
     :param clock: what pauses between requests are made with.
+    :param max_creating: how many things Cinder may be making at once.
+    :ivar places: which of them each one takes while it is made.
+    :ivar is_first_attempt: whether nothing was asked for by earlier attempts of the job.
     """
 
     def __init__(
@@ -66,16 +80,30 @@ class CinderJob:
         poll_interval: float,
         patience: float,
         clock: retrying.Clock = time,
+        *,
+        max_creating: int = 500,
     ) -> None:
+        self.places = places.of_job(context.project_id, max_creating)
         self._client = client_factory.ClientFactory.create_client('cinder', context)
         self._poll_interval = poll_interval
         self._patience = patience
         lease = getattr(context, 'lease', None)
         self._clock = clock if lease is None else _AttemptClock(clock, lease)
+        since_last = getattr(context, 'since_last_attempt', None)
+        self.is_first_attempt = since_last is None
+        self._last_attempt_ended = self._clock.monotonic() - (since_last or 0)
         self._progress = getattr(context, 'progress', Silent())
         self._sleep = time.sleep if lease is None else self._clock.sleep
+        self._pause = timers.after if clock is time else functools.partial(_slept, clock)
         self._lock = threading.Lock()
         self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
+
+    def in_flight_until(self, longest: float) -> float:
+        """When Cinder cannot get to what an earlier attempt has asked for any more, by the clock.
+
+        :param longest: time from its sending on, in seconds.
+        """
+        return self._last_attempt_ended + longest
 
     def snapshots(self, marks: Marks) -> CinderItems:
         """The snapshots with some marks; the same object for all resources of the job."""
@@ -85,19 +113,19 @@ class CinderJob:
         """The volumes with some marks; the same object for all resources of the job."""
         return self._shared(self._client.volumes, marks)
 
-    def volume(self, volume_id: str) -> Any:
+    def volume(self, volume_id: str) -> Generator[Wait, Any, Any]:
         """Any volume, by its id.
 
         :raises cinderclient.exceptions.NotFound: there is none.
         """
-        return cinder_requests.retry(
-            functools.partial(self._client.volumes.get, volume_id), self._patience, self._clock
+        return cinder_requests.retry_in_steps(
+            lambda _: self._client.volumes.get(volume_id), self._patience, self._pause, self._clock
         )
 
-    def has_volume(self, volume_id: str) -> bool:
+    def has_volume(self, volume_id: str) -> Generator[Wait, Any, bool]:
         """Whether there is such a volume."""
         try:
-            self.volume(volume_id)
+            yield from self.volume(volume_id)
         except cinder_exc.NotFound:
             return False
         return True
@@ -126,6 +154,7 @@ class CinderJob:
                     patience=self._patience,
                     clock=self._clock,
                     sleep=self._sleep,
+                    pause=self._pause,
                     progress=self._progress,
                 )
             return self._items[key]

@@ -13,19 +13,20 @@
 """What the snapshot plugin keeps in the bank of one volume.
 
 ``metadata``
-    the snapshot: ``volume_id`` and ``asked_at`` before it is asked for; ``volume_id``,
-    ``size``, ``snapshot_id`` and ``created_at`` when it is made.
+    the snapshot: ``volume_id``, ``size``, ``snapshot_id`` and ``created_at``, when it is good, or
+    is there and has failed. Karbors before had ``volume_id`` alone in it when it was asked for.
 ``restore-<id>``
     the volume of a restore: ``asked_at`` before it is asked for, ``volume_id`` when it is made.
 ``status``
     how the resource is doing, as text.
 
-Moments are UTC. Older Karbors left ``asked_at`` and ``created_at`` out.
+Moments are UTC. Older Karbors left them out.
 """
 
 import dataclasses
 import datetime
 from collections.abc import Mapping
+from concurrent import futures
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from oslo_utils import timeutils
@@ -33,6 +34,7 @@ from oslo_utils import timeutils
 from karbor import exception
 from karbor.common import moments
 from karbor.services.protection import bank_plugin
+from karbor.services.protection.steps import Wait
 
 SNAPSHOT_KEY = 'metadata'
 _STATUS_KEY = 'status'
@@ -40,10 +42,6 @@ _STATUS_KEY = 'status'
 
 class Record(Protocol):
     """What was asked for, or made."""
-
-    @property
-    def asked_at(self) -> datetime.datetime | None:
-        """Since when its making is open, in UTC without a zone; None if that is not known."""
 
     @property
     def made_id(self) -> str | None:
@@ -58,9 +56,6 @@ class Record(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """As the bank has it: without what is not known."""
-
-    def asked(self) -> Self:
-        """The record of what is about to be asked for."""
 
     def made(self, item: Any) -> Self:
         """The record of what was made."""
@@ -78,7 +73,6 @@ class SnapshotRecord:
     size: int | None = None
     snapshot_id: str | None = None
     created_at: datetime.datetime | None = None
-    asked_at: datetime.datetime | None = None
 
     @property
     def made_id(self) -> str | None:
@@ -91,14 +85,10 @@ class SnapshotRecord:
             size=saved.get('size'),
             snapshot_id=saved.get('snapshot_id'),
             created_at=moments.read_utc(saved.get('created_at')),
-            asked_at=moments.read_utc(saved.get('asked_at')),
         )
 
     def to_dict(self) -> dict[str, Any]:
         return _known_fields(self)
-
-    def asked(self) -> Self:
-        return dataclasses.replace(self, asked_at=timeutils.utcnow())
 
     def made(self, item: Any) -> Self:
         return dataclasses.replace(
@@ -111,7 +101,10 @@ class SnapshotRecord:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreRecord:
-    """The new volume of a restore."""
+    """The new volume of a restore.
+
+    :ivar asked_at: when it was about to be asked for, in UTC without a zone.
+    """
 
     volume_id: str | None = None
     asked_at: datetime.datetime | None = None
@@ -128,9 +121,6 @@ class RestoreRecord:
 
     def to_dict(self) -> dict[str, Any]:
         return _known_fields(self)
-
-    def asked(self) -> Self:
-        return dataclasses.replace(self, asked_at=timeutils.utcnow())
 
     def made(self, item: Any) -> Self:
         return dataclasses.replace(self, volume_id=item.id)
@@ -162,16 +152,20 @@ class BankRecord(Generic[RecordT]):
         except exception.BankObjectNotFound:
             return None
 
-    def write_asked(self) -> None:
-        """Say that it will be asked for, and since when."""
-        self._write(self._blank.asked())
+    def begin_read(self) -> 'futures.Future[RecordT | None]':
+        """The record, when the bank has answered; None when there is none."""
+        return self._section.begin(self.read)
 
-    def write_made(self, item: Any) -> None:
-        """Say what was made."""
-        self._write(self._blank.made(item))
+    def begin_blank(self) -> Wait:
+        """Say that nothing is made yet; gives what ends when that is written."""
+        return self._write(self._blank)
 
-    def _write(self, record: RecordT) -> None:
-        self._section.update_object(self._key, record.to_dict())
+    def begin_made(self, item: Any) -> Wait:
+        """Say what was made; gives what ends when that is written."""
+        return self._write(self._blank.made(item))
+
+    def _write(self, record: RecordT) -> Wait:
+        return self._section.begin_update(self._key, record.to_dict())
 
 
 def of_snapshot(section: bank_plugin.BankSection, volume_id: str) -> BankRecord[SnapshotRecord]:
@@ -181,7 +175,8 @@ def of_snapshot(section: bank_plugin.BankSection, volume_id: str) -> BankRecord[
 
 def of_restore(section: bank_plugin.BankSection, restore_id: str) -> BankRecord[RestoreRecord]:
     """The record of the volume that a restore makes."""
-    return BankRecord(section, f'restore-{restore_id}', RestoreRecord())
+    blank = RestoreRecord(asked_at=timeutils.utcnow())
+    return BankRecord(section, f'restore-{restore_id}', blank)
 
 
 def status(section: bank_plugin.BankSection) -> str | None:
@@ -192,8 +187,14 @@ def status(section: bank_plugin.BankSection) -> str | None:
         return None
 
 
-def write_status(section: bank_plugin.BankSection, value: str) -> None:
-    section.update_object(_STATUS_KEY, value)
+def begin_status(section: bank_plugin.BankSection, value: str) -> Wait:
+    """Say how the resource is doing; gives what ends when that is written."""
+    return section.begin_update(_STATUS_KEY, value)
+
+
+def begin_remove(section: bank_plugin.BankSection) -> Wait:
+    """Remove all records, but for the status; gives what ends when they are gone."""
+    return section.begin(lambda: remove(section))
 
 
 def remove(section: bank_plugin.BankSection) -> None:

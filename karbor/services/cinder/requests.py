@@ -18,13 +18,14 @@ again only after a look whether the first request made it. A 4xx is never hidden
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from cinderclient import exceptions as cinder_exc
 from keystoneauth1 import exceptions as ks_exc
 
 from karbor.services import retrying
+from karbor.services.protection.steps import Wait
 
 PAGE_LIMIT = 1000  # Cinder's own default of osapi_max_limit
 
@@ -92,22 +93,43 @@ def retry(call: Callable[[], Result], patience: float, clock: retrying.Clock = t
     :param patience: for how long a passing fault is tried again, in seconds.
     :raises: the last fault, once the patience is used up, and any other error at once.
     """
-    return _retry(lambda _: call(), patience, clock)
+    return retrying.retry(lambda _: call(), patience=patience, clock=clock, **_how_to_retry())
+
+
+def retry_in_steps(
+    attempt: Callable[[int], Result],
+    patience: float,
+    pause: Callable[[float], Wait],
+    clock: retrying.Clock = time,
+) -> Generator[Wait, Any, Result]:
+    """The same in steps, which wait between the calls.
+
+    :param attempt: sends the request; told how many times it was sent before.
+    :param pause: gives what ends after so many seconds.
+    """
+    going = retrying.attempts(attempt, patience=patience, clock=clock, **_how_to_retry())
+    try:
+        while True:
+            yield pause(next(going))
+    except StopIteration as end:
+        return end.value
 
 
 def create(
     make: Callable[[], Any],
     find: Callable[[], Any],
     patience: float,
+    pause: Callable[[float], Wait],
     *,
     look_first: bool = False,
     clock: retrying.Clock = time,
-) -> Made:
+) -> Generator[Wait, Any, Made]:
     """Make something once, though the answer may get lost.
 
     :param make: sends the request that makes it.
     :param find: looks for what an earlier request made; None when there is nothing.
     :param patience: for how long a passing fault is tried again, in seconds.
+    :param pause: gives what ends after so many seconds.
     :param look_first: whether an earlier run may have made it already.
     """
 
@@ -116,20 +138,17 @@ def create(
         item = find() if is_doubtful else None
         return Made(make() if item is None else item, is_doubtful)
 
-    return _retry(attempt, patience, clock)
+    return retry_in_steps(attempt, patience, pause, clock)
 
 
-def _retry(attempt: Callable[[int], Result], patience: float, clock: retrying.Clock) -> Result:
-    return retrying.retry(
-        attempt,
-        service='Cinder',
-        errors=CLIENT_ERRORS,
-        is_passing=is_passing,
-        retry_after=lambda error: retrying.seconds_of(getattr(error, 'retry_after', None)),
-        pauses=pauses(),
-        patience=patience,
-        clock=clock,
-    )
+def _how_to_retry() -> dict[str, Any]:
+    return {
+        'service': 'Cinder',
+        'errors': CLIENT_ERRORS,
+        'is_passing': is_passing,
+        'retry_after': lambda error: retrying.seconds_of(getattr(error, 'retry_after', None)),
+        'pauses': pauses(),
+    }
 
 
 def listed(
@@ -142,23 +161,22 @@ def listed(
         compared here, too: a cloud that does not know the filter lists everything.
     :param patience: for how long a passing fault is tried again, in seconds.
     """
+    return retry(lambda: listed_once(manager, metadata), patience, clock)
 
-    def whole_list() -> list[Any]:
-        items: list[Any] = []
-        while True:
-            marker = items[-1].id if items else None
-            next_page = page(
-                manager, metadata, limit=PAGE_LIMIT, marker=marker, sort='created_at:asc'
-            )
-            items += next_page
-            if len(next_page) < PAGE_LIMIT:
-                return [
-                    item
-                    for item in items
-                    if all(item.metadata.get(key) == value for key, value in metadata.items())
-                ]
 
-    return retry(whole_list, patience, clock)
+def listed_once(manager: Any, metadata: dict[str, str]) -> list[Any]:
+    """The same, with each request sent once."""
+    items: list[Any] = []
+    while True:
+        marker = items[-1].id if items else None
+        next_page = page(manager, metadata, limit=PAGE_LIMIT, marker=marker, sort='created_at:asc')
+        items += next_page
+        if len(next_page) < PAGE_LIMIT:
+            return [
+                item
+                for item in items
+                if all(item.metadata.get(key) == value for key, value in metadata.items())
+            ]
 
 
 def page(

@@ -13,16 +13,17 @@
 """Waiting for many things of one job with one list call an interval.
 
 A volume plugin that waited for each volume by itself would send as many requests an
-interval as there are volumes. Here every waiting thread leaves its name with a
-:class:`Watcher`, whose one thread lists what the job made (filtered by the server) and
-wakes those whose thing has settled.
+interval as there are volumes. Here whoever waits gets a future from a :class:`Watcher`, whose
+one thread lists what the job made (filtered by the server) and ends the futures of what has
+settled.
 """
 
 import dataclasses
 import datetime
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent import futures
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from oslo_log import log as logging
 LOG = logging.getLogger(__name__)
 
 FIRST_INTERVAL = 0.5
+_SHORTEST_INTERVAL = 0.01
 _SMALLEST_PAGE = 20
 _LARGEST_PAGE = 1000  # Cinder's own default of osapi_max_limit
 
@@ -77,6 +79,7 @@ class _Wait:
     settled: Callable[[Any], bool]
     listed: bool
     since: float
+    timeout: float
     result: futures.Future[Any] = dataclasses.field(default_factory=futures.Future)
 
 
@@ -87,8 +90,8 @@ class Watcher:
     item that is missing though the list went past its ``created_at`` is gone. So a look
     costs as much as there is in flight, not as much as the job is large.
 
-    The interval grows while little happens, up to ``longest_interval``, and shrinks when
-    at least half of what is waited for has settled.
+    The interval grows with the time for which the youngest wait goes on, up to
+    ``longest_interval``.
 
     :param list_page: ``list_page(limit, marker)`` returns the next items, sorted by
         ``created_at``.
@@ -134,56 +137,65 @@ class Watcher:
 
     def wait(
         self, item: Any, settled: Callable[[Any], bool], timeout: float, listed: bool = True
-    ) -> Any:
+    ) -> futures.Future[Any]:
         """Wait until an item has settled.
 
         :param item: the item as last seen.
         :param settled: whether the waiting is over, for an item as seen now or None when
             it is gone.
-        :param timeout: longest time to wait, in seconds.
+        :param timeout: longest time to wait, in seconds; the look behind it is the last.
         :param listed: False when the list does not show the item (somebody took its
             metadata away), so that it has to be read by itself.
-        :returns: the item as it was when it had settled; None when it is gone.
-        :raises WaitTimeout: it did not settle in time.
+        :returns: gives the item as it was when it had settled, None when it is gone, or raises
+            :class:`WaitTimeout`. One that is cancelled is not looked for any more.
         """
-        wait = _Wait(item, settled, listed, self._monotonic())
+        wait = _Wait(item, settled, listed, self._monotonic(), timeout)
         with self._lock:
+            if not self._looking:
+                threading.Thread(target=self._run, name='watcher', daemon=True).start()
+                self._looking = True
             self._waits.append(wait)
             self._ids.add(item.id)
-            if not self._looking:
-                self._looking = True
-                threading.Thread(target=self._run, name='watcher', daemon=True).start()
-        try:
-            return wait.result.result(timeout)
-        except futures.TimeoutError:
-            raise WaitTimeout(timeout, wait.item, self._fault) from None
-        finally:
-            with self._lock:
-                if wait in self._waits:
-                    self._waits.remove(wait)
+        return wait.result
 
     def _run(self) -> None:
-        interval = self._first_interval
         try:
             while True:
-                self._sleep(interval)
+                self._sleep(self._interval())
                 waits = self._waits_or_stop()
-                ended = self._look(waits) if waits else 0
+                if waits:
+                    self._look(waits)
+                    self._end_late_ones(waits)
                 self._looked(self._waiting())
                 if not waits:
                     return
-                if 2 * ended >= len(waits):
-                    interval = max(interval / 2, self._first_interval)
-                else:
-                    interval = min(interval * 1.5, self._longest_interval)
         except BaseException as exc:  # noqa: BLE001 - a thread's edge: told to those who wait
             self._abandon(exc)
+
+    def _interval(self) -> float:
+        """How long until the next look: half as long as the youngest wait goes on."""
+        now = self._monotonic()
+        with self._lock:
+            age = min((now - wait.since for wait in self._waits), default=0)
+            left = min((wait.since + wait.timeout - now for wait in self._waits), default=math.inf)
+        interval = min(max(age / 2, self._first_interval), self._longest_interval)
+        return max(min(interval, left), _SHORTEST_INTERVAL)
 
     def _waits_or_stop(self) -> list[_Wait]:
         """What is to be looked at; when it is nothing, the next wait begins another thread."""
         with self._lock:
+            self._waits = [wait for wait in self._waits if not wait.result.cancelled()]
             self._looking = bool(self._waits)
             return list(self._waits)
+
+    def _end_late_ones(self, waits: Sequence[_Wait]) -> None:
+        now = self._monotonic()
+        self._end(
+            [wait for wait in waits if now >= wait.since + wait.timeout],
+            lambda wait: wait.result.set_exception(
+                WaitTimeout(wait.timeout, wait.item, self._fault)
+            ),
+        )
 
     def _waiting(self) -> Waiting:
         with self._lock:
@@ -198,19 +210,20 @@ class Watcher:
             waits, self._waits = self._waits, []
             self._looking = False
         for wait in waits:
-            wait.result.set_exception(reason)
+            _tell(wait, lambda wait: wait.result.set_exception(reason))
 
-    def _look(self, waits: list[_Wait]) -> int:
-        """One look at everything; returns how many waits it ended."""
+    def _look(self, waits: list[_Wait]) -> None:
+        """One look at everything."""
         try:
             seen = self._read(waits)
-            self._fault = None
         except Exception as exc:  # noqa: BLE001 - a thread's edge: told to those who wait
-            self._fault = exc
-            if self._is_passing(exc):
-                LOG.warning('A look at Cinder failed and will be tried again: %s', exc)
-                return 0
-            return self._end(waits, lambda wait: wait.result.set_exception(self._fault))
+            self._fault = fault = exc
+            if self._is_passing(fault):
+                LOG.warning('A look at Cinder failed and will be tried again: %s', fault)
+            else:
+                self._end(waits, lambda wait: wait.result.set_exception(fault))
+            return
+        self._fault = None
         ended = []
         for wait in waits:
             current = seen.get(wait.item.id)
@@ -218,15 +231,16 @@ class Watcher:
                 ended.append(wait)
             elif current is not None:
                 wait.item = current
-        return self._end(ended, lambda wait: wait.result.set_result(seen.get(wait.item.id)))
+        self._end(ended, lambda wait: wait.result.set_result(seen.get(wait.item.id)))
 
-    def _end(self, waits: list[_Wait], tell: Callable[[_Wait], None]) -> int:
+    def _end(self, waits: Collection[_Wait], tell: Callable[[_Wait], None]) -> None:
+        """End waits; one is told but once."""
+        going = set(map(id, waits))
         with self._lock:
-            for wait in waits:
-                if wait in self._waits:
-                    self._waits.remove(wait)
-                    tell(wait)
-        return len(waits)
+            ending = [wait for wait in self._waits if id(wait) in going]
+            self._waits = [wait for wait in self._waits if id(wait) not in going]
+        for wait in ending:
+            _tell(wait, tell)
 
     def _read(self, waits: list[_Wait]) -> dict[str, Any]:
         """What is waited for and is still there, by id."""
@@ -268,3 +282,9 @@ class Watcher:
             if self._is_gone(exc):
                 return None
             raise
+
+
+def _tell(wait: _Wait, tell: Callable[[_Wait], None]) -> None:
+    if not wait.result.set_running_or_notify_cancel():
+        return
+    tell(wait)

@@ -313,13 +313,11 @@ def _write_resource(
     """Write what is absent of a volume as its plugin would have."""
     record = records.of_snapshot(section, resource.id)
     if item is not None and record.read() is None:
-        record.write_made(item)
+        record.begin_made(item).result()
     if records.status(section) is None:
         is_good = item is not None
-        records.write_status(
-            section,
-            constants.ResourceStatus.AVAILABLE if is_good else constants.ResourceStatus.ERROR,
-        )
+        status = constants.ResourceStatus.AVAILABLE if is_good else constants.ResourceStatus.ERROR
+        records.begin_status(section, status).result()
 
 
 def _origin(items: Iterable[Item]) -> dict[str, str]:

@@ -33,7 +33,7 @@ from karbor import exception
 from karbor.services.cinder import items as cinder_items
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.marks import Marks
-from karbor.services.protection import client_factory
+from karbor.services.protection import client_factory, steps
 
 _PATIENCE = 60  # seconds
 _POLL_INTERVAL = 5  # seconds
@@ -177,7 +177,7 @@ class Inventory:
         )
         entry = manager.resource_class(manager, {'id': item.id, 'status': item.status}, loaded=True)
         try:
-            items.remove(entry, timeout, listed=False)
+            steps.drive(items.remove(entry, timeout, listed=False))
         except cinder_items.FAULTS as exc:
             return cinder_items.describe(exc)
         return None

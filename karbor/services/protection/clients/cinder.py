@@ -12,6 +12,7 @@
 
 """The client of Cinder (block storage)."""
 
+import time
 from typing import Any
 
 from cinderclient import client as cinder_client
@@ -22,6 +23,7 @@ from oslo_config import cfg
 
 from karbor import context as karbor_context
 from karbor import exception
+from karbor.common.traffic import Traffic
 from karbor.conf import cinder_client as cinder_client_conf
 from karbor.services.protection import client_factory
 
@@ -63,14 +65,23 @@ def create(
         endpoint_override=endpoint,
         user_agent='karbor',
     )
+    client.client.traffic = getattr(context, 'traffic', None)
     return client
 
 
 class _SessionClient(cinder_client.SessionClient):
-    """Keeps what cinderclient's exceptions forget: an answer's Retry-After and address."""
+    """Keeps what cinderclient's exceptions forget: an answer's Retry-After and address.
 
-    def request(self, *args: Any, **kwargs: Any) -> Any:
-        response, body = super().request(*args, raise_exc=False, **kwargs)
+    :ivar traffic: what is told how requests are answered, if anything is.
+    """
+
+    traffic: Traffic | None = None
+
+    def request(self, url: str, method: str, **kwargs: Any) -> Any:
+        begun = time.monotonic()
+        response, body = super().request(url, method, raise_exc=False, **kwargs)
+        if self.traffic is not None:
+            _tell(self.traffic, url, response, time.monotonic() - begun)
         if response.status_code >= 400:
             error = _error_of(response, body)
             error.retry_after = response.headers.get('Retry-After')
@@ -80,6 +91,15 @@ class _SessionClient(cinder_client.SessionClient):
             # Of a proxy in between, or cut off: as good as no answer.
             raise cinder_exc.ClientException(502, 'The answer is not JSON')
         return response, body
+
+
+def _tell(traffic: Traffic, url: str, response: Any, seconds: float) -> None:
+    """Tell of an answer; that of a list takes as long as the list is long, and tells nothing."""
+    method, code = response.request.method, response.status_code
+    if code in (429, 503):
+        traffic.refused(response.headers.get('Retry-After'), is_for_all=code == 503)
+    elif code < 500 and '/detail' not in url:
+        traffic.answered(f'{method} {url.split("/")[1]}', seconds)
 
 
 def _error_of(response: Any, body: Any) -> cinder_exc.ClientException:

@@ -23,7 +23,7 @@ from karbor.services.cinder import job as cinder_job
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder import watcher
 from karbor.services.cinder.marks import Marks
-from karbor.services.protection import client_factory
+from karbor.services.protection import client_factory, steps
 from karbor.testing.fake_cinder import FakeCinder, Fault
 
 
@@ -43,10 +43,15 @@ class ItemsTestCase(base.BaseTestCase):
         self.marks = Marks(checkpoint_id='c', resource_id=self.volume['id'])
         self.snapshots = self.job.snapshots(self.marks)
 
+    def found(self) -> list[Any]:
+        return steps.drive(self.snapshots.find(self.marks))
+
+    def wait_until_available(self, snapshot: Any, seconds: float) -> None:
+        steps.drive(self.snapshots.wait_until_available(snapshot, seconds))
+
     def make(self, look_first: bool = False) -> Any:
-        """A snapshot, and whether there may be two."""
         order = cinder_items.Order(marks=self.marks, arguments={'volume_id': self.volume['id']})
-        return self.snapshots.make(order, look_first)
+        return steps.drive(self.snapshots.make(order, look_first))
 
 
 class FilterTest(ItemsTestCase):
@@ -61,19 +66,20 @@ class FilterTest(ItemsTestCase):
         own = self.cinder.add_snapshot(
             self.volume['id'], metadata={**self.marks.metadata(), 'more': 'x'}
         )
-        self.assertEqual([own['id']], [item.id for item in self.snapshots.find(self.marks)])
+        self.assertEqual([own['id']], [item.id for item in self.found()])
         self.assertEqual(
-            [own['id']], [item.id for item in self.snapshots.at_start(self.volume['id'])]
+            [own['id']],
+            [item.id for item in steps.drive(self.snapshots.at_start(self.volume['id']))],
         )
 
     def test_nothing_foreign_is_adopted_or_removed(self) -> None:
-        snapshot, doubtful = self.make(look_first=True)
-        self.assertTrue(doubtful)
+        snapshot = self.make(look_first=True)
+        self.assertTrue(self.snapshots.is_doubtful)
         self.assertNotEqual(self.foreign['id'], snapshot.id)
-        self.snapshots.wait_until_available(snapshot, 5)
-        self.snapshots.remove_doubles(self.marks, {self.volume['id']: snapshot.id}, 1)
+        steps.drive(self.snapshots.wait_until_available(snapshot, 5))
+        steps.drive(self.snapshots.remove_doubles({self.volume['id']: snapshot.id}.get, 1))
         self.assertEqual({self.foreign['id'], snapshot.id}, set(self.cinder.snapshots))
-        self.snapshots.remove(snapshot, 5)
+        steps.drive(self.snapshots.remove(snapshot, 5))
         self.assertEqual({self.foreign['id']}, set(self.cinder.snapshots))
 
 
@@ -83,21 +89,34 @@ class AdoptionTest(ItemsTestCase):
         broken = self.cinder.add_snapshot(
             self.volume['id'], 'error', metadata=self.marks.metadata()
         )
-        snapshot, _ = self.make(look_first=True)
+        snapshot = self.make(look_first=True)
         self.assertNotEqual(broken['id'], snapshot.id)
-        self.snapshots.wait_until_available(snapshot, 5)
-        self.snapshots.remove_doubles(self.marks, {self.volume['id']: snapshot.id}, 1)
+        steps.drive(self.snapshots.wait_until_available(snapshot, 5))
+        steps.drive(self.snapshots.remove_doubles({self.volume['id']: snapshot.id}.get, 1))
         self.assertEqual([snapshot.id], list(self.cinder.snapshots))
 
     def test_doubles_that_cannot_be_listed_do_no_harm(self) -> None:
-        snapshot, _ = self.make()
+        snapshot = self.make()
         self.cinder.faults = [Fault('GET', '/snapshots/detail', status=403)]
-        self.snapshots.remove_doubles(self.marks, {self.volume['id']: snapshot.id}, 1)
+        steps.drive(self.snapshots.remove_doubles({self.volume['id']: snapshot.id}.get, 1))
         self.assertIn(snapshot.id, self.cinder.snapshots)
 
 
 class GivingUpTest(ItemsTestCase):
     """What is hopeless for all is not waited for by one item after the other."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(cinder_items, '_TRIED_EVERY', 0)
+
+    def test_it_is_tried_but_now_and_then(self) -> None:
+        self.patch(cinder_items, '_TRIED_EVERY', 30)
+        self.cinder.faults = [Fault('.*', '', status=503)]
+        self.assertRaises(cinder_exc.ClientException, self.make)
+        asked = sum(self.cinder.requests.values())
+        fault = self.assertRaises(cinder_items.NotAsked, self.make)
+        self.assertIn('not asked for: with the others, Cinder answered 503', str(fault))
+        self.assertEqual(asked, sum(self.cinder.requests.values()))
 
     def test_a_cinder_that_never_answers(self) -> None:
         self.cinder.faults = [Fault('.*', '', status=503)]
@@ -134,8 +153,8 @@ class GivingUpTest(ItemsTestCase):
 
     def test_a_volume_service_that_is_dead(self) -> None:
         self.cinder.settle_to['snapshot'] = None
-        snapshot, _ = self.make()
-        self.assertRaises(watcher.WaitTimeout, self.snapshots.wait_until_available, snapshot, 0.1)
+        snapshot = self.make()
+        self.assertRaises(watcher.WaitTimeout, self.wait_until_available, snapshot, 0.1)
         fault = self.assertRaises(cinder_items.CinderFault, self.make)
         self.assertIn('is still in status creating', str(fault))
         self.assertEqual([snapshot.id], list(self.cinder.snapshots), 'one more was asked for')
@@ -145,5 +164,5 @@ class NoJsonTest(ItemsTestCase):
     def test_an_answer_that_is_not_json_is_tried_again(self) -> None:
         """As of a proxy in between that answers 200 with a page of its own."""
         self.cinder.faults = [Fault('GET', '/snapshots/detail', status=200, times=1)]
-        self.assertEqual([], self.snapshots.find(self.marks))
+        self.assertEqual([], self.found())
         self.assertEqual(2, self.cinder.requests['GET', '/snapshots/detail'])

@@ -15,6 +15,7 @@
 import datetime
 import json
 import types
+from concurrent import futures
 from typing import Any
 
 import fixtures
@@ -80,8 +81,13 @@ class MarksTest(base.BaseTestCase):
 class Section(dict[str, Any]):
     """Enough of a section of the bank."""
 
-    update_object = dict.__setitem__
     delete_object = dict.__delitem__
+
+    def begin_update(self, key: str, value: Any) -> futures.Future[None]:
+        self[key] = value
+        written: futures.Future[None] = futures.Future()
+        written.set_result(None)
+        return written
 
     def list_objects(self) -> list[str]:
         return list(self)
@@ -96,10 +102,10 @@ class Section(dict[str, Any]):
 class RecordsTest(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
+        self.useFixture(fixtures.MockPatch('oslo_utils.timeutils.utcnow', return_value=NOW))
         self.section: Any = Section()
         self.snapshot = records.of_snapshot(self.section, 'v')
         self.restore = records.of_restore(self.section, 'r')
-        self.useFixture(fixtures.MockPatch('oslo_utils.timeutils.utcnow', return_value=NOW))
 
     def test_nothing_yet(self) -> None:
         self.assertIsNone(self.snapshot.read())
@@ -107,13 +113,7 @@ class RecordsTest(base.BaseTestCase):
         self.assertIsNone(records.status(self.section))
 
     def test_a_snapshot(self) -> None:
-        self.snapshot.write_asked()
-        asked = {'volume_id': 'v', 'asked_at': '2026-01-02T03:04:05.000678'}
-        self.assertEqual({'metadata': asked}, self.section)
-        self.assertEqual(records.SnapshotRecord(volume_id='v', asked_at=NOW), self.snapshot.read())
-        self.assertIsNone(self.snapshot.read().made_id)
-
-        self.snapshot.write_made(types.SimpleNamespace(id='s', size=3, name='x'))
+        self.snapshot.begin_made(types.SimpleNamespace(id='s', size=3, name='x')).result()
         made = {'volume_id': 'v', 'size': 3, 'snapshot_id': 's'}
         self.assertEqual({'metadata': made}, self.section)
         self.assertIsNone(self.snapshot.read().created_at)
@@ -128,17 +128,20 @@ class RecordsTest(base.BaseTestCase):
             '2026-01-02T04:04:05.000678+01:00',
             NOW,
         ):
-            self.snapshot.write_made(types.SimpleNamespace(id='s', size=3, created_at=created_at))
+            self.snapshot.begin_made(
+                types.SimpleNamespace(id='s', size=3, created_at=created_at)
+            ).result()
             self.assertEqual('2026-01-02T03:04:05.000678', self.section['metadata']['created_at'])
             self.assertEqual(NOW, self.snapshot.read().created_at)
 
     def test_a_restore(self) -> None:
-        self.restore.write_asked()
-        self.assertEqual({'restore-r': {'asked_at': '2026-01-02T03:04:05.000678'}}, self.section)
+        self.restore.begin_blank().result()
+        asked = {'asked_at': '2026-01-02T03:04:05.000678'}
+        self.assertEqual({'restore-r': asked}, self.section)
         self.assertEqual(records.RestoreRecord(asked_at=NOW), self.restore.read())
 
-        self.restore.write_made(types.SimpleNamespace(id='w', size=3))
-        self.assertEqual({'restore-r': {'volume_id': 'w'}}, self.section)
+        self.restore.begin_made(types.SimpleNamespace(id='w', size=3)).result()
+        self.assertEqual({'restore-r': {**asked, 'volume_id': 'w'}}, self.section)
         self.assertEqual('w', self.restore.read().made_id)
 
     def test_of_older_karbors(self) -> None:
@@ -149,17 +152,16 @@ class RecordsTest(base.BaseTestCase):
             ({'snapshot_id': 's', 'name': 'of another plugin'}, 's'),
         ):
             self.section['metadata'] = saved
-            record = self.snapshot.read()
-            self.assertEqual((made_id, None), (record.made_id, record.asked_at), saved)
+            self.assertEqual(made_id, self.snapshot.read().made_id, saved)
 
     def test_what_is_no_record(self) -> None:
         self.section['metadata'] = 'text'
         self.assertRaises(AttributeError, self.snapshot.read)
 
     def test_only_the_status_stays(self) -> None:
-        self.snapshot.write_asked()
-        self.restore.write_asked()
-        records.write_status(self.section, 'deleting')
+        self.snapshot.begin_made(types.SimpleNamespace(id='s', size=3)).result()
+        self.restore.begin_blank().result()
+        records.begin_status(self.section, 'deleting').result()
         records.remove(self.section)
         self.assertEqual({'status': 'deleting'}, self.section)
         self.assertEqual('deleting', records.status(self.section))

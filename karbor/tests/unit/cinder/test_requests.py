@@ -14,6 +14,7 @@
 
 import itertools
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
 import fixtures
@@ -25,6 +26,7 @@ from oslotest import base
 from karbor import context as karbor_context
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.protection import steps
 from karbor.services.protection.clients import cinder as cinder_client
 from karbor.testing.clock import Clock
 from karbor.testing.fake_cinder import FakeCinder, Fault
@@ -146,7 +148,14 @@ class RetryTest(RequestsTestCase):
 
 class CreateTest(RequestsTestCase):
     def create(self, make: Answers, find: Callable[[], Any], **kwargs: Any) -> Any:
-        return cinder_requests.create(make, find, 60, clock=self.clock, **kwargs)
+        making = cinder_requests.create(make, find, 60, self.pause, clock=self.clock, **kwargs)
+        return steps.drive(making)
+
+    def pause(self, seconds: float) -> futures.Future[None]:
+        self.clock.sleep(seconds)
+        pause: futures.Future[None] = futures.Future()
+        pause.set_result(None)
+        return pause
 
     def test_the_first_request_needs_no_search(self) -> None:
         find = Answers(None)

@@ -23,7 +23,7 @@ from karbor.services.cinder import items as cinder_items
 from karbor.services.cinder import job as cinder_job
 from karbor.services.cinder import waits, watcher
 from karbor.services.cinder.marks import Marks
-from karbor.services.protection import client_factory
+from karbor.services.protection import client_factory, steps
 from karbor.testing.clock import Clock
 from karbor.testing.fake_cinder import FakeCinder, Fault
 
@@ -92,11 +92,11 @@ class StallTest(base.BaseTestCase):
         marks = Marks(checkpoint_id='c', resource_id=volume['id'])
         self.snapshots = self.job.snapshots(marks)
         order = cinder_items.Order(marks=marks, arguments={'volume_id': volume['id']})
-        self.snapshot = self.snapshots.make(order, False).item
+        self.snapshot = steps.drive(self.snapshots.make(order))
 
     def test_it_is_told_until_it_is_over(self) -> None:
         self.cinder.settle_later(self.snapshot.id, 'available', looks=30)
-        self.snapshots.wait_until_available(self.snapshot, 60)
+        steps.drive(self.snapshots.wait_until_available(self.snapshot, 3600))
         whats = [what for what, _ in self.told.told]
         self.assertIn('1 of 1 snapshot is creating, for 2 min', whats)
         self.assertIn('1 of 1 snapshot is creating, for 5 min', whats)
@@ -107,7 +107,7 @@ class StallTest(base.BaseTestCase):
     def test_a_cinder_that_does_not_answer(self) -> None:
         fault = Fault('GET', '/snapshots/detail', status=503, times=10)
         self.cinder.faults = [fault]
-        self.snapshots.wait_until_available(self.snapshot, 60)
+        steps.drive(self.snapshots.wait_until_available(self.snapshot, 3600))
         self.assertTrue(
             any('the last look failed: Cinder answered 503' in what for what, _ in self.told.told),
             self.told.told,

@@ -108,6 +108,7 @@ def is_settled(item: Item | None) -> bool:
 
 class WatcherTestCase(base.BaseTestCase):
     newest_first = True
+    time_passes = False  # while the watcher sleeps
 
     def setUp(self) -> None:
         super().setUp()
@@ -117,8 +118,6 @@ class WatcherTestCase(base.BaseTestCase):
         self.looked: list[watcher.Waiting] = []
         self.service = Service(self.newest_first)
         self.watcher = self.new_watcher()
-        self.pool = futures.ThreadPoolExecutor(64)
-        self.addCleanup(self.pool.shutdown)
         self.addCleanup(self._end_all)
 
     def _end_all(self) -> None:
@@ -140,18 +139,13 @@ class WatcherTestCase(base.BaseTestCase):
         )
 
     def wait(
-        self, *items: Item, timeout: float = LONG, listed: bool = True
+        self, *items: Item, timeout: float = 3600, listed: bool = True
     ) -> list[futures.Future[Any]]:
-        """Begin to wait for items; returns when the watcher knows of all."""
-        before = len(self.watcher._waits)
-        waits = [
-            self.pool.submit(
-                self.watcher.wait, dataclasses.replace(item), is_settled, timeout, listed
-            )
+        """Begin to wait for items."""
+        return [
+            self.watcher.wait(dataclasses.replace(item), is_settled, timeout, listed)
             for item in items
         ]
-        self.until(lambda: len(self.watcher._waits) == before + len(items))
-        return waits
 
     def until(self, is_true: Callable[[], bool]) -> None:
         """Let other threads do their part, for 20 seconds at most."""
@@ -167,6 +161,8 @@ class WatcherTestCase(base.BaseTestCase):
         Returns when the look is over: when the thread sleeps again, or has ended.
         """
         interval = self.gate.intervals.get(timeout=20)
+        if self.time_passes:
+            self.now += interval
         self.gate.open()
         self.until(lambda: not self.gate.intervals.empty() or not self.watcher._looking)
         return interval
@@ -422,6 +418,7 @@ class FaultsTest(WatcherTestCase):
         (item,) = self.service.add()
         item.status = 'creating'
         (wait,) = self.wait(dataclasses.replace(item, status='unknown'), timeout=0.3)
+        self.now = 0.3
         self.look()
         error = wait.exception(LONG)
         self.assertIsInstance(error, watcher.WaitTimeout)
@@ -432,6 +429,7 @@ class FaultsTest(WatcherTestCase):
         (wait,) = self.wait(item, timeout=0.3)
         fault = Passing('x')
         self.service.faults = [fault]
+        self.now = 0.4
         self.look()
         error = wait.exception(LONG)
         self.assertEqual((item, fault), (error.last, error.fault))
@@ -441,35 +439,51 @@ class FaultsTest(WatcherTestCase):
         (wait,) = self.wait(item, timeout=0.5)
         self.service.faults = [Passing('x')]
         self.look()
+        self.now = 0.6
         self.look()
         self.assertIsNone(wait.exception(LONG).fault)
 
     def test_no_time_at_all(self) -> None:
         (item,) = self.service.add()
-        self.assertRaises(watcher.WaitTimeout, self.watcher.wait, item, is_settled, 0)
+        (wait,) = self.wait(item, timeout=0)
+        self.assertLess(self.look(), watcher.FIRST_INTERVAL)
+        self.assertIsInstance(wait.exception(LONG), watcher.WaitTimeout)
+
+    def test_the_last_look_is_at_the_end_of_the_time(self) -> None:
+        (item,) = self.service.add()
+        self.time_passes = True
+        (wait,) = self.wait(item, timeout=0.8)
+        self.assertEqual([watcher.FIRST_INTERVAL, 0.3], [round(self.look(), 3) for _ in range(2)])
+        self.assertIsInstance(wait.exception(LONG), watcher.WaitTimeout)
 
     def test_who_timed_out_is_not_looked_for_any_more(self) -> None:
         items = self.service.add(2)
         (wait,) = self.wait(items[0], timeout=0.01)
+        self.now = 0.01
+        self.look()
         self.assertIsInstance(wait.exception(LONG), watcher.WaitTimeout)
+        self.end()
+        self.assertEqual(1, len(self.service.pages))
+
+    def test_who_gave_up_is_not_looked_for_any_more(self) -> None:
+        waits = self.wait(*self.service.add(2))
+        for wait in waits:
+            self.assertTrue(wait.cancel())
         self.end()
         self.assertEqual([], self.service.pages)
 
 
 class IntervalTest(WatcherTestCase):
-    def test_grows_while_nothing_happens_and_shrinks_again(self) -> None:
-        items = self.service.add(2)
-        self.wait(*items)
-        seen = [self.look() for _ in range(9)]
+    time_passes = True
+
+    def test_grows_while_nothing_begins_and_shrinks_again(self) -> None:
+        self.wait(*self.service.add(2))
+        seen = [self.look() for _ in range(14)]
         first = watcher.FIRST_INTERVAL
-        self.assertEqual([first * 1.5**i for i in range(7)], seen[:7])
+        self.assertEqual([first, first, first, first * 1.5, first * 1.5**2], seen[:5])
         self.assertEqual([8.0, 8.0], seen[-2:])
-        items[0].status = 'available'  # half of what is waited for
-        self.assertEqual(8.0, self.look())
-        self.assertEqual(4.0, self.look())
-        items[1].status = 'available'
-        self.assertEqual(6.0, self.look())
-        self.assertEqual(3.0, self.gate.intervals.get(timeout=20))
+        self.wait(*self.service.add(1))  # while it sleeps for 8 seconds
+        self.assertEqual([8.0, 4.0, 6.0], [self.look() for _ in range(3)])
 
     def test_never_shorter_than_the_first(self) -> None:
         for _ in range(4):
@@ -478,20 +492,6 @@ class IntervalTest(WatcherTestCase):
             item.status = 'available'
             self.assertEqual(watcher.FIRST_INTERVAL, self.look())
             wait.result(LONG)
-
-    def test_grows_while_few_settle(self) -> None:
-        items = self.service.add(10)
-        self.wait(*items)
-        for item in items[:4]:
-            item.status = 'available'
-        self.look()
-        self.assertEqual(1.5 * watcher.FIRST_INTERVAL, self.look())
-
-    def test_grows_with_faults(self) -> None:
-        self.wait(*self.service.add(1))
-        self.service.faults = [Passing('x')]
-        self.look()
-        self.assertEqual(1.5 * watcher.FIRST_INTERVAL, self.look())
 
     def test_longest_interval_shorter_than_the_first(self) -> None:
         self.watcher = self.new_watcher(longest_interval=0.1)

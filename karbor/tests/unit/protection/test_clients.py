@@ -89,6 +89,33 @@ class ClientFactoryTest(ClientsTestCase):
         self.assertEqual('mine', self.create().volumes.get(volume['id']).name)
         self.assertEqual([self.context], asked)
 
+    def test_it_is_told_how_requests_are_answered(self) -> None:
+        traffic = self.context.traffic = mock.Mock()
+        self.addCleanup(setattr, self.context, 'traffic', None)
+        volume = self.cinder.add_volume()
+        client = self.create(session=self.cinder.session())
+        client.volumes.get(volume['id'])
+        client.volumes.list()  # takes as long as it is long
+        self.cinder.faults = [
+            Fault('POST', status=429, headers={'Retry-After': '7'}, times=1),
+            Fault('POST', status=503, times=1),
+            Fault('POST', status=500, times=1),
+        ]
+        for _ in range(3):
+            self.assertRaises(
+                cinder_exc.ClientException, client.volume_snapshots.create, volume['id']
+            )
+        client.volume_snapshots.create(volume['id'])
+        self.assertEqual(
+            [
+                mock.call.answered('GET volumes', mock.ANY),
+                mock.call.refused('7', is_for_all=False),
+                mock.call.refused(None, is_for_all=True),
+                mock.call.answered('POST snapshots', mock.ANY),
+            ],
+            traffic.mock_calls,
+        )
+
     def test_a_session_that_is_given_comes_first(self) -> None:
         other = FakeCinder()
         client_factory.use_sessions(lambda context: other.session())

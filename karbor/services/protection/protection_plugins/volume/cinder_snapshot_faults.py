@@ -13,7 +13,8 @@
 """What the faults of Cinder become when the plugin works on a volume."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any, TypeVar
 
 from cinderclient import exceptions as cinder_exc
 
@@ -26,8 +27,11 @@ from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import Order
 from karbor.services.cinder.job import CinderJob
 from karbor.services.protection import bank_plugin
+from karbor.services.protection.steps import Steps, Wait
 
 NAME = 'Volume Snapshot'
+
+Result = TypeVar('Result')
 
 
 class VolumeGone(Exception):
@@ -45,29 +49,39 @@ def refusal(fault: cinder_exc.BadRequest, status: str, order: Order) -> str:
     return f'the volume is in status {status}; {said}'
 
 
-@contextlib.contextmanager
-def telling_gone(cinder: CinderJob, volume_id: str) -> Iterator[None]:
-    """Look whether something is missing since the volume itself does not exist any more.
+def telling_gone(
+    cinder: CinderJob, volume_id: str, going: Generator[Wait, Any, Result]
+) -> Generator[Wait, Any, Result]:
+    """Steps, and a look whether something is missing since the volume itself is not there.
 
-    :raises VolumeGone: it does not.
+    :raises VolumeGone: it is not.
     """
     try:
-        yield
+        return (yield from going)
     except (cinder_exc.NotFound, cinder_items.ItemGone) as exc:
-        if cinder.has_volume(volume_id):
+        if (yield from cinder.has_volume(volume_id)):
             raise
         raise VolumeGone(
             f'the volume does not exist any more; {cinder_items.describe(exc)}'
         ) from exc
 
 
+def marking_failed(section: bank_plugin.BankSection, going: Steps) -> Steps:
+    """Steps whose failure the bank tells, too."""
+    try:
+        yield from going
+    except cinder_items.FAULTS:
+        with contextlib.suppress(exception.BankError):  # what Cinder said matters more
+            yield records.begin_status(section, constants.ResourceStatus.ERROR)
+        raise
+
+
 @contextlib.contextmanager
 def failing_as(
     error: type[exception.ResourceFailed],
     resource: Resource,
-    section: bank_plugin.BankSection | None = None,
 ) -> Iterator[None]:
-    """Turn what Cinder does into the contract's exception, and mark it in the bank."""
+    """Turn what Cinder does into the contract's exception."""
     try:
         yield
     except VolumeGone as exc:
@@ -75,9 +89,6 @@ def failing_as(
             name=NAME, reason=str(exc), resource_id=resource.id, resource_type=resource.type
         ) from exc
     except cinder_items.FAULTS as exc:
-        if section is not None:
-            with contextlib.suppress(exception.BankError):  # what Cinder said matters more
-                records.write_status(section, constants.ResourceStatus.ERROR)
         raise error(
             name=NAME,
             reason=cinder_items.describe(exc),

@@ -12,20 +12,18 @@
 
 """The four operations of the volume snapshot plugin, each with its work in the main hook.
 
-Nothing is orphaned: that something will be made is written to the bank before it is asked
-for, its id right after, before any waiting; and it carries metadata by which a job that
-runs again finds it, also when the answer to the request was lost.
+Nothing is orphaned: a job is written down before it asks for anything, and all that it makes
+carries metadata by which an attempt that follows finds it, also when the answer to the request was
+lost. The bank has what was made once that is good, or is left of what failed.
 """
 
-import datetime
-import functools
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
 from oslo_config import cfg
-from oslo_utils import timeutils
 
 from karbor import context as karbor_context
 from karbor import exception
@@ -38,12 +36,12 @@ from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderFault, CinderItems, Order
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
-from karbor.services.cinder.requests import Made
 from karbor.services.protection import bank_plugin, protection_plugin
 from karbor.services.protection.protection_plugins import utils
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_faults as faults,
 )
+from karbor.services.protection.steps import Steps, Wait, stepwise
 
 Context = karbor_context.RequestContext
 
@@ -66,39 +64,29 @@ class _SnapshotOperation(protection_plugin.Operation):
         self._options = options
         self._clock = clock
 
-    def _made_once(
+    def _made_before(
         self,
+        cinder: CinderJob,
         items: CinderItems,
-        order: Order,
+        marks: Marks,
         record: records.BankRecord[Any],
-        make: Callable[[bool], Made],
-    ) -> Made:
-        """The one item that a record is about: known, asked for before, or new.
+    ) -> Generator[Wait, Any, Any]:
+        """What earlier attempts of the job have made; None when that is nothing.
 
-        A request of a run that was killed may still wait to be served, so it is waited for
-        before another one is sent.
-
-        :param make: makes it; told whether it was asked for before.
+        A request of theirs may still wait to be served, so it is waited for.
         """
-        known = record.read()
-        if known is not None and known.made_id:
-            return Made(items.get(known.made_id), is_doubtful=True)
-        adopted = None
-        if known is not None:
-            in_flight = _in_flight(known.asked_at, self._options.in_flight_timeout)
-            adopted = items.adopt(order.marks, in_flight)
-        if adopted is not None:
-            made = Made(adopted, is_doubtful=True)
-        else:
-            record.write_asked()
-            made = make(known is not None)
-        record.write_made(made.item)
-        return made
+        if cinder.is_first_attempt:
+            return None
+        known = yield record.begin_read()
+        made_id = None if known is None else known.made_id
+        in_flight_until = cinder.in_flight_until(self._options.in_flight_timeout)
+        return (yield from items.adopt(marks, made_id, in_flight_until))
 
 
 class ProtectOperation(_SnapshotOperation):
     """Takes the snapshot of a volume."""
 
+    @stepwise
     def on_main(
         self,
         checkpoint: Any,
@@ -106,38 +94,59 @@ class ProtectOperation(_SnapshotOperation):
         context: Context,
         parameters: dict[str, Any],
         **kwargs: Any,
-    ) -> None:
+    ) -> Steps:
         section = checkpoint.get_resource_bank_section(resource.id)
-        with faults.failing_as(exception.CreateResourceFailed, resource, section):
-            records.write_status(section, constants.ResourceStatus.PROTECTING)
-            cinder = self._cinder(context)
-            snapshots = cinder.snapshots(Marks(checkpoint_id=checkpoint.id))
-            order = Order(
-                marks=Marks.of_resource(checkpoint, resource.id).of_run(checkpoint),
-                arguments={
-                    'volume_id': resource.id,
-                    'force': parameters.get('force', False),
-                    'name': parameters.get('snapshot_name'),
-                    'description': parameters.get('description'),
-                },
+        order = Order(
+            marks=Marks.of_resource(checkpoint, resource.id).of_run(checkpoint),
+            arguments={
+                'volume_id': resource.id,
+                'force': parameters.get('force', False),
+                'name': parameters.get('snapshot_name'),
+                'description': parameters.get('description'),
+            },
+        )
+        with faults.failing_as(exception.CreateResourceFailed, resource):
+            yield from faults.marking_failed(
+                section, self._protect(self._cinder(context), order, section)
             )
-            with faults.telling_gone(cinder, resource.id):
-                snapshot, is_doubtful = self._made_once(
-                    snapshots,
-                    order,
-                    records.of_snapshot(section, resource.id),
-                    functools.partial(self._make_when_settled, cinder, snapshots, order),
-                )
-                snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
-            if is_doubtful:
-                snapshots.remove_doubles(
-                    order.marks, {resource.id: snapshot.id}, self._options.delete_timeout
-                )
-            records.write_status(section, constants.ResourceStatus.AVAILABLE)
+
+    def _protect(self, cinder: CinderJob, order: Order, section: bank_plugin.BankSection) -> Steps:
+        volume_id = str(order.marks.resource_id)
+        snapshots = cinder.snapshots(Marks(checkpoint_id=order.marks.checkpoint_id))
+        record = records.of_snapshot(section, volume_id)
+        yield from cinder.places.take()
+        try:
+            snapshot = yield from faults.telling_gone(
+                cinder, volume_id, self._available_snapshot(cinder, snapshots, order, record)
+            )
+        finally:
+            cinder.places.give_back()
+        recorded = record.begin_made(snapshot)
+        yield records.begin_status(section, constants.ResourceStatus.AVAILABLE)
+        yield recorded
+
+    def _available_snapshot(
+        self,
+        cinder: CinderJob,
+        snapshots: CinderItems,
+        order: Order,
+        record: records.BankRecord[records.SnapshotRecord],
+    ) -> Generator[Wait, Any, Any]:
+        """The snapshot, made and available; the bank knows one that was made and is not good."""
+        snapshot = yield from self._made_before(cinder, snapshots, order.marks, record)
+        if snapshot is None:
+            snapshot = yield from self._make_when_settled(cinder, snapshots, order)
+        try:
+            yield from snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
+        except cinder_items.FAULTS:
+            with contextlib.suppress(exception.BankError):  # what Cinder said matters more
+                yield record.begin_made(snapshot)
+            raise
+        return snapshot
 
     def _make_when_settled(
-        self, cinder: CinderJob, snapshots: CinderItems, order: Order, look_first: bool
-    ) -> Made:
+        self, cinder: CinderJob, snapshots: CinderItems, order: Order
+    ) -> Generator[Wait, Any, Any]:
         """Make the snapshot; a volume between two states is waited for.
 
         :raises VolumeGone: the volume is being deleted.
@@ -145,13 +154,13 @@ class ProtectOperation(_SnapshotOperation):
         """
         volume_id = order.arguments['volume_id']
         deadline = retrying.Deadline(self._options.settle_timeout, self._clock)
-        was_ready = False
+        was_ready, was_refused = False, False
         with cinder.telling(volume_id) as tell:
             for pause in cinder_requests.pauses():
                 try:
-                    return snapshots.make(order, look_first)
+                    return (yield from snapshots.make(order, look_first=was_refused))
                 except cinder_exc.BadRequest as exc:
-                    status = cinder.volume(volume_id).status
+                    status = (yield from cinder.volume(volume_id)).status
                     if status == 'deleting':
                         raise faults.VolumeGone('the volume is being deleted') from exc
                     if status in cinder_items.PASSING_STATUSES:
@@ -161,15 +170,16 @@ class ProtectOperation(_SnapshotOperation):
                         raise CinderFault(faults.refusal(exc, status, order)) from exc
                     else:  # perhaps only since the refusal
                         was_ready = True
-                look_first = True
+                was_refused = True
                 tell(f'the volume {volume_id} is {status}', deadline.passed())
-                self._clock.sleep(pause)
+                yield snapshots.pause(pause)
         raise AssertionError('pauses never end')
 
 
 class RestoreOperation(_SnapshotOperation):
     """Makes a new volume from the snapshot."""
 
+    @stepwise
     def on_main(
         self,
         checkpoint: Any,
@@ -177,11 +187,11 @@ class RestoreOperation(_SnapshotOperation):
         context: Context,
         parameters: dict[str, Any],
         **kwargs: Any,
-    ) -> None:
+    ) -> Steps:
         restore = kwargs['restore']
         section = checkpoint.get_resource_bank_section(resource.id)
         with faults.failing_as(exception.RestoreResourceFailed, resource):
-            saved = _saved_snapshot(section, resource)
+            saved = yield from _saved_snapshot(section, resource)
             order = Order(
                 marks=Marks.of_resource(checkpoint, resource.id).of_restore(restore['id']),
                 arguments={
@@ -193,11 +203,17 @@ class RestoreOperation(_SnapshotOperation):
                     'description': parameters.get('restore_description'),
                 },
             )
-            volume = self._available_volume(
-                self._cinder(context).volumes(Marks(restore_id=restore['id'])),
-                order,
-                records.of_restore(section, restore['id']),
-            )
+            cinder = self._cinder(context)
+            yield from cinder.places.take()
+            try:
+                volume = yield from self._available_volume(
+                    cinder,
+                    cinder.volumes(Marks(restore_id=restore['id'])),
+                    order,
+                    records.of_restore(section, restore['id']),
+                )
+            finally:
+                cinder.places.give_back()
             kwargs['new_resources'][resource.id] = volume.id
             utils.update_resource_restore_result(
                 restore, resource.type, volume.id, constants.ResourceStatus.AVAILABLE
@@ -205,40 +221,48 @@ class RestoreOperation(_SnapshotOperation):
 
     def _available_volume(
         self,
+        cinder: CinderJob,
         volumes: CinderItems,
         order: Order,
         record: records.BankRecord[records.RestoreRecord],
-    ) -> Any:
+    ) -> Generator[Wait, Any, Any]:
         """The new volume of this restore; when it fails, nothing of it stays in Cinder.
+
+        The bank names it from the request on, and not any more when it has failed.
 
         :raises CinderFault: tells why it failed, and whether what was made is removed.
         """
-        volume = None
+        volume = recorded = None
         try:
-            volume, is_doubtful = self._made_once(
-                volumes, order, record, functools.partial(volumes.make, order)
-            )
-            volumes.wait_until_available(volume, self._options.restore_timeout)
+            volume = yield from self._made_before(cinder, volumes, order.marks, record)
+            if volume is None:
+                yield record.begin_blank()
+                volume = yield from volumes.make(order)
+            recorded = record.begin_made(volume)
+            yield from volumes.wait_until_available(volume, self._options.restore_timeout)
         except cinder_items.FAULTS as exc:
-            if volume is None and cinder_requests.is_refusal(exc):
+            is_not_made = cinder_requests.is_refusal(exc) or isinstance(exc, cinder_items.NotAsked)
+            if volume is None and is_not_made:
                 raise
-            outcome = self._remove_all(volumes, order.marks, volume)
-            record.write_asked()
+            outcome = yield from self._remove_all(volumes, order.marks, volume)
+            if recorded is not None:
+                yield recorded
+            yield record.begin_blank()
             raise CinderFault(f'{cinder_items.describe(exc)}; {outcome}') from exc
-        if is_doubtful:
-            volumes.remove_doubles(
-                order.marks, {str(order.marks.resource_id): volume.id}, self._options.settle_timeout
-            )
+        yield recorded
         return volume
 
-    def _remove_all(self, volumes: CinderItems, marks: Marks, volume: Any) -> str:
+    def _remove_all(
+        self, volumes: CinderItems, marks: Marks, volume: Any
+    ) -> Generator[Wait, Any, str]:
         """Remove every volume that a failed restore made; tells in words how that went."""
         try:
-            made = {item.id: item for item in volumes.find(marks)}
+            found = yield from volumes.find(marks)
+            made = {item.id: item for item in found}
             if volume is not None:
                 made[volume.id] = volume
             for item in made.values():
-                volumes.remove(item, self._options.settle_timeout, listed=False)
+                yield from volumes.remove(item, self._options.settle_timeout, listed=False)
         except cinder_items.FAULTS as exc:
             return f'it is left in Cinder: {cinder_items.describe(exc)}'
         return 'it was removed' if made else 'nothing was made'
@@ -247,6 +271,7 @@ class RestoreOperation(_SnapshotOperation):
 class VerifyOperation(_SnapshotOperation):
     """Looks whether a restore would find what it needs."""
 
+    @stepwise
     def on_main(
         self,
         checkpoint: Any,
@@ -254,15 +279,15 @@ class VerifyOperation(_SnapshotOperation):
         context: Context,
         parameters: dict[str, Any],
         **kwargs: Any,
-    ) -> None:
+    ) -> Steps:
         verify = kwargs.get('verify')
         section = checkpoint.get_resource_bank_section(resource.id)
         with faults.failing_as(exception.VerifyResourceFailed, resource):
             try:
-                self._check(
+                yield from self._check(
                     self._cinder(context).snapshots(Marks(checkpoint_id=checkpoint.id)),
                     resource,
-                    _saved_snapshot(section, resource),
+                    (yield from _saved_snapshot(section, resource)),
                 )
             except CinderFault as exc:
                 utils.update_resource_verify_result(
@@ -274,10 +299,11 @@ class VerifyOperation(_SnapshotOperation):
             )
 
     @staticmethod
-    def _check(snapshots: CinderItems, resource: Resource, saved: records.SnapshotRecord) -> None:
+    def _check(snapshots: CinderItems, resource: Resource, saved: records.SnapshotRecord) -> Steps:
         snapshot_id = str(saved.snapshot_id)
-        listed = {item.id: item for item in snapshots.at_start(resource.id)}
-        snapshot = listed.get(snapshot_id) or snapshots.get_or_none(snapshot_id)
+        marked = yield from snapshots.at_start(resource.id)
+        listed = {item.id: item for item in marked}
+        snapshot = listed.get(snapshot_id) or (yield from snapshots.get_or_none(snapshot_id))
         if snapshot is None:
             raise CinderFault(f'the snapshot {snapshot_id} does not exist any more')
         if snapshot.status != 'available':
@@ -293,6 +319,7 @@ class VerifyOperation(_SnapshotOperation):
 class DeleteOperation(_SnapshotOperation):
     """Deletes every snapshot that this checkpoint has of the volume."""
 
+    @stepwise
     def on_main(
         self,
         checkpoint: Any,
@@ -300,49 +327,67 @@ class DeleteOperation(_SnapshotOperation):
         context: Context,
         parameters: dict[str, Any],
         **kwargs: Any,
-    ) -> None:
+    ) -> Steps:
         section = checkpoint.get_resource_bank_section(resource.id)
-        with faults.failing_as(exception.DeleteResourceFailed, resource, section):
-            records.write_status(section, constants.ResourceStatus.DELETING)
-            self._delete_snapshots(
-                self._cinder(context).snapshots(Marks(checkpoint_id=checkpoint.id)),
-                resource,
-                records.of_snapshot(section, resource.id).read(),
+        with faults.failing_as(exception.DeleteResourceFailed, resource):
+            yield from faults.marking_failed(
+                section, self._delete(self._cinder(context), checkpoint.id, resource, section)
             )
-            records.remove(section)
-            records.write_status(section, constants.ResourceStatus.DELETED)
+
+    def _delete(
+        self,
+        cinder: CinderJob,
+        checkpoint_id: str,
+        resource: Resource,
+        section: bank_plugin.BankSection,
+    ) -> Steps:
+        status = records.begin_status(section, constants.ResourceStatus.DELETING)
+        saved = yield records.of_snapshot(section, resource.id).begin_read()
+        yield status
+        yield from self._delete_snapshots(cinder, checkpoint_id, resource, saved)
+        yield records.begin_remove(section)
+        yield records.begin_status(section, constants.ResourceStatus.DELETED)
 
     def _delete_snapshots(
-        self, snapshots: CinderItems, resource: Resource, saved: records.SnapshotRecord | None
-    ) -> None:
-        marked = snapshots.at_start(resource.id)
+        self,
+        cinder: CinderJob,
+        checkpoint_id: str,
+        resource: Resource,
+        saved: records.SnapshotRecord | None,
+    ) -> Steps:
+        snapshots = cinder.snapshots(Marks(checkpoint_id=checkpoint_id))
+        marked = yield from snapshots.at_start(resource.id)
         for snapshot in marked:
-            snapshots.remove(snapshot, self._options.delete_timeout)
+            yield from snapshots.remove(snapshot, self._options.delete_timeout)
         saved_id = None if saved is None else saved.made_id
         if saved_id and saved_id not in {snapshot.id for snapshot in marked}:
-            unmarked = snapshots.get_or_none(saved_id)
+            unmarked = yield from self._unmarked(cinder, snapshots, resource, saved_id)
             if unmarked is not None:
-                snapshots.remove(unmarked, self._options.delete_timeout, listed=False)
+                yield from snapshots.remove(unmarked, self._options.delete_timeout, listed=False)
+
+    @staticmethod
+    def _unmarked(
+        cinder: CinderJob, snapshots: CinderItems, resource: Resource, snapshot_id: str
+    ) -> Generator[Wait, Any, Any]:
+        """A snapshot that is not among the checkpoint's; None when there is none.
+
+        After an attempt that was broken off there may be none of very many, and so all of the
+        project's are listed once, for all.
+        """
+        if cinder.is_first_attempt:
+            return (yield from snapshots.get_or_none(snapshot_id))
+        all_of_volume = yield from cinder.snapshots(Marks()).at_start(resource.id)
+        return next((item for item in all_of_volume if item.id == snapshot_id), None)
 
 
-def _in_flight(asked_at: datetime.datetime | None, longest: float) -> float:
-    """For how long Cinder may still get to a request of an earlier run, in seconds.
-
-    :param asked_at: when it was about to be sent, as far as the bank says.
-    :param longest: time from its sending on.
-    """
-    if asked_at is None:
-        return longest
-    since = timeutils.utcnow() - asked_at
-    return min(max(longest - since.total_seconds(), 0), longest)
-
-
-def _saved_snapshot(section: bank_plugin.BankSection, resource: Resource) -> records.SnapshotRecord:
+def _saved_snapshot(
+    section: bank_plugin.BankSection, resource: Resource
+) -> Generator[Wait, Any, records.SnapshotRecord]:
     """What protect has recorded.
 
     :raises CinderFault: it did not get as far as a snapshot.
     """
-    saved = records.of_snapshot(section, resource.id).read()
+    saved = yield records.of_snapshot(section, resource.id).begin_read()
     if saved is None or not saved.made_id:
         raise CinderFault('the checkpoint has no snapshot of it')
     return saved

@@ -15,9 +15,10 @@
 Specification: https://blueprints.launchpad.net/karbor/+spec/cinder-volume-snapshot-plugin
 """
 
+import functools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -31,7 +32,7 @@ from karbor.services.cinder import records
 from karbor.services.cinder.items import FAILED_STATUSES, FAULTS, describe
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
-from karbor.services.protection import bank_plugin, protection_plugin
+from karbor.services.protection import bank_plugin, protection_plugin, steps
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_operations as operations,
 )
@@ -95,6 +96,13 @@ OPTS = [
         help='For how long a request is tried again that Cinder answers with 429, '
         '500, 503 or not at all, in seconds.',
     ),
+    cfg.IntOpt(
+        'max_creating',
+        default=500,
+        min=1,
+        help='How many snapshots, or volumes of a restore, Cinder may be making at once '
+        'for one job. Storage that copies bytes for them may want few.',
+    ),
 ]
 
 
@@ -124,7 +132,11 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         with self._lock:
             if self._job is None:
                 self._job = CinderJob(
-                    context, self.options.poll_interval, self.options.retry_timeout, self._clock
+                    context,
+                    self.options.poll_interval,
+                    self.options.retry_timeout,
+                    self._clock,
+                    max_creating=self.options.max_creating,
                 )
             return self._job
 
@@ -158,6 +170,7 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         return schemas.SAVED_INFO_SCHEMA
 
     @classmethod
+    @steps.quick
     def get_saved_info(cls, metadata_store: bank_plugin.BankSection, resource: Resource) -> Any:
         return metadata_store.get_object(records.SNAPSHOT_KEY)
 
@@ -187,11 +200,11 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         snapshots = self._cinder(context).snapshots(marks)
         losses = {}
         try:
-            listed = {snapshot.id: snapshot for snapshot in snapshots.find(marks)}
+            listed = {snapshot.id: snapshot for snapshot in steps.drive(snapshots.find(marks))}
             for volume_id, snapshot_id in kept.items():
                 snapshot = listed.get(snapshot_id or '')
                 if snapshot is None and snapshot_id is not None:
-                    snapshot = snapshots.get_or_none(snapshot_id)
+                    snapshot = steps.drive(snapshots.get_or_none(snapshot_id))
                 loss = _loss(snapshot) if snapshot_id is not None else _NOT_KNOWN
                 if loss is not None:
                     losses[volume_id] = loss
@@ -207,18 +220,19 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         context: karbor_context.RequestContext,
         **kwargs: Any,
     ) -> None:
-        """Remove what requests of earlier attempts have made beside what is recorded."""
+        """Remove what requests have made whose answers were lost, beside what is kept."""
         cinder = self._cinder(context)
+        kept_id: Callable[[str], str | None]
         if operation == constants.OperationType.PROTECT:
-            marks = Marks(checkpoint_id=checkpoint.id)
-            cinder.snapshots(marks).remove_doubles(
-                marks, _recorded(checkpoint, resources), self.options.settle_timeout
-            )
+            items = cinder.snapshots(Marks(checkpoint_id=checkpoint.id))
+            kept_id = functools.partial(_recorded, checkpoint, {each.id for each in resources})
         elif operation == constants.OperationType.RESTORE:
-            marks = Marks(restore_id=kwargs['restore']['id'])
-            cinder.volumes(marks).remove_doubles(
-                marks, kwargs['new_resources'], self.options.settle_timeout
-            )
+            items = cinder.volumes(Marks(restore_id=kwargs['restore']['id']))
+            kept_id = kwargs['new_resources'].get
+        else:
+            return
+        if items.is_doubtful or not cinder.is_first_attempt:
+            steps.drive(items.remove_doubles(kept_id, self.options.settle_timeout))
 
 
 def _loss(snapshot: Any) -> protection_plugin.Loss | None:
@@ -232,12 +246,13 @@ def _loss(snapshot: Any) -> protection_plugin.Loss | None:
     return None
 
 
-def _recorded(checkpoint: Any, resources: Sequence[Resource]) -> dict[str, str]:
-    """The snapshots that the bank has of some volumes."""
-    recorded = {}
-    for resource in resources:
-        section = checkpoint.get_resource_bank_section(resource.id)
-        record = records.of_snapshot(section, resource.id).read()
-        if record is not None and record.snapshot_id:
-            recorded[resource.id] = record.snapshot_id
-    return recorded
+def _recorded(checkpoint: Any, volume_ids: Collection[str], volume_id: str) -> str | None:
+    """The id of the snapshot that the bank has of a volume; None when it has none.
+
+    :param volume_ids: of those that the checkpoint is of.
+    """
+    if volume_id not in volume_ids:
+        return None
+    section = checkpoint.get_resource_bank_section(volume_id)
+    record = records.of_snapshot(section, volume_id).read()
+    return None if record is None else record.snapshot_id
