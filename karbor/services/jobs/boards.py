@@ -17,7 +17,8 @@ again at any time.
 """
 
 import dataclasses
-from collections.abc import Collection, Sequence
+import threading
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from karbor import db
@@ -53,6 +54,14 @@ class Board(Protocol):
         """The jobs that a worker can do and that are next in line.
 
         :param full_projects: those that are to wait.
+        """
+
+    def listen(self, heard: Callable[[], None], stopping: threading.Event) -> None:
+        """Tell when a job may have been posted, until the process stops.
+
+        Not every one need be told, nor by every board: workers look by themselves, too.
+
+        :param heard: called then.
         """
 
     def claim(self, waiting: Waiting) -> bool:
@@ -98,6 +107,9 @@ class DatabaseBoard:
         :param full_projects: those that are to wait.
         """
         return in_line(scope, full_projects)
+
+    def listen(self, heard: Callable[[], None], stopping: threading.Event) -> None:
+        """Nothing is told: workers look."""
 
     def claim(self, waiting: Waiting) -> bool:
         """Take a job that waits; returns whether this process may begin it.

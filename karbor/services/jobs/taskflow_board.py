@@ -88,6 +88,7 @@ class TaskFlowBoard:
         if not self._is_crowded():
             with contextlib.suppress(BoardAwayError), self._using() as board:
                 board.post(job_id)
+                self._driver.announce(board)
 
     def _post_all(self) -> None:
         while True:
@@ -129,6 +130,16 @@ class TaskFlowBoard:
         except BoardAwayError:
             pass
         return True
+
+    def listen(self, heard: Callable[[], None], stopping: threading.Event) -> None:
+        """See :meth:`boards.Board.listen`."""
+        while not stopping.is_set():
+            try:
+                self._driver.listen(self._connected(), heard, stopping)
+            except Exception as exc:  # noqa: BLE001
+                # The board's edge: whatever three libraries raise, jobs are found by their rows.
+                LOG.debug('Nothing is heard of new jobs: %s: %s', type(exc).__name__, exc)
+                stopping.wait(_PAUSE)
 
     def renew(self) -> None:
         """Keep the claims on the board."""

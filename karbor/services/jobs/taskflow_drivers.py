@@ -12,11 +12,15 @@
 
 """What differs between TaskFlow's jobboards in etcd, Redis and ZooKeeper."""
 
+import base64
+import contextlib
 import importlib
+import threading
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import requests
 from taskflow import exceptions as taskflow_exc
 from taskflow.jobs import base
 
@@ -24,6 +28,10 @@ from karbor import exception
 
 # How long a server of a board may take to answer, in seconds.
 _TIMEOUT = 2.0
+# How long is listened at a time, so that the end of a process is seen, in seconds.
+_LISTENS = 1.0
+# After so long a connection is made anew: nobody may be at its other end any more.
+_LONGEST_SILENCE = 30.0
 
 
 class Driver:
@@ -84,6 +92,19 @@ class Driver:
         """Keep a claim for so many seconds from now; returns whether it was there."""
         return bool(posting.extend_expiry(expiry))
 
+    def announce(self, board: base.JobBoard) -> None:
+        """Tell those who listen that something was posted, if the server does not."""
+
+    def listen(
+        self, board: base.JobBoard, heard: Callable[[], None], stopping: threading.Event
+    ) -> None:
+        """Wait for postings until a process stops.
+
+        :param heard: called when something may have been posted.
+        :raises Exception: whatever the library raises when there is no server.
+        """
+        raise NotImplementedError
+
 
 class Redis(Driver):
     """:param url: for redis-py."""
@@ -93,6 +114,10 @@ class Redis(Driver):
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         super().__init__(options)
         self._url = url
+
+    @property
+    def _channel(self) -> str:
+        return f'{self.options["namespace"]}.posted'
 
     def client(self) -> Any:
         import redis
@@ -104,7 +129,20 @@ class Redis(Driver):
             socket_connect_timeout=_TIMEOUT,
             protocol=2,
             retry=retry.Retry(backoff.NoBackoff(), 1),
+            health_check_interval=_LONGEST_SILENCE,
         )
+
+    def announce(self, board: base.JobBoard) -> None:
+        board._client.publish(self._channel, '')
+
+    def listen(
+        self, board: base.JobBoard, heard: Callable[[], None], stopping: threading.Event
+    ) -> None:
+        with self.client() as client, client.pubsub(ignore_subscribe_messages=True) as channel:
+            channel.subscribe(self._channel)
+            while not stopping.is_set():
+                if channel.get_message(timeout=_LISTENS) is not None:
+                    heard()
 
 
 class Etcd(Driver):
@@ -128,6 +166,25 @@ class Etcd(Driver):
 
     def claim(self, board: base.JobBoard, posting: base.Job, owner: str, expiry: float) -> None:
         super().claim(board, posting, owner, max(1, round(expiry)))
+
+    def listen(
+        self, board: base.JobBoard, heard: Callable[[], None], stopping: threading.Event
+    ) -> None:
+        client = self.client()
+        prefix = f'{board._root_path}/{board.JOB_PREFIX}'.encode()
+        keys = {'key': prefix, 'range_end': prefix[:-1] + bytes([prefix[-1] + 1])}
+        create = {name: base64.b64encode(key).decode() for name, key in keys.items()}
+        while not stopping.is_set():
+            with client.session.post(
+                client.get_url('/watch'),
+                json={'create_request': {**create, 'filters': ['NODELETE']}},
+                stream=True,
+                timeout=(_TIMEOUT, _LONGEST_SILENCE),
+            ) as answer:
+                answer.raise_for_status()
+                with contextlib.suppress(requests.ConnectionError):  # what silence becomes
+                    for _ in answer.iter_lines():
+                        heard()
 
     def renew(self, posting: base.Job, expiry: float) -> bool:
         try:
@@ -168,6 +225,17 @@ class ZooKeeper(Driver):
 
     def claim(self, board: base.JobBoard, posting: base.Job, owner: str, expiry: float) -> None:
         board.claim(posting, owner)
+
+    def listen(
+        self, board: base.JobBoard, heard: Callable[[], None], stopping: threading.Event
+    ) -> None:
+        def changed(_children: Sequence[str]) -> bool:
+            heard()
+            return not stopping.is_set()
+
+        board._client.ChildrenWatch(board.path, changed)
+        while board.connected and not stopping.wait(_LISTENS):
+            pass
 
     def consume(self, board: base.JobBoard, posting: base.Job, owner: str) -> None:
         try:

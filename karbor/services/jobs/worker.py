@@ -34,6 +34,7 @@ LOG = logging.getLogger(__name__)
 
 _SWEEP_INTERVAL = 300
 _TEND_INTERVAL = 60
+_SHARE_INTERVAL = 2
 # What a look may take to end when the board does not answer, in seconds.
 _LONGEST_LOOK = 5
 
@@ -67,12 +68,19 @@ class Worker:
         self._looker = threading.Thread(
             target=self._look_for_jobs, daemon=True, name='look for jobs'
         )
+        self._listener = threading.Thread(
+            target=board.listen,
+            args=(self._crew.freed.set, self._stopping),
+            daemon=True,
+            name='listen for jobs',
+        )
         # Job id -> project, of those taken here that are not over.
         self._taken: dict[str, str] = {}
         self._duties = (
             # Apart: a board that does not answer must not keep rows from being renewed.
             periodic.Duty(options.job_lease / 3, runner.renew_claims),
             periodic.Duty(options.job_lease / 3, board.renew),
+            periodic.Duty(_SHARE_INTERVAL, runner.share_requests),
             periodic.Duty(cfg.CONF.report_interval, self._reporter.report),
         )
         # Not while it may not work on the schema.
@@ -90,6 +98,7 @@ class Worker:
         except db_exc.DBError as exc:
             LOG.warning('The database does not answer; it is asked again: %s', exc)
         self._looker.start()
+        self._listener.start()
         for duty in self._duties:
             duty.begin(self._stopping)
         for duty in self._more_duties:
@@ -115,14 +124,17 @@ class Worker:
         return left
 
     def _look_for_jobs(self) -> None:
+        pending = db.Look(job_rows.ANY_PENDING)
         while not self._closing.is_set():
             try:
-                self._take_jobs()
+                if pending.finds_any():
+                    self._take_jobs()
             except Exception:
                 # A thread's edge: a database that is away for a moment must not end it.
                 LOG.exception('Looking for jobs failed; it is tried again')
             self._crew.freed.wait(self._poll_interval)
             self._crew.freed.clear()
+        pending.close()
 
     def _take_jobs(self) -> None:
         places = self._crew.free() if self._reporter.may_take_work else 0

@@ -98,6 +98,20 @@ class BoardSuite:
         one.release(job_id)
         self.assertEqual([], self.on_board())
 
+    def test_who_listens_hears_of_what_is_posted(self) -> None:
+        stopping, heard = threading.Event(), threading.Event()
+        self.addCleanup(stopping.set)
+        threading.Thread(
+            target=self.board().listen, args=(heard.set, stopping), daemon=True
+        ).start()
+        board = self.board()
+
+        def is_heard() -> bool:  # once it is listened
+            board.post_now(self.job())
+            return heard.wait(0.2)
+
+        self.wait_until(is_heard, 'word of a job', PATIENCE)
+
     def test_a_claim_holds_while_it_is_renewed(self) -> None:
         job_id = self.job()
         one, two = self.board(), self.board()
@@ -288,6 +302,9 @@ class Runner:
 
     def renew_claims(self) -> None:
         """They have no lease."""
+
+    def share_requests(self) -> None:
+        """They send none."""
 
     def hand_back(self) -> None:
         """They are lost."""
