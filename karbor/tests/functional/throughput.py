@@ -25,12 +25,10 @@ import dataclasses
 import logging
 import os
 import pathlib
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import sqlalchemy as sa
 
@@ -46,7 +44,7 @@ from karbor.services.protection import client_factory, protectables
 from karbor.testing import fake_cinder, fake_keystone
 from karbor.tests import board_servers, database_servers
 from karbor.tests.base import PROVIDER_ID, new_id
-from karbor.tests.integration import process_groups
+from karbor.tests.functional import bench_ground
 
 _WORKERS = (1, 2, 4)
 _PROJECTS, _JOBS_OF_PROJECT, _VOLUMES = 20, 8, 5
@@ -55,7 +53,6 @@ _DELAY = 0.1
 # of jobs.
 _MIDDLE = (0.9, 0.1)
 _LONGEST = 600
-_READY = b'Waiting for jobs'
 _TICKS = os.sysconf('SC_CLK_TCK')
 
 
@@ -99,20 +96,21 @@ class Ground:
     """
 
     def __init__(self, folder: pathlib.Path, ends: contextlib.ExitStack) -> None:
-        self._log = folder / 'log'
-        self._config = folder / 'karbor.conf'
         project_ids = [f'{number:032x}' for number in range(_PROJECTS)]
         self.cinder = Cinder(project_ids)
         keystone_url = ends.enter_context(fake_keystone.FakeKeystone().serve())
         cinder_url = ends.enter_context(self.cinder.serve())
-        database = database_servers.KINDS[kind_of_database()]()
+        database = database_servers.KINDS[bench_ground.kind_of_database()]()
         ends.callback(database.stop)
         board = board_servers.Redis()
         ends.callback(board.end)
-        (folder / 'providers.d').mkdir()
-        (folder / 'providers.d/test.conf').write_text(_provider(folder))
-        self._config.write_text(
-            _options(folder, database.create_database(), board.url, keystone_url, cinder_url)
+        bench_ground.write_provider(folder)
+        self._config = bench_ground.write_config(
+            folder,
+            database=database.create_database(),
+            board=board.url,
+            keystone_url=keystone_url,
+            cinder_url=cinder_url,
         )
         assembly.configure('throughput', ['--config-file', str(self._config)])
         ends.callback(db.dispose)
@@ -153,7 +151,7 @@ class Ground:
         what :attr:`Moment.cpu` tells apart.
         """
         self._make_jobs()
-        with self._working(workers) as processes:
+        with bench_ground.working(self._config, workers) as processes:
             self.cinder.delay = _DELAY
             _set_state(job_rows.JobState.QUEUED, job_rows.JobState.PENDING)
             early, late = (_moment(share, processes) for share in _MIDDLE)
@@ -173,60 +171,6 @@ class Ground:
             )
             self._manager.create_checkpoint(context, PROVIDER_ID, plan.id, {})
         _set_state(job_rows.JobState.PENDING, job_rows.JobState.QUEUED)
-
-    @contextlib.contextmanager
-    def _working(self, count: int) -> Iterator[list[int]]:
-        """That many karbor-protection, ready for work; their process groups."""
-        command = [
-            sys.executable,
-            '-m',
-            'karbor.cmd.protection',
-            '--config-file',
-            str(self._config),
-        ]
-        with self._log.open('wb') as log:
-            processes = [
-                subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-                for _ in range(count)
-            ]
-        try:
-            while self._log.read_bytes().count(_READY) < count:
-                assert not any(process.poll() for process in processes), self._log.read_text()
-                time.sleep(0.1)
-            yield [process.pid for process in processes]
-        finally:
-            for process in processes:
-                process.send_signal(signal.SIGTERM)
-            for process in processes:
-                process.wait()
-
-
-def kind_of_database() -> str:
-    return os.environ.get('KARBOR_TEST_DATABASE') or 'mariadb'
-
-
-def _provider(folder: pathlib.Path) -> str:
-    return (
-        f'[provider]\nname = test\nid = {PROVIDER_ID}\nenabled = True\n'
-        'plugin = karbor-project-protection-plugin\n'
-        'plugin = karbor-volume-snapshot-plugin\nbank = karbor-fs-bank-plugin\n'
-        f'[file_system_bank_plugin]\nfile_system_bank_path = {folder}/bank\n'
-    )
-
-
-def _options(
-    folder: pathlib.Path, database: str, board: str, keystone_url: str, cinder_url: str
-) -> str:
-    return (
-        f'[DEFAULT]\nprovider_config_dir = {folder}/providers.d\n'
-        f'[database]\nconnection = {database}\n'
-        f'[jobboard]\nconnection = {board}\n'
-        f'[cinder_client]\ncinder_endpoint = {cinder_url}\n'
-        '[protection]\norphan_check_interval = 0\n'
-        f'[trustee]\nauth_type = password\nauth_url = {keystone_url}\nusername = karbor\n'
-        f'password = {fake_keystone.PASSWORD}\nuser_domain_id = default\n'
-        'project_name = service\nproject_domain_id = default\n'
-    )
 
 
 def _set_state(before: str, after: str) -> None:
@@ -276,15 +220,7 @@ def _cpu_seconds(groups: list[int]) -> tuple[float, float, float]:
     """What workers, this process and the whole machine have used so far."""
     machine = pathlib.Path('/proc/stat').read_text().split(maxsplit=9)[1:9]
     busy = sum(map(int, machine)) - int(machine[3]) - int(machine[4])  # without idle and iowait
-    return (sum(map(_cpu_of_group, groups)), time.process_time(), busy / _TICKS)
-
-
-def _cpu_of_group(group: int) -> float:
-    found = 0
-    for pid in process_groups.members(group):
-        fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-        found += int(fields[11]) + int(fields[12])
-    return found / _TICKS
+    return (sum(map(bench_ground.cpu_of_group, groups)), time.process_time(), busy / _TICKS)
 
 
 def say(text: str) -> None:
@@ -294,7 +230,7 @@ def say(text: str) -> None:
 def main(counts: list[int]) -> None:
     say(
         f'{_PROJECTS * _JOBS_OF_PROJECT} jobs that protect {_VOLUMES} volumes, of {_PROJECTS} '
-        f'projects; {_DELAY} s a request to Cinder; {kind_of_database()} and Redis; '
+        f'projects; {_DELAY} s a request to Cinder; {bench_ground.kind_of_database()} and Redis; '
         f'{os.cpu_count()} cores\n'
         f'{"workers":>7} {"jobs/s":>8} {"ratio":>6}   CPU, % of a core: '
         f'{"workers":>8} {"fakes":>6} {"machine":>8}'

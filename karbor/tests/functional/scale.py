@@ -1,0 +1,302 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Shows what protects, restores and deletes of many volumes take, beside a bare script.
+
+Run it by ``tools/bench scale``. Cinder is a stub in a process of its own, of which each answer
+takes 20 ms and each snapshot half a second; Karbor is one karbor-protection with a real database
+server and a bank in files. The floor is the same work by a script of 32 threads with
+python-cinderclient, which asks for everything and then lists until all is done. Both are measured
+in turn, and medians are shown. KARBOR_TEST_DATABASE says which database, mariadb or postgresql.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any
+
+import requests
+from cinderclient import client as cinder_client
+from keystoneauth1 import session as ks_session
+from keystoneauth1 import token_endpoint
+from requests import adapters
+
+from karbor import context as karbor_context
+from karbor import db
+from karbor.cmd import assembly
+from karbor.common import constants
+from karbor.db import jobs as job_rows
+from karbor.db import migration, models
+from karbor.services.checkpoints import commands
+from karbor.services.identity import trusts
+from karbor.services.protection import protectables
+from karbor.testing import fake_keystone
+from karbor.tests import database_servers
+from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
+from karbor.tests.functional import bench_ground
+
+_COUNTS = (1, 100, 1_000, 10_000)
+_ROUNDS = {1: 7, 100: 5, 1_000: 3}  # of more volumes, one
+_THREADS = 32
+_LONGEST = 1_200
+
+Figures = dict[str, float]
+
+
+class Floor:
+    """The bare script.
+
+    :param url: of Cinder, up to the version.
+    """
+
+    def __init__(self, url: str) -> None:
+        connections = requests.Session()
+        connections.mount('http://', adapters.HTTPAdapter(pool_maxsize=_THREADS))
+        session = ks_session.Session(
+            auth=token_endpoint.Token(f'{url}/{PROJECT_ID}', 'token'), session=connections
+        )
+        self._cinder = cinder_client.Client('3.43', session=session)
+
+    def measure(self, volume_ids: list[str]) -> Figures:
+        """Seconds of a protect, a restore and a delete, and of the processor."""
+        mark = {'karbor_checkpoint_id': new_id()}
+        snapshots, volumes = self._cinder.volume_snapshots, self._cinder.volumes
+        figures: Figures = {}
+        made = self._take(
+            figures,
+            'protect',
+            lambda volume_id: snapshots.create(volume_id, metadata=mark),
+            volume_ids,
+            snapshots,
+            mark,
+        )
+        restored = {'karbor_restore_id': new_id()}
+        self._take(
+            figures,
+            'restore',
+            lambda item: volumes.create(1, snapshot_id=item.id, metadata=restored),
+            made,
+            volumes,
+            restored,
+        )
+        self._take(figures, 'delete', snapshots.delete, made, snapshots, mark)
+        return figures
+
+    def _take(
+        self,
+        figures: Figures,
+        name: str,
+        ask: Callable[[Any], Any],
+        things: list[Any],
+        manager: Any,
+        mark: dict[str, str],
+    ) -> list[Any]:
+        begun, cpu = time.monotonic(), time.process_time()
+        with futures.ThreadPoolExecutor(_THREADS) as pool:
+            asked = list(pool.map(ask, things))
+        while any(item.status != 'available' for item in self._listed(manager, mark)):
+            time.sleep(0.05)
+        figures[name] = time.monotonic() - begun
+        figures[f'{name} cpu'] = time.process_time() - cpu
+        return asked
+
+    def _listed(self, manager: Any, mark: dict[str, str]) -> list[Any]:
+        items: list[Any] = []
+        while True:
+            page = manager.list(
+                search_opts={'metadata': mark},
+                sort='created_at:asc',
+                limit=1000,
+                marker=items[-1].id if items else None,
+            )
+            items += page
+            if len(page) < 1000:
+                return items
+
+
+class Karbor:
+    """One karbor-protection, and who asks it.
+
+    :param folder: where the configuration, the log and the bank are.
+    :param cinder_url: of Cinder, up to the version.
+    :param ends: ends what is started.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        cinder_url: str,
+        poll_interval: float,
+        ends: contextlib.ExitStack,
+    ) -> None:
+        keystone_url = ends.enter_context(fake_keystone.FakeKeystone().serve())
+        database = database_servers.KINDS[bench_ground.kind_of_database()]()
+        ends.callback(database.stop)
+        bench_ground.write_provider(folder, poll_interval)
+        config = bench_ground.write_config(
+            folder,
+            database=database.create_database(),
+            keystone_url=keystone_url,
+            cinder_url=cinder_url,
+        )
+        assembly.configure('scale', ['--config-file', str(config)])
+        ends.callback(db.dispose)
+        migration.upgrade()
+        self._commands = commands.Commands(
+            assembly.providers(),
+            protectables.load(),
+            assembly.job_board().post,
+            trusts.KeystoneTrusts(assembly.CONF),
+        )
+        self._context = karbor_context.RequestContext(
+            'user', PROJECT_ID, roles=['member'], auth_token=fake_keystone.USER_TOKEN
+        )
+        (self._group,) = ends.enter_context(bench_ground.working(config, 1))
+
+    @property
+    def peak(self) -> float:
+        """The most memory that the worker has had so far, in MiB."""
+        return bench_ground.peak_of_group(self._group)
+
+    def measure(self, volume_ids: list[str]) -> Figures:
+        """Seconds of a protect, a restore and a delete, and of the worker's processor."""
+        plan_id = self._plan(volume_ids)
+        figures: Figures = {}
+        checkpoint = self._take(
+            figures,
+            'protect',
+            lambda: self._commands.create_checkpoint(self._context, PROVIDER_ID, plan_id, {}),
+        )
+        self._take(
+            figures,
+            'restore',
+            lambda: self._commands.create_restore(
+                self._context,
+                {
+                    'provider_id': PROVIDER_ID,
+                    'checkpoint_id': checkpoint.id,
+                    'parameters': {},
+                    'restore_target': None,
+                    'restore_auth': None,
+                },
+            ),
+        )
+        self._take(
+            figures,
+            'delete',
+            lambda: self._commands.delete_checkpoint(self._context, PROVIDER_ID, checkpoint.id),
+        )
+        return figures
+
+    def _take(self, figures: Figures, name: str, ask: Callable[[], Any]) -> Any:
+        cpu = bench_ground.cpu_of_group(self._group)
+        begun = time.monotonic()
+        answer = ask()
+        while (job := _newest_job()).state in job_rows.UNFINISHED:
+            assert time.monotonic() < begun + _LONGEST, 'it does not come to an end'
+            time.sleep(0.02)
+        figures[name] = time.monotonic() - begun
+        figures[f'{name} cpu'] = bench_ground.cpu_of_group(self._group) - cpu
+        _check(job)
+        return answer
+
+    def _plan(self, volume_ids: list[str]) -> str:
+        plan = models.Plan(
+            id=new_id(),
+            project_id=PROJECT_ID,
+            name='p',
+            provider_id=PROVIDER_ID,
+            status='suspended',
+            resources=[
+                {'type': constants.VOLUME_RESOURCE_TYPE, 'id': volume_id, 'name': 'v'}
+                for volume_id in volume_ids
+            ],
+            parameters={constants.VOLUME_RESOURCE_TYPE: {'snapshot_name': 's', 'description': ''}},
+        )
+        with db.writer() as session:
+            session.add(plan)
+            session.flush()
+            return plan.id
+
+
+def _newest_job() -> models.Job:
+    with db.reader() as session:
+        return session.query(models.Job).order_by(models.Job.created_at.desc()).limit(1).one()
+
+
+def _check(job: models.Job) -> None:
+    """A job that fails may be quick, and would count."""
+    with db.reader() as session:
+        log = session.get_one(models.OperationLog, job.id)
+    assert log.error_info is None, log.error_info
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+def _line(name: str, count: int, floor: list[Figures], karbor: list[Figures]) -> str:
+    def median(rounds: list[Figures], figure: str) -> float:
+        return statistics.median(figures[figure] for figures in rounds)
+
+    seconds, least = median(karbor, name), median(floor, name)
+    cpu = 1000 * median(karbor, f'{name} cpu') / count
+    least_cpu = 1000 * median(floor, f'{name} cpu') / count
+    return (
+        f'{name:8} {count:7} {seconds / least:6.2f} {seconds:9.2f} {least:9.2f} '
+        f'{cpu:9.2f} {least_cpu:9.2f}'
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('counts', nargs='*', type=int, default=_COUNTS, metavar='N')
+    parser.add_argument('--poll-interval', type=float, default=15, metavar='SECONDS')
+    parser.add_argument('--rounds', type=int, help='default: more of few volumes')
+    parser.add_argument('--json', type=pathlib.Path, help='keep all figures there')
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    kept: dict[str, Any] = {}
+    with contextlib.ExitStack() as ends:
+        url = ends.enter_context(bench_ground.stub_of_cinder())
+        folder = pathlib.Path(ends.enter_context(tempfile.TemporaryDirectory()))
+        karbor = Karbor(folder, url, arguments.poll_interval, ends)
+        floor = Floor(url)
+        say(
+            f'{bench_ground.kind_of_database()}, a bank in files, poll_interval '
+            f'{arguments.poll_interval:g} s, {os.cpu_count()} cores\n'
+            f'{"what":8} {"volumes":>7} {"ratio":>6} {"Karbor s":>9} {"floor s":>9} '
+            f'{"ms CPU":>9} {"of floor":>9}   a volume'
+        )
+        for count in arguments.counts:
+            volume_ids = [new_id() for _ in range(count)]
+            rounds = arguments.rounds or _ROUNDS.get(count, 1)
+            pairs = [(floor.measure(volume_ids), karbor.measure(volume_ids)) for _ in range(rounds)]
+            floors, karbors = ([pair[number] for pair in pairs] for number in (0, 1))
+            for name in ('protect', 'restore', 'delete'):
+                say(_line(name, count, floors, karbors))
+            kept[str(count)] = {'floor': floors, 'karbor': karbors, 'peak MiB': karbor.peak}
+            say(f'the worker had {karbor.peak:.0f} MiB at most')
+    if arguments.json:
+        arguments.json.write_text(json.dumps(kept, indent=1))
+
+
+if __name__ == '__main__':
+    main()
