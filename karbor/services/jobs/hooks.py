@@ -94,7 +94,7 @@ class AttemptHooks:
         return run.failures
 
     def look_again(self, plugins: Plugins) -> None:
-        """Let plugins look for what requests of earlier attempts have made since then."""
+        """Let plugins look for what requests have made whose answers they have not seen."""
         by_type: dict[str, list[Resource]] = {}
         for resource in self.values:
             by_type.setdefault(resource.type, []).append(resource)

@@ -20,6 +20,7 @@ import os
 import pathlib
 import threading
 import uuid
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
 
@@ -70,7 +71,7 @@ class DurableFiles:
         self._top = top
         self._failure = failure
         self._begin()
-        os.register_at_fork(after_in_child=self._begin)  # which has not the thread
+        _ALL.add(self)
 
     def _begin(self) -> None:
         self._names = (f'{uuid.uuid4().hex}-{number}' for number in itertools.count())
@@ -173,6 +174,17 @@ class DurableFiles:
                 _sync(folder)
             except OSError as exc:
                 _fail(within, exc)
+
+
+_ALL: weakref.WeakSet[DurableFiles] = weakref.WeakSet()
+
+
+def _begin_all() -> None:
+    for files in list(_ALL):
+        files._begin()
+
+
+os.register_at_fork(after_in_child=_begin_all)  # which has none of the threads
 
 
 def _sync_partial(file: _File) -> None:
