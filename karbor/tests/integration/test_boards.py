@@ -247,7 +247,13 @@ class WorkerSuite:
 
     def setUp(self) -> None:
         super().setUp()
-        self.config.config(group='protection', job_poll_interval=0.1, job_lease=EXPIRY)
+        self.config.config(
+            group='protection',
+            job_poll_interval=0.1,
+            job_lease=EXPIRY,
+            max_concurrent_jobs=4,
+            max_concurrent_jobs_per_project=2,
+        )
 
     def worker(self, runner: Any) -> worker.Worker:
         made = worker.Worker(runner, trusts.NoTrusts(), self.board())

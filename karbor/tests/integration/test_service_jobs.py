@@ -257,7 +257,8 @@ class WorkerEndsTest(service_case.ServiceTestCase):
     """One of two workers ends in the middle of a job."""
 
     options = {
-        'protection': {'job_lease': _LEASE, 'max_concurrent_resources': 2, 'shutdown_grace': 1}
+        'protection': {'job_lease': _LEASE, 'shutdown_grace': 1},
+        'cinder_client': {'max_creating': 2},
     }
 
     def setUp(self) -> None:
