@@ -114,7 +114,9 @@ class Sender:
     def _send(self) -> None:
         try:
             self._client.volume_snapshots.create(new_id())
-        except cinder_exc.OverLimit:
+        except cinder_exc.ClientException as exc:
+            if exc.code != 429:
+                raise
             self._refused += 1
         else:
             self._answered[int(time.monotonic() - self._begun)] += 1
