@@ -17,6 +17,7 @@ parents; ``main`` follows the resource's own ``finish``. Resources without such 
 run side by side. A hook that gives its steps has a thread only while it does something.
 """
 
+import collections
 import functools
 import graphlib
 import itertools
@@ -45,6 +46,9 @@ _UPWARDS = (constants.Hook.PRE_FINISH, constants.Hook.COMPLETE)
 # What has ended is told together: after so many seconds, or when it is so many resources.
 _TELL_AFTER = 0.1
 _TELL_AT = 500
+
+# How many hooks are begun and not at their end. Each that waits keeps some memory.
+_MOST_BEGUN = 1_000
 
 
 class Work(NamedTuple):
@@ -136,9 +140,11 @@ class _Walk:
 
     def go(self) -> None:
         """Walk to the end."""
+        ready: collections.deque[Task] = collections.deque()
         while self._sorter.is_active():
-            for task in self._sorter.get_ready():
-                self._begin(task)
+            ready.extend(self._sorter.get_ready())
+            while ready and self._running < _MOST_BEGUN:
+                self._begin(ready.popleft())
             if self._running:
                 self._handle_next()
             if self._ends and (len(self._ends) >= _TELL_AT or time.monotonic() >= self._tell_at):

@@ -21,6 +21,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent import futures
 from typing import Any
+from unittest import mock
 
 import hypothesis
 from hypothesis import strategies as st
@@ -274,14 +275,33 @@ class StepsTest(base.BaseTestCase):
             raise
 
     def begin(
-        self, number: int, tell: Callable[[Sequence[walker.End]], None] = lambda _ends: None
+        self,
+        number: int,
+        tell: Callable[[Sequence[walker.End]], None] = lambda _ends: None,
+        begun: int | None = None,
     ) -> tuple[futures.Future[None], list[futures.Future[Any]]]:
-        """A walk over so many resources with one thread, and what they all wait for."""
+        """A walk over so many resources with one thread, and what they wait for.
+
+        :param begun: how many of them are begun; None is all.
+        """
         roots = [graph.GraphNode(graphs.resource(each)) for each in range(number)]
         caller = futures.ThreadPoolExecutor(1)
         self.addCleanup(caller.shutdown)
         going = caller.submit(walk, roots, self.run_of, tell, 1)
-        return going, [self.waits.get(timeout=20) for _ in range(number)]
+        return going, [self.waits.get(timeout=20) for _ in range(begun or number)]
+
+    def test_only_so_many_are_begun(self) -> None:
+        with mock.patch.object(walker, '_MOST_BEGUN', 3):
+            going, waits = self.begin(7, begun=3)
+            self.assertRaises(queue.Empty, self.waits.get, timeout=0.05)
+            for _ in range(4):
+                waits.pop().set_result(None)
+                waits.append(self.waits.get(timeout=20))
+                self.assertTrue(self.waits.empty())
+            for wait in waits:
+                wait.set_result(None)
+            going.result(20)
+        self.assertEqual(7, len(self.seen))
 
     def test_more_wait_than_there_are_threads(self) -> None:
         told: list[walker.End] = []
@@ -312,11 +332,11 @@ class StepsTest(base.BaseTestCase):
 
     def test_what_ends_together_is_told_together(self) -> None:
         told: list[int] = []
-        going, waits = self.begin(1_100, lambda ends: told.append(len(ends)))
+        going, waits = self.begin(900, lambda ends: told.append(len(ends)))
         for wait in waits:
             wait.set_result(None)
         going.result(20)
-        self.assertEqual(1_100, sum(told))
+        self.assertEqual(900, sum(told))
         self.assertLess(len(told), 60)
         self.assertLessEqual(max(told), 500)
 
