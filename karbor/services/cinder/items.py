@@ -196,6 +196,7 @@ class CinderItems:
     :param sleep: lets the time between two looks at what is waited for pass.
     :param pause: gives what ends after so many seconds.
     :param progress: where it is told what is waited for.
+    :ivar is_doubtful: whether an answer was lost, so that something may have been made twice.
     """
 
     def __init__(
@@ -218,7 +219,7 @@ class CinderItems:
         self._longest_patience = patience
         self._clock = clock
         self._sleep = sleep
-        self._pause = pause
+        self.pause = pause
         self._progress = progress or Silent()
         self._answers = Hope(clock)
         self._outcomes = Hope(clock)
@@ -228,7 +229,7 @@ class CinderItems:
         self._lock = threading.Lock()
         # One for each occasion; see _shared_list.
         self._lists: dict[str, futures.Future[_Listed]] = {}
-        self._is_doubtful = False
+        self.is_doubtful = False
 
     def _watcher(self, sort: str, *, newest_first: bool) -> Watcher:
         def list_page(limit: int, marker: str | None) -> list[Any]:
@@ -269,10 +270,6 @@ class CinderItems:
                     attempt, self._patience, self.pause, self._clock
                 )
             )
-
-    def pause(self, seconds: float) -> Wait:
-        """What ends after so many seconds."""
-        return self._pause(seconds)
 
     def get_or_none(self, item_id: str) -> Generator[Wait, Any, Any]:
         """The item, or None if there is none."""
@@ -358,7 +355,7 @@ class CinderItems:
                 look_first=look_first,
                 clock=self._clock,
             )
-        self._is_doubtful = self._is_doubtful or made.is_doubtful
+        self.is_doubtful = self.is_doubtful or made.is_doubtful
         return made.item
 
     def wait_until_available(self, item: Any, timeout: float) -> Steps:
@@ -382,11 +379,6 @@ class CinderItems:
             raise ItemGone(f'{_name(item)} was deleted while it was being made')
         if current.status in FAILED_STATUSES:
             raise CinderFault(f'{_name(item)} {self._status_and_message(current)}')
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether an answer was lost, so that something may have been made twice."""
-        return self._is_doubtful
 
     def remove_doubles(self, kept_id: Callable[[str], str | None], timeout: float) -> Steps:
         """Remove what requests made whose answers were lost, beside what is kept.

@@ -15,8 +15,9 @@
 import collections
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent import futures
+from typing import Any, TypeVar
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -25,6 +26,8 @@ from karbor.conf import cinder_client as cinder_client_conf
 from karbor.services.protection.steps import Steps, Wait
 
 LOG = logging.getLogger(__name__)
+
+Result = TypeVar('Result')
 
 
 class Places:
@@ -92,6 +95,14 @@ class JobPlaces:
             for bound in taken:
                 bound.give_back()
             raise
+
+    def holding(self, going: Generator[Wait, Any, Result]) -> Generator[Wait, Any, Result]:
+        """Steps that have a place from their begin to their end."""
+        yield from self.take()
+        try:
+            return (yield from going)
+        finally:
+            self.give_back()
 
     def give_back(self) -> None:
         """Give a place back."""

@@ -114,13 +114,8 @@ class ProtectOperation(_SnapshotOperation):
         volume_id = str(order.marks.resource_id)
         snapshots = cinder.snapshots(Marks(checkpoint_id=order.marks.checkpoint_id))
         record = records.of_snapshot(section, volume_id)
-        yield from cinder.places.take()
-        try:
-            snapshot = yield from faults.telling_gone(
-                cinder, volume_id, self._available_snapshot(cinder, snapshots, order, record)
-            )
-        finally:
-            cinder.places.give_back()
+        making = self._available_snapshot(cinder, snapshots, order, record)
+        snapshot = yield from cinder.places.holding(faults.telling_gone(cinder, volume_id, making))
         recorded = record.begin_made(snapshot)
         yield records.begin_status(section, constants.ResourceStatus.AVAILABLE)
         yield recorded
@@ -204,16 +199,14 @@ class RestoreOperation(_SnapshotOperation):
                 },
             )
             cinder = self._cinder(context)
-            yield from cinder.places.take()
-            try:
-                volume = yield from self._available_volume(
+            volume = yield from cinder.places.holding(
+                self._available_volume(
                     cinder,
                     cinder.volumes(Marks(restore_id=restore['id'])),
                     order,
                     records.of_restore(section, restore['id']),
                 )
-            finally:
-                cinder.places.give_back()
+            )
             kwargs['new_resources'][resource.id] = volume.id
             utils.update_resource_restore_result(
                 restore, resource.type, volume.id, constants.ResourceStatus.AVAILABLE
