@@ -176,6 +176,17 @@ class DurableFiles:
                 _fail(within, exc)
 
 
+def make_folder(folder: pathlib.Path) -> None:
+    """Make a folder, and those that it is in, so that a power cut leaves them.
+
+    :raises OSError:
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in missing:
+        _sync(each.parent)
+
+
 _ALL: weakref.WeakSet[DurableFiles] = weakref.WeakSet()
 
 

@@ -102,7 +102,7 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
             .absolute()
             .joinpath(options.bank_object_container)
         )
-        self._container.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable_files.make_folder(self._container)
         self._durable_files = durable_files.DurableFiles(
             self._container,
             lambda path, fault: _update_failed(f'/{path.relative_to(self._container)}', fault),
