@@ -91,6 +91,14 @@ class DurableFilesTest(base.BaseTestCase):
             [('sync', 'a.partial'), ('rename', 'a'), ('sync', 'of-a'), ('sync', 'top')], self.steps
         )
 
+    def test_a_new_folder_is_named_by_those_that_it_is_in(self) -> None:
+        folder = self.folder / 'a' / 'b'
+        durable_files.make_folder(folder)
+        self.assertTrue(folder.is_dir())
+        self.assertEqual([('sync', 'a'), ('sync', 'top')], self.steps)
+        durable_files.make_folder(folder)
+        self.assertEqual(2, len(self.steps))
+
     def test_many_are_one_batch(self) -> None:
         names = [f'f{number}' for number in range(8)]
         for path in self.put_together(names):
