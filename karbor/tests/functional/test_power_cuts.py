@@ -180,11 +180,17 @@ class PowerCutTest(base.CloudTestCase):
         """Run the job that was asked for, and keep its moments."""
         self.moments = []
         self.cinder.looks_until_settled = 1
-        self.cinder.faults = [Fault(hook=self.note)]
+        self.cinder.faults = [Fault('POST', hook=self.note_post), Fault(hook=self.note)]
         with self.disk.recording():
             self.run_jobs()
         self.note()
         self.cinder.faults = []
+
+    def note_post(self) -> None:
+        """Keep this moment; of what is asked for, each second one is there at once."""
+        self.note()
+        with self.cinder.lock:
+            self.cinder.looks_until_settled = 1 - self.cinder.looks_until_settled
 
     def note(self) -> None:
         """Keep this moment."""
