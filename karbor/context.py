@@ -18,7 +18,7 @@ from typing import Any
 from oslo_context import context
 
 from karbor import policy
-from karbor.common import leases
+from karbor.common import intents, leases
 from karbor.common import progress as job_progress
 from karbor.common import traffic as job_traffic
 
@@ -36,8 +36,9 @@ class RequestContext(context.RequestContext):
     :param lease: by which the attempt of a job works that acts so; None of a request.
     :param progress: where a job tells what it waits for.
     :param traffic: what is told how requests of a job are answered; None of a request's own.
-    :param since_last_attempt: how long before the attempt of a job the one before has ended, in
-        seconds; None of the first one, and of a request.
+    :param since_last_attempt: for how long no earlier attempt of the job has sent anything that
+        changes a cloud, in seconds; None in the first one, and of a request.
+    :param intent: where an attempt of a job says that it will; None of a request.
     :param kwargs: anything else that oslo.context takes.
 
     The order of the arguments is that of the Karbor contract, section B.10; ``read_deleted``,
@@ -68,6 +69,7 @@ class RequestContext(context.RequestContext):
         lease: leases.Lease | None = None,
         progress: job_progress.Progress | None = None,
         since_last_attempt: float | None = None,
+        intent: intents.Intent | None = None,
         traffic: job_traffic.Traffic | None = None,
         **kwargs: Any,
     ) -> None:
@@ -92,6 +94,7 @@ class RequestContext(context.RequestContext):
         self.lease = lease
         self.progress = progress or job_progress.Silent()
         self.since_last_attempt = since_last_attempt
+        self.intent = intent
         self.traffic = traffic
         self.read_deleted = read_deleted
         self.remote_address = remote_address

@@ -24,7 +24,7 @@ class Progress(Protocol):
 
         :param source: who tells; what it told before does not count any more.
         :param what: for a person, for example '3 of 20 snapshots are creating'.
-        :param seconds: for how long already; 0 takes back what the source told.
+        :param seconds: for how long already, or at least; 0 takes back what the source told.
         :raises LeaseLost: the attempt is over.
         """
 

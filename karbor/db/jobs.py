@@ -52,6 +52,9 @@ CLOCK_MARGIN = datetime.timedelta(seconds=2)
 # Lease of what nobody renews, in seconds: a bank in an object store may try for as long.
 LONGEST_UNRENEWED = 900
 
+# Since when a job is quiet that has never sent anything.
+_ALWAYS = datetime.datetime(1970, 1, 1)
+
 #: Whether a job waits for a worker, whatever it is. Idle workers ask it all the time.
 ANY_PENDING = (
     sa.select(models.Job.__table__.c.id)
@@ -116,29 +119,44 @@ def claim(session: orm.Session, job_id: str, lease: float | None) -> models.Job 
     :param lease: for how long others may not take it unless the claim is renewed, in seconds;
         None when nobody else works on this database.
     """
-    until = None if lease is None else clock.now(session) + datetime.timedelta(seconds=lease)
+    now = clock.now(session)
+    until = None if lease is None else now + datetime.timedelta(seconds=lease)
+    row = models.Job
+    # While it was claimed, an attempt may have sent something.
+    end_of_last = sa.case((row.claimed_until < now, row.claimed_until), else_=now)
+    quiet_since = sa.case((row.attempts > 0, sa.func.coalesce(row.quiet_since, end_of_last)))
     taken = session.execute(
-        sa.update(models.Job)
-        .where(models.Job.id == job_id, models.Job.state == JobState.PENDING)
-        .values(
-            state=JobState.RUNNING,
-            claimed_until=until,
-            attempts=models.Job.attempts + 1,
-            tries=models.Job.tries + 1,
+        sa.update(row)
+        .where(row.id == job_id, row.state == JobState.PENDING)
+        .ordered_values(  # MariaDB: what is set first is seen by what follows
+            (row.quiet_since, quiet_since),
+            (row.state, JobState.RUNNING),
+            (row.claimed_until, until),
+            (row.attempts, row.attempts + 1),
+            (row.tries, row.tries + 1),
         )
     )
-    return session.get(models.Job, job_id) if taken.rowcount else None  # type: ignore[attr-defined]
+    return session.get(row, job_id) if taken.rowcount else None  # type: ignore[attr-defined]
 
 
-def since_claim(session: orm.Session, job: models.Job) -> float | None:
-    """How long ago the last claim on a job has ended, in seconds; None if there was none.
+def quiet_for(session: orm.Session, job: models.Job) -> float | None:
+    """For how long no earlier attempt has sent anything that changes a cloud, in seconds.
 
-    0 when it goes on, or nothing tells when it ended.
+    :param job: just claimed.
+    :returns: None of the first attempt.
     """
-    if not job.attempts:
+    if job.quiet_since is None:
         return None
-    now = clock.now(session)
-    return (now - min(job.claimed_until or now, now)).total_seconds()
+    return (clock.now(session) - job.quiet_since).total_seconds()
+
+
+def begin_sending(session: orm.Session, job: models.Job) -> None:
+    """Write that the attempt is about to change something in a cloud.
+
+    :raises LeaseLost: another has the job.
+    """
+    if not session.execute(_claimed(job).values(quiet_since=None)).rowcount:  # type: ignore[attr-defined]
+        raise leases.LeaseLost
 
 
 def renew(session: orm.Session, jobs: Collection[models.Job], lease: float) -> set[str]:
@@ -154,10 +172,19 @@ def renew(session: orm.Session, jobs: Collection[models.Job], lease: float) -> s
     }
 
 
-def pause(session: orm.Session, job: models.Job, seconds: float) -> None:
-    """Let a job begin again later, which does not count as a try."""
-    until = clock.now(session) + datetime.timedelta(seconds=seconds)
-    session.execute(_claimed(job).values(claimed_until=until, tries=models.Job.tries - 1))
+def pause(session: orm.Session, job: models.Job, seconds: float, *, has_sent: bool) -> None:
+    """Let a job begin again later, which does not count as a try.
+
+    :param has_sent: whether the attempt, which is over, may have changed something in a cloud.
+    """
+    now = clock.now(session)
+    session.execute(
+        _claimed(job).values(
+            claimed_until=now + datetime.timedelta(seconds=seconds),
+            quiet_since=now if has_sent else job.quiet_since or _ALWAYS,
+            tries=models.Job.tries - 1,
+        )
+    )
 
 
 def note_progress(session: orm.Session, job: models.Job) -> None:

@@ -197,6 +197,9 @@ class Job(Timestamps, Base):
 
     The checkpoint of a run of a scheduled operation does not exist before its job begins; what it
     is to be made of, and why, is in ``plan_id``, ``trigger_id`` and ``fire_at``.
+
+    Since ``quiet_since`` no attempt of the job has sent anything that changes a cloud; it is None
+    when that is not known, or one may be sending.
     """
 
     __tablename__ = 'jobs'
@@ -225,6 +228,7 @@ class Job(Timestamps, Base):
     )
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     claimed_until: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+    quiet_since: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
     attempts: orm.Mapped[int] = orm.mapped_column(default=0)
     tries: orm.Mapped[int] = orm.mapped_column(default=0)
     error: orm.Mapped[str | None] = orm.mapped_column(LongText)

@@ -26,7 +26,7 @@ from cinderclient import exceptions as cinder_exc
 from oslo_log import log as logging
 
 from karbor.common import timers
-from karbor.common.progress import Progress, Silent
+from karbor.common.progress import Progress, Silent, duration
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder import waits
@@ -333,10 +333,21 @@ class CinderItems:
         if item is None and listed.begun < in_flight_until:
             left = in_flight_until - self._clock.monotonic()
             if left > 0:
-                yield self.pause(left)
+                yield from self._wait_for_earlier_requests(left)
             listed = yield from self._shared_list('when nothing is in flight')
             item = _usable(listed.items.get(resource_id, []), marks)
         return item
+
+    def _wait_for_earlier_requests(self, seconds: float) -> Steps:
+        source = self, 'earlier requests'
+        self._progress.tell(
+            source,
+            'an earlier attempt was broken off; what it has asked of Cinder may come about for '
+            f'{duration(seconds)} more',
+            seconds,
+        )
+        yield self.pause(seconds)
+        self._progress.tell(source, '', 0)
 
     def make(self, order: Order, look_first: bool = False) -> Generator[Wait, Any, Any]:
         """Make an item once, though an answer may get lost.

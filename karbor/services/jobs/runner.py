@@ -22,12 +22,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from oslo_log import log as logging
+from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.common import leases
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services.jobs import ends, failures, progress
+from karbor.services.jobs import ends, failures, intents, progress
 from karbor.services.jobs.kinds import Attempt, Environment, JobKinds, Outcome
 
 LOG = logging.getLogger(__name__)
@@ -39,12 +40,13 @@ _PAUSE = 30
 class _Claim(NamedTuple):
     """An attempt that was begun.
 
-    :ivar since_last: seconds between the end of the claim before and this one; None of the first.
+    :ivar quiet_for: see :func:`karbor.db.jobs.quiet_for`.
     """
 
     job: models.Job
     lease: leases.Lease
-    since_last: float | None
+    quiet_for: float | None
+    intent: intents.JobIntent
 
 
 class JobRunner:
@@ -139,20 +141,17 @@ class JobRunner:
     def _claim(self, job_id: str) -> _Claim | None:
         with db.reader() as session:
             job = session.get(models.Job, job_id)
-            since_last = None if job is None else job_rows.since_claim(session, job)
         if job is None or job.kind not in self._kinds:
             return None
         if job.provider_id not in self._environment.registry:
             LOG.error('Job %s waits: its provider %s is not loaded', job_id, job.provider_id)
             return None
         sent = leases.boot_time()
-        claimed = db.transaction(job_rows.claim)(job_id, self._lease)
-        if claimed is None:
+        job, quiet_for = _take(job_id, self._lease)
+        if job is None:
             return None
-        if claimed.attempts != job.attempts + 1:  # another one meanwhile
-            since_last = 0.0
         seconds = math.inf if self._lease is None or self._is_alone else self._lease
-        return _Claim(claimed, leases.Lease(seconds, sent), since_last)
+        return _Claim(job, leases.Lease(seconds, sent), quiet_for, intents.JobIntent(job))
 
     def _park(self, job: models.Job) -> None:
         """End what has been begun too often and never came to an end: it kills its workers."""
@@ -173,7 +172,7 @@ class JobRunner:
         except exception.IdentityUnavailable as exc:
             # The claim runs out unrenewed; then a worker takes the job up again.
             LOG.warning('Job %s: is tried again later: %s', job.id, exc.msg)
-            db.transaction(job_rows.pause)(job, _PAUSE)
+            db.transaction(job_rows.pause)(job, _PAUSE, has_sent=claim.intent.is_declared)
             return
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
@@ -191,7 +190,8 @@ class JobRunner:
         job = claim.job
         context = self._environment.context_of(job)
         context.lease = claim.lease
-        context.since_last_attempt = claim.since_last
+        context.since_last_attempt = claim.quiet_for
+        context.intent = claim.intent
         context.traffic = requests = self._environment.requests.lane(
             job.project_id, f'{job.id} {job.attempts}', claim.lease.check
         )
@@ -216,6 +216,14 @@ class JobRunner:
     def _check_trust(self, job: models.Job) -> None:
         if job.trust_id is not None:
             self._environment.trusts.check(job.trust_id)
+
+
+@db.transaction
+def _take(
+    session: orm.Session, job_id: str, lease: float | None
+) -> tuple[models.Job | None, float | None]:
+    job = job_rows.claim(session, job_id, lease)
+    return job, None if job is None else job_rows.quiet_for(session, job)
 
 
 def _reason_of(job: models.Job, error: Exception) -> str:

@@ -28,7 +28,7 @@ from oslo_config import cfg
 
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.common import leases
+from karbor.common import intents, leases
 from karbor.services.protection import clients
 
 SessionLoader = Callable[[karbor_context.RequestContext], ks_session.Session]
@@ -76,9 +76,13 @@ class ClientFactory:
 def fenced(
     session: ks_session.Session, context: karbor_context.RequestContext
 ) -> ks_session.Session:
-    """A session for a context: that of a job changes nothing once the lease is lost."""
+    """A session for a context: that of a job changes nothing once the lease is lost, nor before
+    it is written down that it will.
+    """
     lease = getattr(context, 'lease', None)  # a context may be anything that oslo.context makes
-    return session if lease is None else _FencedSession(session, lease)
+    if lease is None:
+        return session
+    return _FencedSession(session, lease, context.intent)
 
 
 class _FencedSession(ks_session.Session):
@@ -86,15 +90,22 @@ class _FencedSession(ks_session.Session):
 
     :param session: what sends the requests.
     :param lease: asked before each of them that may change something.
+    :param intent: where it is said that they will, if somebody wants to know.
     """
 
-    def __init__(self, session: ks_session.Session, lease: leases.Lease) -> None:
+    def __init__(
+        self, session: ks_session.Session, lease: leases.Lease, intent: intents.Intent | None
+    ) -> None:
         self.__dict__.update(session.__dict__)
         self._session = None  # what is to be closed with this view: nothing
         self._lease = lease
+        self._intent = intent
 
     def request(self, url: str, method: str, *args: Any, **kwargs: Any) -> Any:
         if method.upper() not in _SAFE_METHODS:
+            is_for_token = kwargs.get('authenticated') is False
+            if self._intent is not None and not is_for_token:
+                self._intent.declare()
             self._lease.check()
         return super().request(url, method, *args, **kwargs)
 

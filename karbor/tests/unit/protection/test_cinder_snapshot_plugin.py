@@ -734,11 +734,17 @@ class ProtectTest(SnapshotPluginTestCase):
             ),
         ]
         clock = self.use_clock()
+        self.context.progress = progress = mock.Mock()
         self.since_last = 12
         self.protect()
         self.assertEqual([18], [round(seconds) for seconds in clock.slept])
+        self.assertEqual([18, 0], [round(told.args[2]) for told in self.told_of_earlier(progress)])
+        self.assertIn(' for 18 s more', self.told_of_earlier(progress)[0].args[1])
         self.assertEqual(list(late), list(self.cinder.snapshots))
         self.assertEqual(['snapshot'], self.cinder.made, 'asked for a second time')
+
+    def told_of_earlier(self, progress: mock.Mock) -> list[Any]:
+        return [told for told in progress.tell.mock_calls if told.args[0][1] == 'earlier requests']
 
     def test_a_request_that_was_never_served_is_waited_for_no_longer_than_told(self) -> None:
         self.timeouts['in_flight_timeout'] = 0.2
