@@ -17,12 +17,12 @@ import functools
 from typing import Any, cast
 
 import openstack.config
-import requests
-import requests.adapters
 from keystoneauth1 import exceptions as ks_exc
 from keystoneauth1 import session as ks_session
 from keystoneauth1.identity import base as ks_identity
 from openstack import exceptions as sdk_exc
+
+from karbor.common.connections import service_session
 
 _SERVICE = 'block-storage'
 
@@ -96,7 +96,5 @@ def _identity(session: ks_session.Session) -> ks_identity.BaseIdentityPlugin:
 
 def _pooled_session(connections: int, **kwargs: Any) -> ks_session.Session:
     """A session with a connection for every thread that wants one at once."""
-    pool = requests.Session()
-    for scheme in ('http://', 'https://'):
-        pool.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=connections))
-    return ks_session.Session(session=pool, **kwargs)
+    adapter = ks_session.TCPKeepAliveAdapter(pool_maxsize=connections)
+    return ks_session.Session(session=service_session(adapter), **kwargs)

@@ -26,6 +26,7 @@ from oslo_config import cfg
 
 from karbor import context as karbor_context
 from karbor import exception
+from karbor.common.connections import service_session
 from karbor.conf import trustee
 from karbor.services import retrying
 
@@ -69,7 +70,7 @@ class Keystone:
         trustee.register_opts(conf)
         self._conf = conf
         self._mark = conf.trustee.trust_mark
-        # One for all sessions, so that they share connections; cookies they do not share.
+        # One for all sessions, so that they share connections.
         self._adapter = ks_session.TCPKeepAliveAdapter(
             pool_maxsize=connections,
             tls_ciphers=conf.trustee.tls_ciphers,
@@ -82,11 +83,8 @@ class Keystone:
         self.session_of_trust = functools.lru_cache(_MOST_SESSIONS)(self._new_session_of_trust)
 
     def _session(self, auth: identity.BaseIdentityPlugin) -> ks_session.Session:
-        pool = requests.Session()
-        for scheme in ('http://', 'https://'):
-            pool.mount(scheme, self._adapter)
         return loading.load_session_from_conf_options(
-            self._conf, trustee.GROUP, auth=auth, session=pool
+            self._conf, trustee.GROUP, auth=auth, session=service_session(self._adapter)
         )
 
     def _new_session_of_trust(self, trust_id: str) -> ks_session.Session:
