@@ -211,6 +211,7 @@ class FairPool:
     def _work(self) -> None:
         with self._condition:
             self._woken -= 1
+            self._running += 1
         while True:
             call = self._take()
             try:
@@ -218,12 +219,11 @@ class FairPool:
             except BaseException:
                 # A thread's edge: of whoever is told of a call that is over.
                 LOG.exception('What follows a call has failed')
-            with self._condition:
-                self._running -= 1
 
     def _take(self) -> _Call:
-        """Wait for what is to be done next."""
+        """End what this thread was at, and wait for what it is to do next."""
         with self._condition:
+            self._running -= 1
             while True:
                 call, pause = self._next()
                 if call is not None:
