@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from karbor.cmd import assembly, signals, web_server
+from karbor.cmd import application, assembly, signals, web_server
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve() -> int:
     server = web_server.create(
         (CONF.osapi_karbor_listen, CONF.osapi_karbor_listen_port),
-        assembly.api_application(),
+        application.create(),
         CONF.osapi_karbor_threads,
     )
     stop = signals.stop_event()

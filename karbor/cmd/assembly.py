@@ -25,8 +25,6 @@ from sqlalchemy import exc as sa_exc
 
 from karbor import conf, db, exception
 from karbor import context as karbor_context
-from karbor.api import app, middleware, pipeline
-from karbor.api.services import Services
 from karbor.cmd import job_kinds
 from karbor.db import models, schema_gate
 from karbor.services.identity import trusts
@@ -77,23 +75,9 @@ def configure(name: str, arguments: Sequence[str]) -> None:
         raise cfg.RequiredOptError('connection', cfg.OptGroup('database'))
 
 
-def api_application() -> pipeline.Application:
-    """The API behind Keystone. Its jobs are left to karbor-protection.
-
-    :raises SchemaError: this code may not work on the schema of the database.
-    """
-    try:
-        schema_gate.check()
-    except db_exc.DBError as exc:
-        # It answers that it is not ready, and begins to work when the database does.
-        LOG.warning('The database does not answer; its schema is not known: %s', exc)
-    services = Services.on(providers(), protectables.load(), _trusts(), job_board())
-    return pipeline.behind_keystone(app.create_app(services, middleware.KeystoneAuth()), CONF)
-
-
 def protection_worker() -> worker.Worker:
     """What does the jobs; see :class:`karbor.services.processes.Reporter` for its schema."""
-    registry, used_trusts, board = providers(), _trusts(), job_board()
+    registry, used_trusts, board = providers(), trusts_in_use(), job_board()
     environment = kinds.Environment(
         registry=registry,
         protectables=protectables.load(),
@@ -132,6 +116,16 @@ def providers() -> provider.ProviderRegistry:
     return provider.ProviderRegistry(pathlib.Path(CONF.provider_config_dir))
 
 
+def trusts_in_use() -> trusts.KeystoneTrusts:
+    """Those by which clients of the process act."""
+    # Connections for requests, and for the hooks of one job that keep their threads.
+    used_trusts = trusts.KeystoneTrusts(
+        CONF, CONF.protection.max_requests_in_flight + CONF.protection.max_concurrent_resources
+    )
+    client_factory.use_sessions(used_trusts.session)
+    return used_trusts
+
+
 class Surroundings:
     """Those of a command that works on a cloud's Karbor."""
 
@@ -153,15 +147,6 @@ class Surroundings:
 
 def _inventory_of(used_trusts: trusts.KeystoneTrusts) -> cinder_inventory.Inventory:
     return cinder_inventory.Inventory(used_trusts.own_session, is_whole_cloud=True)
-
-
-def _trusts() -> trusts.KeystoneTrusts:
-    # Connections for requests, and for the hooks of one job that keep their threads.
-    used_trusts = trusts.KeystoneTrusts(
-        CONF, CONF.protection.max_requests_in_flight + CONF.protection.max_concurrent_resources
-    )
-    client_factory.use_sessions(used_trusts.session)
-    return used_trusts
 
 
 def _context_of(job: models.Job) -> karbor_context.RequestContext:

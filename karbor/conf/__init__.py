@@ -17,7 +17,6 @@ Options of plugins are in the provider files and belong to the plugins.
 
 from oslo_config import cfg
 from oslo_log import log as logging
-from oslo_middleware import cors
 
 from karbor.conf import (
     api,
@@ -47,15 +46,8 @@ def set_defaults() -> None:
     """Defaults of oslo's options where Karbor's differ.
 
     keystoneauth and the clients of banks log requests, urllib3 connections, at debug level
-    or for a mere 404; none of it belongs into the log of a service. Browsers need leave to
-    send and read what the API works with.
+    or for a mere 404; none of it belongs into the log of a service.
     """
-    headers = ['X-Auth-Token', 'X-OpenStack-Request-ID']
-    cors.set_defaults(
-        allow_headers=headers,
-        expose_headers=headers,
-        allow_methods=['GET', 'PUT', 'POST', 'DELETE'],
-    )
     logging.set_defaults(
         default_log_levels=[
             *logging.get_default_log_levels(),

@@ -18,6 +18,7 @@ Every migration after the gate says in ``oldest_code`` which code may work on wh
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import alembic.command
@@ -64,6 +65,14 @@ def upgrade(revision: str | None = None) -> Upgrade:
     return Upgrade(before=before.revision, after=after.revision)
 
 
+@functools.cache
+def scripts() -> alembic.script.ScriptDirectory:
+    """The migrations that this code has."""
+    config = alembic.config.Config()
+    config.set_main_option('script_location', str(schema_gate.MIGRATIONS))
+    return alembic.script.ScriptDirectory.from_config(config)
+
+
 def _missing(seen: str | None, last: str | None) -> list[alembic.script.Script]:
     """The migrations after one, oldest first; none if that one is of newer code."""
     known = schema_gate.known()
@@ -74,7 +83,7 @@ def _missing(seen: str | None, last: str | None) -> list[alembic.script.Script]:
     else:
         return []
     end = len(known) if last is None else known.index(last) + 1
-    return [schema_gate.scripts().get_revision(revision) for revision in known[begin:end]]
+    return [scripts().get_revision(revision) for revision in known[begin:end]]
 
 
 def _migrate(connection: sa.Connection, script: alembic.script.Script) -> None:
@@ -83,7 +92,7 @@ def _migrate(connection: sa.Connection, script: alembic.script.Script) -> None:
         # First: MariaDB commits each change of a table, and older code must not begin between.
         connection.execute(sa.update(models.SchemaGate).values(oldest_code=oldest_code))
     config = alembic.config.Config()
-    config.set_main_option('script_location', schema_gate.scripts().dir)
+    config.set_main_option('script_location', scripts().dir)
     config.attributes['connection'] = connection
     alembic.command.upgrade(config, script.revision)
 

@@ -21,14 +21,14 @@ import functools
 import pathlib
 from collections.abc import Sequence
 
-import alembic.config
-import alembic.migration
-import alembic.script
 import sqlalchemy as sa
 
 from karbor.db import api, models
 
-_MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
+MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
+
+# Alembic's.
+_VERSION = sa.table('alembic_version', sa.column('version_num', sa.String))
 
 
 class SchemaError(Exception):
@@ -77,17 +77,13 @@ class Schema:
 
 
 @functools.cache
-def scripts() -> alembic.script.ScriptDirectory:
-    """The migrations that this code has."""
-    config = alembic.config.Config()
-    config.set_main_option('script_location', str(_MIGRATIONS))
-    return alembic.script.ScriptDirectory.from_config(config)
-
-
-@functools.cache
 def known() -> tuple[str, ...]:
-    """The revisions of the migrations that this code has, oldest first."""
-    return tuple(reversed([script.revision for script in scripts().walk_revisions()]))
+    """The revisions of the migrations that this code has, oldest first.
+
+    Their files are named so: alembic itself would take time, and memory, in each process.
+    """
+    files = (MIGRATIONS / 'versions').glob('[0-9]*.py')
+    return tuple(sorted(file.name.partition('_')[0] for file in files))
 
 
 def exists(connection: sa.Connection) -> bool:
@@ -97,15 +93,14 @@ def exists(connection: sa.Connection) -> bool:
 
 def read(connection: sa.Connection) -> Schema:
     """What the database says of its schema."""
+    if not sa.inspect(connection).has_table(_VERSION.name):
+        return Schema(revision=None, oldest_code=None)
+    revision = sa.select(_VERSION.c.version_num).scalar_subquery()
     if not exists(connection):
-        context = alembic.migration.MigrationContext.configure(connection)
-        return Schema(revision=context.get_current_revision(), oldest_code=None)
-    version = sa.table('alembic_version', sa.column('version_num', sa.String))
+        return Schema(revision=connection.scalar(sa.select(revision)), oldest_code=None)
+    oldest_code = sa.select(models.SchemaGate.oldest_code).scalar_subquery()
     row = connection.execute(
-        sa.select(
-            sa.select(version.c.version_num).scalar_subquery().label('revision'),
-            sa.select(models.SchemaGate.oldest_code).scalar_subquery().label('oldest_code'),
-        )
+        sa.select(revision.label('revision'), oldest_code.label('oldest_code'))
     ).one()
     return Schema(revision=row.revision, oldest_code=row.oldest_code)
 

@@ -19,6 +19,7 @@ oslo.config's usual places are looked at.
 import os
 import sys
 
+from karbor.cmd import application as api_application
 from karbor.cmd import assembly
 from karbor.db import schema_gate
 
@@ -29,7 +30,7 @@ _config_file = os.environ.get('OS_KARBOR_CONFIG_FILE')
 
 assembly.configure('karbor-api', ['--config-file', _config_file] if _config_file else [])
 try:
-    application = assembly.api_application()
+    application = api_application.create()
 except schema_gate.SchemaError as exc:
     print(f'karbor-api: {exc}', file=sys.stderr)  # noqa: T201
     sys.exit(_CANNOT_BOOT)

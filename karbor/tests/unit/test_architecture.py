@@ -14,6 +14,8 @@
 
 import itertools
 import pathlib
+import subprocess
+import sys
 import textwrap
 
 import fixtures
@@ -49,6 +51,20 @@ class KarborTest(base.BaseTestCase):
         self.assertEqual(
             set(), {each.imported for each in found if each.imported.startswith('karbor.tests')}
         )
+
+
+class ProcessesTest(base.BaseTestCase):
+    """What a process never needs, it does not load: it would be memory in each of many workers."""
+
+    def test_workers_and_engines_serve_nothing(self) -> None:
+        for process in ('protection', 'operationengine'):
+            code = f'import sys, karbor.cmd.{process}; print(*sys.modules)'
+            loaded = subprocess.run(
+                [sys.executable, '-c', code], capture_output=True, text=True, check=True
+            ).stdout.split()
+            self.assertIn('sqlalchemy', loaded)
+            for module in ('karbor.api', 'falcon', 'webob', 'keystonemiddleware', 'alembic'):
+                self.assertNotIn(module, loaded, process)
 
 
 class RulesTest(base.BaseTestCase):

@@ -78,10 +78,14 @@ class RuleTest(base.TestCase):
 class MigrationsTest(base.TestCase):
     """What each migration says of who may work on what it makes."""
 
+    def test_all_are_known_in_their_order(self) -> None:
+        scripts = reversed(list(migration.scripts().walk_revisions()))
+        self.assertEqual([script.revision for script in scripts], list(schema_gate.known()))
+
     def test_each_since_the_gate_says_who_may(self) -> None:
         known = schema_gate.known()
         said = [
-            getattr(schema_gate.scripts().get_revision(revision).module, 'oldest_code', None)
+            getattr(migration.scripts().get_revision(revision).module, 'oldest_code', None)
             for revision in known
         ]
         since = known.index('0005')
@@ -133,7 +137,7 @@ class UpgradeTest(GateTestCase):
         """A migration that breaks on a database that commits by itself leaves it closed."""
         self.open_new_database()
         migration.upgrade()
-        head = schema_gate.scripts().get_revision(_HEAD)
+        head = migration.scripts().get_revision(_HEAD)
         with (
             mock.patch.object(head.module, 'oldest_code', _HEAD),
             mock.patch.object(migration, '_missing', return_value=[head]),
