@@ -27,7 +27,7 @@ from karbor.db import models
 from karbor.resource import Resource
 from karbor.services.checkpoints import parameters as job_parameters
 from karbor.services.checkpoints import plugin_records
-from karbor.services.jobs import hooks, walker
+from karbor.services.jobs import hooks, order
 from karbor.services.protection import bank_plugin, client_factory, protection_plugin, steps
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.testing import memory_bank, provider_files
@@ -112,7 +112,7 @@ def run_hooks(
         'context': context,
         'parameters': parameters,
     }
-    for hook in walker.HOOKS:
+    for hook in order.HOOKS:
         going = hooks.call(getattr(operation, hook, None), four, keywords)
         if going is not None:
             steps.drive(going)

@@ -10,17 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Runs the four hooks of every resource of a graph, in the order the contract gives.
+"""Runs the four hooks of every resource of a graph, in their order.
 
-``begin`` goes from parents to children, ``finish`` and ``complete`` from children to
-parents; ``main`` follows the resource's own ``finish``. Resources without such a relation
-run side by side. A hook that gives its steps has a thread only while it does something.
+Resources that have nothing to do with each other run side by side. A hook that gives its steps has
+a thread only while it does something.
 """
 
 import collections
 import functools
-import graphlib
-import itertools
 import queue
 import threading
 import time
@@ -32,23 +29,19 @@ from oslo_log import log as logging
 
 from karbor.common import constants
 from karbor.resource import Resource
+from karbor.services.jobs import order
+from karbor.services.jobs.order import Task
 from karbor.services.protection import graph, steps
 from karbor.services.protection.steps import Steps, Wait
 
 LOG = logging.getLogger(__name__)
-
-Task = tuple[Resource, str]
-
-HOOKS = tuple(constants.Hook)
-_DOWNWARDS = (constants.Hook.PRE_BEGIN,)
-_UPWARDS = (constants.Hook.PRE_FINISH, constants.Hook.COMPLETE)
 
 # What has ended is told together: after so many seconds, or when it is so many resources.
 _TELL_AFTER = 0.1
 _TELL_AT = 500
 
 # How many hooks are begun and not at their end. Each that waits keeps some memory.
-_MOST_BEGUN = 1_000
+_MOST_BEGUN = 500
 
 
 class Work(NamedTuple):
@@ -109,7 +102,7 @@ def walk(
     :param tell: told of each resource that it has ended, of many at once.
     :raises BaseException: what a hook raises that is no ``Exception`` ends the walk at once.
     """
-    walk_of_graph = _Walk(_sorted_tasks(roots), work_of, tell)
+    walk_of_graph = _Walk(order.HookOrder(roots), work_of, tell)
     try:
         walk_of_graph.go()
     finally:
@@ -121,11 +114,12 @@ class _Walk:
 
     def __init__(
         self,
-        sorter: graphlib.TopologicalSorter[Task],
+        hooks: order.HookOrder,
         work_of: Callable[[Resource, str], Work | None],
         tell: Callable[[Sequence[End]], None],
     ) -> None:
-        self._sorter = sorter
+        self._order = hooks
+        self._ready: collections.deque[Task] = collections.deque(hooks.first())
         self._work_of = work_of
         self._tell = tell
         self._failed: set[Resource] = set()
@@ -140,11 +134,9 @@ class _Walk:
 
     def go(self) -> None:
         """Walk to the end."""
-        ready: collections.deque[Task] = collections.deque()
-        while self._sorter.is_active():
-            ready.extend(self._sorter.get_ready())
-            while ready and self._running < _MOST_BEGUN:
-                self._begin(ready.popleft())
+        while self._ready or self._running:
+            while self._ready and self._running < _MOST_BEGUN:
+                self._begin(self._ready.popleft())
             if self._running:
                 self._handle_next()
             if self._ends and (len(self._ends) >= _TELL_AT or time.monotonic() >= self._tell_at):
@@ -204,7 +196,7 @@ class _Walk:
             if not self._ends:
                 self._tell_at = time.monotonic() + _TELL_AFTER
             self._ends.append(End(resource, error))
-        self._sorter.done(task)
+        self._ready.extend(self._order.done(task))
 
     def _tell_ends(self) -> None:
         ends, self._ends = self._ends, []
@@ -294,19 +286,3 @@ def _advanced(going: Steps, ended: Wait | None = None) -> _Pause | None:
     except SystemExit as exc:  # it would end the worker, not the plugin
         raise RuntimeError('The hook called sys.exit.') from exc
     return None if wait is None else _Pause(going, wait)
-
-
-def _sorted_tasks(roots: Iterable[graph.GraphNode]) -> graphlib.TopologicalSorter[Task]:
-    sorter: graphlib.TopologicalSorter[Task] = graphlib.TopologicalSorter()
-    for node in graph.walk_nodes(roots):
-        own = [(node.value, hook) for hook in HOOKS]
-        sorter.add(own[0])
-        for before, after in itertools.pairwise(own):
-            sorter.add(after, before)
-        for child in node.child_nodes:
-            for hook in _DOWNWARDS:
-                sorter.add((child.value, hook), (node.value, hook))
-            for hook in _UPWARDS:
-                sorter.add((node.value, hook), (child.value, hook))
-    sorter.prepare()
-    return sorter

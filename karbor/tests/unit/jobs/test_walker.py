@@ -305,11 +305,11 @@ class StepsTest(base.BaseTestCase):
 
     def test_more_wait_than_there_are_threads(self) -> None:
         told: list[walker.End] = []
-        going, waits = self.begin(1_000, told.extend)
+        going, waits = self.begin(400, told.extend)
         for number, wait in enumerate(waits):
             wait.set_result(number)
         going.result(20)
-        self.assertEqual(set(range(1_000)), set(self.seen.values()))
+        self.assertEqual(set(range(400)), set(self.seen.values()))
         self.assertEqual({None}, {end.error for end in told})
 
     def test_what_a_wait_raises_fails_its_resource(self) -> None:
