@@ -89,6 +89,12 @@ class Server(abc.ABC):
             )
         self._wait_for(self._process)
 
+    @property
+    def group(self) -> int:
+        """The process group of the server, which runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def shut_down(self) -> None:
         """Let it end as an administrator would; what is in its databases stays."""
         if self._process is not None:

@@ -125,16 +125,13 @@ class Sender:
 def _results(count: int, *options: str) -> Iterator[Result]:
     """Of some workers that work side by side on one stub."""
     stub_options = ('--delay', str(_DELAY), '--capacity', str(_CAPACITY), '--most', str(_MOST))
-    with bench_ground.stub_of_cinder(*stub_options) as url:
-        command = [sys.executable, '-m', 'karbor.tests.functional.limiting', '--url', url, *options]
+    with bench_ground.stub_of_cinder(*stub_options) as stub:
+        module = 'karbor.tests.functional.limiting'
+        command = [sys.executable, '-m', module, '--url', stub.url, *options]
         workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(count)]
         for worker in workers:
             output, _ = worker.communicate()
             yield Result(*json.loads(output))
-
-
-def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
 
 
 def _line(name: str, results: list[Result], best: float) -> str:
@@ -154,7 +151,7 @@ def main() -> None:
     if arguments.url:
         fixed = arguments.fixed
         used = FixedLimiter(fixed) if fixed else limiter.Limiter(_LARGEST)
-        say(json.dumps(Sender(arguments.url, used).run()))
+        bench_ground.say(json.dumps(Sender(arguments.url, used).run()))
         return
     kept: dict[str, Any] = {}
     for number in _FIXED:
@@ -162,12 +159,12 @@ def main() -> None:
     kept['limiter'] = list(_results(1))
     kept['two limiters'] = list(_results(2))
     best = max(results[0].rate for name, results in kept.items() if name.startswith('fixed'))
-    say(
+    bench_ground.say(
         f'answers in {_DELAY * 1000:.0f} ms up to {_CAPACITY} open requests, 429 beyond {_MOST}; '
         f'rates after {_LEARNS} s\n{"":16} {"ratio":>6} {"a second":>9} {"% refused":>9}   limit'
     )
     for name, results in kept.items():
-        say(_line(name, results, best))
+        bench_ground.say(_line(name, results, best))
     if arguments.json:
         arguments.json.write_text(json.dumps(kept, indent=1))
 

@@ -26,7 +26,6 @@ import logging
 import os
 import pathlib
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent import futures
@@ -38,24 +37,12 @@ from keystoneauth1 import session as ks_session
 from keystoneauth1 import token_endpoint
 from requests import adapters
 
-from karbor import context as karbor_context
-from karbor import db
-from karbor.cmd import assembly
-from karbor.common import constants
-from karbor.db import jobs as job_rows
-from karbor.db import migration, models
-from karbor.services.checkpoints import commands
-from karbor.services.identity import trusts
-from karbor.services.protection import protectables
-from karbor.testing import fake_keystone
-from karbor.tests import database_servers
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import bench_ground
 
 _COUNTS = (1, 100, 1_000, 10_000)
 _ROUNDS = {1: 7, 100: 5, 1_000: 3}  # of more volumes, one
 _THREADS = 32
-_LONGEST = 1_200
 
 Figures = dict[str, float]
 
@@ -134,41 +121,15 @@ class Floor:
 class Karbor:
     """One karbor-protection, and who asks it.
 
-    :param folder: where the configuration, the log and the bank are.
-    :param cinder_url: of Cinder, up to the version.
-    :param ends: ends what is started.
+    :param place: what it stands on.
+    :param group: its process group.
     """
 
-    def __init__(
-        self,
-        folder: pathlib.Path,
-        cinder_url: str,
-        poll_interval: float,
-        ends: contextlib.ExitStack,
-    ) -> None:
-        keystone_url = ends.enter_context(fake_keystone.FakeKeystone().serve())
-        database = database_servers.KINDS[bench_ground.kind_of_database()]()
-        ends.callback(database.stop)
-        bench_ground.write_provider(folder, poll_interval)
-        config = bench_ground.write_config(
-            folder,
-            database=database.create_database(),
-            keystone_url=keystone_url,
-            cinder_url=cinder_url,
-        )
-        assembly.configure('scale', ['--config-file', str(config)])
-        ends.callback(db.dispose)
-        migration.upgrade()
-        self._commands = commands.Commands(
-            assembly.providers(),
-            protectables.load(),
-            assembly.job_board().post,
-            trusts.KeystoneTrusts(assembly.CONF),
-        )
-        self._context = karbor_context.RequestContext(
-            'user', PROJECT_ID, roles=['member'], auth_token=fake_keystone.USER_TOKEN
-        )
-        (self._group,) = ends.enter_context(bench_ground.working(config, 1))
+    def __init__(self, place: bench_ground.Ground, group: int) -> None:
+        self._place = place
+        self._commands = place.commands
+        self._context = bench_ground.context_of(PROJECT_ID)
+        self._group = group
 
     @property
     def peak(self) -> float:
@@ -177,13 +138,9 @@ class Karbor:
 
     def measure(self, volume_ids: list[str]) -> Figures:
         """Seconds of a protect, a restore and a delete, and of the worker's processor."""
-        plan_id = self._plan(volume_ids)
+        plan = bench_ground.add_plan(PROJECT_ID, volume_ids)
         figures: Figures = {}
-        checkpoint = self._take(
-            figures,
-            'protect',
-            lambda: self._commands.create_checkpoint(self._context, PROVIDER_ID, plan_id, {}),
-        )
+        checkpoint = self._take(figures, 'protect', lambda: self._place.protect(plan))
         self._take(
             figures,
             'restore',
@@ -209,47 +166,11 @@ class Karbor:
         cpu = bench_ground.cpu_of_group(self._group)
         begun = time.monotonic()
         answer = ask()
-        while (job := _newest_job()).state in job_rows.UNFINISHED:
-            assert time.monotonic() < begun + _LONGEST, 'it does not come to an end'
-            time.sleep(0.02)
+        bench_ground.wait_for_jobs()
         figures[name] = time.monotonic() - begun
         figures[f'{name} cpu'] = bench_ground.cpu_of_group(self._group) - cpu
-        _check(job)
+        bench_ground.check_jobs()
         return answer
-
-    def _plan(self, volume_ids: list[str]) -> str:
-        plan = models.Plan(
-            id=new_id(),
-            project_id=PROJECT_ID,
-            name='p',
-            provider_id=PROVIDER_ID,
-            status='suspended',
-            resources=[
-                {'type': constants.VOLUME_RESOURCE_TYPE, 'id': volume_id, 'name': 'v'}
-                for volume_id in volume_ids
-            ],
-            parameters={constants.VOLUME_RESOURCE_TYPE: {'snapshot_name': 's', 'description': ''}},
-        )
-        with db.writer() as session:
-            session.add(plan)
-            session.flush()
-            return plan.id
-
-
-def _newest_job() -> models.Job:
-    with db.reader() as session:
-        return session.query(models.Job).order_by(models.Job.created_at.desc()).limit(1).one()
-
-
-def _check(job: models.Job) -> None:
-    """A job that fails may be quick, and would count."""
-    with db.reader() as session:
-        log = session.get_one(models.OperationLog, job.id)
-    assert log.error_info is None, log.error_info
-
-
-def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
 
 
 def _line(name: str, count: int, floor: list[Figures], karbor: list[Figures]) -> str:
@@ -275,25 +196,27 @@ def main() -> None:
     logging.disable(logging.WARNING)
     kept: dict[str, Any] = {}
     with contextlib.ExitStack() as ends:
-        url = ends.enter_context(bench_ground.stub_of_cinder())
-        folder = pathlib.Path(ends.enter_context(tempfile.TemporaryDirectory()))
-        karbor = Karbor(folder, url, arguments.poll_interval, ends)
-        floor = Floor(url)
-        say(
+        place = ends.enter_context(
+            bench_ground.ground(poll_intervals={PROVIDER_ID: arguments.poll_interval})
+        )
+        (group,) = ends.enter_context(bench_ground.working(place.config))
+        karbor = Karbor(place, group)
+        floor = Floor(place.cinder.url)
+        bench_ground.say(
             f'{bench_ground.kind_of_database()}, a bank in files, poll_interval '
             f'{arguments.poll_interval:g} s, {os.cpu_count()} cores\n'
             f'{"what":8} {"volumes":>7} {"ratio":>6} {"Karbor s":>9} {"floor s":>9} '
             f'{"ms CPU":>9} {"of floor":>9}   a volume'
         )
         for count in arguments.counts:
-            volume_ids = [new_id() for _ in range(count)]
+            volume_ids = bench_ground.new_ids(count)
             rounds = arguments.rounds or _ROUNDS.get(count, 1)
             pairs = [(floor.measure(volume_ids), karbor.measure(volume_ids)) for _ in range(rounds)]
             floors, karbors = ([pair[number] for pair in pairs] for number in (0, 1))
             for name in ('protect', 'restore', 'delete'):
-                say(_line(name, count, floors, karbors))
+                bench_ground.say(_line(name, count, floors, karbors))
             kept[str(count)] = {'floor': floors, 'karbor': karbors, 'peak MiB': karbor.peak}
-            say(f'the worker had {karbor.peak:.0f} MiB at most')
+            bench_ground.say(f'the worker had {karbor.peak:.0f} MiB at most')
     if arguments.json:
         arguments.json.write_text(json.dumps(kept, indent=1))
 

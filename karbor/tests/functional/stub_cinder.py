@@ -18,8 +18,8 @@ and what is made or deleted settles after a while, by the clock. It runs in a pr
 
     python -m karbor.tests.functional.stub_cinder [--delay SECONDS] [--settle SECONDS]
 
-With a capacity, answers are slower the more requests are open beyond it, and of too many open ones
-some are refused.
+In some projects it may take longer. With a capacity, answers are slower the more requests are open
+beyond it, and of too many open ones some are refused.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import datetime
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib import parse
 
@@ -72,10 +72,12 @@ class Stub:
     """What there is, and the answers to requests.
 
     :param settle: how long what is made or deleted takes, in seconds.
+    :param settle_of: the same of some projects, by their ids.
     """
 
-    def __init__(self, settle: float) -> None:
+    def __init__(self, settle: float, settle_of: Mapping[str, float]) -> None:
         self._settle = settle
+        self._settle_of = settle_of
         self._items: dict[str, dict[str, Item]] = {'snapshots': {}, 'volumes': {}}
         # By a value of metadata, in the order in which they are made.
         self._marked: dict[str, dict[str, Item]] = {}
@@ -83,13 +85,14 @@ class Stub:
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
         """The status and the body of an answer."""
         path, _, query = target.partition('?')
-        parts = path.strip('/').split('/')[2:]  # behind the version and the project
+        project_id, *parts = path.strip('/').split('/')[1:] or ['']  # behind the version
         if not parts or parts[0] not in self._items:
             return 200, b'{"messages": [], "limits": {"absolute": {}, "rate": []}}'
         collection, rest = parts[0], parts[1:]
         singular = collection[:-1]
+        settles_at = time.monotonic() + self._settle_of.get(project_id, self._settle)
         if method == 'POST':
-            item = self._make(collection, json.loads(body)[singular])
+            item = self._make(collection, json.loads(body)[singular], settles_at)
             return 202, b'{"%s": %s}' % (singular.encode(), item.json())
         if rest == ['detail']:
             listed = b', '.join(item.json() for item in self._listed(collection, query))
@@ -98,11 +101,11 @@ class Stub:
         if item is None:
             return 404, b'{"itemNotFound": {"code": 404, "message": "there is none"}}'
         if method == 'DELETE':
-            item.is_going, item.settles_at = True, time.monotonic() + self._settle
+            item.is_going, item.settles_at = True, settles_at
             return 202, b''
         return 200, b'{"%s": %s}' % (singular.encode(), item.json())
 
-    def _make(self, collection: str, wanted: dict[str, Any]) -> Item:
+    def _make(self, collection: str, wanted: dict[str, Any], settles_at: float) -> Item:
         item_id = str(uuid.uuid4())
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         metadata = wanted.get('metadata') or {}
@@ -115,7 +118,7 @@ class Stub:
             'snapshot_id': wanted.get('snapshot_id'),
             'metadata': metadata,
         }
-        item = Item(item_id, fields, time.monotonic() + self._settle)
+        item = Item(item_id, fields, settles_at)
         self._items[collection][item_id] = item
         for name in (_CHECKPOINT, _RESTORE):
             self._marked.setdefault(f'{collection} {metadata.get(name)}', {})[item_id] = item
@@ -218,9 +221,8 @@ class Connection(asyncio.Protocol):
         self.transport.write(answer)
 
 
-async def serve(load: Load, settle: float) -> None:
+async def serve(load: Load, stub: Stub) -> None:
     """Serve on a free port, and print it."""
-    stub = Stub(settle)
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(stub, load), '127.0.0.1', 0, backlog=1024
     )
@@ -232,11 +234,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--delay', type=float, default=0.02, metavar='SECONDS')
     parser.add_argument('--settle', type=float, default=0.5, metavar='SECONDS')
+    parser.add_argument(
+        '--settle-of', nargs=2, action='append', default=[], metavar=('PROJECT', 'SECONDS')
+    )
     parser.add_argument('--capacity', type=int, metavar='REQUESTS')
     parser.add_argument('--most', type=int, default=1_000_000, metavar='REQUESTS')
     arguments = parser.parse_args()
     load = Load(arguments.delay, arguments.capacity, arguments.most)
-    asyncio.run(serve(load, arguments.settle))
+    settle_of = {project_id: float(seconds) for project_id, seconds in arguments.settle_of}
+    asyncio.run(serve(load, Stub(arguments.settle, settle_of)))
 
 
 if __name__ == '__main__':
