@@ -28,8 +28,8 @@ OPTS: list[cfg.Opt] = [
         'max_concurrent_jobs_per_project',
         default=16,
         min=1,
-        help="How many of them may be one project's, in each process of "
-        'karbor-protection. It keeps places free for others.',
+        help="How many of them may be one project's, in each process of karbor-protection, and at "
+        'most half of those that other projects leave. It keeps places free for others.',
     ),
     cfg.IntOpt(
         'workers',

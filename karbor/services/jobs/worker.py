@@ -58,9 +58,10 @@ class Worker:
         options = cfg.CONF.protection
         self._lease = options.job_lease
         self._poll_interval = options.job_poll_interval
+        self._limit = options.max_concurrent_jobs
         self._limit_of_project = options.max_concurrent_jobs_per_project
         self._board = board
-        self._crew = pool.WorkerPool(options.max_concurrent_jobs)
+        self._crew = pool.WorkerPool(self._limit)
         self._runner = runner
         self._reporter = processes.Reporter(processes.PROTECTION)
         self._closing = threading.Event()
@@ -153,7 +154,13 @@ class Worker:
         return waiting.job_id not in self._taken and not self._is_full(waiting.project_id)
 
     def _is_full(self, project_id: str) -> bool:
-        return list(self._taken.values()).count(project_id) >= self._limit_of_project
+        """Whether a project has what it may, of what others leave no more than half: however many
+        have very many jobs, another can begin.
+        """
+        projects = list(self._taken.values())
+        own = projects.count(project_id)
+        left = self._limit - (len(projects) - own)
+        return own >= min(self._limit_of_project, max(left // 2, 1))
 
     def _run(self, job_id: str) -> None:
         try:

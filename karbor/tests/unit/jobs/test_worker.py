@@ -12,6 +12,7 @@
 
 """Several workers on one database, and jobs that act by a trust."""
 
+import collections
 import datetime
 import threading
 from typing import Any
@@ -288,6 +289,18 @@ class WorkerTest(WorkerTestCase):
             self.assertIn(other, begun)
             go.set()
             self.wait_until(lambda: len(begun) >= 6, 'the begin of all jobs')
+
+    def test_projects_with_very_many_jobs_leave_places_for_others(self) -> None:
+        self.config.config(
+            max_concurrent_jobs=8, max_concurrent_jobs_per_project=8, group='protection'
+        )
+        made = worker.Worker(self.worker_runner(), FakeTrusts(), boards.DatabaseBoard())
+        begun: collections.Counter[str] = collections.Counter()
+        for number in range(8):
+            project_id = next(each for each in 'abcdefgh' if not made._is_full(each))
+            made._taken[str(number)] = project_id
+            begun[project_id] += 1
+        self.assertEqual({'a': 4, 'b': 2, 'c': 1, 'd': 1}, dict(begun))
 
     def test_what_a_stop_cannot_wait_for_is_handed_back(self) -> None:
         _, job_id = self.post_protect()
