@@ -34,13 +34,22 @@ SERVICE_TYPE = 'data-protect'
 
 _PATIENCE = 5  # seconds for an answer of Keystone; it is asked four times
 
-# Browsers need leave to send and read what the API works with.
-_HEADERS = ['X-Auth-Token', 'X-OpenStack-Request-ID']
-
 _REASONS = {
     401: 'The header X-Auth-Token has no valid token of Keystone.',
     503: 'Keystone cannot be asked about the token now.',
 }
+
+
+def set_defaults() -> None:
+    """Defaults of oslo.middleware's options: leave for browsers to send and read what the API
+    works with.
+    """
+    headers = ['X-Auth-Token', 'X-OpenStack-Request-ID']
+    cors.set_defaults(
+        allow_headers=headers,
+        expose_headers=headers,
+        allow_methods=['GET', 'PUT', 'POST', 'DELETE'],
+    )
 
 
 def behind_keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
@@ -57,11 +66,7 @@ def behind_keystone(application: Application, conf: cfg.ConfigOpts) -> Applicati
         is_public = environ.get('PATH_INFO', '') in middleware.PUBLIC_PATHS
         return (application if is_public else checked)(environ, start_response)
 
-    cors.set_defaults(
-        allow_headers=_HEADERS,
-        expose_headers=_HEADERS,
-        allow_methods=['GET', 'PUT', 'POST', 'DELETE'],
-    )
+    set_defaults()
     wrapped: Application = check_token
     wrapped = cors.CORS(wrapped, conf)
     wrapped = http_proxy_to_wsgi.HTTPProxyToWSGI(wrapped, conf)
