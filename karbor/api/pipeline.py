@@ -24,6 +24,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_middleware import cors, http_proxy_to_wsgi, request_id
 
+from karbor import conf as karbor_conf
 from karbor.api import errors, middleware
 
 LOG = logging.getLogger(__name__)
@@ -41,9 +42,10 @@ _REASONS = {
 
 
 def set_defaults() -> None:
-    """Defaults of oslo.middleware's options: leave for browsers to send and read what the API
-    works with.
+    """Defaults of oslo's options, those of the middleware included: browsers need leave to send and
+    read what the API works with.
     """
+    karbor_conf.set_defaults()
     headers = ['X-Auth-Token', 'X-OpenStack-Request-ID']
     cors.set_defaults(
         allow_headers=headers,
