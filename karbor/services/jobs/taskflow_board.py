@@ -108,10 +108,12 @@ class TaskFlowBoard:
     ) -> Sequence[boards.Waiting]:
         """See :meth:`boards.Board.waiting`."""
         in_line = boards.in_line(scope, full_projects)
+        job_ids = {found.job_id for found in in_line}
+        seen = {job_id: posting for job_id, posting in self._seen.items() if job_id in job_ids}
         self._seen = {}
         if in_line:
             with contextlib.suppress(BoardAwayError), self._using() as board:
-                self._seen = {posting.name: posting for posting in _postings(board)}
+                self._seen = seen | _postings_of(board, job_ids.difference(seen))
         return in_line
 
     def claim(self, waiting: boards.Waiting) -> bool:
@@ -125,6 +127,7 @@ class TaskFlowBoard:
                     LOG.info('Job %s is not on the board; it is posted', waiting.job_id)
                     posting = board.post(waiting.job_id)
                 if posting is None or not self._claim(board, posting):
+                    self._seen.pop(waiting.job_id, None)  # perhaps there is another by now
                     return False
                 self._claimed[waiting.job_id] = posting
         except BoardAwayError:
@@ -275,12 +278,29 @@ class TaskFlowBoard:
             if self._board is not None:
                 self._driver.close(self._board)
                 self._board = None
+                self._seen = {}
 
 
 def _postings(board: base.JobBoard, *, only_unclaimed: bool = False) -> list[base.Job]:
     """What is on the board, the newest first: of several of one job, the oldest counts."""
     found = board.iterjobs(only_unclaimed=only_unclaimed, ensure_fresh=True)
     return sorted(found, key=lambda posting: posting.sequence, reverse=True)
+
+
+def _postings_of(board: base.JobBoard, job_ids: Collection[str]) -> dict[str, base.Job]:
+    """A posting of each of some jobs, as far as they are on the board.
+
+    Each one that is looked at is a request, so no more are than it takes; on Redis the newest come
+    first.
+    """
+    found: dict[str, base.Job] = {}
+    if job_ids:
+        for posting in board.iterjobs(ensure_fresh=True):
+            if posting.name in job_ids:
+                found[posting.name] = posting
+            if len(found) == len(job_ids):
+                break
+    return found
 
 
 def _unless_lost(act: Callable[..., Any], posting: base.Job, owner: str) -> None:
