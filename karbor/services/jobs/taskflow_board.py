@@ -117,13 +117,13 @@ class TaskFlowBoard:
         return in_line
 
     def claim(self, waiting: boards.Waiting) -> bool:
-        """Claim a job, which is posted again if it is not on the board, unless who made it may
-        still do that. Without a board, the claim on its row is enough.
+        """Claim a job, which is posted if it is not on the board, unless who made it may still do
+        that. Without a board, the claim on its row is enough.
         """
         try:
             with self._using() as board:
                 posting = self._seen.get(waiting.job_id)
-                if posting is None and waiting.age > _TIME_TO_POST:
+                if posting is None and (waiting.age > _TIME_TO_POST or self._is_crowded()):
                     LOG.info('Job %s is not on the board; it is posted', waiting.job_id)
                     posting = board.post(waiting.job_id)
                 if posting is None or not self._claim(board, posting):

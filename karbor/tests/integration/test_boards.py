@@ -19,6 +19,7 @@ import uuid
 from concurrent import futures
 from typing import Any
 
+import fixtures
 import sqlalchemy as sa
 
 from karbor import db
@@ -58,8 +59,11 @@ class BoardTestCase(base.TestCase):
         self.addCleanup(made._close)
         return made
 
-    def job(self, project_id: str = 'one') -> str:
-        """The row of a job, made long ago: it would be posted if it is not on the board."""
+    def job(self, project_id: str = 'one', hours: int = 1) -> str:
+        """The row of a job, made long ago: it would be posted if it is not on the board.
+
+        :param hours: for so many it has been there.
+        """
         with db.writer() as session:
             found = runners.create_job(
                 session, 'verify', provider_id=PROVIDER_ID, project_id=project_id
@@ -67,7 +71,7 @@ class BoardTestCase(base.TestCase):
             session.execute(
                 sa.update(models.Job)
                 .where(models.Job.id == found.id)
-                .values(created_at=sa.text("datetime('now', '-1 hour')"))
+                .values(created_at=sa.text(f"datetime('now', '-{hours} hour')"))
             )
             return found.id
 
@@ -111,6 +115,15 @@ class BoardSuite:
             return heard.wait(0.2)
 
         self.wait_until(is_heard, 'word of a job', PATIENCE)
+
+    def test_a_job_that_is_not_posted_yet_waits_unless_it_is_in_a_crowd(self) -> None:
+        self.useFixture(fixtures.MockPatchObject(taskflow_board, '_CROWD', 3))
+        job_id = self.job(hours=0)
+        board = self.board()
+        self.assertFalse(self.claim(board, job_id))
+        for _ in range(3):
+            self.job()
+        self.assertTrue(self.claim(board, job_id), 'in a crowd nothing is posted')
 
     def test_a_claim_holds_while_it_is_renewed(self) -> None:
         job_id = self.job()
