@@ -160,7 +160,7 @@ class Worker:
         projects = list(self._taken.values())
         own = projects.count(project_id)
         left = self._limit - (len(projects) - own)
-        return own >= min(self._limit_of_project, max(left // 2, 1))
+        return own >= min(self._limit_of_project, (left + 1) // 2)
 
     def _run(self, job_id: str) -> None:
         try:
