@@ -66,7 +66,7 @@ class Ground:
                 'jobboard': {'connection': self.board.url},
                 'protection': {
                     'job_lease': _LEASE,
-                    'max_concurrent_jobs': _JOBS_AT_ONCE,
+                    'max_concurrent_jobs': 2 * _JOBS_AT_ONCE,  # half of them a project's
                     'max_concurrent_jobs_per_project': _JOBS_AT_ONCE,
                 },
             },

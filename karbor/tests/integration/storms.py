@@ -185,7 +185,7 @@ def new_karbor(
         'operationengine': {'poll_interval': 0.5},
         'protection': {
             'job_lease': conditions.lease,
-            'max_concurrent_jobs': 2,
+            'max_concurrent_jobs': 3,  # of which half, rounded up, is one project's
             'max_concurrent_jobs_per_project': 2,
             # More would queue up in front of Cinder for longer than a request of a
             # killed worker is waited for (in_flight_timeout).
