@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import IO, NamedTuple
 
 import sqlalchemy as sa
@@ -49,6 +49,9 @@ from karbor.tests.integration import job_reports, process_groups
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 _LONGEST = 1_200
+
+#: seconds by what was done in them, and those of the processor under the name with ``cpu``
+Figures = dict[str, float]
 
 
 class Stub(NamedTuple):
@@ -96,6 +99,18 @@ class Ground:
             for job_id, posted_at in self.posted_at.items()
             if job_id in claimed_at
         ]
+
+
+@contextlib.contextmanager
+def measured(figures: Figures, name: str, cpu: Callable[[], float]) -> Iterator[None]:
+    """Take down what is done meanwhile.
+
+    :param cpu: what has been used of the processor so far, in seconds.
+    """
+    used, begun = cpu(), time.monotonic()
+    yield
+    figures[name] = time.monotonic() - begun
+    figures[f'{name} cpu'] = cpu() - used
 
 
 def kind_of_database() -> str:

@@ -14,9 +14,8 @@
 
 Run it by ``tools/bench scale``. Cinder is a stub in a process of its own, of which each answer
 takes 20 ms and each snapshot half a second; Karbor is one karbor-protection with a real database
-server and a bank in files. The floor is the same work by a script of 32 threads with
-python-cinderclient, which asks for everything and then lists until all is done. Both are measured
-in turn, and medians are shown. KARBOR_TEST_DATABASE says which database, mariadb or postgresql.
+server and a bank in files. The floor is the same work by a bare script. Both are measured in turn,
+and medians are shown. KARBOR_TEST_DATABASE says which database, mariadb or postgresql.
 """
 
 import argparse
@@ -28,94 +27,16 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable
-from concurrent import futures
 from typing import Any
 
-import requests
-from cinderclient import client as cinder_client
-from keystoneauth1 import session as ks_session
 from keystoneauth1 import token_endpoint
-from requests import adapters
 
+from karbor.tests import bare_script
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import bench_ground
 
 _COUNTS = (1, 100, 1_000, 10_000)
 _ROUNDS = {1: 7, 100: 5, 1_000: 3}  # of more volumes, one
-_THREADS = 32
-
-Figures = dict[str, float]
-
-
-class Floor:
-    """The bare script.
-
-    :param url: of Cinder, up to the version.
-    """
-
-    def __init__(self, url: str) -> None:
-        connections = requests.Session()
-        connections.mount('http://', adapters.HTTPAdapter(pool_maxsize=_THREADS))
-        session = ks_session.Session(
-            auth=token_endpoint.Token(f'{url}/{PROJECT_ID}', 'token'), session=connections
-        )
-        self._cinder = cinder_client.Client('3.43', session=session)
-
-    def measure(self, volume_ids: list[str]) -> Figures:
-        """Seconds of a protect, a restore and a delete, and of the processor."""
-        mark = {'karbor_checkpoint_id': new_id()}
-        snapshots, volumes = self._cinder.volume_snapshots, self._cinder.volumes
-        figures: Figures = {}
-        made = self._take(
-            figures,
-            'protect',
-            lambda volume_id: snapshots.create(volume_id, metadata=mark),
-            volume_ids,
-            snapshots,
-            mark,
-        )
-        restored = {'karbor_restore_id': new_id()}
-        self._take(
-            figures,
-            'restore',
-            lambda item: volumes.create(1, snapshot_id=item.id, metadata=restored),
-            made,
-            volumes,
-            restored,
-        )
-        self._take(figures, 'delete', snapshots.delete, made, snapshots, mark)
-        return figures
-
-    def _take(
-        self,
-        figures: Figures,
-        name: str,
-        ask: Callable[[Any], Any],
-        things: list[Any],
-        manager: Any,
-        mark: dict[str, str],
-    ) -> list[Any]:
-        begun, cpu = time.monotonic(), time.process_time()
-        with futures.ThreadPoolExecutor(_THREADS) as pool:
-            asked = list(pool.map(ask, things))
-        while any(item.status != 'available' for item in self._listed(manager, mark)):
-            time.sleep(0.05)
-        figures[name] = time.monotonic() - begun
-        figures[f'{name} cpu'] = time.process_time() - cpu
-        return asked
-
-    def _listed(self, manager: Any, mark: dict[str, str]) -> list[Any]:
-        items: list[Any] = []
-        while True:
-            page = manager.list(
-                search_opts={'metadata': mark},
-                sort='created_at:asc',
-                limit=1000,
-                marker=items[-1].id if items else None,
-            )
-            items += page
-            if len(page) < 1000:
-                return items
 
 
 class Karbor:
@@ -136,10 +57,10 @@ class Karbor:
         """The most memory that the worker has had so far, in MiB."""
         return bench_ground.peak_of_group(self._group)
 
-    def measure(self, volume_ids: list[str]) -> Figures:
+    def measure(self, volume_ids: list[str]) -> bench_ground.Figures:
         """Seconds of a protect, a restore and a delete, and of the worker's processor."""
         plan = bench_ground.add_plan(PROJECT_ID, volume_ids)
-        figures: Figures = {}
+        figures: bench_ground.Figures = {}
         checkpoint = self._take(figures, 'protect', lambda: self._place.protect(plan))
         self._take(
             figures,
@@ -162,19 +83,30 @@ class Karbor:
         )
         return figures
 
-    def _take(self, figures: Figures, name: str, ask: Callable[[], Any]) -> Any:
-        cpu = bench_ground.cpu_of_group(self._group)
-        begun = time.monotonic()
-        answer = ask()
-        bench_ground.wait_for_jobs()
-        figures[name] = time.monotonic() - begun
-        figures[f'{name} cpu'] = bench_ground.cpu_of_group(self._group) - cpu
+    def _take(self, figures: bench_ground.Figures, name: str, ask: Callable[[], Any]) -> Any:
+        with bench_ground.measured(figures, name, lambda: bench_ground.cpu_of_group(self._group)):
+            answer = ask()
+            bench_ground.wait_for_jobs()
         bench_ground.check_jobs()
         return answer
 
 
-def _line(name: str, count: int, floor: list[Figures], karbor: list[Figures]) -> str:
-    def median(rounds: list[Figures], figure: str) -> float:
+def _floor(script: bare_script.BareScript, volume_ids: list[str]) -> bench_ground.Figures:
+    """What the bare script takes for the same, and what of the processor."""
+    figures: bench_ground.Figures = {}
+    with bench_ground.measured(figures, 'protect', time.process_time):
+        made = script.protect(volume_ids)
+    with bench_ground.measured(figures, 'restore', time.process_time):
+        script.restore(made)
+    with bench_ground.measured(figures, 'delete', time.process_time):
+        script.delete(made)
+    return figures
+
+
+def _line(
+    name: str, count: int, floor: list[bench_ground.Figures], karbor: list[bench_ground.Figures]
+) -> str:
+    def median(rounds: list[bench_ground.Figures], figure: str) -> float:
         return statistics.median(figures[figure] for figures in rounds)
 
     seconds, least = median(karbor, name), median(floor, name)
@@ -201,7 +133,8 @@ def main() -> None:
         )
         (group,) = ends.enter_context(bench_ground.working(place.config))
         karbor = Karbor(place, group)
-        floor = Floor(place.cinder.url)
+        auth = token_endpoint.Token(f'{place.cinder.url}/{PROJECT_ID}', 'token')
+        script = bare_script.BareScript(auth)
         bench_ground.say(
             f'{bench_ground.kind_of_database()}, a bank in files, poll_interval '
             f'{arguments.poll_interval:g} s, {os.cpu_count()} cores\n'
@@ -211,7 +144,9 @@ def main() -> None:
         for count in arguments.counts:
             volume_ids = bench_ground.new_ids(count)
             rounds = arguments.rounds or _ROUNDS.get(count, 1)
-            pairs = [(floor.measure(volume_ids), karbor.measure(volume_ids)) for _ in range(rounds)]
+            pairs = [
+                (_floor(script, volume_ids), karbor.measure(volume_ids)) for _ in range(rounds)
+            ]
             floors, karbors = ([pair[number] for pair in pairs] for number in (0, 1))
             for name in ('protect', 'restore', 'delete'):
                 bench_ground.say(_line(name, count, floors, karbors))
