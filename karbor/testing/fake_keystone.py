@@ -125,23 +125,26 @@ class _Handler(cut_server.CuttingHandler):
         if password != PASSWORD:
             self._refuse(401)
             return
-        trust = body['auth'].get('scope', {}).get('OS-TRUST:trust')
+        scope = body['auth'].get('scope', {})
+        trust = scope.get('OS-TRUST:trust')
         self._unless_refused(
-            'trust token' if trust else 'password', lambda: self._token(trust and trust['id'])
+            'trust token' if trust else 'password',
+            lambda: self._token(trust and trust['id'], scope.get('project', {}).get('id')),
         )
 
     def _create(self, trust: dict[str, Any]) -> None:
         trust_id = self.keystone.add(**trust)
         self._answer(201, {'trust': self.keystone.trusts[trust_id]})
 
-    def _token(self, trust_id: str | None) -> None:
+    def _token(self, trust_id: str | None, project_id: str | None) -> None:
         if trust_id is not None and trust_id not in self.keystone.trusts:
             self._refuse(401)
             return
         trust = self.keystone.trusts.get(trust_id or '', {})
+        project_id = trust.get('project_id', project_id)
         self._answer(
             201,
-            {'token': _token(trust)},
+            {'token': _token(trust, project_id)},
             {'X-Subject-Token': self.keystone.token(trust_id)},
         )
 
@@ -180,8 +183,11 @@ class _Handler(cut_server.CuttingHandler):
         self.wfile.write(data)
 
 
-def _token(trust: dict[str, Any]) -> dict[str, Any]:
-    """What a token says: it is one of a trust, or of the password if that is empty."""
+def _token(trust: dict[str, Any], project_id: str | None) -> dict[str, Any]:
+    """What a token says: it is one of a trust, or of the password if that is empty.
+
+    :param project_id: of the project that it is for; None is no project.
+    """
     domain = {'id': 'default', 'name': 'Default'}
     user_id = trust.get('trustor_user_id', ME)
     issued_at = datetime.datetime.now(datetime.UTC)
@@ -191,9 +197,9 @@ def _token(trust: dict[str, Any]) -> dict[str, Any]:
         'expires_at': _moment(issued_at + datetime.timedelta(hours=1)),
         'user': {'id': user_id, 'name': user_id, 'domain': domain},
     }
-    if trust:
-        project_id = trust.get('project_id')
+    if project_id is not None:
         token['project'] = {'id': project_id, 'name': project_id, 'domain': domain}
+    if trust:
         token['OS-TRUST:trust'] = {'id': trust['id'], 'impersonation': True}
     return token
 

@@ -363,11 +363,20 @@ def cpu_seconds(place: Ground, groups: Mapping[str, Collection[int]]) -> dict[st
 
 def peak_of_group(group: int) -> float:
     """The most memory that one process of a group has had, in MiB."""
-    peaks = []
+    return _most_of_group(group, 'VmHWM')
+
+
+def memory_of_group(group: int) -> float:
+    """The memory that the largest process of a group has, in MiB."""
+    return _most_of_group(group, 'VmRSS')
+
+
+def _most_of_group(group: int, name: str) -> float:
+    found = []
     for pid in process_groups.members(group):
         lines = pathlib.Path(f'/proc/{pid}/status').read_text().splitlines()
-        peaks += [int(line.split()[1]) / 1024 for line in lines if line.startswith('VmHWM:')]
-    return max(peaks)
+        found += [int(line.split()[1]) / 1024 for line in lines if line.startswith(f'{name}:')]
+    return max(found)
 
 
 def say(text: str) -> None:

@@ -32,7 +32,7 @@ from typing import Any
 from keystoneauth1 import token_endpoint
 
 from karbor.tests import bare_script
-from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
+from karbor.tests.base import PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import bench_ground
 
 _COUNTS = (1, 100, 1_000, 10_000)

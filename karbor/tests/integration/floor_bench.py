@@ -103,10 +103,6 @@ def _line(count: int, pairs: list[tuple[bench_ground.Figures, bench_ground.Figur
     )
 
 
-def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('counts', nargs='*', type=int, default=_COUNTS, metavar='N')
@@ -119,7 +115,7 @@ def main() -> None:
         karbor = Karbor(project, ends)
         script = bare_script.BareScript(project.session.auth)
         volume_ids = project.volumes(max(arguments.counts))
-        say(
+        bench_ground.say(
             f'protects; medians of {arguments.pairs} pairs, at most {_TARGET:g} is wanted; '
             f'{os.cpu_count()} cores\n'
             f'{"volumes":>7} {"ratio":>6} {"least":>6} {"most":>6} {"Karbor s":>9} {"floor s":>9} '
@@ -128,7 +124,7 @@ def main() -> None:
         for count in arguments.counts:
             taken = volume_ids[:count]
             pairs = [(_floor(script, taken), karbor.measure(taken)) for _ in range(arguments.pairs)]
-            say(_line(count, pairs))
+            bench_ground.say(_line(count, pairs))
             kept[str(count)] = {
                 'floor': [floor for floor, _ in pairs],
                 'karbor': [karbor for _, karbor in pairs],
