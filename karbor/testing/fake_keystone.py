@@ -18,9 +18,9 @@
     with keystone.serve() as auth_url: ...
 
 It is not Keystone: it has one user, :data:`ME`, whose password is :data:`PASSWORD`, and one
-more who comes with :data:`USER_TOKEN` and may delegate any role in any project. It has no
-catalog, no validation of tokens and no expiry, and keeps a trust as it was sent. What the real
-one does is seen in the integration tests.
+more who comes with :data:`USER_TOKEN` and may delegate any role in any project. Its catalog has
+nothing but itself, it validates no token but those of :attr:`FakeKeystone.valid`, none expires,
+and it keeps a trust as it was sent. What the real one does is seen in the integration tests.
 """
 
 import contextlib
@@ -50,6 +50,7 @@ class FakeKeystone:
         else than Keystone did.
     :ivar before_create: called before a trust is made.
     :ivar tokens: those that were given out, with the trust that each is of.
+    :ivar valid: what is told of a token that is to be validated, by token.
     """
 
     def __init__(self) -> None:
@@ -59,6 +60,7 @@ class FakeKeystone:
         self.before_create: Callable[[], Any] = lambda: None
         self.lock = threading.Lock()
         self.tokens: dict[str, str | None] = {}
+        self.valid: dict[str, dict[str, Any]] = {}
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:
@@ -88,12 +90,14 @@ class _Handler(cut_server.CuttingHandler):
         version = {
             'id': 'v3.14',
             'status': 'stable',
-            'links': [{'rel': 'self', 'href': f'http://{self.headers["Host"]}/v3/'}],
+            'links': [{'rel': 'self', 'href': f'{self._url}/'}],
         }
         if path == '/':
             self._answer(300, {'versions': {'values': [version]}})
         elif path.rstrip('/') == '/v3':
             self._answer(200, {'version': version})
+        elif path == '/v3/auth/tokens':
+            self._validate(self.headers['X-Subject-Token'])
         elif path.endswith('/OS-TRUST/trusts'):
             assert query == f'trustee_user_id={ME}'
             self._unless_refused(
@@ -132,6 +136,12 @@ class _Handler(cut_server.CuttingHandler):
             lambda: self._token(trust and trust['id'], scope.get('project', {}).get('id')),
         )
 
+    def _validate(self, token: str) -> None:
+        if token in self.keystone.valid:
+            self._answer(200, {'token': self.keystone.valid[token]}, {'X-Subject-Token': token})
+        else:
+            self._refuse(404)
+
     def _create(self, trust: dict[str, Any]) -> None:
         trust_id = self.keystone.add(**trust)
         self._answer(201, {'trust': self.keystone.trusts[trust_id]})
@@ -144,9 +154,20 @@ class _Handler(cut_server.CuttingHandler):
         project_id = trust.get('project_id', project_id)
         self._answer(
             201,
-            {'token': _token(trust, project_id)},
+            {'token': {**_token(trust, project_id), 'catalog': [self._catalog_entry()]}},
             {'X-Subject-Token': self.keystone.token(trust_id)},
         )
+
+    @property
+    def _url(self) -> str:
+        return f'http://{self.headers["Host"]}/v3'
+
+    def _catalog_entry(self) -> dict[str, Any]:
+        endpoints = [
+            {'id': interface, 'interface': interface, 'region': 'RegionOne', 'url': self._url}
+            for interface in ('public', 'internal', 'admin')
+        ]
+        return {'id': 'keystone', 'type': 'identity', 'name': 'keystone', 'endpoints': endpoints}
 
     def _unless_refused(self, request: str, answer: Callable[[], None]) -> None:
         with self.keystone.lock:

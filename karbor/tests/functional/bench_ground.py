@@ -190,15 +190,19 @@ def _write_config(
 ) -> pathlib.Path:
     """A karbor.conf in the folder."""
     config = folder / 'karbor.conf'
+    credentials = (
+        f'auth_type = password\nauth_url = {keystone_url}\nusername = karbor\n'
+        f'password = {fake_keystone.PASSWORD}\nuser_domain_id = default\n'
+        'project_name = service\nproject_domain_id = default\n'
+    )
     config.write_text(
         f'[DEFAULT]\nprovider_config_dir = {folder}/providers.d\n'
         f'[database]\nconnection = {database}\n'
         + (f'[jobboard]\nconnection = {board}\n' if board else '')
         + f'[cinder_client]\ncinder_endpoint = {cinder_url}\n'
         '[protection]\norphan_check_interval = 0\n'
-        f'[trustee]\nauth_type = password\nauth_url = {keystone_url}\nusername = karbor\n'
-        f'password = {fake_keystone.PASSWORD}\nuser_domain_id = default\n'
-        'project_name = service\nproject_domain_id = default\n'
+        f'[trustee]\n{credentials}'
+        f'[keystone_authtoken]\nwww_authenticate_uri = {keystone_url}\n{credentials}'
     )
     return config
 
