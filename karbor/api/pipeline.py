@@ -21,8 +21,9 @@ import webob.exc
 from keystoneauth1 import exceptions as ks_exc
 from keystonemiddleware import auth_token
 from oslo_config import cfg
+from oslo_context import context as oslo_context
 from oslo_log import log as logging
-from oslo_middleware import cors, http_proxy_to_wsgi, request_id
+from oslo_middleware import cors, http_proxy_to_wsgi
 
 from karbor import conf as karbor_conf
 from karbor.api import errors, middleware
@@ -32,6 +33,8 @@ LOG = logging.getLogger(__name__)
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 SERVICE_TYPE = 'data-protect'
+
+_REQUEST_ID = 'x-openstack-request-id'
 
 _PATIENCE = 5  # seconds for an answer of Keystone; it is asked four times
 
@@ -69,10 +72,42 @@ def behind_keystone(application: Application, conf: cfg.ConfigOpts) -> Applicati
         return (application if is_public else checked)(environ, start_response)
 
     set_defaults()
-    wrapped: Application = check_token
-    wrapped = cors.CORS(wrapped, conf)
-    wrapped = http_proxy_to_wsgi.HTTPProxyToWSGI(wrapped, conf)
-    return request_id.RequestId(wrapped)
+    wrapped = _with_cors(check_token, conf)
+    proxied = http_proxy_to_wsgi.HTTPProxyToWSGI(wrapped, conf)
+    if conf.oslo_middleware.enable_proxy_headers_parsing:
+        wrapped = proxied
+    return _with_request_id(wrapped)
+
+
+def _with_cors(application: Application, conf: cfg.ConfigOpts) -> Application:
+    """The application with CORS, which is asked only about what a browser may have sent."""
+    browsed = cors.CORS(application, conf)
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        is_browsed = 'HTTP_ORIGIN' in environ or environ['REQUEST_METHOD'] == 'OPTIONS'
+        return (browsed if is_browsed else application)(environ, start_response)
+
+    return answer
+
+
+def _with_request_id(application: Application) -> Application:
+    """The application with an id for each request, which its answer has, too.
+
+    As that of oslo.middleware, but it leaves requests and answers to the others as they are:
+    to read them takes longer than most of what Karbor does.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request_id = environ['openstack.request_id'] = oslo_context.generate_request_id()
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            if not any(name.lower() == _REQUEST_ID for name, _ in headers):
+                headers = [*headers, (_REQUEST_ID, request_id)]
+            return start_response(status, headers, *exc_info)
+
+        return application(environ, start)
+
+    return answer
 
 
 class _Keystone(auth_token.AuthProtocol):

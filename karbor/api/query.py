@@ -157,10 +157,10 @@ def _whose(req: falcon.Request) -> str | None:
     """
     context = req.context.karbor
     wants_all, named = _boolean(req, 'all_tenants'), text(req, 'project_id')
-    if named == context.project_id:
-        return named
+    if named == context.project_id or not (named or wants_all):
+        return str(context.project_id)
     if policy.may(context, policies_base.ALL_TENANTS):
-        return named or (None if wants_all else context.project_id)
+        return named
     if named:
         raise exception.ProjectNotFound(project_id=named)
     return context.project_id
