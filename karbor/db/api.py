@@ -184,6 +184,13 @@ def reader() -> Iterator[orm.Session]:
 
 
 @contextlib.contextmanager
+def plain_reader() -> Iterator[sa.Connection]:
+    """A transaction that only looks, and makes no objects: see :mod:`karbor.db.plain_rows`."""
+    with _marked(is_reading=True), engine().connect() as connection:
+        yield connection
+
+
+@contextlib.contextmanager
 def _marked(*, is_reading: bool) -> Iterator[None]:
     token = _is_reading.set(is_reading)
     try:

@@ -22,7 +22,7 @@ from sqlalchemy import orm
 
 from karbor import exception
 from karbor.common import constants
-from karbor.db import models, paging
+from karbor.db import models, paging, plain_rows
 
 # Filters that are about what is in a checkpoint.
 OF_RESOURCES = frozenset(('resource_id', 'resource_type'))
@@ -33,6 +33,13 @@ _SETTLED = frozenset(
         constants.CheckpointStatus.ERROR,
         constants.CheckpointStatus.ERROR_DELETING,
     )
+)
+
+
+_ONE = plain_rows.select(models.Checkpoint).where(
+    models.Checkpoint.id == sa.bindparam('checkpoint_id'),
+    models.Checkpoint.project_id == sa.bindparam('project_id'),
+    models.Checkpoint.provider_id == sa.bindparam('provider_id'),
 )
 
 
@@ -65,6 +72,26 @@ def get(
     if checkpoint is None:
         raise exception.CheckpointNotFound(checkpoint_id=checkpoint_id)
     return checkpoint
+
+
+def look(
+    connection: sa.Connection, project_id: str, provider_id: str, checkpoint_id: str
+) -> models.Checkpoint:
+    """A checkpoint of the project and provider, see :mod:`karbor.db.plain_rows`.
+
+    :raises CheckpointNotFound: there is none of that id.
+    """
+    found = plain_rows.found(
+        connection,
+        models.Checkpoint,
+        _ONE,
+        checkpoint_id=checkpoint_id,
+        project_id=project_id,
+        provider_id=provider_id,
+    )
+    if not found:
+        raise exception.CheckpointNotFound(checkpoint_id=checkpoint_id)
+    return found[0]
 
 
 def set_status(
@@ -110,7 +137,7 @@ def settled_of_project(
 
 
 def page(
-    session: orm.Session,
+    connection: sa.Connection,
     provider_id: str,
     selection: paging.Selection,
     *,
@@ -136,7 +163,7 @@ def page(
     if before is not None:
         conditions.append(models.Checkpoint.created_at < before)
     selection = dataclasses.replace(selection, filters=own)
-    return paging.rows(session, models.Checkpoint, selection, conditions)
+    return paging.rows(connection, models.Checkpoint, selection, conditions)
 
 
 def _still_in(selection: paging.Selection) -> list[sa.ColumnElement[bool]]:

@@ -104,19 +104,27 @@ def _of_newest(
     ).all()
 
 
-def counts(session: orm.Session, subject_ids: Collection[str]) -> dict[str, dict[bool, int]]:
+def counts(connection: sa.Connection, subject_ids: Collection[str]) -> dict[str, dict[bool, int]]:
     """How many resources the newest job about each subject has done and failed.
 
     :returns: subject id -> {True: done, False: failed}.
     """
+    numbers: dict[str, dict[bool, int]] = {}
+    for subject_id, is_done, count in connection.execute(
+        _COUNTS, {'subject_ids': list(subject_ids)}
+    ):
+        numbers.setdefault(subject_id, {})[is_done] = count
+    return numbers
+
+
+def _counts() -> sa.Executable:
     newest = (
         sa.select(models.Job.subject_id, sa.func.max(models.Job.created_at).label('at'))
-        .where(models.Job.subject_id.in_(subject_ids))
+        .where(models.Job.subject_id.in_(sa.bindparam('subject_ids', expanding=True)))
         .group_by(models.Job.subject_id)
         .subquery()
     )
-    numbers: dict[str, dict[bool, int]] = {}
-    for subject_id, is_done, count in session.execute(
+    return (
         sa.select(models.Job.subject_id, models.JobResource.is_done, sa.func.count())
         .join(
             newest,
@@ -126,6 +134,7 @@ def counts(session: orm.Session, subject_ids: Collection[str]) -> dict[str, dict
         )
         .join(models.JobResource, models.JobResource.job_id == models.Job.id)
         .group_by(models.Job.subject_id, models.JobResource.is_done)
-    ):
-        numbers.setdefault(subject_id, {})[is_done] = count
-    return numbers
+    )
+
+
+_COUNTS = _counts()

@@ -23,6 +23,8 @@ from karbor import exception
 from karbor.common import constants
 from karbor.db import models, paging
 
+_INSERT = sa.insert(models.OperationLog)
+
 
 def begin(
     session: orm.Session,
@@ -35,24 +37,31 @@ def begin(
 
     :param fields: the ids of what it is about, ``extra_info``, and the log's own ``id``.
     """
-    log = models.OperationLog(
-        project_id=context.project_id,
-        user_id=context.user_id,
-        request_id=context.request_id,
-        operation_type=operation_type,
-        status=status,
-        **fields,
-    )
+    log = models.OperationLog(**_values(context, operation_type, status), **fields)
     session.add(log)
     return log
+
+
+def _values(
+    context: karbor_context.RequestContext, operation_type: str, status: str
+) -> dict[str, Any]:
+    return {
+        'project_id': context.project_id,
+        'user_id': context.user_id,
+        'request_id': context.request_id,
+        'operation_type': operation_type,
+        'status': status,
+    }
 
 
 def record(
     session: orm.Session, context: karbor_context.RequestContext, operation_type: str, **fields: Any
 ) -> None:
     """Write something that is done in this transaction."""
-    log = begin(session, context, operation_type, constants.OperationStatus.SUCCESS, **fields)
-    log.started_at = log.ended_at = timeutils.utcnow()
+    now = timeutils.utcnow()
+    status = constants.OperationStatus.SUCCESS
+    values = {**_values(context, operation_type, status), 'started_at': now, 'ended_at': now}
+    session.connection().execute(_INSERT, {**values, **fields})
 
 
 def set_status(session: orm.Session, log_id: str, status: str) -> None:
@@ -103,7 +112,7 @@ def get(session: orm.Session, project_id: str, log_id: str) -> models.OperationL
 
 
 def page(
-    session: orm.Session, selection: paging.Selection
+    connection: sa.Connection, selection: paging.Selection
 ) -> tuple[list[models.OperationLog], bool]:
     """One page of operation logs, and whether more follow."""
-    return paging.rows(session, models.OperationLog, selection)
+    return paging.rows(connection, models.OperationLog, selection)

@@ -18,10 +18,9 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from oslo_db.sqlalchemy import utils
-from sqlalchemy import orm
 
 from karbor import exception
-from karbor.db import models
+from karbor.db import models, plain_rows
 
 Row = TypeVar(
     'Row',
@@ -71,23 +70,27 @@ class Selection:
 
 
 def rows(
-    session: orm.Session, model: type[Row], selection: Selection, conditions: Sequence[Any] = ()
+    connection: sa.Connection,
+    model: type[Row],
+    selection: Selection,
+    conditions: Sequence[Any] = (),
 ) -> tuple[list[Row], bool]:
-    """The rows of one page, and whether more follow.
+    """The rows of one page, see :mod:`karbor.db.plain_rows`, and whether more follow.
 
     :param model: a table with a ``project_id``.
     :param conditions: what else holds for the rows.
     :raises MarkerNotFound: the marker is the id of no row that may be seen.
     """
-    seen = sa.select(model)
+    seen = plain_rows.select(model)
     if selection.project_id is not None:
         seen = seen.where(model.project_id == selection.project_id)
     page = selection.page
     marker = None
     if page.marker is not None:
-        marker = session.scalar(seen.where(model.id == page.marker))
-        if marker is None:
+        of_marker = plain_rows.found(connection, model, seen.where(model.id == page.marker))
+        if not of_marker:
             raise exception.MarkerNotFound(marker=page.marker)
+        (marker,) = of_marker
     keys = dict(page.sort)
     first_key, first_direction = page.sort[0]
     for key in ('created_at', 'id'):
@@ -98,8 +101,8 @@ def rows(
     query = utils.paginate_query(
         query, model, page.limit + 1, list(keys), marker=marker, sort_dirs=list(keys.values())
     )
-    rows_found = session.scalars(query.offset(page.offset)).all()
-    return list(rows_found[: page.limit]), len(rows_found) > page.limit
+    rows_found = plain_rows.found(connection, model, query.offset(page.offset))
+    return rows_found[: page.limit], len(rows_found) > page.limit
 
 
 def _filtered(model: type[models.Base], filters: Mapping[str, str]) -> list[Any]:

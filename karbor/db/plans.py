@@ -18,7 +18,11 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor import exception
-from karbor.db import models, paging
+from karbor.db import models, paging, plain_rows
+
+_ONE = plain_rows.select(models.Plan).where(
+    models.Plan.id == sa.bindparam('plan_id'), models.Plan.project_id == sa.bindparam('project_id')
+)
 
 
 def create(session: orm.Session, **values: Any) -> models.Plan:
@@ -43,6 +47,17 @@ def get(session: orm.Session, project_id: str, plan_id: str, *, lock: bool = Fal
     return plan
 
 
-def page(session: orm.Session, selection: paging.Selection) -> tuple[list[models.Plan], bool]:
+def look(connection: sa.Connection, project_id: str, plan_id: str) -> models.Plan:
+    """A plan of the project, see :mod:`karbor.db.plain_rows`.
+
+    :raises PlanNotFound: the project has none of that id.
+    """
+    found = plain_rows.found(connection, models.Plan, _ONE, plan_id=plan_id, project_id=project_id)
+    if not found:
+        raise exception.PlanNotFound(plan_id=plan_id)
+    return found[0]
+
+
+def page(connection: sa.Connection, selection: paging.Selection) -> tuple[list[models.Plan], bool]:
     """One page of plans, and whether more follow."""
-    return paging.rows(session, models.Plan, selection)
+    return paging.rows(connection, models.Plan, selection)

@@ -26,15 +26,25 @@ from karbor.db import models, upserts
 
 DEFAULT_CLASS = 'default'
 
+_LIMITS = sa.union_all(
+    sa.select(sa.literal(0), models.QuotaClass.resource, models.QuotaClass.hard_limit).where(
+        models.QuotaClass.class_name == DEFAULT_CLASS
+    ),
+    sa.select(sa.literal(1), models.Quota.resource, models.Quota.hard_limit).where(
+        models.Quota.project_id == sa.bindparam('project_id')
+    ),
+)
 
-def limits(session: orm.Session, project_id: str) -> dict[str, int]:
-    """The limits that are set for the project itself, by resource."""
-    return {
-        row.resource: row.hard_limit
-        for row in session.scalars(
-            sa.select(models.Quota).where(models.Quota.project_id == project_id)
-        )
-    }
+_USAGES = models.QuotaUsage.__table__.c
+_ONE_MORE = (
+    sa.update(models.QuotaUsage.__table__)  # type: ignore[arg-type]
+    .where(
+        _USAGES.project_id == sa.bindparam('of_project'),
+        _USAGES.resource == sa.bindparam('of_resource'),
+    )
+    .values(in_use=_USAGES.in_use + 1)
+)
+_ONE_MORE_BELOW = _ONE_MORE.where(_USAGES.in_use < sa.bindparam('most'))
 
 
 def class_limits(session: orm.Session, class_name: str) -> dict[str, int]:
@@ -45,6 +55,12 @@ def class_limits(session: orm.Session, class_name: str) -> dict[str, int]:
             sa.select(models.QuotaClass).where(models.QuotaClass.class_name == class_name)
         )
     }
+
+
+def limits_of(session: orm.Session, project_id: str) -> dict[str, int]:
+    """The limits that are set for the project itself, else for the class of all, by resource."""
+    found = session.connection().execute(_LIMITS, {'project_id': project_id}).tuples()
+    return {resource: limit for _, resource, limit in sorted(found)}
 
 
 def set_limits(session: orm.Session, project_id: str, limits: Mapping[str, int]) -> None:
@@ -86,10 +102,9 @@ def take(session: orm.Session, project_id: str, resource: str, limit: int) -> bo
     """
     if limit == 0:
         return False
-    one_more = _usage(project_id, resource).values(in_use=models.QuotaUsage.in_use + 1)
-    if limit > 0:
-        one_more = one_more.where(models.QuotaUsage.in_use < limit)
-    if session.execute(one_more).rowcount:  # type: ignore[attr-defined]
+    values = {'of_project': project_id, 'of_resource': resource, 'most': limit}
+    one_more = _ONE_MORE_BELOW if limit > 0 else _ONE_MORE
+    if session.connection().execute(one_more, values).rowcount:
         return True
     if session.get(models.QuotaUsage, (project_id, resource)) is not None:
         return False

@@ -23,7 +23,7 @@ from sqlalchemy import orm
 
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import batches, models, paging, resource_keys, upserts
+from karbor.db import batches, models, paging, plain_rows, resource_keys, upserts
 from karbor.resource import Resource
 
 # What there is one row of.
@@ -32,6 +32,16 @@ KEY = ('checkpoint_id', 'resource_type', 'resource_id')
 _LONGEST_NAME = 255
 
 # A project has nothing that could be gone back to: it only stands for what it holds.
+_OF_CHECKPOINT = (
+    plain_rows.select(models.RecoveryPoint)
+    .where(models.RecoveryPoint.checkpoint_id == sa.bindparam('checkpoint_id'))
+    .order_by(
+        models.RecoveryPoint.resource_type,
+        models.RecoveryPoint.resource_name,
+        models.RecoveryPoint.resource_id,
+    )
+)
+
 WITHOUT_POINTS = frozenset((constants.PROJECT_RESOURCE_TYPE,))
 
 
@@ -367,21 +377,15 @@ def of_checkpoints(
     ).all()
 
 
-def of_checkpoint(session: orm.Session, checkpoint_id: str) -> Sequence[models.RecoveryPoint]:
-    """The points of a checkpoint, by type and name."""
-    return session.scalars(
-        sa.select(models.RecoveryPoint)
-        .where(models.RecoveryPoint.checkpoint_id == checkpoint_id)
-        .order_by(
-            models.RecoveryPoint.resource_type,
-            models.RecoveryPoint.resource_name,
-            models.RecoveryPoint.resource_id,
-        )
-    ).all()
+def of_checkpoint(connection: sa.Connection, checkpoint_id: str) -> Sequence[models.RecoveryPoint]:
+    """The points of a checkpoint, by type and name, see :mod:`karbor.db.plain_rows`."""
+    return plain_rows.found(
+        connection, models.RecoveryPoint, _OF_CHECKPOINT, checkpoint_id=checkpoint_id
+    )
 
 
 def page(
-    session: orm.Session,
+    connection: sa.Connection,
     selection: paging.Selection,
     *,
     since: datetime.datetime | None,
@@ -399,4 +403,4 @@ def page(
         conditions.append(moment >= since)
     if before is not None:
         conditions.append(moment < before)
-    return paging.rows(session, models.RecoveryPoint, selection, conditions)
+    return paging.rows(connection, models.RecoveryPoint, selection, conditions)

@@ -52,10 +52,10 @@ def get_trigger(
 
 
 def page_of_triggers(
-    session: orm.Session, selection: paging.Selection
+    connection: sa.Connection, selection: paging.Selection
 ) -> tuple[list[models.Trigger], bool]:
     """One page of triggers, and whether more follow."""
-    return paging.rows(session, models.Trigger, selection)
+    return paging.rows(connection, models.Trigger, selection)
 
 
 def take_due(session: orm.Session, now: datetime.datetime) -> str | None:
@@ -163,10 +163,10 @@ def lock_with_triggers(
 
 
 def page_of_operations(
-    session: orm.Session, selection: paging.Selection
+    connection: sa.Connection, selection: paging.Selection
 ) -> tuple[list[models.ScheduledOperation], bool]:
     """One page of scheduled operations, and whether more follow."""
-    return paging.rows(session, models.ScheduledOperation, selection)
+    return paging.rows(connection, models.ScheduledOperation, selection)
 
 
 def awaiting(session: orm.Session, trigger_id: str) -> Sequence[models.ScheduledOperation]:

@@ -59,10 +59,10 @@ def get(session: orm.Session, model: type[Use], project_id: str, use_id: str) ->
 
 
 def page(
-    session: orm.Session, model: type[Use], selection: paging.Selection
+    connection: sa.Connection, model: type[Use], selection: paging.Selection
 ) -> tuple[list[Use], bool]:
     """One page of restores or verifications, and whether more follow."""
-    return paging.rows(session, model, selection)
+    return paging.rows(connection, model, selection)
 
 
 def set_status(

@@ -134,8 +134,4 @@ def _configured() -> dict[str, int]:
 
 
 def _limits(session: orm.Session, project_id: str) -> dict[str, int]:
-    return {
-        **_configured(),
-        **rows.class_limits(session, rows.DEFAULT_CLASS),
-        **rows.limits(session, project_id),
-    }
+    return {**_configured(), **rows.limits_of(session, project_id)}

@@ -161,8 +161,7 @@ class Checkpoints(Handler):
         items, has_more = self.services.queries.page_of_checkpoints(
             provider_id, selection, start_date, end_date
         )
-        progress = self.services.queries.progress([item.id for item in items])
-        return [view(item, progress[item.id]) for item in items], has_more
+        return [view(row, progress) for row, progress in items], has_more
 
     @operation('provider:checkpoint_create', ONE, body=CREATE)
     def on_post(
@@ -183,15 +182,12 @@ class Checkpoint(Handler):
     def on_get(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
     ) -> Object:
-        checkpoint = self.services.queries.get_checkpoint(context, provider_id, checkpoint_id)
-        progress = self.services.queries.progress([checkpoint.id])[checkpoint.id]
+        found = self.services.queries.get_checkpoint(context, provider_id, checkpoint_id)
         return {
             'checkpoint': {
-                **view(checkpoint, progress),
-                'resources_reason': self.services.queries.failures(checkpoint.id),
-                'resources': [
-                    view_resource(point) for point in self.services.queries.points(checkpoint.id)
-                ],
+                **view(found.row, found.progress),
+                'resources_reason': found.failures,
+                'resources': [view_resource(point) for point in found.points],
             }
         }
 

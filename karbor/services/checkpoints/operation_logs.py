@@ -27,5 +27,5 @@ class OperationLogs:
 
     def page(self, selection: paging.Selection) -> tuple[list[models.OperationLog], bool]:
         """One page of operation logs, and whether more follow."""
-        with db.reader() as session:
-            return operation_logs.page(session, selection)
+        with db.plain_reader() as connection:
+            return operation_logs.page(connection, selection)

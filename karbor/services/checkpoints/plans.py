@@ -78,12 +78,12 @@ class Plans:
         return write()
 
     def get(self, context: karbor_context.RequestContext, plan_id: str) -> models.Plan:
-        with db.reader() as session:
-            return plan_rows.get(session, context.project_id, plan_id)
+        with db.plain_reader() as connection:
+            return plan_rows.look(connection, context.project_id, plan_id)
 
     def page(self, selection: paging.Selection) -> tuple[list[models.Plan], bool]:
-        with db.reader() as session:
-            return plan_rows.page(session, selection)
+        with db.plain_reader() as connection:
+            return plan_rows.page(connection, selection)
 
     def update(
         self, context: karbor_context.RequestContext, plan_id: str, changes: Mapping[str, Any]

@@ -14,7 +14,9 @@
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
 
 from karbor import context as karbor_context
 from karbor import db
@@ -30,6 +32,20 @@ class Progress:
     failed: int
 
 
+@dataclasses.dataclass(frozen=True)
+class WholeCheckpoint:
+    """A checkpoint and all that is in it.
+
+    :ivar failures: why the newest job could not do some resources, by ``type#id``.
+    :ivar points: its recovery points, by type and name.
+    """
+
+    row: models.Checkpoint
+    progress: Progress
+    failures: Mapping[str, str | None]
+    points: Sequence[models.RecoveryPoint]
+
+
 class Queries:
     """What the API shows.
 
@@ -41,13 +57,17 @@ class Queries:
 
     def get_checkpoint(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
-    ) -> models.Checkpoint:
+    ) -> WholeCheckpoint:
         """:raises ProviderNotFound:
         :raises CheckpointNotFound:
         """
         self._registry.get(provider_id)
-        with db.reader() as session:
-            return checkpoints.get(session, context.project_id, provider_id, checkpoint_id)
+        with db.plain_reader() as connection:
+            row = checkpoints.look(connection, context.project_id, provider_id, checkpoint_id)
+            progress = _progress(connection, [row.id])[row.id]
+            points = recovery_points.of_checkpoint(connection, row.id)
+        failures = self.failures(row.id) if progress.failed else {}
+        return WholeCheckpoint(row, progress, failures, points)
 
     def page_of_checkpoints(
         self,
@@ -55,16 +75,15 @@ class Queries:
         selection: paging.Selection,
         since: datetime.datetime | None,
         before: datetime.datetime | None,
-    ) -> tuple[list[models.Checkpoint], bool]:
+    ) -> tuple[list[tuple[models.Checkpoint, Progress]], bool]:
         """See :func:`karbor.db.checkpoints.page`."""
         self._registry.get(provider_id)
-        with db.reader() as session:
-            return checkpoints.page(session, provider_id, selection, since=since, before=before)
-
-    def points(self, checkpoint_id: str) -> Sequence[models.RecoveryPoint]:
-        """The recovery points of a checkpoint, by type and name."""
-        with db.reader() as session:
-            return recovery_points.of_checkpoint(session, checkpoint_id)
+        with db.plain_reader() as connection:
+            rows, has_more = checkpoints.page(
+                connection, provider_id, selection, since=since, before=before
+            )
+            progress = _progress(connection, [row.id for row in rows])
+        return [(row, progress[row.id]) for row in rows], has_more
 
     def get_use(
         self, context: karbor_context.RequestContext, table: type[uses.Use], use_id: str
@@ -77,8 +96,8 @@ class Queries:
         self, table: type[uses.Use], selection: paging.Selection
     ) -> tuple[list[uses.Use], bool]:
         """One page of the restores or verifications, by the table they are in."""
-        with db.reader() as session:
-            return uses.page(session, table, selection)
+        with db.plain_reader() as connection:
+            return uses.page(connection, table, selection)
 
     def results(self, use_ids: Sequence[str]) -> dict[str, list[models.ResourceResult]]:
         """What plugins told of the resources of restores or verifications."""
@@ -87,14 +106,8 @@ class Queries:
 
     def progress(self, subject_ids: Sequence[str]) -> dict[str, Progress]:
         """How far the newest job about each checkpoint, restore or verification is."""
-        with db.reader() as session:
-            counts = job_resources.counts(session, subject_ids)
-        return {
-            subject_id: Progress(
-                counts.get(subject_id, {}).get(True, 0), counts.get(subject_id, {}).get(False, 0)
-            )
-            for subject_id in subject_ids
-        }
+        with db.plain_reader() as connection:
+            return _progress(connection, subject_ids)
 
     def new_resources(self, subject_id: str) -> dict[str, str]:
         """What a restore has made so far: ``type#id`` of the original -> id of the new one."""
@@ -112,3 +125,13 @@ class Queries:
                 row.resource_key: row.reason
                 for row in job_resources.failures_of_newest(session, subject_id)
             }
+
+
+def _progress(connection: sa.Connection, subject_ids: Sequence[str]) -> dict[str, Progress]:
+    counts = job_resources.counts(connection, subject_ids)
+    return {
+        subject_id: Progress(
+            counts.get(subject_id, {}).get(True, 0), counts.get(subject_id, {}).get(False, 0)
+        )
+        for subject_id in subject_ids
+    }

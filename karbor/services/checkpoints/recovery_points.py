@@ -29,5 +29,5 @@ class RecoveryPoints:
         before: datetime.datetime | None,
     ) -> tuple[list[models.RecoveryPoint], bool]:
         """See :func:`karbor.db.recovery_points.page`."""
-        with db.reader() as session:
-            return recovery_points.page(session, selection, since=since, before=before)
+        with db.plain_reader() as connection:
+            return recovery_points.page(connection, selection, since=since, before=before)

@@ -81,7 +81,7 @@ def write(session: orm.Session, checkpoint: models.Checkpoint, points: Sequence[
     operation_id = origins.scheduled_operation_id(checkpoint.extra_info)
     before = {
         (row.resource_type, row.resource_id): row
-        for row in recovery_points.of_checkpoint(session, checkpoint.id)
+        for row in recovery_points.of_checkpoint(session.connection(), checkpoint.id)
     }
     for point in points:
         row = before.get((point.resource.type, point.resource.id))

@@ -97,8 +97,8 @@ class ScheduledOperations:
             return schedules.get_operation(session, context.project_id, operation_id)
 
     def page(self, selection: paging.Selection) -> tuple[list[models.ScheduledOperation], bool]:
-        with db.reader() as session:
-            return schedules.page_of_operations(session, selection)
+        with db.plain_reader() as connection:
+            return schedules.page_of_operations(connection, selection)
 
     def update(
         self,

@@ -60,8 +60,8 @@ class Triggers:
             return schedules.get_trigger(session, context.project_id, trigger_id)
 
     def page(self, selection: paging.Selection) -> tuple[list[models.Trigger], bool]:
-        with db.reader() as session:
-            return schedules.page_of_triggers(session, selection)
+        with db.plain_reader() as connection:
+            return schedules.page_of_triggers(connection, selection)
 
     def update(
         self, context: karbor_context.RequestContext, trigger_id: str, changes: Mapping[str, Any]

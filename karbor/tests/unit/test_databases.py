@@ -73,7 +73,7 @@ class TextTest(base.TestCase):
                     parameters={},
                 )
 
-        with db.reader() as session:
+        with db.plain_reader() as connection:
             for text, wanted in (
                 ('\xfcN\xcf', ['\xdcn\xef']),
                 ('LY 100%', ['Nightly 100%']),
@@ -81,7 +81,9 @@ class TextTest(base.TestCase):
                 ('_', []),
                 ('HT', ['Nightly 100%']),
             ):
-                rows, _ = plans.page(session, paging.Selection('p', paging.Page(9), {'name': text}))
+                rows, _ = plans.page(
+                    connection, paging.Selection('p', paging.Page(9), {'name': text})
+                )
                 self.assertEqual(wanted, [row.name for row in rows], text)
 
     def test_long_texts_are_kept_whole(self) -> None:
@@ -98,7 +100,7 @@ class ConcurrencyTest(base.TestCase):
     def test_only_as_many_are_counted_as_there_may_be(self) -> None:
         @db.transaction
         def take(session: orm.Session, project_id: str) -> bool:
-            quotas.limits(session, project_id)
+            quotas.limits_of(session, project_id)
             return quotas.take(session, project_id, 'plans', 3)
 
         for number in range(20):

@@ -260,9 +260,9 @@ class PagingTest(base.TestCase):
         since: Any = None,
         before: Any = None,
     ) -> tuple[list[str], bool]:
-        with db.reader() as session:
+        with db.plain_reader() as connection:
             rows, more = checkpoints.page(
-                session,
+                connection,
                 base.PROVIDER_ID,
                 paging.Selection(base.PROJECT_ID, page, filters or {}),
                 since=since,
@@ -362,7 +362,7 @@ class PagingTest(base.TestCase):
             for name in ('50% of it', '50 of it', 'a_b', 'axb'):
                 plans.create(session, **_plan(name=name))
 
-        with db.reader() as session:
+        with db.plain_reader() as connection:
             for text, names in (
                 ('0%', {'50% of it'}),
                 ('_', {'a_b'}),
@@ -370,7 +370,7 @@ class PagingTest(base.TestCase):
                 ('z', set()),
             ):
                 rows, _ = plans.page(
-                    session, paging.Selection(base.PROJECT_ID, paging.Page(9), {'name': text})
+                    connection, paging.Selection(base.PROJECT_ID, paging.Page(9), {'name': text})
                 )
                 self.assertEqual(names, {row.name for row in rows})
 
@@ -475,7 +475,7 @@ class JobRowsTest(base.TestCase):
         with db.reader() as session:
             self.assertEqual(
                 {'s': {True: 2, False: 1}, 't': {False: 1}},
-                job_resources.counts(session, ['s', 't', 'none']),
+                job_resources.counts(session.connection(), ['s', 't', 'none']),
             )
             self.assertEqual(
                 [('c', 'reason c')],

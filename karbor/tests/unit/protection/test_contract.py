@@ -157,7 +157,7 @@ class ContractTestCase(base.TestCase):
         return self.checkpoint(row.id)
 
     def checkpoint(self, checkpoint_id: str) -> models.Checkpoint:
-        return self.queries.get_checkpoint(self.context, base.PROVIDER_ID, checkpoint_id)
+        return self.queries.get_checkpoint(self.context, base.PROVIDER_ID, checkpoint_id).row
 
     def run_delete(self, checkpoint_id: str) -> models.Checkpoint:
         self.manager.delete_checkpoint(self.context, base.PROVIDER_ID, checkpoint_id)

@@ -1,0 +1,40 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rows that are only looked at.
+
+To make objects of them that a session follows takes longer than to find them. So they are left
+as the database gives them, with the columns of their table for attributes.
+"""
+
+from typing import Any, TypeVar, cast
+
+import sqlalchemy as sa
+
+from karbor.db import models
+
+Row = TypeVar('Row', bound=models.Base)
+
+
+def select(model: type[Row]) -> sa.Select[Any]:
+    """A query for all columns of a table."""
+    return sa.select(*model.__table__.columns)
+
+
+def found(
+    connection: sa.Connection, _model: type[Row], query: sa.Select[Any], **values: Any
+) -> list[Row]:
+    """The rows of a query of :func:`select`, which have the attributes of the model.
+
+    :param values: of the parameters of the query.
+    """
+    return cast('list[Row]', connection.execute(query, values).all())
