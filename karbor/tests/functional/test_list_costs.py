@@ -62,6 +62,23 @@ class CostTest(lists.ListsTestCase):
             self.assertLessEqual(max(seen[0]), 4, which.path)
 
     @base.in_process_only(_COUNTS_SQL)
+    def test_statements_of_what_is_asked_most(self):
+        plan = self.create_plan()
+        checkpoint = self.create_checkpoint(plan)
+        self.fill(models.Checkpoint, 30)
+        self.fill(models.Plan, 30)
+        for statements, path in (
+            (1, '/plans'),
+            (1, f'/plans/{plan["id"]}'),
+            (2, self.checkpoints_path()),
+            (3, self.checkpoints_path(checkpoint['id'])),
+        ):
+            self.assertEqual(statements, len(self.cost_of(path).statements), path)
+        with lists.cost() as found:
+            self.create_plan()
+        self.assertEqual(4, len(found.statements), found.statements)
+
+    @base.in_process_only(_COUNTS_SQL)
     def test_statements_of_changes(self):
         """What is made beside many rows is asked for as often as beside few."""
         plan, trigger = self.create_plan(), self.add_row(models.Trigger)
