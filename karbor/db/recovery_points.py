@@ -31,7 +31,6 @@ KEY = ('checkpoint_id', 'resource_type', 'resource_id')
 
 _LONGEST_NAME = 255
 
-# A project has nothing that could be gone back to: it only stands for what it holds.
 _OF_CHECKPOINT = (
     plain_rows.select(models.RecoveryPoint)
     .where(models.RecoveryPoint.checkpoint_id == sa.bindparam('checkpoint_id'))
@@ -42,6 +41,7 @@ _OF_CHECKPOINT = (
     )
 )
 
+# A project has nothing that could be gone back to: it only stands for what it holds.
 WITHOUT_POINTS = frozenset((constants.PROJECT_RESOURCE_TYPE,))
 
 

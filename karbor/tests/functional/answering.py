@@ -34,7 +34,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,14 +42,12 @@ from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db
-from karbor.cmd import assembly
+from karbor.cmd import application, assembly
 from karbor.db import jobs as job_rows
-from karbor.db import migration, models
+from karbor.db import models
 from karbor.services import quotas
 from karbor.services.checkpoints import plans
 from karbor.services.protection import graph
-from karbor.testing import fake_keystone
-from karbor.tests import database_servers
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import asking, bench_ground, lists
 from karbor.tests.functional.base import OPTIONS, VOLUME, resource
@@ -72,20 +69,20 @@ class Server:
     """An application behind gunicorn.
 
     :param name: of its log.
-    :param application: as gunicorn takes it.
+    :param served: the application, as gunicorn takes it.
     :param config: karbor.conf; the log is beside it.
     :param ends: ends what is started.
     """
 
     def __init__(
-        self, name: str, application: str, config: pathlib.Path, ends: contextlib.ExitStack
+        self, name: str, served: str, config: pathlib.Path, ends: contextlib.ExitStack
     ) -> None:
         listener = ends.enter_context(socket.create_server(('127.0.0.1', 0), backlog=128))
         self._address = f'127.0.0.1:{listener.getsockname()[1]}'
         bound = ('--bind', f'fd://{listener.fileno()}', '--no-control-socket')
         log = ends.enter_context(config.with_name(f'{name}.log').open('wb'))
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'gunicorn', *bound, *_GUNICORN, application],
+            [sys.executable, '-m', 'gunicorn', *bound, *_GUNICORN, served],
             stdout=log,
             stderr=log,
             pass_fds=[listener.fileno()],
@@ -124,7 +121,7 @@ def _taken(asker: subprocess.Popen[str]) -> asking.Taken:
     return asking.Taken(**json.loads(text))
 
 
-def _token(keystone_url: str) -> dict[str, Any]:
+def _token(endpoint_url: str) -> dict[str, Any]:
     """What Keystone tells of the token: with a catalog, as clouds have one."""
     domain = {'id': 'default', 'name': 'Default'}
     now = datetime.datetime.now(datetime.UTC)
@@ -146,7 +143,7 @@ def _token(keystone_url: str) -> dict[str, Any]:
                         'interface': interface,
                         'region': 'RegionOne',
                         'region_id': 'RegionOne',
-                        'url': keystone_url,
+                        'url': endpoint_url,
                     }
                     for interface in ('public', 'internal', 'admin')
                 ],
@@ -159,30 +156,18 @@ def _token(keystone_url: str) -> dict[str, Any]:
 class Ground:
     """What is asked for, and who is asked.
 
-    :param folder: where the configuration and the logs are.
     :param ends: ends what is started.
     """
 
-    def __init__(self, folder: pathlib.Path, ends: contextlib.ExitStack) -> None:
-        keystone = fake_keystone.FakeKeystone()
-        keystone_url = ends.enter_context(keystone.serve())
-        keystone.valid[_TOKEN] = _token(keystone_url)
-        database = database_servers.KINDS[bench_ground.kind_of_database()]()
-        ends.callback(database.stop)
-        bench_ground.write_provider(folder)
-        url = database.create_database()
-        config = bench_ground.write_config(
-            folder, database=url, keystone_url=keystone_url, cinder_url=keystone_url
-        )
-        assembly.configure('answering', ['--config-file', str(config)])
-        ends.callback(db.dispose)
-        migration.upgrade()
+    def __init__(self, ends: contextlib.ExitStack) -> None:
+        place = ends.enter_context(bench_ground.ground())
+        place.keystone.valid[_TOKEN] = _token(place.cinder.url)
         plan_ids, checkpoint_ids = _fill()
         self.questions = _questions(plan_ids, checkpoint_ids)
-        bare = f'karbor.tests.functional.bare_api:Api({url!r})'
-        self.floor = Server('floor', bare, config, ends)
-        self.karbor = Server('karbor', 'karbor.wsgi.api:application', config, ends)
-        self._here = assembly.api_application()
+        bare = f'karbor.tests.functional.bare_api:Api({assembly.CONF.database.connection!r})'
+        self.floor = Server('floor', bare, place.config, ends)
+        self.karbor = Server('karbor', 'karbor.wsgi.api:application', place.config, ends)
+        self._here = application.create()
 
     def statements(self, question: asking.Question) -> int:
         """How many SQL statements a request takes, counted in this process."""
@@ -305,10 +290,6 @@ def _add_checkpoint(session: orm.Session, plan: dict[str, Any]) -> str:
     return checkpoint.id
 
 
-def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
-
-
 def _line(name: str, statements: int, floor: list[Figures], karbor: list[Figures]) -> str:
     def median(rounds: list[Figures], figure: str) -> float:
         return statistics.median(figures[figure] for figures in rounds)
@@ -329,8 +310,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     kept: dict[str, Any] = {}
     with contextlib.ExitStack() as ends:
-        ground = Ground(pathlib.Path(ends.enter_context(tempfile.TemporaryDirectory())), ends)
-        say(
+        ground = Ground(ends)
+        bench_ground.say(
             f'{bench_ground.kind_of_database()}, gunicorn {" ".join(_GUNICORN)}, '
             f'{_PROCESSES * asking.CLIENTS} clients, {os.cpu_count()} cores\n{"":18} {"ratio":>6} '
             f'{"ms CPU":>7} {"of floor":>8} {"a second":>9} {"of floor":>8} {"statements":>10}'
@@ -347,7 +328,7 @@ def main() -> None:
         for name, question in ground.questions.items():
             floors, karbors = ([one[name][number] for one in rounds] for number in (0, 1))
             statements = ground.statements(question)
-            say(_line(name, statements, floors, karbors))
+            bench_ground.say(_line(name, statements, floors, karbors))
             kept[name] = {'floor': floors, 'karbor': karbors, 'statements': statements}
     if arguments.json:
         arguments.json.write_text(json.dumps(kept, indent=1))
