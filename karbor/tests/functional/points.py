@@ -41,7 +41,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from karbor import db
-from karbor.db import migration, models, point_filling
+from karbor.db import migration, models, point_filling, schema_gate
 from karbor.services.protection import provider
 from karbor.services.recovery import point_filling as bank_filling
 from karbor.tests import base, database_servers, old_checkpoints, processes
@@ -121,7 +121,7 @@ class Points(base.TestCase):
 
     def _upgrade_at_once(self) -> None:
         self._open()
-        self._schema = self._show('migrate', lambda: migration.upgrade('0006'))
+        self._schema = self._show('migrate', lambda: migration.upgrade(schema_gate.known()[-1]))
         self._filling = self._show('fill in', migration.upgrade)
         self._check()
         old_checkpoints.ask_banks()

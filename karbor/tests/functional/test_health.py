@@ -235,6 +235,7 @@ class DatabaseAwayTest(base.ApiTestCase):
         ):
             with (
                 mock.patch.object(db, 'reader', side_effect=error),
+                mock.patch.object(db, 'plain_reader', side_effect=error),
                 mock.patch.object(db.api, 'writer', side_effect=error),
             ):
                 for which in lists.LISTS:
@@ -252,6 +253,6 @@ class DatabaseAwayTest(base.ApiTestCase):
     @_in_process
     def test_a_full_disk(self):
         error = sa_exc.OperationalError('', {}, Exception('database or disk is full'))
-        with mock.patch.object(db, 'reader', side_effect=db.DatabaseUnusable(error)):
+        with mock.patch.object(db, 'plain_reader', side_effect=db.DatabaseUnusable(error)):
             answer = self.get('/plans', 503)
         self.assertIn('The disk of the database is full', str(answer))

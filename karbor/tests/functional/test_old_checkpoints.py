@@ -29,13 +29,15 @@ from oslo_db import exception as db_exc
 from sqlalchemy import event
 
 from karbor import db
-from karbor.db import migration, models, point_filling
+from karbor.db import migration, models, point_filling, schema_gate
 from karbor.services.protection import provider
 from karbor.services.recovery import point_filling as bank_filling
 from karbor.tests import base, old_checkpoints
 from karbor.tests.functional import lists
 from karbor.tests.functional.base import at_once
 
+# What of the upgrade is told apart from the filling: the schema.
+_HEAD = schema_gate.known()[-1]
 _VOLUMES = 3
 _COUNT = 2 * len(old_checkpoints.STORIES)
 
@@ -147,7 +149,7 @@ class UpgradeTest(OldCheckpointsTestCase):
     def test_it_is_broken_off_after_each_statement_of_the_migration(self) -> None:
         for statements in itertools.count(1):
             with broken_off_after(statements):
-                if not is_broken_off(lambda: migration.upgrade('0006')):
+                if not is_broken_off(lambda: migration.upgrade(_HEAD)):
                     break
 
         self.assertGreater(statements, len(models.RecoveryPoint.__table__.indexes))
@@ -158,6 +160,7 @@ class UpgradeTest(OldCheckpointsTestCase):
         self.assert_points()
 
     def test_it_is_broken_off_in_each_transaction(self) -> None:
+        migration.upgrade(_HEAD)
         before: dict[str, Any] = {}
         for _ in self.until_it_is_done(migration.upgrade):
             self.assertEqual(before, {key: rows()[key] for key in before}, 'they are kept')
@@ -180,7 +183,7 @@ class UpgradeTest(OldCheckpointsTestCase):
         self.assert_points()
 
     def test_several_at_once(self) -> None:
-        migration.upgrade('0006')
+        migration.upgrade(_HEAD)
         written = at_once(*[point_filling.fill] * 4)
         self.assertNotIn(None, written)
         self.assert_points()
@@ -204,7 +207,7 @@ class CostTest(OldCheckpointsTestCase):
     def costs_of(self, count: int) -> list[lists.Cost]:
         """What it costs to fill in points, to find nothing to do, and after older processes."""
         self.old = self.database_with(count)
-        migration.upgrade('0006')
+        migration.upgrade(_HEAD)
         duty = self.duty()
         found = []
         for prepare, act in (
