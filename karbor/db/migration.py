@@ -18,12 +18,8 @@ Every migration after the gate says in ``oldest_code`` which code may work on wh
 
 import contextlib
 import dataclasses
-import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-import alembic.command
-import alembic.config
-import alembic.script
 import sqlalchemy as sa
 
 from karbor.db import api, models, point_filling, schema_gate
@@ -56,8 +52,8 @@ def upgrade(revision: str | None = None) -> Upgrade:
         before = schema_gate.read(connection)
         if before.is_too_new(schema_gate.known()):
             raise schema_gate.SchemaError(before.refusal(schema_gate.known()))
-        for script in _missing(before.revision, revision):
-            _migrate(connection, script)
+        for missing in _missing(before.revision, revision):
+            _migrate(connection, missing)
         after = schema_gate.read(connection)
         connection.commit()
     if revision is None:
@@ -65,36 +61,28 @@ def upgrade(revision: str | None = None) -> Upgrade:
     return Upgrade(before=before.revision, after=after.revision)
 
 
-@functools.cache
-def scripts() -> alembic.script.ScriptDirectory:
-    """The migrations that this code has."""
-    config = alembic.config.Config()
-    config.set_main_option('script_location', str(schema_gate.MIGRATIONS))
-    return alembic.script.ScriptDirectory.from_config(config)
-
-
-def _missing(seen: str | None, last: str | None) -> list[alembic.script.Script]:
-    """The migrations after one, oldest first; none if that one is of newer code."""
+def _missing(seen: str | None, last: str | None) -> Sequence[str]:
+    """The revisions after one, oldest first; none if that one is of newer code."""
     known = schema_gate.known()
     if seen is None:
         begin = 0
     elif seen in known:
         begin = known.index(seen) + 1
     else:
-        return []
+        return ()
     end = len(known) if last is None else known.index(last) + 1
-    return [scripts().get_revision(revision) for revision in known[begin:end]]
+    return known[begin:end]
 
 
-def _migrate(connection: sa.Connection, script: alembic.script.Script) -> None:
-    oldest_code = getattr(script.module, 'oldest_code', None)
+def _migrate(connection: sa.Connection, revision: str) -> None:
+    # A start that finds all migrations done needs no alembic, which takes time, and memory.
+    from karbor.db import migration_scripts
+
+    oldest_code = migration_scripts.oldest_code(revision)
     if oldest_code is not None and schema_gate.exists(connection):
         # First: MariaDB commits each change of a table, and older code must not begin between.
         connection.execute(sa.update(models.SchemaGate).values(oldest_code=oldest_code))
-    config = alembic.config.Config()
-    config.set_main_option('script_location', scripts().dir)
-    config.attributes['connection'] = connection
-    alembic.command.upgrade(config, script.revision)
+    migration_scripts.run(connection, revision)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from alembic import autogenerate
 from alembic import migration as alembic_migration
 
 from karbor import db, exception
-from karbor.db import migration, models, point_filling, recovery_points
+from karbor.db import migration, migration_scripts, models, point_filling, recovery_points
 from karbor.services.protection import bank_plugin
 from karbor.services.protection.protection_plugins.volume import cinder_snapshot_plugin
 from karbor.services.recovery import bank_points
@@ -266,7 +266,7 @@ class HalfMadeTest(base.ApiTestCase):
 
     def test_what_a_broken_migration_has_left_is_no_obstacle(self):
         """MariaDB keeps what was made of a table before."""
-        before = migration.scripts().get_revision('0006').down_revision
+        before = migration_scripts.directory().get_revision('0006').down_revision
         with db.engine().begin() as connection:
             connection.execute(sa.text(f"UPDATE alembic_version SET version_num = '{before}'"))
             {index.name: index for index in models.RecoveryPoint.__table__.indexes}[

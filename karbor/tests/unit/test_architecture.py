@@ -56,15 +56,24 @@ class KarborTest(base.BaseTestCase):
 class ProcessesTest(base.BaseTestCase):
     """What a process never needs, it does not load: it would be memory in each of many workers."""
 
+    def loaded(self, process: str) -> set[str]:
+        code = f'import sys, karbor.cmd.{process}; print(*sys.modules)'
+        listing = subprocess.run(
+            [sys.executable, '-c', code], capture_output=True, text=True, check=True
+        )
+        loaded = set(listing.stdout.split())
+        self.assertIn('sqlalchemy', loaded)
+        return loaded
+
     def test_workers_and_engines_serve_nothing(self) -> None:
+        unneeded = {'karbor.api', 'falcon', 'webob', 'keystonemiddleware', 'alembic'}
         for process in ('protection', 'operationengine'):
-            code = f'import sys, karbor.cmd.{process}; print(*sys.modules)'
-            loaded = subprocess.run(
-                [sys.executable, '-c', code], capture_output=True, text=True, check=True
-            ).stdout.split()
-            self.assertIn('sqlalchemy', loaded)
-            for module in ('karbor.api', 'falcon', 'webob', 'keystonemiddleware', 'alembic'):
-                self.assertNotIn(module, loaded, process)
+            self.assertEqual(set(), unneeded & self.loaded(process), process)
+
+    def test_standalone_asks_no_keystone_about_tokens(self) -> None:
+        """It also seldom has anything to migrate."""
+        unneeded = {'alembic', 'boto3', 'keystonemiddleware', 'oslo_middleware', 'swiftclient'}
+        self.assertEqual(set(), unneeded & self.loaded('standalone'))
 
 
 class RulesTest(base.BaseTestCase):

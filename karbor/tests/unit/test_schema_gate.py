@@ -25,7 +25,7 @@ from oslo_config import cfg
 
 from karbor import db
 from karbor.cmd import assembly, manage
-from karbor.db import migration, models, schema_gate
+from karbor.db import migration, migration_scripts, models, schema_gate
 from karbor.services import processes
 from karbor.tests import base
 
@@ -79,15 +79,12 @@ class MigrationsTest(base.TestCase):
     """What each migration says of who may work on what it makes."""
 
     def test_all_are_known_in_their_order(self) -> None:
-        scripts = reversed(list(migration.scripts().walk_revisions()))
+        scripts = reversed(list(migration_scripts.directory().walk_revisions()))
         self.assertEqual([script.revision for script in scripts], list(schema_gate.known()))
 
     def test_each_since_the_gate_says_who_may(self) -> None:
         known = schema_gate.known()
-        said = [
-            getattr(migration.scripts().get_revision(revision).module, 'oldest_code', None)
-            for revision in known
-        ]
+        said = [migration_scripts.oldest_code(revision) for revision in known]
         since = known.index('0005')
         self.assertEqual([None] * since, said[:since])
         for revision, oldest_code in zip(known[since:], said[since:], strict=True):
@@ -137,10 +134,9 @@ class UpgradeTest(GateTestCase):
         """A migration that breaks on a database that commits by itself leaves it closed."""
         self.open_new_database()
         migration.upgrade()
-        head = migration.scripts().get_revision(_HEAD)
         with (
-            mock.patch.object(head.module, 'oldest_code', _HEAD),
-            mock.patch.object(migration, '_missing', return_value=[head]),
+            mock.patch.object(migration_scripts, 'oldest_code', return_value=_HEAD),
+            mock.patch.object(migration, '_missing', return_value=[_HEAD]),
             mock.patch('alembic.command.upgrade') as upgrade,
         ):
             upgrade.side_effect = lambda *_: self.assertEqual(_HEAD, self._seen(upgrade))
