@@ -105,6 +105,8 @@ class AdoptionTest(ItemsTestCase):
 class GivingUpTest(ItemsTestCase):
     """What is hopeless for all is not waited for by one item after the other."""
 
+    patience = 0.5  # for more than one request, also on a busy machine
+
     def setUp(self) -> None:
         super().setUp()
         self.patch(cinder_items, '_TRIED_EVERY', 0)
