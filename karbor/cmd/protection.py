@@ -17,7 +17,6 @@ SIGTERM lets running jobs end or hands them back, SIGHUP does so and begins with
 configuration as it is then.
 """
 
-import gc
 import math
 import os
 import sys
@@ -62,8 +61,6 @@ class _Worker(cotyledon.Service):
 
     def run(self) -> None:
         self._worker.start()
-        gc.collect()
-        gc.freeze()
         LOG.info('Waiting for jobs')
 
     def terminate(self) -> None:
