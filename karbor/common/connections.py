@@ -28,6 +28,9 @@ from requests import adapters, hooks, structures
 # A URL in which nothing is to be quoted (RFC 3986, appendix A).
 _QUOTED = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
 
+# As requests sends them.
+_HEADERS = {'Accept-Encoding': 'gzip, deflate', 'Connection': 'keep-alive'}
+
 _Verify = bool | str | None
 _Certificate = str | tuple[str, str] | None
 
@@ -87,7 +90,7 @@ def _prepared(
     prepared = requests.PreparedRequest()
     prepared.method = method.upper()
     prepared.url = url
-    prepared.headers = structures.CaseInsensitiveDict({'Accept-Encoding': 'gzip, deflate'})
+    prepared.headers = structures.CaseInsensitiveDict(_HEADERS)
     prepared.headers.update(headers)
     prepared.body = data
     prepared.hooks = hooks.default_hooks()

@@ -68,7 +68,7 @@ class ServiceSessionTest(base.BaseTestCase):
         self.assertEqual(their_options, {**our_options, 'stream': False})
         for name, value in options.get('headers', {}).items():
             self.assertEqual(value, ours.headers[name])
-        for name in ('Content-Length', 'Transfer-Encoding'):
+        for name in ('Connection', 'Content-Length', 'Transfer-Encoding'):
             self.assertEqual(theirs.headers.get(name), ours.headers.get(name), name)
 
     def test_the_same_is_sent(self) -> None:
