@@ -98,7 +98,8 @@ class Project:
         }
         self.session = self.login()
         # 3.44 for attachments
-        self.cinder = cinder_client.Client('3.44', session=self.session)
+        # A busy Cinder may close a connection just as it is used again.
+        self.cinder = cinder_client.Client('3.44', session=self.session, connect_retries=1)
 
     def login(self) -> Any:
         """A session of the user with a token that nobody else has."""
