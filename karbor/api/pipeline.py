@@ -45,10 +45,13 @@ _REASONS = {
 
 
 def set_defaults() -> None:
-    """Defaults of oslo's options, those of the middleware included: browsers need leave to send and
-    read what the API works with.
-    """
+    """Defaults of oslo's options where Karbor's differ, those of the middleware included."""
     karbor_conf.set_defaults()
+    _set_defaults_of_cors()
+
+
+def _set_defaults_of_cors() -> None:
+    """Browsers need leave to send and read what the API works with."""
     headers = ['X-Auth-Token', 'X-OpenStack-Request-ID']
     cors.set_defaults(
         allow_headers=headers,
@@ -71,7 +74,7 @@ def behind_keystone(application: Application, conf: cfg.ConfigOpts) -> Applicati
         is_public = environ.get('PATH_INFO', '') in middleware.PUBLIC_PATHS
         return (application if is_public else checked)(environ, start_response)
 
-    set_defaults()
+    _set_defaults_of_cors()
     wrapped = _with_cors(check_token, conf)
     proxied = http_proxy_to_wsgi.HTTPProxyToWSGI(wrapped, conf)
     if conf.oslo_middleware.enable_proxy_headers_parsing:

@@ -40,10 +40,10 @@ def service_session(adapter: adapters.HTTPAdapter) -> requests.Session:
 
     :param adapter: has the connections, which it may share with other sessions.
     """
-    made = _ServiceSession()
+    session = _ServiceSession()
     for scheme in ('http://', 'https://'):
-        made.mount(scheme, adapter)
-    return made
+        session.mount(scheme, adapter)
+    return session
 
 
 class _ServiceSession(requests.Session):

@@ -81,17 +81,16 @@ def look(
 
     :raises CheckpointNotFound: there is none of that id.
     """
-    found = plain_rows.found(
+    rows = plain_rows.fetch(
         connection,
-        models.Checkpoint,
         _ONE,
         checkpoint_id=checkpoint_id,
         project_id=project_id,
         provider_id=provider_id,
     )
-    if not found:
+    if not rows:
         raise exception.CheckpointNotFound(checkpoint_id=checkpoint_id)
-    return found[0]
+    return rows[0]
 
 
 def set_status(

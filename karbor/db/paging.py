@@ -87,7 +87,7 @@ def rows(
     page = selection.page
     marker = None
     if page.marker is not None:
-        of_marker = plain_rows.found(connection, model, seen.where(model.id == page.marker))
+        of_marker = plain_rows.fetch(connection, seen.where(model.id == page.marker))
         if not of_marker:
             raise exception.MarkerNotFound(marker=page.marker)
         (marker,) = of_marker
@@ -101,8 +101,8 @@ def rows(
     query = utils.paginate_query(
         query, model, page.limit + 1, list(keys), marker=marker, sort_dirs=list(keys.values())
     )
-    rows_found = plain_rows.found(connection, model, query.offset(page.offset))
-    return rows_found[: page.limit], len(rows_found) > page.limit
+    rows_found = plain_rows.fetch(connection, query.offset(page.offset))
+    return list(rows_found[: page.limit]), len(rows_found) > page.limit
 
 
 def _filtered(model: type[models.Base], filters: Mapping[str, str]) -> list[Any]:

@@ -16,6 +16,7 @@ To make objects of them that a session follows takes longer than to find them. S
 as the database gives them, with the columns of their table for attributes.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -25,16 +26,14 @@ from karbor.db import models
 Row = TypeVar('Row', bound=models.Base)
 
 
-def select(model: type[Row]) -> sa.Select[Any]:
-    """A query for all columns of a table."""
-    return sa.select(*model.__table__.columns)
+def select(model: type[Row]) -> sa.Select[tuple[Row]]:
+    """A query for all columns of a table; what it finds has the attributes of the model."""
+    return cast('sa.Select[tuple[Row]]', sa.select(*model.__table__.columns))
 
 
-def found(
-    connection: sa.Connection, _model: type[Row], query: sa.Select[Any], **values: Any
-) -> list[Row]:
-    """The rows of a query of :func:`select`, which have the attributes of the model.
+def fetch(connection: sa.Connection, query: sa.Select[tuple[Row]], **values: Any) -> Sequence[Row]:
+    """The rows of a query that :func:`select` began.
 
     :param values: of the parameters of the query.
     """
-    return cast('list[Row]', connection.execute(query, values).all())
+    return cast('Sequence[Row]', connection.execute(query, values).all())

@@ -52,10 +52,10 @@ def look(connection: sa.Connection, project_id: str, plan_id: str) -> models.Pla
 
     :raises PlanNotFound: the project has none of that id.
     """
-    found = plain_rows.found(connection, models.Plan, _ONE, plan_id=plan_id, project_id=project_id)
-    if not found:
+    rows = plain_rows.fetch(connection, _ONE, plan_id=plan_id, project_id=project_id)
+    if not rows:
         raise exception.PlanNotFound(plan_id=plan_id)
-    return found[0]
+    return rows[0]
 
 
 def page(connection: sa.Connection, selection: paging.Selection) -> tuple[list[models.Plan], bool]:

@@ -379,9 +379,7 @@ def of_checkpoints(
 
 def of_checkpoint(connection: sa.Connection, checkpoint_id: str) -> Sequence[models.RecoveryPoint]:
     """The points of a checkpoint, by type and name, see :mod:`karbor.db.plain_rows`."""
-    return plain_rows.found(
-        connection, models.RecoveryPoint, _OF_CHECKPOINT, checkpoint_id=checkpoint_id
-    )
+    return plain_rows.fetch(connection, _OF_CHECKPOINT, checkpoint_id=checkpoint_id)
 
 
 def page(

@@ -182,12 +182,12 @@ class Checkpoint(Handler):
     def on_get(
         self, context: karbor_context.RequestContext, provider_id: str, checkpoint_id: str
     ) -> Object:
-        found = self.services.queries.get_checkpoint(context, provider_id, checkpoint_id)
+        whole = self.services.queries.get_checkpoint(context, provider_id, checkpoint_id)
         return {
             'checkpoint': {
-                **view(found.row, found.progress),
-                'resources_reason': found.failures,
-                'resources': [view_resource(point) for point in found.points],
+                **view(whole.row, whole.progress),
+                'resources_reason': whole.failures,
+                'resources': [view_resource(point) for point in whole.points],
             }
         }
 

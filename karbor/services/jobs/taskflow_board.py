@@ -293,14 +293,14 @@ def _postings_of(board: base.JobBoard, job_ids: Collection[str]) -> dict[str, ba
     Each one that is looked at is a request, so no more are than it takes; on Redis the newest come
     first.
     """
-    found: dict[str, base.Job] = {}
+    postings: dict[str, base.Job] = {}
     if job_ids:
         for posting in board.iterjobs(ensure_fresh=True):
             if posting.name in job_ids:
-                found[posting.name] = posting
-            if len(found) == len(job_ids):
+                postings[posting.name] = posting
+            if len(postings) == len(job_ids):
                 break
-    return found
+    return postings
 
 
 def _unless_lost(act: Callable[..., Any], posting: base.Job, owner: str) -> None:

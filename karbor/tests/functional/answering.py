@@ -31,7 +31,6 @@ import os
 import pathlib
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 from typing import Any
@@ -62,8 +61,6 @@ _HEADERS = {'X-Auth-Token': _TOKEN, 'Content-Type': 'application/json'}
 _BELOW = f'/v1/{PROJECT_ID}'
 _SERVICES = ('identity', 'compute', 'volumev3', 'image', 'network', 'placement', 'data-protect')
 
-Figures = dict[str, float]
-
 
 class Server:
     """An application behind gunicorn.
@@ -92,7 +89,7 @@ class Server:
         ends.callback(self._process.wait)
         ends.callback(self._process.send_signal, signal.SIGTERM)
 
-    def measure(self, question: asking.Question, count: int) -> Figures:
+    def measure(self, question: asking.Question, count: int) -> bench_ground.Figures:
         """Requests a second, and ms of the processor for one: the server's, and the clients'."""
         command = [sys.executable, '-m', 'karbor.tests.functional.asking']
         command += [self._address, str(count // _PROCESSES)]
@@ -186,7 +183,9 @@ class Ground:
             ask()
         return len(found.statements)
 
-    def pair(self, question: asking.Question, count: int) -> tuple[Figures, Figures]:
+    def pair(
+        self, question: asking.Question, count: int
+    ) -> tuple[bench_ground.Figures, bench_ground.Figures]:
         """The figures of the floor and of Karbor."""
         figures = self.floor.measure(question, count), self.karbor.measure(question, count)
         with db.writer() as session:
@@ -290,14 +289,17 @@ def _add_checkpoint(session: orm.Session, plan: dict[str, Any]) -> str:
     return checkpoint.id
 
 
-def _line(name: str, statements: int, floor: list[Figures], karbor: list[Figures]) -> str:
-    def median(rounds: list[Figures], figure: str) -> float:
-        return statistics.median(figures[figure] for figures in rounds)
-
-    cpu, least = median(karbor, 'ms cpu'), median(floor, 'ms cpu')
+def _line(
+    name: str,
+    statements: int,
+    floor: list[bench_ground.Figures],
+    karbor: list[bench_ground.Figures],
+) -> str:
+    cpu, least = (bench_ground.median(rounds, 'ms cpu') for rounds in (karbor, floor))
+    rate, most = (bench_ground.median(rounds, 'a second') for rounds in (karbor, floor))
     return (
-        f'{name:18} {cpu / least:6.2f} {cpu:7.2f} {least:8.2f} {median(karbor, "a second"):9.0f} '
-        f'{median(floor, "a second"):8.0f} {statements:10}'
+        f'{name:18} {cpu / least:6.2f} {cpu:7.2f} {least:8.2f} {rate:9.0f} {most:8.0f} '
+        f'{statements:10}'
     )
 
 

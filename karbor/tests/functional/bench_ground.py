@@ -23,6 +23,7 @@ import functools
 import os
 import pathlib
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -111,6 +112,19 @@ def measured(figures: Figures, name: str, cpu: Callable[[], float]) -> Iterator[
     yield
     figures[name] = time.monotonic() - begun
     figures[f'{name} cpu'] = cpu() - used
+
+
+def median(rounds: Sequence[Figures], name: str) -> float:
+    """That of one of the figures."""
+    return statistics.median(figures[name] for figures in rounds)
+
+
+def in_turn(
+    floor: Callable[[], Figures], karbor: Callable[[], Figures], rounds: int
+) -> tuple[list[Figures], list[Figures]]:
+    """The figures of the floor, and those of Karbor, of so many rounds."""
+    pairs = [(floor(), karbor()) for _ in range(rounds)]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def kind_of_database() -> str:

@@ -20,11 +20,11 @@ and medians are shown. KARBOR_TEST_DATABASE says which database, mariadb or post
 
 import argparse
 import contextlib
+import functools
 import json
 import logging
 import os
 import pathlib
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -106,12 +106,10 @@ def _floor(script: bare_script.BareScript, volume_ids: list[str]) -> bench_groun
 def _line(
     name: str, count: int, floor: list[bench_ground.Figures], karbor: list[bench_ground.Figures]
 ) -> str:
-    def median(rounds: list[bench_ground.Figures], figure: str) -> float:
-        return statistics.median(figures[figure] for figures in rounds)
-
-    seconds, least = median(karbor, name), median(floor, name)
-    cpu = 1000 * median(karbor, f'{name} cpu') / count
-    least_cpu = 1000 * median(floor, f'{name} cpu') / count
+    seconds, least = (bench_ground.median(rounds, name) for rounds in (karbor, floor))
+    cpu, least_cpu = (
+        1000 * bench_ground.median(rounds, f'{name} cpu') / count for rounds in (karbor, floor)
+    )
     return (
         f'{name:8} {count:7} {seconds / least:6.2f} {seconds:9.2f} {least:9.2f} '
         f'{cpu:9.2f} {least_cpu:9.2f}'
@@ -144,10 +142,11 @@ def main() -> None:
         for count in arguments.counts:
             volume_ids = bench_ground.new_ids(count)
             rounds = arguments.rounds or _ROUNDS.get(count, 1)
-            pairs = [
-                (_floor(script, volume_ids), karbor.measure(volume_ids)) for _ in range(rounds)
-            ]
-            floors, karbors = ([pair[number] for pair in pairs] for number in (0, 1))
+            floors, karbors = bench_ground.in_turn(
+                functools.partial(_floor, script, volume_ids),
+                functools.partial(karbor.measure, volume_ids),
+                rounds,
+            )
             for name in ('protect', 'restore', 'delete'):
                 bench_ground.say(_line(name, count, floors, karbors))
             kept[str(count)] = {'floor': floors, 'karbor': karbors, 'peak MiB': karbor.peak}

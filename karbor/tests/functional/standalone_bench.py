@@ -19,10 +19,10 @@ API, and compared with those of a bare script, in turn.
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -183,10 +183,8 @@ def _start(standalone: Standalone) -> bench_ground.Figures:
 
 
 def _line(count: int, floor: list[bench_ground.Figures], karbor: list[bench_ground.Figures]) -> str:
-    seconds, least = (
-        statistics.median(figures['protect'] for figures in rounds) for rounds in (karbor, floor)
-    )
-    cpu = 1000 * statistics.median(figures['protect cpu'] for figures in karbor) / count
+    seconds, least = (bench_ground.median(rounds, 'protect') for rounds in (karbor, floor))
+    cpu = 1000 * bench_ground.median(karbor, 'protect cpu') / count
     return f'{count:7} {seconds / least:6.2f} {seconds:9.2f} {least:9.2f} {cpu:9.2f}'
 
 
@@ -207,8 +205,7 @@ def main() -> None:
         kept['first start'] = _start(standalone)
         kept['starts'] = [_start(standalone) for _ in range(arguments.starts)]
         seconds, cpu = (
-            statistics.median(start[name] for start in kept['starts'])
-            for name in ('start', 'start cpu')
+            bench_ground.median(kept['starts'], name) for name in ('start', 'start cpu')
         )
         bench_ground.say(
             f'{os.cpu_count()} cores\n'
@@ -225,10 +222,11 @@ def main() -> None:
         for count in arguments.counts:
             volume_ids = bench_ground.new_ids(count)
             rounds = arguments.rounds or _ROUNDS.get(count, 3)
-            pairs = [
-                (_floor(script, volume_ids), standalone.measure(volume_ids)) for _ in range(rounds)
-            ]
-            floors, karbors = ([pair[number] for pair in pairs] for number in (0, 1))
+            floors, karbors = bench_ground.in_turn(
+                functools.partial(_floor, script, volume_ids),
+                functools.partial(standalone.measure, volume_ids),
+                rounds,
+            )
             bench_ground.say(_line(count, floors, karbors))
             kept[str(count)] = {'floor': floors, 'karbor': karbors}
         kept['MiB after'] = standalone.memory

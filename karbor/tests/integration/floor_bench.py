@@ -20,6 +20,7 @@ made is deleted before the other's turn.
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -88,18 +89,17 @@ def _floor(script: bare_script.BareScript, volume_ids: list[str]) -> bench_groun
     return figures
 
 
-def _line(count: int, pairs: list[tuple[bench_ground.Figures, bench_ground.Figures]]) -> str:
-    floor, karbor = (
-        statistics.median(pair[number]['protect'] for pair in pairs) for number in (0, 1)
+def _line(count: int, floor: list[bench_ground.Figures], karbor: list[bench_ground.Figures]) -> str:
+    seconds, least = (bench_ground.median(pairs, 'protect') for pairs in (karbor, floor))
+    cpu, least_cpu = (
+        1000 * bench_ground.median(pairs, 'protect cpu') / count for pairs in (karbor, floor)
     )
-    least_cpu, cpu = (
-        1000 * statistics.median(pair[number]['protect cpu'] for pair in pairs) / count
-        for number in (0, 1)
-    )
-    ratios = [karbor['protect'] / floor['protect'] for floor, karbor in pairs]
+    ratios = [
+        ours['protect'] / theirs['protect'] for ours, theirs in zip(karbor, floor, strict=True)
+    ]
     return (
         f'{count:7} {statistics.median(ratios):6.2f} {min(ratios):6.2f} {max(ratios):6.2f} '
-        f'{karbor:9.2f} {floor:9.2f} {cpu:9.2f} {least_cpu:9.2f}'
+        f'{seconds:9.2f} {least:9.2f} {cpu:9.2f} {least_cpu:9.2f}'
     )
 
 
@@ -123,12 +123,13 @@ def main() -> None:
         )
         for count in arguments.counts:
             taken = volume_ids[:count]
-            pairs = [(_floor(script, taken), karbor.measure(taken)) for _ in range(arguments.pairs)]
-            bench_ground.say(_line(count, pairs))
-            kept[str(count)] = {
-                'floor': [floor for floor, _ in pairs],
-                'karbor': [karbor for _, karbor in pairs],
-            }
+            floors, karbors = bench_ground.in_turn(
+                functools.partial(_floor, script, taken),
+                functools.partial(karbor.measure, taken),
+                arguments.pairs,
+            )
+            bench_ground.say(_line(count, floors, karbors))
+            kept[str(count)] = {'floor': floors, 'karbor': karbors}
     if arguments.json:
         arguments.json.write_text(json.dumps(kept, indent=1))
 
