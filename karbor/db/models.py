@@ -92,6 +92,12 @@ class Subject(Timestamps):
 
 
 class Checkpoint(Subject, Base):
+    """What protects the resources of a plan, as they were at one moment.
+
+    ``region`` is the one of the cloud that it was made in; null of one that an older Karbor made
+    and that no look has found there yet.
+    """
+
     __tablename__ = 'checkpoints'
     __table_args__ = (
         sa.Index('checkpoints_provider_idx', 'project_id', 'provider_id', 'created_at', 'id'),
@@ -106,6 +112,7 @@ class Checkpoint(Subject, Base):
     resources_total: orm.Mapped[int]
     extra_info: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
     pinned: orm.Mapped[bool] = orm.mapped_column(default=False)
+    region: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
 
 
 class RecoveryPoint(Timestamps, Base):
@@ -125,9 +132,9 @@ class RecoveryPoint(Timestamps, Base):
         sa.Index('recovery_points_state_idx', 'checkpoint_id', 'state', 'updated_at'),
         # The type is left out: it would make the key too long for MariaDB, and ids tell enough.
         sa.Index(
-            'recovery_points_resource_idx',
-            'resource_id',
+            'recovery_points_project_resource_idx',
             'project_id',
+            'resource_id',
             'state',
             'created_at',
             'id',
@@ -400,3 +407,35 @@ class Trust(Timestamps, Base):
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
     roles: orm.Mapped[list[str]] = orm.mapped_column(sa.JSON)
     live_key: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+
+
+class Volume(Base):
+    """A volume of a project in Cinder, as the last look has seen it.
+
+    ``size`` is in GiB, ``created_at`` by the cloud's clock; ``labels`` is Cinder's metadata.
+    """
+
+    __tablename__ = 'volumes'
+
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    name: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    status: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    size: orm.Mapped[int]
+    labels: orm.Mapped[dict[str, str]] = orm.mapped_column('metadata', sa.JSON)
+    created_at: orm.Mapped[datetime.datetime] = orm.mapped_column(Moment)
+
+
+class ProjectLook(Base):
+    """When Karbor has last looked at what a project has in the cloud.
+
+    ``volumes_seen_at`` is when its volumes were listed, ``points_compared_at`` when its recovery
+    points were compared with its snapshots; ``remark`` is why nothing was changed then.
+    """
+
+    __tablename__ = 'project_looks'
+
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    volumes_seen_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+    points_compared_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+    remark: orm.Mapped[str | None] = orm.mapped_column(LongText)
