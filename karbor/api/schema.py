@@ -68,6 +68,15 @@ def strict(properties: Schema, required: list[str]) -> Schema:
     }
 
 
+def or_null(rule: Schema) -> Schema:
+    """The same, or null.
+
+    :param rule: has one type or a list of them.
+    """
+    types = rule['type'] if isinstance(rule['type'], list) else [rule['type']]
+    return {**rule, 'type': [*types, 'null']}
+
+
 TEXT: Schema = {'type': 'string'}
 FILTER: Schema = {'type': 'string', 'maxLength': 255}  # as long as what it is compared with
 TEXT_OR_NULL: Schema = {'type': ['string', 'null']}

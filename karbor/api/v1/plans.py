@@ -58,6 +58,7 @@ UPDATE = schema.wrapped(
                 'description': schema.DESCRIPTION,
                 'status': {'enum': [status.value for status in constants.PlanStatus]},
                 'resources': _RESOURCES,
+                'parameters': schema.PARAMETERS,
             },
             [],
         ),

@@ -53,8 +53,8 @@ DEFINITION: schema.Schema = {
     'type': 'object',
     'properties': {'provider_id': schema.UUID, 'plan_id': schema.UUID},
     'required': ['provider_id', 'plan_id'],
-    'maxProperties': 64,
 }
+CHANGES_OF_DEFINITION: schema.Schema = {**DEFINITION, 'required': []}
 
 FILTERS = {'name': schema.FILTER, 'operation_type': schema.FILTER, 'trigger_id': schema.FILTER}
 
@@ -95,7 +95,7 @@ class ScheduledOperations(Handler):
     @operation('scheduled_operation:create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
         fields = body['scheduled_operation']
-        definition = _definition(fields['operation_definition'])
+        definition = _definition(fields['operation_definition'], DEFINITION)
         row = self.services.scheduled_operations.create(context, fields, definition)
         return {'scheduled_operation': view(row)}
 
@@ -114,8 +114,8 @@ class ScheduledOperation(Handler):
         body: Object,
     ) -> Object:
         changes = dict(body['scheduled_operation'])
-        new_definition = changes.pop('operation_definition', None)
-        definition = None if new_definition is None else _definition(new_definition)
+        given = changes.pop('operation_definition', None)
+        definition = None if given is None else _definition(given, CHANGES_OF_DEFINITION)
         changed = self.services.scheduled_operations.update(
             context, scheduled_operation_id, changes, definition
         )
@@ -143,9 +143,10 @@ class Runs(Handler):
         return {'operation_log': operation_logs.view(log)}
 
 
-def _definition(definition: Object | str) -> Object:
+def _definition(definition: Object | str, whole: schema.Schema) -> Object:
     """The definition as an object, whichever way it was sent.
 
+    :param whole: what it is held against.
     :raises InvalidInput: names the place and the fault.
     """
     if isinstance(definition, str):
@@ -159,5 +160,5 @@ def _definition(definition: Object | str) -> Object:
                 reason='operation_definition: the text is not like key=value,key=value, with '
                 'each key once.'
             )
-    media.check(definition, DEFINITION, 'operation_definition')
+    media.check(definition, whole, 'operation_definition')
     return definition

@@ -34,6 +34,8 @@ _PROPERTIES = schema.strict(
     [],
 )
 
+_REMOVABLE = frozenset(_PROPERTIES['properties']) - {'format', 'pattern'}
+
 CREATE = schema.wrapped(
     'trigger_info',
     schema.strict(
@@ -52,7 +54,13 @@ UPDATE = schema.wrapped(
         {
             'name': {**schema.NAME, 'minLength': 0, 'pattern': rf'^\Z|{schema.NAME["pattern"]}'},
             'type': {'enum': ['time']},
-            'properties': _PROPERTIES,
+            'properties': {
+                **_PROPERTIES,
+                'properties': {
+                    name: schema.or_null(rule) if name in _REMOVABLE else rule
+                    for name, rule in _PROPERTIES['properties'].items()
+                },
+            },
         },
         [],
     ),

@@ -29,7 +29,7 @@ from karbor.services.protection import checkpoint, protectables
 from karbor.services.protection import provider as providers
 
 _MOST_EXTRA_INFO = 256 * 1024  # characters; it is kept again with each checkpoint
-_CHANGEABLE = ('name', 'description', 'status', 'resources')
+_CHANGEABLE = ('name', 'description', 'status', 'resources', 'parameters')
 
 
 class Plans:
@@ -56,7 +56,7 @@ class Plans:
         :raises PlanLimitExceeded:
         """
         checked = self._checked_parameters(
-            fields['provider_id'], fields['resources'], fields['parameters']
+            fields['provider_id'], fields['resources'], fields['parameters'], are_new=True
         )
 
         @db.transaction
@@ -88,26 +88,46 @@ class Plans:
     def update(
         self, context: karbor_context.RequestContext, plan_id: str, changes: Mapping[str, Any]
     ) -> models.Plan:
-        """Change the name, description, status or resources.
+        """Change the name, description, status, resources or parameters.
 
+        What a checkpoint was made of stays in that checkpoint; what begins now takes the new.
+
+        :param changes: resources and parameters take the place of all earlier ones.
         :raises PlanNotFound:
-        :raises Invalid: new resources do not fit the plan's provider or parameters.
+        :raises Invalid: resources and parameters, of which one may be as it was, do not fit each
+            other or the plan's provider.
         """
-        plan = self.get(context, plan_id)
-        if 'resources' in changes:
-            self._checked_parameters(plan.provider_id, changes['resources'], plan.parameters)
-            changes = {**changes, 'resources': [_stored(item) for item in changes['resources']]}
 
         @db.transaction
         def write(session: orm.Session) -> models.Plan:
-            plan = plan_rows.get(session, context.project_id, plan_id)
+            plan = plan_rows.get(session, context.project_id, plan_id, lock=True)
+            changed = {**changes, **self._checked_contents(plan, changes)}
             for name in _CHANGEABLE:
-                if name in changes:
-                    setattr(plan, name, changes[name])
+                if name in changed:
+                    setattr(plan, name, changed[name])
             _record(session, context, 'plan_update', plan)
             return plan
 
         return write()
+
+    def _checked_contents(self, plan: models.Plan, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of resources and parameters that change, as a plan keeps them.
+
+        :param plan: locked, so that what one change leaves is what the next one is held against.
+        :raises Invalid: as :meth:`update`.
+        """
+        given = {name: changes[name] for name in ('resources', 'parameters') if name in changes}
+        if not given:
+            return {}
+        resources = given.get('resources', plan.resources)
+        values = given.get('parameters', plan.parameters)
+        contents = {
+            'parameters': self._checked_parameters(
+                plan.provider_id, resources, values, are_new=values != plan.parameters
+            ),
+            'resources': [_stored(fields) for fields in resources],
+        }
+        return {name: contents[name] for name in given}
 
     def delete(self, context: karbor_context.RequestContext, plan_id: str) -> None:
         """Remove a plan. Its checkpoints stay: they have all that they need.
@@ -133,7 +153,13 @@ class Plans:
         provider_id: str,
         resource_fields: Iterable[Mapping[str, Any]],
         values: parameters.Parameters,
+        *,
+        are_new: bool,
     ) -> dict[str, parameters.Values]:
+        """The parameters coerced, once they fit the resources and the provider.
+
+        :param are_new: they were not in the plan before, so that plugins may ask more of them.
+        """
         try:
             provider = self._registry.get(provider_id)
         except exception.ProviderNotFound as exc:
@@ -156,7 +182,7 @@ class Plans:
             resources,
             later,
             provider.schema_of('options'),
-            check_values=provider.check_options,
+            check_values=provider.check_new_options if are_new else provider.check_options,
         )
 
 

@@ -128,6 +128,18 @@ class ProtectionPlugin:
         """
 
     @classmethod
+    def check_new_options(cls, resource_type: str, values: dict[str, Any]) -> None:
+        """Look at a plan's parameters that somebody has just written.
+
+        Called after :meth:`check_options` when a plan is made and when its parameters change, but
+        not when a run begins: what is refused only here stays as it is in plans that have it. Not
+        in the contract of old; a plugin may leave it as it is.
+
+        :param values: as those of :meth:`check_options`.
+        :raises ValueError: tells the property and the fault; so may InvalidInput.
+        """
+
+    @classmethod
     def get_restore_schema(cls, resource_type: str) -> Schema:
         """JSON schema of a restore's parameters for the type."""
         raise NotImplementedError

@@ -91,7 +91,16 @@ class Provider:
         :param where: what to call the resource in an error.
         :raises InvalidInput: the plugin refuses them.
         """
-        check = getattr(self.plugin_classes.get(resource_type), 'check_options', None)
+        self._ask('check_options', resource_type, values, where)
+
+    def check_new_options(self, resource_type: str, values: Mapping[str, Any], where: str) -> None:
+        """The same of options that somebody has just written, of which a plugin may ask more."""
+        self._ask('check_options', resource_type, values, where)
+        self._ask('check_new_options', resource_type, values, where)
+
+    def _ask(self, name: str, resource_type: str, values: Mapping[str, Any], where: str) -> None:
+        """Call a check of a type's plugin; plugins for the Karbor of old may have none."""
+        check = getattr(self.plugin_classes.get(resource_type), name, None)
         if check is None:
             return
         try:

@@ -13,6 +13,7 @@
 """What the API does with scheduled operations."""
 
 import difflib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,9 +26,17 @@ from karbor.db import jobs, models, operation_logs, paging, point_removal, sched
 from karbor.db import plans as plan_rows
 from karbor.services import quotas
 from karbor.services.identity import trusts
-from karbor.services.schedules import engine, retention, retention_scopes, runs
+from karbor.services.schedules import (
+    engine,
+    property_changes,
+    retention,
+    retention_scopes,
+    runs,
+)
 
 _KNOWN = ('provider_id', 'plan_id', 'overlap', 'retention_scope', *retention.RULES)
+_MOST_PROPERTIES = 64
+_LARGEST_DEFINITION = 64 * 1024  # characters of JSON
 _DELETED = 'The scheduled operation was deleted before the run began.'
 
 
@@ -113,13 +122,13 @@ class ScheduledOperations:
         description, or it is disabled.
 
         :param changes: of name, description, trigger_id and enabled, those that change.
-        :param definition: takes the place of the earlier one; None leaves it.
+        :param definition: of its properties, those that change; one that is None goes. None
+            instead of it leaves all.
         :raises ScheduledOperationNotFound:
         :raises KarborException: as :meth:`create`.
         """
-        before = self.get(context, operation_id)
-        if definition is not None:
-            check_definition(before.operation_type, definition)
+        if definition is not None:  # before a trust is made in vain
+            _changed_definition(self.get(context, operation_id), definition)
 
         def write(session: orm.Session) -> models.ScheduledOperation:
             now = db.now(session)
@@ -132,9 +141,10 @@ class ScheduledOperations:
             for trigger in triggers:
                 engine.settle(session, trigger, now)
             if definition is not None:
-                _check_plan(session, context.project_id, definition)
-                operation.operation_definition = dict(definition)
-                operation.plan_id = definition['plan_id']
+                changed = _changed_definition(operation, definition)
+                _check_plan(session, context.project_id, changed)
+                operation.operation_definition = changed
+                operation.plan_id = changed['plan_id']
             for name, value in changes.items():
                 setattr(operation, name, value)
             session.flush()
@@ -143,17 +153,20 @@ class ScheduledOperations:
             _record(session, context, 'scheduled_operation_update', operation)
             return operation
 
-        def take_over(session: orm.Session, trust_id: str | None) -> models.ScheduledOperation:
+        def take_over(
+            session: orm.Session, trust_id: str | None
+        ) -> tuple[models.ScheduledOperation, str | None]:
             operation = write(session)
+            earlier_trust_id = operation.trust_id
             operation.user_id, operation.trust_id = context.user_id, trust_id
-            return operation
+            return operation, earlier_trust_id
 
         if definition is None and 'trigger_id' not in changes and not changes.get('enabled'):
             return db.transaction(write)()
-        changed = trusts.with_trust(self._trusts, context, take_over)
-        if before.trust_id != changed.trust_id:
-            self._trusts.release(before.trust_id)
-        return changed
+        operation, earlier_trust_id = trusts.with_trust(self._trusts, context, take_over)
+        if earlier_trust_id != operation.trust_id:
+            self._trusts.release(earlier_trust_id)
+        return operation
 
     def delete(self, context: karbor_context.RequestContext, operation_id: str) -> None:
         """Remove an operation. A run that goes on is finished, one that waits is left out.
@@ -204,7 +217,8 @@ class ScheduledOperations:
 
 
 def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None:
-    """:raises Invalid: a property that is wrong, or has no effect."""
+    """:raises Invalid: a property that is wrong, or has no effect, or there is too much."""
+    _check_size(definition)
     overlap = definition.get('overlap', runs.Overlap.SKIP)
     if overlap not in tuple(runs.Overlap):
         raise exception.InvalidOperationDefinition(
@@ -227,6 +241,27 @@ def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None
             reason=f'{", ".join(kept)} has no effect unless operation_type is '
             f'{constants.ScheduledOperationType.RETENTION_PROTECT}.'
         )
+
+
+def _check_size(definition: Mapping[str, Any]) -> None:
+    size = len(json.dumps(definition))
+    if len(definition) > _MOST_PROPERTIES or size > _LARGEST_DEFINITION:
+        raise exception.InvalidOperationDefinition(
+            reason=f'it has {len(definition)} properties and {size} characters of JSON, where '
+            f'{_MOST_PROPERTIES} and {_LARGEST_DEFINITION} are the most.'
+        )
+
+
+def _changed_definition(
+    operation: models.ScheduledOperation, changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The definition of an operation after a change.
+
+    :raises Invalid: as :func:`check_definition`.
+    """
+    definition = property_changes.merged(operation.operation_definition, changes)
+    check_definition(operation.operation_type, definition)
+    return definition
 
 
 def _check_plan(session: orm.Session, project_id: str, definition: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.db import models, operation_logs, paging, schedules
-from karbor.services.schedules import engine, time_triggers
+from karbor.services.schedules import engine, property_changes, time_triggers
 
 _FIRES_SHOWN = 5
 
@@ -68,20 +68,18 @@ class Triggers:
     ) -> models.Trigger:
         """Change the name or the properties.
 
-        :param changes: an empty name or properties change nothing. Properties take the place of
-            all earlier ones, but the start time stays if none is given.
+        :param changes: an empty name changes nothing. Of properties, those that are None go back
+            to what they are in a trigger that is made without them, and what is not named stays.
         :raises TriggerNotFound:
-        :raises InvalidInput: names the property and the fault.
+        :raises InvalidInput: names the property and the fault, be it of one that is to stay.
         """
-        before = self.get(context, trigger_id).properties
-        new = changes.get('properties')
-        properties = _checked({'start_time': before['start_time'], **new}) if new else None
 
         @db.transaction
         def write(session: orm.Session) -> models.Trigger:
             trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
             trigger.name = changes.get('name') or trigger.name
-            if properties is not None:
+            if new := changes.get('properties'):
+                properties = _checked(property_changes.merged(trigger.properties, new))
                 now = db.now(session)
                 engine.settle(session, trigger, now)
                 trigger.properties = properties

@@ -41,6 +41,9 @@ from karbor.services.protection.protection_plugins import utils
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_faults as faults,
 )
+from karbor.services.protection.protection_plugins.volume import (
+    cinder_snapshot_texts as texts,
+)
 from karbor.services.protection.steps import Steps, Wait, stepwise
 
 Context = karbor_context.RequestContext
@@ -96,13 +99,14 @@ class ProtectOperation(_SnapshotOperation):
         **kwargs: Any,
     ) -> Steps:
         section = checkpoint.get_resource_bank_section(resource.id)
+        values = texts.values_of(checkpoint, resource)
         order = Order(
             marks=Marks.of_resource(checkpoint, resource.id).of_run(checkpoint),
             arguments={
                 'volume_id': resource.id,
                 'force': parameters.get('force', False),
-                'name': parameters.get('snapshot_name'),
-                'description': parameters.get('description'),
+                'name': texts.filled(parameters.get('snapshot_name'), values),
+                'description': texts.filled(parameters.get('description'), values),
             },
         )
         with faults.failing_as(exception.CreateResourceFailed, resource):

@@ -39,12 +39,16 @@ from karbor.services.protection.protection_plugins.volume import (
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_plugin_schemas as schemas,
 )
+from karbor.services.protection.protection_plugins.volume import (
+    cinder_snapshot_texts as texts,
+)
 
 GROUP = 'volume_snapshot_plugin'
 
 _NOT_KNOWN = protection_plugin.Loss('which snapshot it has is not known', is_gone=False)
 
-_LONGEST_TEXT = 255  # characters; beside the schema, which is the specification's to the letter
+# Looked at beside the schema, which is the specification's to the letter.
+_TEXTS = ('snapshot_name', 'description')
 
 OPTS = [
     cfg.FloatOpt(
@@ -150,12 +154,19 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
 
     @classmethod
     def check_options(cls, resource_type: str, values: dict[str, Any]) -> None:
-        for name in ('snapshot_name', 'description'):
+        for name in _TEXTS:
             length = len(values.get(name) or '')
-            if length > _LONGEST_TEXT:
+            if length > texts.LONGEST:
                 raise ValueError(
-                    f'{name} has {length} characters; Cinder takes {_LONGEST_TEXT} at most.'
+                    f'{name} has {length} characters; Cinder takes {texts.LONGEST} at most.'
                 )
+
+    @classmethod
+    def check_new_options(cls, resource_type: str, values: dict[str, Any]) -> None:
+        for name in _TEXTS:
+            for word in texts.unknown_words(values.get(name) or ''):
+                known = ', '.join(f'{{{each}}}' for each in texts.WORDS)
+                raise ValueError(f'{name}: {{{word}}} stands for nothing; there are {known}.')
 
     @classmethod
     def get_restore_schema(cls, resource_type: str) -> protection_plugin.Schema:

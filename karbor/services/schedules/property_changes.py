@@ -1,0 +1,22 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Properties that are changed one by one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def merged(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties after a change: what it does not name stays, and what it says is None goes."""
+    removed = {name for name, value in changes.items() if value is None}
+    return {name: value for name, value in {**kept, **changes}.items() if name not in removed}
