@@ -46,9 +46,12 @@ def _find(session: orm.Session, host: str, binary: str) -> models.Service | None
     )
 
 
-def get(session: orm.Session, service_id: int) -> models.Service:
-    """:raises ServiceNotFound: there is none of that id."""
-    row = session.get(models.Service, service_id)
+def lock(session: orm.Session, service_id: int) -> models.Service:
+    """A process, which others are kept from changing until the transaction ends.
+
+    :raises ServiceNotFound: there is none of that id.
+    """
+    row = session.get(models.Service, service_id, with_for_update=True)
     if row is None:
         raise exception.ServiceNotFound(service_id=service_id)
     return row

@@ -89,26 +89,28 @@ class Processes:
         context: karbor_context.RequestContext,
         service_id: int,
         is_enabled: bool,
-        reason: str | None,
+        changes: Mapping[str, str | None],
     ) -> models.Service:
         """Let a process take new work, or keep it from that. What it works on, it finishes.
 
-        :param reason: why it is disabled.
+        :param changes: may have disabled_reason, why it is disabled; without it, one that is
+            disabled keeps its own.
         :raises ServiceNotFound:
         :raises InvalidInput: a reason for being enabled, or a process that takes no work.
         """
-        if is_enabled and reason:
+        if is_enabled and changes.get('disabled_reason'):
             raise exception.InvalidInput(reason='disabled_reason does not go with enabled.')
 
         @db.transaction
         def write(session: orm.Session) -> models.Service:
-            service = rows.get(session, service_id)
+            service = rows.lock(session, service_id)
             if service.binary not in _SWITCHABLE:
                 raise exception.InvalidInput(
                     reason=f'{service.binary} takes no work that it could be kept from.'
                 )
-            service.disabled = not is_enabled
-            service.disabled_reason = reason
+            kept = None if is_enabled else service.disabled_reason
+            reason = changes.get('disabled_reason', kept)
+            service.disabled, service.disabled_reason = not is_enabled, reason
             operation_logs.record(
                 session,
                 context,

@@ -79,6 +79,6 @@ class Service(_ServiceHandler):
         self, context: karbor_context.RequestContext, service_id: str, body: Object
     ) -> Object:
         service = self.services.processes.set_enabled(
-            context, int(service_id), body['status'] == 'enabled', body.get('disabled_reason')
+            context, int(service_id), body['status'] == 'enabled', body
         )
         return {'service': self._view(service, self.services.processes.now())}

@@ -425,6 +425,7 @@ class UpdatePlanTest(base.ApiTestCase):
             ('status', 'started'),
             ('status', 'suspended'),
             ('resources', [other]),
+            ('parameters', _options(snapshot_name='new')),
         ):
             before = self.get(self.path)['plan']
             after = self.put(self.path, {'plan': {name: value}})['plan']
@@ -432,7 +433,13 @@ class UpdatePlanTest(base.ApiTestCase):
             self.assertEqual({'plan': after}, self.get(self.path))
 
     def test_all_fields_at_once(self):
-        changes = {'name': 'n', 'description': 'd', 'status': 'started', 'resources': [resource()]}
+        changes = {
+            'name': 'n',
+            'description': 'd',
+            'status': 'started',
+            'resources': [resource()],
+            'parameters': _options(force=True),
+        }
         self.assertEqual({**self.plan, **changes}, self.put(self.path, {'plan': changes})['plan'])
 
     def test_a_started_plan_can_be_changed(self):
@@ -451,7 +458,8 @@ class UpdatePlanTest(base.ApiTestCase):
             {'resources': []},
             {'resources': None},
             {'description': 5},
-            {'parameters': _options()},
+            {'parameters': {}},
+            {'parameters': None},
             {'provider_id': PROVIDER_ID},
             {'id': new_id()},
             {'name': 'new', 'colour': 'red'},
@@ -472,8 +480,182 @@ class UpdatePlanTest(base.ApiTestCase):
             self.assertIn('required', message)
         self.put(path, {'plan': {'resources': [resource(VOLUME_ID, name='renamed')]}})
 
+    def test_parameters_that_do_not_fit(self):
+        self.put(self.path, {'plan': {'resources': [resource(VOLUME_ID)]}})
+        before = self.get(self.path)
+        for values, parts in BAD_PARAMETERS:
+            message = self.put(self.path, {'plan': {'name': 'new', 'parameters': values}}, 400)
+            for part in parts:
+                self.assertIn(part, message)
+        self.assertEqual(before, self.get(self.path))
+
+    def test_parameters_take_the_place_of_all_earlier_ones(self):
+        own = {f'{VOLUME}#{VOLUME_ID}': {'snapshot_name': 'db'}}
+        for values in ({**_options(), **own}, _options(force='yes')):
+            self.put(self.path, {'plan': {'parameters': values}})
+        self.assertEqual(_options(force=True), self.get(self.path)['plan']['parameters'])
+
+    def test_resources_and_parameters_that_only_fit_together(self):
+        own = {f'{VOLUME}#{VOLUME_ID}': dict(OPTIONS)}
+        changes = {'resources': [resource(VOLUME_ID)], 'parameters': own}
+        self.assertIn('required', self.put(self.path, {'plan': {'parameters': own}}, 400))
+        self.assertEqual({**self.plan, **changes}, self.put(self.path, {'plan': changes})['plan'])
+        back = {'resources': [resource()], 'parameters': _options()}
+        self.assertIn(
+            'required', self.put(self.path, {'plan': {'resources': back['resources']}}, 400)
+        )
+        self.assertEqual({**self.plan, **back}, self.put(self.path, {'plan': back})['plan'])
+
+    def test_changes_at_once_leave_what_was_looked_at_together(self):
+        """Each of the two fits what was there, but they do not fit each other."""
+        first, second = resource(VOLUME_ID), resource()
+        one_only = {
+            VOLUME: {'description': 'd', 'force': False},
+            f'{VOLUME}#{VOLUME_ID}': {'snapshot_name': 'db'},
+        }
+        for _ in range(8):
+            plan = self.create_plan(first)
+            codes = base.at_once(
+                *[
+                    lambda changes=changes, plan=plan: self.code_of_put(plan, changes)
+                    for changes in ({'resources': [first, second]}, {'parameters': one_only})
+                ]
+            )
+            self.assertEqual([200, 400], sorted(codes))
+
+    def code_of_put(self, plan, changes):
+        return self.client.simulate_put(
+            f'/v1/{PROJECT_ID}/plans/{plan["id"]}',
+            body=json.dumps({'plan': changes}),
+            headers={'X-Auth-Token': base.TOKEN, 'Content-Type': 'application/json'},
+        ).status_code
+
+    def test_no_quota_is_taken(self):
+        self.config.config(quota_plans=1)
+        self.put(self.path, {'plan': {'parameters': _options(force=True), 'name': 'new'}})
+        detail = self.get(f'/quotas/{PROJECT_ID}/detail')['quota']['plans']
+        self.assertEqual((1, 1), (detail['limit'], detail['in_use']))
+
     def test_a_plan_whose_provider_is_gone(self):
         self.build(provider.ProviderRegistry(self.temp_dir))
         self.put(self.path, {'plan': {'name': 'new'}})
         self.put(self.path, {'plan': {'resources': [resource()]}}, 400)
+        self.put(self.path, {'plan': {'parameters': _options()}}, 400)
         self.delete(self.path)
+
+
+class _PlanRunsTestCase(base.CloudTestCase):
+    def snapshots(self) -> list[tuple[str, str]]:
+        """Name and description of each, by its name."""
+        return sorted(
+            (snapshot['name'], snapshot['description'])
+            for snapshot in self.cinder.snapshots.values()
+        )
+
+    def run_plan(self, plan: dict[str, Any]) -> dict[str, Any]:
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        self.assertEqual('available', checkpoint['status'], checkpoint)
+        return checkpoint
+
+
+class WordsInBracesTest(_PlanRunsTestCase):
+    """What stands for something in the texts of snapshots."""
+
+    def old_plan(self, volume: dict[str, Any], **options: str) -> dict[str, Any]:
+        """A plan of the release before, which had nothing against any word."""
+        row = self.add_row(models.Plan, resources=[volume], parameters=_options(**options))
+        return self.get(f'/plans/{row.id}')['plan']
+
+    def test_what_they_stand_for(self):
+        volumes = [self.volume(name=name) for name in ('db {plan_name}', 'logs')]
+        plan = self.create_plan(
+            *volumes,
+            name='all {time}',
+            parameters=_options(
+                snapshot_name='{volume_name} of {plan_name}, {time}',
+                description='{volume_id} in {checkpoint_id}, { time }, {}',
+            ),
+        )
+        checkpoint = self.run_plan(plan)
+        (time,) = {name.rpartition(' ')[2] for name, _ in self.snapshots()}
+        self.assertRegex(time, r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z')
+        self.assertEqual(checkpoint['created_at'][:19], time[:19])
+        self.assertEqual(
+            [
+                (
+                    f'{volume["name"]} of all {{time}}, {time}',
+                    f'{volume["id"]} in {checkpoint["id"]}, {{ time }}, {{}}',
+                )
+                for volume in volumes
+            ],
+            self.snapshots(),
+        )
+
+    def test_a_volume_of_a_project_and_parameters_of_one(self):
+        volume = self.volume(name='db')
+        plan = self.create_plan(
+            resource(PROJECT_ID, base.PROJECT),
+            parameters={
+                **_options(snapshot_name='{volume_name}'),
+                f'{VOLUME}#{volume["id"]}': {'description': '{volume_name}!'},
+            },
+        )
+        self.run_plan(plan)
+        self.assertEqual([('db', 'db!')], self.snapshots())
+
+    def test_words_that_stand_for_nothing(self):
+        plan = self.create_plan()
+        for word in ('foo', 'Volume_Name', 'volume-name', 'volume_name.x', '0', 'größe'):
+            for values in (
+                _options(snapshot_name=f'a {{{word}}}'),
+                _options(description=f'{{volume_id}} {{{word}}}'),
+                {**_options(), f'{VOLUME}#{VOLUME_ID}': {'description': f'{{{word}}}'}},
+            ):
+                for message in (
+                    self.post('/plans', self.plan_body(parameters=values), 400),
+                    self.put(f'/plans/{plan["id"]}', {'plan': {'parameters': values}}, 400),
+                ):
+                    self.assertIn(f'{{{word}}} stands for nothing', message)
+                    self.assertIn('{volume_name}, {volume_id}, {plan_name}, ', message)
+        self.assertEqual([plan], self.get('/plans')['plans'])
+
+    def test_in_a_plan_that_has_them_already_they_are_text(self):
+        volume = self.volume(name='db')
+        plan = self.old_plan(volume, snapshot_name='{foo} {volume_name}')
+        path = f'/plans/{plan["id"]}'
+        self.run_plan(plan)
+        for changes in (
+            {'name': 'new'},
+            {'resources': [volume]},
+            {'parameters': plan['parameters']},  # all of it, as it is shown
+        ):
+            self.put(path, {'plan': changes})
+        self.run_plan(plan)
+        self.assertEqual([('{foo} db', 'of a test')] * 2, self.snapshots())
+        other = _options(snapshot_name='{foo}')
+        self.assertIn('{foo}', self.put(path, {'plan': {'parameters': other}}, 400))
+
+
+class RunsOfChangedPlansTest(_PlanRunsTestCase):
+    """Checkpoints keep what they were made of; what begins later takes what there is then."""
+
+    def test_the_next_checkpoint(self):
+        old, new = self.volume(name='old'), self.volume(name='new')
+        plan = self.create_plan(old, parameters=_options(snapshot_name='1 {volume_name}'))
+        first = self.run_plan(plan)
+        changes = {
+            'name': 'changed',
+            'resources': [new],
+            'parameters': _options(snapshot_name='2 {volume_name}', description='{plan_name}'),
+        }
+        self.put(f'/plans/{plan["id"]}', {'plan': changes})
+        second = self.run_plan(plan)
+        self.assertEqual([('1 old', 'of a test'), ('2 new', 'changed')], self.snapshots())
+        for checkpoint, fields, volume in ((first, plan, old), (second, changes, new)):
+            kept = self.get(self.checkpoints_path(checkpoint['id']))['checkpoint']
+            shown = kept['protection_plan']
+            self.assertEqual(
+                (fields['name'], fields['parameters'], [volume['id']]),
+                (shown['name'], shown['parameters'], [each['id'] for each in shown['resources']]),
+            )
+        self.assertEqual('success', self.ended_use('restore', self.use('restore', first))['status'])

@@ -521,26 +521,69 @@ class UpdateOperationTest(OperationsTestCase):
         self.changed(name='again', enabled=True, trigger_id=self.trigger['id'])
         self.changed(description=None, operation_definition=self.definition(max_backups=3))
 
-    def test_the_definition_takes_the_place_of_the_earlier_one(self):
-        self.changed(operation_definition=self.definition(overlap='queue', max_backups=3))
-        self.changed(operation_definition=self.definition(retention_duration='7'))
-        after = self.change(
-            self.operation,
-            operation_definition=(
-                f'provider_id={PROVIDER_ID}, plan_id={self.plan["id"]}, note=a=b'
-            ),
+    def defined(self, definition: Any) -> dict[str, Any]:
+        """The whole definition after a change of some of it."""
+        self.change(self.operation, operation_definition=definition)
+        return self.shown(self.operation)['operation_definition']
+
+    def test_what_the_definition_does_not_name_stays(self):
+        plan = self.create_plan()
+        expected = self.definition()
+        for given in (
+            {'overlap': 'queue'},
+            {'max_backups': 3, 'note': ['x', None]},
+            {'plan_id': plan['id']},
+            {'provider_id': PROVIDER_ID, 'max_backups': '4'},
+            {},
+        ):
+            expected |= given
+            self.assertEqual(expected, self.defined(given))
+        self.assertEqual({**expected, 'ticket': 'a=b'}, self.defined('ticket=a=b'))
+        self.assertEqual(plan['id'], self.rows(models.ScheduledOperation)[0].plan_id)
+
+    def test_what_is_null_in_the_definition_goes(self):
+        self.defined({'overlap': 'queue', 'max_backups': 3, 'note': 'x'})
+        self.assertEqual(
+            self.definition(note='x'), self.defined({'overlap': None, 'max_backups': None})
         )
-        self.assertEqual(self.definition(note='a=b'), after['operation_definition'])
+        for name in ('provider_id', 'plan_id'):
+            self.assertIn(name, self.refused(operation_definition={name: None}))
+
+    def test_what_cannot_stay_in_the_definition(self):
+        unknown = self.add_row(models.Plan, provider_id=SECOND_ID)
+        self.assertIn(
+            SECOND_ID, self.refused(operation_definition={'plan_id': unknown.id, 'note': 'x'})
+        )
+        self.assertIn(PROVIDER_ID, self.refused(operation_definition={'provider_id': SECOND_ID}))
+
+    def test_a_definition_grows_no_larger_by_changes(self):
+        self.defined({f'a{number}': 1 for number in range(40)})
+        self.assertIn(
+            '64', self.refused(operation_definition={f'b{number}': 1 for number in range(40)})
+        )
+        self.defined({'note': 'x' * 40_000})
+        self.assertIn('65536', self.refused(operation_definition={'text': 'x' * 40_000}))
+        self.create(400, operation_definition=self.definition(note='x' * 40_000, text='x' * 40_000))
+
+    def test_changes_of_different_properties_at_once_all_count(self):
+        for number in range(1, 7):
+            given = ({'max_backups': number}, {'overlap': 'queue', 'note': number}, {'x': number})
+            base.at_once(*[lambda each=each: self.defined(each) for each in given])
+            shown = self.shown(self.operation)['operation_definition']
+            for each in given:
+                self.assertEqual(shown, {**shown, **each})
 
     def test_rules_of_the_retention(self):
         self.delete(f'/scheduled_operations/{self.operation["id"]}')
         self.operation = self.create(operation_type='retention_protect')
         for rules in GOOD_RULES:
-            self.changed(operation_definition=self.definition(**rules))
+            self.assertEqual(self.definition(**rules), self.defined(self.definition(**rules)))
+            self.assertEqual(self.definition(), self.defined(dict.fromkeys(rules)))
         for rule, value in BAD_RULES:
-            self.assertIn(
-                f'{rule}: ', self.refused(operation_definition=self.definition(**{rule: value}))
-            )
+            if value is not None:
+                self.assertIn(
+                    f'{rule}: ', self.refused(operation_definition=self.definition(**{rule: value}))
+                )
 
     def test_rules_that_would_do_nothing(self):
         self.assertIn(
@@ -597,17 +640,17 @@ class UpdateOperationTest(OperationsTestCase):
             ({'project_id': OTHER_PROJECT_ID}, 'project_id'),
             ({'operation_definition': None}, 'operation_definition'),
             ({'operation_definition': []}, 'operation_definition'),
-            ({'operation_definition': {}}, 'operation_definition'),
             ({'operation_definition': ''}, 'operation_definition'),
-            ({'operation_definition': {'plan_id': self.plan['id']}}, 'provider_id'),
+            ({'operation_definition': {'plan_id': 'x'}}, 'plan_id'),
             ({'name': 'good', 'colour': 'red'}, 'colour'),
             ({}, 'scheduled_operation'),
         ):
             self.assertIn(part, self.refused(**fields))
         for changes, part in BAD_DEFINITIONS:
-            message = self.refused(name='new', operation_definition=self.definition(**changes))
-            self.assertIn('operation_definition', message)
-            self.assertIn(part, message)
+            if changes not in ({'max_backups': None}, {'overlap': None}):
+                message = self.refused(name='new', operation_definition=self.definition(**changes))
+                self.assertIn('operation_definition', message)
+                self.assertIn(part, message)
         path = f'/scheduled_operations/{self.operation["id"]}'
         for body in (
             {},

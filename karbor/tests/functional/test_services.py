@@ -105,6 +105,8 @@ class ServicesTest(base.ApiTestCase):
             self.assertEqual(('disabled', 'mending'), (shown['status'], shown['disabled_reason']))
             self.assertIn(shown, self.listed())
             shown = self.put_status(service_id, status='disabled')
+            self.assertEqual('mending', shown['disabled_reason'])
+            shown = self.put_status(service_id, status='disabled', disabled_reason=None)
             self.assertIsNone(shown['disabled_reason'])
             self.put_status(service_id, status='disabled', disabled_reason='again')
             shown = self.put_status(service_id, status='enabled')

@@ -373,25 +373,73 @@ class UpdateTriggerTest(TriggersTestCase):
             self.assertEqual(self.trigger, self.change(self.trigger, **fields))
         self.assertEqual('new', self.change(self.trigger, name='new', properties={})['name'])
 
-    def test_properties_take_the_place_of_all_earlier_ones(self):
-        new = properties(start_time='2021-01-01 00:00:00', pattern='0 4 * * *', window=None)
-        after = self.change(self.trigger, properties=new)
-        self.assertEqual({**new, 'window': 900}, after['properties'])
-        self.assertEqual(after, self.shown(after))
+    def changed(self, **given: Any) -> dict[str, Any]:
+        """The properties after a change of some, which are shown like that from then on."""
+        after = self.change(self.trigger, properties=given)
+        self.assertEqual(after, self.shown(self.trigger))
+        return after['properties']
 
-    def test_what_is_not_given_again_is_gone(self):
-        given = properties(catch_up='latest', jitter=5)
-        self.assertEqual(given, self.change(self.trigger, properties=given)['properties'])
-        self.assertEqual(
-            properties(), self.change(self.trigger, properties=properties())['properties']
-        )
+    def test_what_is_not_given_stays(self):
+        expected = dict(self.trigger['properties'])
+        for given in (
+            {'pattern': '0 4 * * *'},
+            {'format': 'crontab', 'pattern': '0 5 * * *'},
+            {'start_time': '2021-01-01 00:00:00'},
+            {'end_time': '2050-01-01 00:00:00'},
+            {'jitter': 5},
+            {'catch_up': 'latest'},
+            {'window': 1500},
+            {'timezone': 'Europe/Berlin'},
+            {'format': 'calendar', 'pattern': WEEKLY},
+        ):
+            expected |= given
+            self.assertEqual(expected, self.changed(**given))
 
-    def test_the_start_stays(self):
-        new = {'format': 'crontab', 'pattern': '0 5 * * *'}
-        self.assertEqual(
-            {**new, 'start_time': START, 'window': 900},
-            self.change(self.trigger, properties=new)['properties'],
-        )
+    def test_what_is_null_goes(self):
+        self.changed(jitter=5, catch_up='latest', end_time='2050-01-01 00:00:00')
+        without = dict.fromkeys(('end_time', 'jitter', 'catch_up', 'timezone', 'window'))
+        self.assertEqual(properties(), self.changed(**without))
+        self.assertEqual(properties(pattern='0 4 * * *'), self.changed(pattern='0 4 * * *'))
+        began = datetime.datetime.fromisoformat(self.changed(start_time=None)['start_time'])
+        age = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - began
+        self.assertLess(abs(age), datetime.timedelta(minutes=5))
+
+    def test_what_may_not_be_null(self):
+        for name in ('format', 'pattern'):
+            self.assertIn(name, self.change(self.trigger, 400, properties={name: None}))
+        self.post('/triggers', {'trigger_info': {'properties': {'timezone': None}}}, 400)
+        self.create(400, properties={**properties(), 'timezone': None})
+
+    def test_what_cannot_stay(self):
+        """It is refused by its name, not dropped."""
+        self.changed(end_time='2030-01-01 00:00:00', jitter=1100)
+        before = self.shown(self.trigger)
+        self.config.config(max_window_time=1150)
+        for given, part in (
+            ({'pattern': '0 4 * * *'}, 'window: 1200'),
+            ({'window': 1000}, 'jitter: 1100'),
+            ({'window': None}, 'jitter: 1100'),
+            ({'window': 1150, 'start_time': '2031-01-01 00:00:00'}, 'end_time: 2030-01-01'),
+            ({'window': 1150, 'format': 'calendar'}, 'pattern: '),
+            ({'window': 1150, 'pattern': WEEKLY}, 'format is crontab'),
+        ):
+            self.assertIn(part, self.change(self.trigger, 400, properties=given), given)
+        self.assertEqual(before, self.shown(self.trigger))
+
+    def test_changes_of_different_properties_at_once_all_count(self):
+        for hour in range(8):
+            given = (
+                {'pattern': f'0 {hour} * * *'},
+                {'jitter': 100 + hour},
+                {'window': 1300 + hour},
+            )
+            base.at_once(*[lambda each=each: self.changed_by(each) for each in given])
+            shown = self.shown(self.trigger)['properties']
+            for each in given:
+                self.assertEqual(shown, {**shown, **each})
+
+    def changed_by(self, given: dict[str, Any]) -> None:
+        self.change(self.trigger, properties=given)
 
     def test_names_that_do_not_fit(self):
         for name in BAD_NAMES[1:]:
@@ -401,7 +449,6 @@ class UpdateTriggerTest(TriggersTestCase):
     def test_properties_that_do_not_fit(self):
         for changes, part in BAD_PROPERTIES:
             given = {**base.TRIGGER_PROPERTIES, **changes}
-            given = {name: value for name, value in given.items() if value is not None}
             self.assertIn(part, self.change(self.trigger, 400, properties=given), changes)
         for fields in (
             {'type': 'event'},
@@ -410,7 +457,7 @@ class UpdateTriggerTest(TriggersTestCase):
             {'colour': 'red'},
             {'id': new_id()},
             {'name': 'x', 'type': None},
-            {'name': 'new', 'properties': {'pattern': '0 4 * * *'}},
+            {'name': 'new', 'properties': {'pattern': '0 4 * * *', 'colour': None}},
         ):
             self.change(self.trigger, 400, **fields)
         for body in ({}, [], {'trigger_info': []}, {'name': 'x'}):
@@ -425,8 +472,8 @@ class UpdateTriggerTest(TriggersTestCase):
     def test_changes_at_once_are_all_or_nothing(self):
         """Two changes at once leave the properties of one of them, not a mixture."""
         sets = [
-            properties(pattern='0 1 * * *', window=1000),
-            properties(pattern='0 2 * * *', window=1001),
+            {**self.trigger['properties'], 'pattern': '0 1 * * *', 'window': 1000},
+            {**self.trigger['properties'], 'pattern': '0 2 * * *', 'window': 1001},
         ]
         results = base.at_once(
             *[lambda given=given: self.change(self.trigger, properties=given) for given in sets * 3]

@@ -234,7 +234,7 @@ class WorkerTest(WorkerTestCase):
     def test_a_disabled_worker_takes_nothing_new(self) -> None:
         with db.writer() as session:
             services.report(session, cfg.CONF.host, processes.PROTECTION)
-        processes.Processes().set_enabled(self.context, self.service().id, False, 'upgrade')
+        processes.Processes().set_enabled(self.context, self.service().id, False, {})
         _, job_id = self.post_protect()
         looked = threading.Event()
         found = self.start()
@@ -242,7 +242,7 @@ class WorkerTest(WorkerTestCase):
             self.assertFalse(looked.wait(0.5))
         self.assertEqual('pending', self.row(job_id).state)
 
-        processes.Processes().set_enabled(self.context, self.service().id, True, None)
+        processes.Processes().set_enabled(self.context, self.service().id, True, {})
         self.wait_until(lambda: self.is_over(job_id), 'the end of the job')
 
     def test_one_that_is_too_old_for_the_schema_takes_nothing_new(self) -> None:
