@@ -13,11 +13,15 @@
 import datetime
 from typing import Any
 
+from karbor import context as karbor_context
 from karbor import db
 from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models
+from karbor.db import trusts as trust_rows
+from karbor.services.identity import trusts
 from karbor.services.protection import provider
+from karbor.services.schedules import scheduled_operations
 from karbor.tests import personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
@@ -584,6 +588,39 @@ class UpdateOperationTest(OperationsTestCase):
                 self.assertIn(
                     f'{rule}: ', self.refused(operation_definition=self.definition(**{rule: value}))
                 )
+
+    def test_of_two_who_take_it_over_at_once_the_earlier_ones_trust_is_let_go(self):
+        released: list[str | None] = []
+
+        class Trusts(trusts.NoTrusts):
+            """One trust a user; while the second one's is made, the third one is quicker."""
+
+            def of(self, context: karbor_context.RequestContext) -> str:
+                if context.user_id == 'second':
+                    take_over('third')
+                roles = ['member']
+                add = db.transaction(trust_rows.add)
+                add(f'of-{context.user_id}', context.user_id, PROJECT_ID, roles=roles)
+                return f'of-{context.user_id}'
+
+            def release(self, trust_id: str | None) -> None:
+                released.append(trust_id)
+
+        operations = scheduled_operations.ScheduledOperations(Trusts(), lambda _job_id: None)
+
+        def take_over(user_id: str) -> None:
+            operations.update(
+                karbor_context.RequestContext(user_id, PROJECT_ID, overwrite=False),
+                self.operation['id'],
+                {'enabled': True},
+                None,
+            )
+
+        take_over('first')
+        take_over('second')
+        self.assertEqual([None, 'of-first', 'of-third'], released)
+        (row,) = self.rows(models.ScheduledOperation)
+        self.assertEqual(('second', 'of-second'), (row.user_id, row.trust_id))
 
     def test_rules_that_would_do_nothing(self):
         self.assertIn(

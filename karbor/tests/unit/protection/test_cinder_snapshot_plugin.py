@@ -357,6 +357,31 @@ class ProtectTest(SnapshotPluginTestCase):
             (None, None), (snapshot['snapshot']['name'], snapshot['snapshot']['description'])
         )
 
+    def test_words_in_braces(self) -> None:
+        self.protect(
+            parameters={
+                'snapshot_name': '{volume_name} of {plan_name} {foo}',
+                'description': '{volume_id} {checkpoint_id} {time}',
+            }
+        )
+        (body,) = self.cinder.bodies
+        self.assertEqual(
+            (
+                'db of nightly {foo}',
+                f'{self.volume["id"]} {self.checkpoint.id} 2026-01-02T00:00:00Z',
+            ),
+            (body['snapshot']['name'], body['snapshot']['description']),
+        )
+
+    def test_it_is_adopted_whatever_it_is_called(self) -> None:
+        parameters = {'snapshot_name': '{volume_name} {time}', 'description': '{plan_name}'}
+        with self.dying_at(lambda key, value: 'snapshot_id' in value):
+            self.protect(parameters=parameters)
+        self.only(self.cinder.snapshots)['name'] = 'renamed by its owner'
+        self.protect(parameters=parameters)
+        self.assertBankKnows(self.only(self.cinder.snapshots), 'available')
+        self.assertEqual(['snapshot'], self.cinder.made)
+
     def test_what_the_bank_holds_at_each_step(self) -> None:
         seen = {}
 

@@ -69,6 +69,13 @@ class Choosy(Plain):
             raise values['refused']
 
 
+class ChoosyOfNew(Choosy):
+    @classmethod
+    def check_new_options(cls, resource_type: str, values: dict[str, Any]) -> None:
+        if 'old' in values:
+            raise ValueError('too old')
+
+
 class BrokenTypes(Plain):
     @classmethod
     def get_supported_resources_types(cls) -> list[str]:
@@ -225,11 +232,26 @@ class LoadTest(ProviderTestCase):
             )
             self.assertEqual(text, raised.msg)
 
+    def test_what_a_plugin_has_against_new_options_only(self) -> None:
+        self._write(plugins=(f'{HERE}.ChoosyOfNew',))
+        found = self._only()
+
+        found.check_options('Acme::Disk', {'old': 1}, 'x')
+        for values, text in (
+            ({'old': 1}, 'Invalid input: x: too old'),
+            ({'refused': ValueError('too big')}, 'Invalid input: x: too big'),
+        ):
+            raised = self.assertRaises(
+                exception.InvalidInput, found.check_new_options, 'Acme::Disk', values, 'x'
+            )
+            self.assertEqual(text, raised.msg)
+
     def test_a_plugin_need_not_have_anything_against_options(self) -> None:
         self._write()
 
         for resource_type in ('Acme::Disk', 'Acme::Other'):
             self._only().check_options(resource_type, {'refused': ValueError('no')}, 'x')
+            self._only().check_new_options(resource_type, {'refused': ValueError('no')}, 'x')
 
     def test_a_plugin_need_not_know_of_verify(self) -> None:
         self._write()
