@@ -361,6 +361,8 @@ class Chains:
             'description': draw(DESCRIPTIONS),
             'status': draw(st.sampled_from(('started', 'suspended'))),
         }
+        values = {odd.VOLUME: {'snapshot_name': draw(NAMES), 'description': '{time}'}}
+        self._ask('PUT', path, {'plan': {'parameters': values}}, caller='member')
         if self._ask('PUT', path, {'plan': changes}, caller='member'):
             self._shown(path, 'plan', changes)
         self._found('/plans', 'plans', plan['id'], name=changes['name'][:40])
@@ -576,18 +578,23 @@ class Chains:
         definition = self._definition(
             draw, operation['operation_definition']['plan_id'], operation['operation_type']
         )
-        if self._ask(
+        before = self._ask('GET', path, caller='reader')
+        changed = self._ask(
             'PUT',
             path,
             {'scheduled_operation': {'operation_definition': definition}},
             caller='member',
-        ):
+        )
+        if before and changed and not isinstance(definition, str):
+            expected = before['scheduled_operation']['operation_definition'] | definition
+            for name in [name for name, value in definition.items() if value is None]:
+                del expected[name]
             self._shown(
                 path,
                 'scheduled_operation',
                 {
                     'operation_type': operation['operation_type'],
-                    **({} if isinstance(definition, str) else {'operation_definition': definition}),
+                    'operation_definition': expected,
                 },
             )
 

@@ -760,7 +760,14 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
             }
         ],
         'PUT /plans/{plan_id}': [
-            {'plan': {'name': 'nightly', 'status': 'started', 'resources': [resource]}}
+            {
+                'plan': {
+                    'name': 'nightly',
+                    'status': 'started',
+                    'resources': [resource],
+                    'parameters': {VOLUME: {**base.OPTIONS, 'snapshot_name': '{volume_name}'}},
+                }
+            }
         ],
         'POST /plans/{plan_id}/retention': [{'retention': {**rules, 'timezone': 'Europe/Berlin'}}],
         f'POST {checkpoints}': [
@@ -786,7 +793,10 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
         ],
         'POST /verifications': [{'verification': use}],
         'POST /triggers': triggers,
-        'PUT /triggers/{trigger_id}': triggers,
+        'PUT /triggers/{trigger_id}': [
+            *triggers,
+            {'trigger_info': {'properties': {'window': 1200, 'timezone': None}}},
+        ],
         'POST /scheduled_operations': [
             {'scheduled_operation': operation},
             {

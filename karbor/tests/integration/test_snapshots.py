@@ -13,6 +13,7 @@
 """Volumes protected, restored and deleted by snapshot, on a real Cinder."""
 
 import os
+from typing import Any
 
 from karbor.tests.integration import base, cloud
 
@@ -64,6 +65,67 @@ class SnapshotTest(base.IntegrationTestCase):
         self.assert_protected(karbor, checkpoint_id, volume_ids)
         karbor.delete(checkpoint_id)
         self.assertEqual({}, self.project.snapshots())
+
+    def test_names_and_a_plan_that_is_changed(self) -> None:
+        """With names that Cinder takes for volumes, but in no description of a snapshot."""
+        karbor = self.standalone()
+        long_id, odd_id = self.project.volumes(2)
+        self.project.cinder.volumes.update(long_id, name='v' * 255)
+        self.project.cinder.volumes.update(odd_id, name='{time}\n\U0001f4be')
+        words = {
+            'snapshot_name': '{volume_name} {time}',
+            'description': '{volume_name} {plan_name}',
+        }
+        plan_id = karbor.plan([odd_id], {base.VOLUME: words})
+        first = self._protected(karbor, plan_id)
+        karbor.call(
+            'PUT',
+            f'/plans/{plan_id}',
+            {
+                'plan': {
+                    'name': 'all',
+                    'resources': [
+                        {'type': 'OS::Keystone::Project', 'id': self.project.id, 'name': 'p'}
+                    ],
+                    'parameters': {
+                        base.VOLUME: {**words, 'snapshot_name': '{volume_name}-{volume_id}'}
+                    },
+                }
+            },
+        )
+        second = self._protected(karbor, plan_id)
+        time = first['created_at'][:19] + 'Z'
+        self.assertEqual(
+            [
+                (first['id'], odd_id, f'v {time}', 'v test'),
+                (second['id'], odd_id, f'{{time}}??-{odd_id}', '{time}?? all'),
+                (second['id'], long_id, 'v' * 218 + f'-{long_id}', 'v' * 251 + ' all'),
+            ],
+            sorted(
+                (
+                    (
+                        snapshot.metadata['karbor_checkpoint_id'],
+                        snapshot.volume_id,
+                        snapshot.name,
+                        snapshot.description,
+                    )
+                    for snapshot in self.project.cinder.volume_snapshots.list()
+                ),
+                key=lambda shown: (shown[0] != first['id'], shown[1] != odd_id),
+            ),
+        )
+        kept = karbor.checkpoint(first['id'])['protection_plan']
+        self.assertEqual(
+            ('test', {base.VOLUME: {**words, 'force': False}}), (kept['name'], kept['parameters'])
+        )
+        for checkpoint in (first, second):
+            self.assertEqual('deleted', karbor.delete(checkpoint['id'])['status'])
+        self.assertEqual({}, self.project.snapshots())
+
+    def _protected(self, karbor: base.Standalone, plan_id: str) -> Any:
+        checkpoint = karbor.wait_for_checkpoint(karbor.protect(plan_id), 'available', 'error')
+        self.assertEqual('available', checkpoint['status'], checkpoint)
+        return checkpoint
 
     def test_force(self) -> None:
         karbor = self.standalone()
