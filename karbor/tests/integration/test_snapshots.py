@@ -115,9 +115,7 @@ class SnapshotTest(base.IntegrationTestCase):
             ),
         )
         kept = karbor.checkpoint(first['id'])['protection_plan']
-        self.assertEqual(
-            ('test', {base.VOLUME: {**words, 'force': False}}), (kept['name'], kept['parameters'])
-        )
+        self.assertEqual(('test', {base.VOLUME: words}), (kept['name'], kept['parameters']))
         for checkpoint in (first, second):
             self.assertEqual('deleted', karbor.delete(checkpoint['id'])['status'])
         self.assertEqual({}, self.project.snapshots())
