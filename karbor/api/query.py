@@ -43,8 +43,9 @@ _SENT_BY_OLD_CLIENT: Mapping[str, Collection[str]] = {
     'operations': ('operation_definition',),
 }
 
-# A page of a list as a handler returns it: the items, and whether more follow.
-Items = tuple[list[Object], bool]
+# A page of a list as a handler returns it: the items, whether more follow, and perhaps what the
+# answer has beside the list.
+Items = tuple[list[Object], bool] | tuple[list[Object], bool, Object]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -305,9 +306,15 @@ def text(req: falcon.Request, name: str) -> str | None:
     return value or None
 
 
-def listed(req: falcon.Request, collection: str, items: list[Object], has_more: bool) -> Object:
+def listed(
+    req: falcon.Request,
+    collection: str,
+    items: list[Object],
+    has_more: bool,
+    beside: Object | None = None,
+) -> Object:
     """The body of a list, with the link to the next page when there is one."""
-    document: Object = {collection: items}
+    document: Object = {collection: items, **(beside or {})}
     if has_more:
         parameters = {**req.params, 'marker': items[-1]['id']}
         parameters.pop('offset', None)  # it is behind the marker; again it would leave out more

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from karbor.services.checkpoints.commands import Commands
+from karbor.services.checkpoints.coverage import Coverage
 from karbor.services.checkpoints.operation_logs import OperationLogs
 from karbor.services.checkpoints.plans import Plans
 from karbor.services.checkpoints.queries import Queries
@@ -53,6 +54,7 @@ class Services:
     scheduled_operations: ScheduledOperations
     check_board: Callable[[], None]  # raises when the job board does not work
     recovery_points: RecoveryPoints = field(default_factory=RecoveryPoints)
+    coverage: Coverage = field(default_factory=Coverage)
     triggers: Triggers = field(default_factory=Triggers)
     retention: Retention = field(default_factory=Retention)
     operation_logs: OperationLogs = field(default_factory=OperationLogs)
