@@ -62,6 +62,7 @@ _BELOW_A_PROJECT: Mapping[str, type[Handler]] = {
     '/protectables/{resource_type}/instances/{resource_id}': protectables.Instance,
     '/plans': plans.Plans,
     '/plans/{plan_id}': plans.Plan,
+    '/plans/{plan_id}/resources': plans.Resources,
     '/plans/{plan_id}/retention': retention.Preview,
     '/restores': restores.Restores,
     '/restores/{restore_id}': restores.Restore,

@@ -76,7 +76,7 @@ def operation(
                 fields['body'] = media.body(req, body)
             answer = method(self, context, **fields)
             if listing is not None:
-                answer = query.listed(req, listing.collection, *answer)
+                answer = query.listed(req, listing, *answer)
             if answer is not None:
                 resp.media = answer
 

@@ -17,6 +17,7 @@ import dataclasses
 import datetime
 import json
 import math
+import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -74,12 +75,14 @@ class Listing:
     :param filters: what the list can be filtered by, and the schema of each.
     :param sort_keys: what it can be sorted by; none when the order is fixed.
     :param has_tenants: whether an administrator may see what other projects have.
+    :param marker: what the marker of the page after an item is.
     """
 
     collection: str
     filters: Mapping[str, Schema]
     sort_keys: Sequence[str] = ()
     has_tenants: bool = True
+    marker: Callable[[Object], str] = operator.itemgetter('id')
 
     def read(self, req: falcon.Request) -> paging.Selection:
         """:raises InvalidInput: names the parameter and the fault.
@@ -308,17 +311,17 @@ def text(req: falcon.Request, name: str) -> str | None:
 
 def listed(
     req: falcon.Request,
-    collection: str,
+    listing: Listing,
     items: list[Object],
     has_more: bool,
     beside: Object | None = None,
 ) -> Object:
     """The body of a list, with the link to the next page when there is one."""
-    document: Object = {collection: items, **(beside or {})}
+    document: Object = {listing.collection: items, **(beside or {})}
     if has_more:
-        parameters = {**req.params, 'marker': items[-1]['id']}
+        parameters = {**req.params, 'marker': listing.marker(items[-1])}
         parameters.pop('offset', None)  # it is behind the marker; again it would leave out more
-        document[f'{collection}_links'] = [
+        document[f'{listing.collection}_links'] = [
             {
                 'rel': 'next',
                 'href': req.prefix

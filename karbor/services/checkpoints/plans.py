@@ -25,7 +25,7 @@ from karbor.db import plans as plan_rows
 from karbor.resource import Resource
 from karbor.services import quotas
 from karbor.services.checkpoints import parameters, plugin_records
-from karbor.services.protection import checkpoint, protectables
+from karbor.services.protection import checkpoint, choices, protectables
 from karbor.services.protection import provider as providers
 
 _MOST_EXTRA_INFO = 256 * 1024  # characters; it is kept again with each checkpoint
@@ -140,6 +140,7 @@ class Plans:
             raise exception.InvalidPlan(reason=exc.msg) from exc
         resources = [as_resource(fields) for fields in resource_fields]
         _check_extra_info(resources)
+        _check_choices(resources)
         types = dict.fromkeys(resource.type for resource in resources)
         for resource in resources:
             checkpoint.check_resource_id(resource.id)
@@ -183,6 +184,12 @@ def _check_extra_info(resources: Iterable[Resource]) -> None:
             reason=f'The extra_info of all resources is {size} '
             f'characters of JSON; {_MOST_EXTRA_INFO} are the most.'
         )
+
+
+def _check_choices(resources: Iterable[Resource]) -> None:
+    for resource in resources:
+        if resource.type == constants.PROJECT_RESOURCE_TYPE:
+            choices.parse(resource.extra_info)
 
 
 def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ TABLE = {
     'GET /plans/{plan_id}': 'reader',
     'PUT /plans/{plan_id}': 'member',
     'DELETE /plans/{plan_id}': 'member',
+    'GET /plans/{plan_id}/resources': 'reader',
     'POST /plans/{plan_id}/retention': 'reader',
     f'GET {_CHECKPOINTS}': 'reader',
     f'POST {_CHECKPOINTS}': 'member',

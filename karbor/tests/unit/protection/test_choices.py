@@ -16,11 +16,13 @@ import json
 from typing import Any
 
 import hypothesis
-from hypothesis import strategies
+from hypothesis import strategies as st
 from oslotest import base
 
 from karbor import exception
 from karbor.services.protection import choices
+
+SETTINGS = hypothesis.settings(max_examples=100, deadline=None, database=None, derandomize=True)
 
 LABELLED = {'names': ['db-*'], 'metadata': {'backup': 'yes'}}
 IN_PROJECT = choices.Verdict(True, 'it is in the project')
@@ -29,7 +31,7 @@ NOT_IN = choices.Verdict(False, 'not in include')
 #: extra_info of a project, name and labels of a volume -> what is said of it
 GOLDEN: list[tuple[Any, str, dict[str, str], tuple[bool, str]]] = [
     (None, 'a', {}, IN_PROJECT),
-    # Either is enough, and includes of others do not matter.
+    # A name or a label is enough.
     ({'include': LABELLED}, 'db-1', {}, (True, 'its name matches db-*')),
     ({'include': LABELLED}, 'web', {'backup': 'yes'}, (True, 'its label backup=yes')),
     ({'include': LABELLED}, 'db-1', {'backup': 'no'}, (True, 'its name matches db-*')),
@@ -141,12 +143,12 @@ FAULTS: list[tuple[Any, str]] = [
     ({'include': {'names': ['x' * 250] * 9}}, 'has 9 globs of together 2250 characters'),
 ]
 
-_EXTRA_INFO = strategies.recursive(
-    strategies.none() | strategies.booleans() | strategies.integers() | strategies.text(),
+_EXTRA_INFO = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: (
-        strategies.lists(inner)
-        | strategies.dictionaries(
-            strategies.sampled_from(('include', 'exclude', 'names', 'metadata', 'backup')), inner
+        st.lists(inner)
+        | st.dictionaries(
+            st.sampled_from(('include', 'exclude', 'names', 'metadata', 'backup')), inner
         )
     ),
 )
@@ -193,6 +195,7 @@ class ChoiceTest(base.BaseTestCase):
             error = self.assertRaises(exception.InvalidInput, choices.parse, extra_info)
             self.assertLess(len(error.msg), 300)
 
+    @SETTINGS
     @hypothesis.given(_EXTRA_INFO)
     def test_anything_is_a_choice_or_refused(self, extra_info: Any) -> None:
         try:
@@ -201,7 +204,8 @@ class ChoiceTest(base.BaseTestCase):
             choice = choices.stored(extra_info)
         choice.judge('db-1', {'backup': 'yes'})
 
-    @hypothesis.given(strategies.text(alphabet='a-z[]!^*?\\&|~.{}()$\n', max_size=20))
+    @SETTINGS
+    @hypothesis.given(st.text(alphabet='a-z[]!^*?\\&|~.{}()$\n', max_size=20))
     def test_any_text_is_a_glob(self, text: str) -> None:
         choices.Glob.of(text).matches('abc')
         plain = ''.join(character for character in text if character not in '*?[')

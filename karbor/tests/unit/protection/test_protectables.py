@@ -176,7 +176,9 @@ class ProjectTest(base.BaseTestCase):
 
 
 def _volume(volume_id: str, status: str = 'available', name: str | None = 'data') -> Any:
-    return types.SimpleNamespace(id=volume_id, status=status, name=name, availability_zone='nova')
+    return types.SimpleNamespace(
+        id=volume_id, status=status, name=name, availability_zone='nova', metadata={}
+    )
 
 
 class _Volumes:
