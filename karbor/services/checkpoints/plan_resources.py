@@ -100,7 +100,7 @@ class PlanResources:
         findings: dict[str, Finding] = {}
         for name in self._protectables.types():
             ids = [resource.id for resource in resources if resource.type == name]
-            found = self._protectables.get(name).find(context, ids) if ids else {}
+            found = self._protectables.get(name).find_resources(context, ids) if ids else {}
             findings |= {f'{name}#{resource_id}': finding for resource_id, finding in found.items()}
         return [
             _of_finding(resource, findings.get(resource.key, resource)) for resource in resources

@@ -101,7 +101,7 @@ class ProtectablePlugin:
         """
         raise NotImplementedError
 
-    def find(
+    def find_resources(
         self, context: karbor_context.RequestContext, resource_ids: Sequence[str]
     ) -> dict[str, Finding]:
         """What there is of some resources, by their ids.
@@ -110,19 +110,7 @@ class ProtectablePlugin:
 
         :raises ListProtectableResourceFailed: when the service cannot tell.
         """
-        return {resource_id: self._found(context, resource_id) for resource_id in resource_ids}
-
-    def _found(self, context: karbor_context.RequestContext, resource_id: str) -> Finding:
-        try:
-            found = self.show_resource(context, resource_id)
-        except (
-            exception.ProtectableResourceNotFound,
-            exception.ProtectableResourceInvalidStatus,
-        ) as exc:
-            return exc
-        return found or exception.ProtectableResourceNotFound(
-            type=self.get_resource_type(), id=resource_id, reason='there is none'
-        )
+        return {resource_id: _found(self, context, resource_id) for resource_id in resource_ids}
 
     def get_dependent_resources(
         self, context: karbor_context.RequestContext, parent_resource: Resource
@@ -156,6 +144,21 @@ class ProtectablePlugin:
         verdict = choices.Verdict(True, f'it is in {parent_resource.key}')
         found = _after(marker, self.get_dependent_resources(context, parent_resource) or ())
         return [(child, verdict) for child in found[:limit]]
+
+
+def _found(
+    plugin: ProtectablePlugin, context: karbor_context.RequestContext, resource_id: str
+) -> Finding:
+    try:
+        found = plugin.show_resource(context, resource_id)
+    except (
+        exception.ProtectableResourceNotFound,
+        exception.ProtectableResourceInvalidStatus,
+    ) as exc:
+        return exc
+    return found or exception.ProtectableResourceNotFound(
+        type=plugin.get_resource_type(), id=resource_id, reason='there is none'
+    )
 
 
 def _after(marker: str | None, resources: Iterable[Resource]) -> list[Resource]:

@@ -83,11 +83,11 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
             return found
         raise found
 
-    def find(
+    def find_resources(
         self, context: karbor_context.RequestContext, resource_ids: Sequence[str]
     ) -> dict[str, protectable_plugin.Finding]:
         if len(resource_ids) <= _MOST_REQUESTS:
-            return super().find(context, resource_ids)
+            return super().find_resources(context, resource_ids)
         volumes = {volume.id: volume for volume in _listed(context)}
         return {
             resource_id: _finding(resource_id, volumes.get(resource_id))
