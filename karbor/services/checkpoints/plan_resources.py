@@ -148,17 +148,14 @@ def _key(marker: str | None, named: Mapping[str, Resource]) -> str | None:
     return found[-1] if found else f'{constants.VOLUME_RESOURCE_TYPE}#{marker}'
 
 
-def _of_finding(named: Resource, finding: Finding) -> Covered:
+def _of_finding(resource: Resource, finding: Finding) -> Covered:
+    verdict = Verdict(True, 'named in the plan')
     if isinstance(finding, Resource):
-        return Covered(finding, Verdict(True, 'named in the plan'))
-    if isinstance(finding, exception.NotFound):
-        reason = str(finding.kwargs.get('reason') or finding.msg).rstrip('.')
-        return Covered(named, Verdict(False, f'named in the plan, but {reason}'))
-    status = finding.kwargs.get('status')
-    return Covered(
-        named,
-        Verdict(True, f'named in the plan; in status {status} it cannot be protected'),
-    )
+        return Covered(finding, verdict)
+    if isinstance(finding, exception.ProtectableResourceInvalidStatus):
+        return Covered(resource, verdict.of_unusable(str(finding.kwargs.get('status'))))
+    reason = str(finding.kwargs.get('reason') or finding.msg).rstrip('.')
+    return Covered(resource, Verdict(False, f'{verdict.reason}, but {reason}'))
 
 
 def _if_served(covered: Covered, served: Collection[str]) -> Covered:

@@ -49,6 +49,19 @@ class Verdict(NamedTuple):
     is_in: bool
     reason: str
 
+    def of_unusable(self, status: str) -> 'Verdict':
+        """The same of a resource that cannot be protected.
+
+        What is being deleted is left out of a checkpoint; all else is missed in it.
+
+        :param status: that it is in.
+        """
+        if not self.is_in:
+            return self
+        if status == 'deleting':
+            return Verdict(False, f'{self.reason}, but it is being deleted')
+        return Verdict(True, f'{self.reason}; in status {status} it cannot be protected')
+
 
 class Glob(NamedTuple):
     """A glob as it was written, and as it is matched."""

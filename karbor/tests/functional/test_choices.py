@@ -203,19 +203,21 @@ class ResourcesTest(ChoosingCase):
     def test_named_volumes_as_they_are_now(self):
         """One by one, or all in one list when there are many."""
         good, bad = self.volume(), self.volume(status='error')
+        leaving = self.volume(status='deleting')
         gone = resource(name='gone')
         self.cinder.volumes[good['id']]['name'] = 'renamed'
         for more in (0, 30):
             others = [self.volume() for _ in range(more)]
-            plan = self.create_plan(good, bad, gone, *others)
+            plan = self.create_plan(good, bad, gone, leaving, *others)
             told = self.told(plan)
             self.assertEqual(
                 [
                     (True, NAMED),
                     (True, f'{NAMED}; {STATUS}'),
                     (False, f'{NAMED}, but the project has no such volume'),
+                    (False, f'{NAMED}, but it is being deleted'),
                 ],
-                [told[item['id']] for item in (good, bad, gone)],
+                [told[item['id']] for item in (good, bad, gone, leaving)],
             )
             names = [
                 item['name'] for item in self.get(f'/plans/{plan["id"]}/resources')['resources']
@@ -224,9 +226,14 @@ class ResourcesTest(ChoosingCase):
 
     def test_a_volume_of_the_project_that_cannot_be_protected(self):
         bad = self.volume(status='error', metadata={'backup': 'yes'})['id']
+        leaving = self.volume(status='deleting', metadata={'backup': 'yes'})['id']
         out = self.volume(status='error')['id']
         self.assertEqual(
-            {bad: (True, f'its label backup=yes; {STATUS}'), out: (False, 'not in include')},
+            {
+                bad: (True, f'its label backup=yes; {STATUS}'),
+                leaving: (False, 'its label backup=yes, but it is being deleted'),
+                out: (False, 'not in include'),
+            },
             self.told(self.plan_on_project(LABELLED)),
         )
 

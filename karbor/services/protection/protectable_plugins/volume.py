@@ -106,7 +106,11 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
         """
         _check_project(context, parent_resource)
         choice = choices.stored(parent_resource.extra_info)
-        return [_resource(volume) for volume in _listed(context) if _judge(choice, volume).is_in]
+        return [
+            _resource(volume)
+            for volume in _listed(context)
+            if choice.judge(volume.name or '', volume.metadata).is_in
+        ]
 
     def page_of_children(
         self,
@@ -135,11 +139,7 @@ def _check_project(context: karbor_context.RequestContext, resource: Resource) -
 
 def _judge(choice: choices.Choice, volume: Any) -> choices.Verdict:
     verdict = choice.judge(volume.name or '', volume.metadata)
-    if verdict.is_in and volume.status in _UNUSABLE_STATUSES:
-        return verdict._replace(
-            reason=f'{verdict.reason}; in status {volume.status} it cannot be protected'
-        )
-    return verdict
+    return verdict.of_unusable(volume.status) if volume.status in _UNUSABLE_STATUSES else verdict
 
 
 def _finding(volume_id: str, volume: Any) -> protectable_plugin.Finding:
