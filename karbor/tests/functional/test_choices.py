@@ -127,6 +127,14 @@ class ChoiceTest(ChoosingCase):
         self.assertEqual({made}, self.protected_by(plan))
         self.assertEqual({made: (True, IN_PROJECT)}, self.told(plan))
 
+    def test_what_a_restore_has_made_can_be_left_out(self):
+        original = self.volume()
+        plan = self.plan_on_project({'exclude': {'metadata': {'karbor_restore_id': '*'}}})
+        restore = self.ended_use('restore', self.use('restore', self.protected(original)))
+        self.assertEqual('success', restore['status'], restore)
+        self.assertEqual(2, len(self.cinder.volumes))
+        self.assertEqual({original['id']}, self.protected_by(plan))
+
     def test_of_a_volume_it_is_no_choice(self):
         made = self.volume()
         plan = self.create_plan({**made, 'extra_info': {'include': 'all', 'exclude': {}}})
