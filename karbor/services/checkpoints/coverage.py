@@ -18,7 +18,7 @@ state is stored that could be out of date.
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -274,13 +274,15 @@ class _Covering:
         is_choosing = any(choice != choices.EVERYTHING for _, choice in self._of_project)
         self._labels = rows.labels(connection, project_id) if is_choosing else {}
 
-    def _add(self, plan: Plan, project_id: str, resources: Iterable[Mapping[str, Any]]) -> None:
-        for resource in resources:
-            key = resource['type'], resource['id']
-            if key[0] == constants.VOLUME_RESOURCE_TYPE:
-                self._of_volume.setdefault(key[1], []).append(plan)
-            elif key == (constants.PROJECT_RESOURCE_TYPE, project_id):
-                self._of_project.append((plan, choices.stored(resource.get('extra_info'))))
+    def _add(self, plan: Plan, project_id: str, resources: Sequence[Mapping[str, Any]]) -> None:
+        # Of the same named again, the first counts, as in a graph.
+        named = {(each['type'], each['id']): each for each in reversed(resources)}
+        for resource_type, resource_id in named:
+            if resource_type == constants.VOLUME_RESOURCE_TYPE:
+                self._of_volume.setdefault(resource_id, []).append(plan)
+        project = named.get((constants.PROJECT_RESOURCE_TYPE, project_id))
+        if project is not None:
+            self._of_project.append((plan, choices.stored(project.get('extra_info'))))
 
     def plans_of(self, volume: Any) -> Sequence[Plan]:
         """The plans that cover a volume.

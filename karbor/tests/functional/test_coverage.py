@@ -213,13 +213,19 @@ class ListTest(CoverageTestCase):
     def test_nobody_sees_those_of_others(self) -> None:
         self.add_row(
             models.Volume,
+            id=new_id(),
             project_id=OTHER_PROJECT_ID,
             labels={},
             size=1,
             created_at=datetime.datetime(2026, 11, 27),
         )
         self.add_row(
-            models.RecoveryPoint, project_id=OTHER_PROJECT_ID, resource_type=VOLUME, state='good'
+            models.RecoveryPoint,
+            project_id=OTHER_PROJECT_ID,
+            resource_type=VOLUME,
+            resource_id=new_id(),
+            resource_name='theirs',
+            state='good',
         )
         self.assertEqual({self.covered_id}, set(self.coverage()))
 
