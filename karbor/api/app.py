@@ -21,6 +21,7 @@ from karbor.api import errors, health, media, middleware, openapi
 from karbor.api.services import Handler, Services
 from karbor.api.v1 import (
     checkpoints,
+    coverage,
     operation_logs,
     plans,
     protectables,
@@ -54,12 +55,14 @@ _BELOW_A_PROJECT: Mapping[str, type[Handler]] = {
     _CHECKPOINTS + '/{checkpoint_id}': checkpoints.Checkpoint,
     _CHECKPOINTS + '/{checkpoint_id}/pin': checkpoints.Pin,
     '/recovery_points': recovery_points.RecoveryPoints,
+    '/coverage': coverage.Coverage,
     '/protectables': protectables.Types,
     '/protectables/{resource_type}': protectables.Type,
     '/protectables/{resource_type}/instances': protectables.Instances,
     '/protectables/{resource_type}/instances/{resource_id}': protectables.Instance,
     '/plans': plans.Plans,
     '/plans/{plan_id}': plans.Plan,
+    '/plans/{plan_id}/resources': plans.Resources,
     '/plans/{plan_id}/retention': retention.Preview,
     '/restores': restores.Restores,
     '/restores/{restore_id}': restores.Restore,

@@ -52,7 +52,7 @@ def operation(
 
     The method is called with the caller's context and, by name, the fields of the path, the
     ``body``, the values of the ``parameters``, and for a list the ``selection``. It returns
-    the body of the answer; that of a list returns the items of a page and whether more follow.
+    the body of the answer; that of a list returns :data:`query.Items`.
 
     :param rule: the policy rule that must allow it.
     :param answers: schema of the answer; None is an empty one.
@@ -76,7 +76,7 @@ def operation(
                 fields['body'] = media.body(req, body)
             answer = method(self, context, **fields)
             if listing is not None:
-                answer = query.listed(req, listing.collection, *answer)
+                answer = query.listed(req, listing, *answer)
             if answer is not None:
                 resp.media = answer
 

@@ -17,6 +17,7 @@ import dataclasses
 import datetime
 import json
 import math
+import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -43,8 +44,9 @@ _SENT_BY_OLD_CLIENT: Mapping[str, Collection[str]] = {
     'operations': ('operation_definition',),
 }
 
-# A page of a list as a handler returns it: the items, and whether more follow.
-Items = tuple[list[Object], bool]
+# A page of a list as a handler returns it: the items, whether more follow, and perhaps what the
+# answer has beside the list.
+Items = tuple[list[Object], bool] | tuple[list[Object], bool, Object]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,12 +75,14 @@ class Listing:
     :param filters: what the list can be filtered by, and the schema of each.
     :param sort_keys: what it can be sorted by; none when the order is fixed.
     :param has_tenants: whether an administrator may see what other projects have.
+    :param marker: what the marker of the page after an item is.
     """
 
     collection: str
     filters: Mapping[str, Schema]
     sort_keys: Sequence[str] = ()
     has_tenants: bool = True
+    marker: Callable[[Object], str] = operator.itemgetter('id')
 
     def read(self, req: falcon.Request) -> paging.Selection:
         """:raises InvalidInput: names the parameter and the fault.
@@ -305,13 +309,19 @@ def text(req: falcon.Request, name: str) -> str | None:
     return value or None
 
 
-def listed(req: falcon.Request, collection: str, items: list[Object], has_more: bool) -> Object:
+def listed(
+    req: falcon.Request,
+    listing: Listing,
+    items: list[Object],
+    has_more: bool,
+    beside: Object | None = None,
+) -> Object:
     """The body of a list, with the link to the next page when there is one."""
-    document: Object = {collection: items}
+    document: Object = {listing.collection: items, **(beside or {})}
     if has_more:
-        parameters = {**req.params, 'marker': items[-1]['id']}
+        parameters = {**req.params, 'marker': listing.marker(items[-1])}
         parameters.pop('offset', None)  # it is behind the marker; again it would leave out more
-        document[f'{collection}_links'] = [
+        document[f'{listing.collection}_links'] = [
             {
                 'rel': 'next',
                 'href': req.prefix

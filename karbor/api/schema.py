@@ -100,12 +100,19 @@ def shown(title: str, properties: Schema, optional: Collection[str] = ()) -> Sch
     }
 
 
-def listed(collection: str, item: Schema) -> Schema:
-    """The schema of an answer with a page of a list."""
+def listed(collection: str, item: Schema, beside: Schema | None = None) -> Schema:
+    """The schema of an answer with a page of a list.
+
+    :param beside: schemas of what an answer may have beside the list.
+    """
     links = {'type': 'array', 'items': shown('Link', {'rel': TEXT, 'href': TEXT})}
     return {
         'type': 'object',
         'required': [collection],
         'additionalProperties': False,
-        'properties': {collection: {'type': 'array', 'items': item}, f'{collection}_links': links},
+        'properties': {
+            collection: {'type': 'array', 'items': item},
+            f'{collection}_links': links,
+            **(beside or {}),
+        },
     }

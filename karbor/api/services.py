@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from karbor.services.checkpoints.commands import Commands
+from karbor.services.checkpoints.coverage import Coverage
 from karbor.services.checkpoints.operation_logs import OperationLogs
+from karbor.services.checkpoints.plan_resources import PlanResources
 from karbor.services.checkpoints.plans import Plans
 from karbor.services.checkpoints.queries import Queries
 from karbor.services.checkpoints.recovery_points import RecoveryPoints
@@ -48,11 +50,13 @@ class Services:
     providers: ProviderRegistry
     protectables: Protectables
     plans: Plans
+    plan_resources: PlanResources
     commands: Commands
     queries: Queries
     scheduled_operations: ScheduledOperations
     check_board: Callable[[], None]  # raises when the job board does not work
     recovery_points: RecoveryPoints = field(default_factory=RecoveryPoints)
+    coverage: Coverage = field(default_factory=Coverage)
     triggers: Triggers = field(default_factory=Triggers)
     retention: Retention = field(default_factory=Retention)
     operation_logs: OperationLogs = field(default_factory=OperationLogs)
@@ -78,6 +82,7 @@ class Services:
             providers=registry,
             protectables=protectable_plugins,
             plans=Plans(registry, protectable_plugins),
+            plan_resources=PlanResources(registry, protectable_plugins),
             commands=Commands(registry, protectable_plugins, board.post, used_trusts),
             queries=Queries(registry),
             scheduled_operations=ScheduledOperations(used_trusts, board.post),

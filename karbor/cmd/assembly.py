@@ -31,7 +31,7 @@ from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, taskflow_board, worker
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
-from karbor.services.recovery import orphans, point_filling
+from karbor.services.recovery import orphans, point_filling, volume_look
 from karbor.services.schedules import engine
 
 LOG = logging.getLogger(__name__)
@@ -87,11 +87,13 @@ def protection_worker() -> worker.Worker:
         requests=job_kinds.request_threads(),
         max_concurrent_resources=CONF.protection.max_concurrent_resources,
     )
-    check = orphans.OrphanCheck(registry, functools.partial(_inventory_of, used_trusts))
-    filling = point_filling.PointFilling(registry)
-    return worker.Worker(
-        job_kinds.runner(environment), used_trusts, board, (*check.duties(), *filling.duties())
+    inventory = functools.partial(_inventory_of, used_trusts)
+    duties = (
+        *orphans.OrphanCheck(registry, inventory).duties(),
+        *volume_look.VolumeLook(inventory).duties(),
+        *point_filling.PointFilling(registry).duties(),
     )
+    return worker.Worker(job_kinds.runner(environment), used_trusts, board, duties)
 
 
 def operation_engine() -> engine.Engine:

@@ -43,7 +43,7 @@ from karbor.services.jobs import boards, kinds, pool
 from karbor.services.jobs import runner as job_runner
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
-from karbor.services.recovery import orphans, point_filling
+from karbor.services.recovery import orphans, point_filling, volume_look
 from karbor.services.schedules import engine
 
 LOG = logging.getLogger(__name__)
@@ -178,8 +178,12 @@ def _serve(arguments: argparse.Namespace) -> None:
     url = _url(arguments.host, server.bind_addr[1])
     state.write_openrc(url, cloud.project_id, token)
     _take_up_jobs(board, runner, stop)
-    check = orphans.OrphanCheck(registry, lambda: _inventory_of(cloud))
-    for duty in (*check.duties(), *point_filling.PointFilling(registry).duties()):
+    inventory = functools.partial(_inventory_of, cloud)
+    for duty in (
+        *orphans.OrphanCheck(registry, inventory).duties(),
+        *volume_look.VolumeLook(inventory).duties(),
+        *point_filling.PointFilling(registry).duties(),
+    ):
         duty.begin(stop)
     firing = engine.Engine(board.post, CONF.operationengine.poll_interval)
     threading.Thread(target=firing.run, args=(stop,), name='engine', daemon=True).start()

@@ -102,6 +102,21 @@ class RecoveryPointState(enum.StrEnum):
     UNKNOWN = 'unknown'
 
 
+class CoverageState(enum.StrEnum):
+    """Of a volume, by whether there is what it can be gone back to, and soon will be.
+
+    ``late`` has no good recovery point since a run was due; ``failing`` since one failed;
+    ``gone`` is not in the cloud any more, and still has recovery points.
+    """
+
+    PROTECTED = 'protected'
+    LATE = 'late'
+    FAILING = 'failing'
+    PAUSED = 'paused'
+    UNPROTECTED = 'unprotected'
+    GONE = 'gone'
+
+
 class PlanStatus(enum.StrEnum):
     """Of a plan."""
 

@@ -89,7 +89,10 @@ def configure(conf: cfg.ConfigOpts = cfg.CONF) -> None:
     options.set_defaults(conf)
     _facade = enginefacade.transaction_context()
     chosen = {key: value for key, value in conf.database.items() if key in _FACADE_OPTIONS}
-    _facade.configure(**chosen | {'connection': _for_oslo_db(chosen['connection'])})
+    _facade.configure(
+        **chosen | {'connection': _for_oslo_db(chosen['connection'])},
+        thread_checkin=False,  # a pause for each connection that is given back, for eventlet
+    )
     _facade.append_on_engine_create(_prepare_sqlite)
     _facade.append_on_engine_create(_prepare_mariadb)
     # The connection by which oslo.db has tried the database is not prepared.

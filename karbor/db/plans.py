@@ -15,21 +15,23 @@
 from typing import Any
 
 import sqlalchemy as sa
+from oslo_utils import uuidutils
 from sqlalchemy import orm
 
 from karbor import exception
 from karbor.db import models, paging, plain_rows
 
+_INSERT = sa.insert(models.Plan)
 _ONE = plain_rows.select(models.Plan).where(
     models.Plan.id == sa.bindparam('plan_id'), models.Plan.project_id == sa.bindparam('project_id')
 )
 
 
 def create(session: orm.Session, **values: Any) -> models.Plan:
-    plan = models.Plan(**values)
-    session.add(plan)
-    session.flush()
-    return plan
+    """A new plan; the session does not follow what is changed in it later."""
+    values = {'id': uuidutils.generate_uuid(), **values}
+    session.connection().execute(_INSERT, values)
+    return models.Plan(**values)
 
 
 def get(session: orm.Session, project_id: str, plan_id: str, *, lock: bool = False) -> models.Plan:

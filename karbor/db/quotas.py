@@ -25,6 +25,7 @@ from sqlalchemy import orm
 from karbor.db import models, upserts
 
 DEFAULT_CLASS = 'default'
+_LARGEST = 2147483647  # of an INTEGER
 
 _LIMITS = sa.union_all(
     sa.select(sa.literal(0), models.QuotaClass.resource, models.QuotaClass.hard_limit).where(
@@ -45,6 +46,20 @@ _ONE_MORE = (
     .values(in_use=_USAGES.in_use + 1)
 )
 _ONE_MORE_BELOW = _ONE_MORE.where(_USAGES.in_use < sa.bindparam('most'))
+_OWN_LIMIT = sa.select(models.Quota.hard_limit).where(
+    models.Quota.project_id == sa.bindparam('of_project'),
+    models.Quota.resource == sa.bindparam('of_resource'),
+)
+_LIMIT_OF_CLASS = sa.select(models.QuotaClass.hard_limit).where(
+    models.QuotaClass.class_name == DEFAULT_CLASS,
+    models.QuotaClass.resource == sa.bindparam('of_resource'),
+)
+_LIMIT = sa.func.coalesce(
+    _OWN_LIMIT.scalar_subquery(), _LIMIT_OF_CLASS.scalar_subquery(), sa.bindparam('configured')
+)
+_ONE_MORE_WITHIN = _ONE_MORE.where(
+    _USAGES.in_use < sa.func.coalesce(sa.func.nullif(_LIMIT, -1), _LARGEST)
+)
 
 
 def class_limits(session: orm.Session, class_name: str) -> dict[str, int]:
@@ -93,6 +108,15 @@ def in_use(session: orm.Session, project_id: str) -> dict[str, int]:
             sa.select(models.QuotaUsage).where(models.QuotaUsage.project_id == project_id)
         )
     }
+
+
+def take_within(session: orm.Session, project_id: str, resource: str, configured: int) -> bool:
+    """Count one more by one statement; False, and nothing counted, of the first and of too many.
+
+    :param configured: the limit of a project without one of its own or of the class.
+    """
+    values = {'of_project': project_id, 'of_resource': resource, 'configured': configured}
+    return session.connection().execute(_ONE_MORE_WITHIN, values).rowcount > 0
 
 
 def take(session: orm.Session, project_id: str, resource: str, limit: int) -> bool:

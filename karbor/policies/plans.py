@@ -18,6 +18,12 @@ RULES = (
     rule('plan:get_all', READER, 'List plans.', ('GET', '/plans')),
     rule('plan:get', READER, 'Show a plan.', ('GET', '/plans/{plan_id}')),
     rule(
+        'plan:get_resources',
+        READER,
+        'Look what a plan covers now.',
+        ('GET', '/plans/{plan_id}/resources'),
+    ),
+    rule(
         'plan:preview_retention',
         READER,
         'Look which checkpoints of a plan a retention would keep.',

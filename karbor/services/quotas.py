@@ -43,6 +43,8 @@ def take(session: orm.Session, project_id: str, resource: str) -> None:
 
     :raises OverLimit: the project may not have one more.
     """
+    if rows.take_within(session, project_id, resource, _configured()[resource]):
+        return
     limit = _limits(session, project_id)[resource]
     if not rows.take(session, project_id, resource, limit):
         raise _EXCEEDED[resource](allowed=limit)

@@ -44,7 +44,8 @@ class BareScript:
         connections = requests.Session()
         connections.mount('http://', adapters.HTTPAdapter(pool_maxsize=_THREADS))
         session = ks_session.Session(auth=auth, session=connections)
-        self._cinder = cinder_client.Client('3.43', session=session)
+        # A connection that was kept may be closed at the moment of its next request.
+        self._cinder = cinder_client.Client('3.43', session=session, connect_retries=1)
 
     def protect(self, volume_ids: Iterable[str]) -> list[Any]:
         """Make a snapshot of each volume; they are available."""

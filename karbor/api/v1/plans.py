@@ -19,6 +19,7 @@ from karbor.api.operation import operation
 from karbor.api.services import Handler
 from karbor.common import constants
 from karbor.db import models, paging
+from karbor.services.checkpoints.plan_resources import Covered
 
 _RESOURCES: schema.Schema = {
     'type': 'array',
@@ -94,12 +95,38 @@ PLAN = schema.shown(
     },
 )
 
+COVERED = schema.shown(
+    'CoveredResource',
+    {
+        'id': schema.TEXT,
+        'type': schema.TEXT,
+        'name': schema.TEXT,
+        'covered': {'type': 'boolean'},
+        'reason': schema.TEXT,
+    },
+)
+
+# Of an id alone, there may be resources of several types.
+RESOURCES = query.Listing(
+    'resources', {}, has_tenants=False, marker=lambda item: f'{item["type"]}#{item["id"]}'
+)
 LISTING = query.Listing('plans', FILTERS, ('id', 'name', 'status', 'created_at'))
 ONE = schema.wrapped('plan', PLAN)
 
 
 def view(plan: models.Plan) -> Object:
     return {name: getattr(plan, name) for name in PLAN['properties']}
+
+
+def view_of_resource(covered: Covered) -> Object:
+    resource, verdict = covered
+    return {
+        'id': resource.id,
+        'type': resource.type,
+        'name': resource.name,
+        'covered': verdict.is_in,
+        'reason': verdict.reason,
+    }
 
 
 class Plans(Handler):
@@ -127,3 +154,15 @@ class Plan(Handler):
     @operation('plan:delete')
     def on_delete(self, context: karbor_context.RequestContext, plan_id: str) -> None:
         self.services.plans.delete(context, plan_id)
+
+
+class Resources(Handler):
+    """What a plan covers now."""
+
+    @operation('plan:get_resources', schema.listed('resources', COVERED), listing=RESOURCES)
+    def on_get(
+        self, context: karbor_context.RequestContext, plan_id: str, selection: paging.Selection
+    ) -> query.Items:
+        plan = self.services.plans.get(context, plan_id)
+        items, has_more = self.services.plan_resources.page(context, plan, selection.page)
+        return [view_of_resource(item) for item in items], has_more

@@ -25,7 +25,7 @@ from karbor.db import plans as plan_rows
 from karbor.resource import Resource
 from karbor.services import quotas
 from karbor.services.checkpoints import parameters, plugin_records
-from karbor.services.protection import checkpoint, protectables
+from karbor.services.protection import checkpoint, choices, protectables
 from karbor.services.protection import provider as providers
 
 _MOST_EXTRA_INFO = 256 * 1024  # characters; it is kept again with each checkpoint
@@ -55,6 +55,7 @@ class Plans:
         :raises Invalid: a fault in the resources or parameters, or an unknown provider.
         :raises PlanLimitExceeded:
         """
+        _check_choices(fields['resources'])
         checked = self._checked_parameters(
             fields['provider_id'], fields['resources'], fields['parameters'], are_new=True
         )
@@ -119,13 +120,15 @@ class Plans:
         given = {name: changes[name] for name in ('resources', 'parameters') if name in changes}
         if not given:
             return {}
-        resources = given.get('resources', plan.resources)
+        resources = [_stored(fields) for fields in given.get('resources', plan.resources)]
         values = given.get('parameters', plan.parameters)
+        if resources != plan.resources:
+            _check_choices(resources)
         contents = {
+            'resources': resources,
             'parameters': self._checked_parameters(
                 plan.provider_id, resources, values, are_new=values != plan.parameters
             ),
-            'resources': [_stored(fields) for fields in resources],
         }
         return {name: contents[name] for name in given}
 
@@ -209,6 +212,16 @@ def _check_extra_info(resources: Iterable[Resource]) -> None:
             reason=f'The extra_info of all resources is {size} '
             f'characters of JSON; {_MOST_EXTRA_INFO} are the most.'
         )
+
+
+def _check_choices(resource_fields: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse choices that are wrong, where they are new: in a plan that has them they do nothing.
+
+    :raises InvalidInput:
+    """
+    for fields in resource_fields:
+        if fields['type'] == constants.PROJECT_RESOURCE_TYPE:
+            choices.parse(fields.get('extra_info'))
 
 
 def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from karbor.services.cinder import limits as cinder_limits
 from karbor.services.jobs import fencing
 from karbor.services.jobs.failures import Failures
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome, ResourceOutcome
-from karbor.services.protection import graph
+from karbor.services.protection import choices, graph
 
 # Cinder gives the quota of a snapshot back a moment after the snapshot is gone, in seconds.
 QUOTA_LAG = 2.0
@@ -164,7 +164,15 @@ def _is_anything(covered: Iterable[graph.GraphNode]) -> bool:
 
 
 def _what_is_empty(covered: Iterable[graph.GraphNode]) -> str:
-    return f'nothing is in {", ".join(resource_work.described(node.value) for node in covered)}'
+    return f'nothing is in {", ".join(_as_chosen(node.value) for node in covered)}'
+
+
+def _as_chosen(project: Resource) -> str:
+    """A project as it is described, and whether the plan chooses among what is in it."""
+    described = resource_work.described(project)
+    if choices.stored(project.extra_info) == choices.EVERYTHING:
+        return described
+    return f'{described} that its include and exclude let in'
 
 
 def _checkpoint_row(schedules: Schedules, attempt: Attempt) -> models.Checkpoint:

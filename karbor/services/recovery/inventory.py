@@ -22,7 +22,7 @@ import contextlib
 import dataclasses
 import datetime
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
@@ -152,6 +152,24 @@ class Inventory:
         """Every volume that restores with a provider have made, oldest first."""
         return [item for item in self._listed(self._client.volumes, provider_id) if item.restore_id]
 
+    def volumes_of(self, project_ids: Collection[str]) -> dict[str, list[Any]]:
+        """All volumes of projects as cinderclient has them, by project.
+
+        :param project_ids: of those that are meant; of others nothing is kept. Who sees one
+            project only gets that one's.
+        """
+
+        def whole_list() -> dict[str, list[Any]]:
+            volumes: dict[str, list[Any]] = {project_id: [] for project_id in project_ids}
+            for entry in _entries(self._client.volumes, Marks(), self._filters):
+                volumes.get(_project_of(entry) or self.project_id, []).append(entry)
+            return volumes
+
+        if not self._is_whole_cloud:
+            project_ids = {self.project_id}.intersection(project_ids)
+        with _available():
+            return cinder_requests.retry(whole_list, _PATIENCE)
+
     def again(self, item: Item) -> Item | None:
         """An item as it is now; None when it is gone."""
         get = functools.partial(self._manager(item).get, item.id)
@@ -228,8 +246,11 @@ def _as_item(entry: Any) -> Item:
         created_at=created_at,
         size=entry.size,
         volume_id=getattr(entry, 'volume_id', None),
-        project_id=next(
-            (getattr(entry, name) for name in _PROJECT_FIELDS if hasattr(entry, name)), None
-        ),
+        project_id=_project_of(entry),
         metadata=dict(entry.metadata),
     )
+
+
+def _project_of(entry: Any) -> str | None:
+    """Whose an entry of a list is; None where Cinder does not tell."""
+    return next((getattr(entry, name) for name in _PROJECT_FIELDS if hasattr(entry, name)), None)

@@ -76,7 +76,7 @@ class CostTest(lists.ListsTestCase):
             self.assertEqual(statements, len(self.cost_of(path).statements), path)
         with lists.cost() as found:
             self.create_plan()
-        self.assertEqual(4, len(found.statements), found.statements)
+        self.assertEqual(3, len(found.statements), found.statements)
 
     @base.in_process_only(_COUNTS_SQL)
     def test_statements_of_changes(self):

@@ -530,6 +530,17 @@ class UpdatePlanTest(base.ApiTestCase):
             headers={'X-Auth-Token': base.TOKEN, 'Content-Type': 'application/json'},
         ).status_code
 
+    def test_an_old_choice_that_is_wrong_keeps_no_parameters_from_being_changed(self):
+        """It has no effect, as before there were choices."""
+        project = resource(PROJECT_ID, base.PROJECT, extra_info={'include': 5})
+        row = self.add_row(models.Plan, resources=[project], parameters=_options())
+        path, values = f'/plans/{row.id}', _options(force=True)
+        for changes in ({'parameters': values}, {'resources': [project]}):
+            shown = self.put(path, {'plan': changes})['plan']
+            self.assertEqual((values, [project]), (shown['parameters'], shown['resources']))
+        other = {**project, 'name': 'other'}
+        self.assertIn('include', self.put(path, {'plan': {'resources': [other]}}, 400))
+
     def test_no_quota_is_taken(self):
         self.config.config(quota_plans=1)
         self.put(self.path, {'plan': {'parameters': _options(force=True), 'name': 'new'}})

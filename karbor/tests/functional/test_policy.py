@@ -52,6 +52,7 @@ TABLE = {
     'GET /plans/{plan_id}': 'reader',
     'PUT /plans/{plan_id}': 'member',
     'DELETE /plans/{plan_id}': 'member',
+    'GET /plans/{plan_id}/resources': 'reader',
     'POST /plans/{plan_id}/retention': 'reader',
     f'GET {_CHECKPOINTS}': 'reader',
     f'POST {_CHECKPOINTS}': 'member',
@@ -62,6 +63,7 @@ TABLE = {
     f'PUT {_CHECKPOINTS}/{{checkpoint_id}}/pin': 'member',
     f'DELETE {_CHECKPOINTS}/{{checkpoint_id}}/pin': 'member',
     'GET /recovery_points': 'reader',
+    'GET /coverage': 'reader',
     'GET /restores': 'reader',
     'POST /restores': 'member',
     'GET /restores/{restore_id}': 'reader',
@@ -196,11 +198,14 @@ class ObjectsTestCase(base.CloudTestCase):
         self.resource = self.volume()
 
     def everything(self) -> list[Any]:
-        """All that the database, the bank and the cloud have."""
+        """All that the database, the bank and the cloud have.
+
+        But not what was seen of the cloud, which is written again when somebody asks.
+        """
         with db.reader() as session:
             found: list[Any] = [
                 session.execute(sa.text(f'SELECT * FROM {table}')).all()
-                for table in models.Base.metadata.tables
+                for table in models.Base.metadata.tables.keys() - {'volumes', 'project_looks'}
             ]
         return [
             found,

@@ -169,8 +169,16 @@ class Standalone:
         return next(iter(document.values()), None)
 
     def plan(
-        self, resource_ids: list[str], parameters: Any = None, resource_type: str = VOLUME
+        self,
+        resource_ids: list[str],
+        parameters: Any = None,
+        resource_type: str = VOLUME,
+        **fields: Any,
     ) -> str:
+        """A new plan.
+
+        :param fields: more of each resource.
+        """
         return self.call(
             'POST',
             '/plans',
@@ -179,7 +187,7 @@ class Standalone:
                     'name': 'test',
                     'provider_id': PROVIDER_ID,
                     'resources': [
-                        {'type': resource_type, 'id': resource_id, 'name': 'v'}
+                        {'type': resource_type, 'id': resource_id, 'name': 'v', **fields}
                         for resource_id in resource_ids
                     ],
                     'parameters': parameters or PARAMETERS,
@@ -187,9 +195,14 @@ class Standalone:
             },
         )['id']
 
-    def project_plan(self) -> str:
-        """A plan of all volumes that the project has."""
-        return self.plan([self.project.id], resource_type='OS::Keystone::Project')
+    def project_plan(self, extra_info: Any = None) -> str:
+        """A plan of all volumes that the project has.
+
+        :param extra_info: what it chooses among them.
+        """
+        return self.plan(
+            [self.project.id], resource_type='OS::Keystone::Project', extra_info=extra_info
+        )
 
     @property
     def _checkpoints(self) -> str:

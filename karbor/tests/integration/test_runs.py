@@ -12,6 +12,7 @@
 
 """Runs of plans whose volumes are not all there or not all well, on a real Cinder."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from karbor.tests.integration import base, cloud
@@ -79,6 +80,56 @@ class ProjectTest(base.IntegrationTestCase):
             f'1 of 3 resources is gone: {base.VOLUME}#{deleting}', checkpoint['status_reason']
         )
         self.assert_protected(karbor, checkpoint['id'], [good])
+
+
+class ChoiceTest(base.IntegrationTestCase):
+    """A plan of some of what the project has, chosen by labels."""
+
+    def assert_run(self, karbor: base.Standalone, plan_id: str, volume_ids: Sequence[str]) -> None:
+        """A checkpoint has just these volumes, and the plan says it has."""
+        checkpoint = karbor.wait_for_checkpoint(karbor.protect(plan_id), 'available', 'error')
+        self.assertEqual('available', checkpoint['status'], checkpoint)
+        self.assert_protected(karbor, checkpoint['id'], list(volume_ids))
+        self.assertEqual(sorted(volume_ids), sorted(self.project.snapshots()))
+        self.assertEqual(
+            {self.project.id, *volume_ids},
+            {item['id'] for item in self.told(karbor, plan_id) if item['covered']},
+        )
+        self.assertEqual('deleted', karbor.delete(checkpoint['id'])['status'])
+
+    def told(self, karbor: base.Standalone, plan_id: str) -> Any:
+        return karbor.call('GET', f'/plans/{plan_id}/resources')
+
+    def test_a_label_protects_a_volume_or_leaves_it_out(self) -> None:
+        karbor = self.standalone()
+        (labelled,) = self.project.volumes(1, metadata={'backup': 'yes'})
+        (without,) = self.project.volumes(1, metadata={'backup': 'yes', 'scratch': 'true'})
+        (later,) = self.project.volumes(1)
+        plan_id = karbor.project_plan(
+            {
+                'include': {'names': ['db-*'], 'metadata': {'backup': 'yes'}},
+                'exclude': {'metadata': {'scratch': 'true'}},
+            }
+        )
+
+        self.assert_run(karbor, plan_id, [labelled])
+        self.assertEqual(
+            {
+                self.project.id: 'named in the plan',
+                labelled: 'its label backup=yes',
+                without: 'left out: its label scratch=true',
+                later: 'not in include',
+            },
+            {item['id']: item['reason'] for item in self.told(karbor, plan_id)},
+        )
+
+        self.project.cinder.volumes.set_metadata(later, {'backup': 'yes'})
+        self.assert_run(karbor, plan_id, [labelled, later])
+
+        self.project.cinder.volumes.delete_metadata(later, ['backup'])
+        self.project.cinder.volumes.update(later, name='db-1')
+        self.project.cinder.volumes.set_metadata(labelled, {'scratch': 'true'})
+        self.assert_run(karbor, plan_id, [later])
 
 
 class StalledTest(base.IntegrationTestCase):

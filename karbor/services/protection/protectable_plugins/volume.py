@@ -13,6 +13,7 @@
 """Cinder volumes as protectable resources."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
@@ -23,13 +24,16 @@ from karbor import exception
 from karbor.common import constants
 from karbor.resource import Resource
 from karbor.services.cinder import requests as cinder_requests
-from karbor.services.protection import client_factory, protectable_plugin
+from karbor.services.protection import choices, client_factory, protectable_plugin
 
 # Statuses of volumes that are not offered to be put into a plan.
 _UNUSABLE_STATUSES = frozenset(('error', 'deleting', 'error_deleting'))
 
 # A person or a program waits for the answer, so a failing Cinder is not tried for long.
 _PATIENCE = 10.0
+
+# More than so many volumes are found in the list of all, not one by one.
+_MOST_REQUESTS = 20
 
 
 class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
@@ -74,35 +78,86 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
         resource_id: str,
         parameters: dict[str, Any] | None = None,
     ) -> Resource:
-        volume = _own(_manager(context), context, resource_id)
-        if volume is None:
-            raise exception.ProtectableResourceNotFound(
-                type=constants.VOLUME_RESOURCE_TYPE,
-                id=resource_id,
-                reason='the project has no such volume',
-            )
-        if volume.status in _UNUSABLE_STATUSES:
-            raise exception.ProtectableResourceInvalidStatus(
-                type=constants.VOLUME_RESOURCE_TYPE, id=resource_id, status=volume.status
-            )
-        return _resource(volume)
+        found = _finding(resource_id, _own(_manager(context), context, resource_id))
+        if isinstance(found, Resource):
+            return found
+        raise found
+
+    def find_resources(
+        self, context: karbor_context.RequestContext, resource_ids: Sequence[str]
+    ) -> dict[str, protectable_plugin.Finding]:
+        if len(resource_ids) <= _MOST_REQUESTS:
+            return super().find_resources(context, resource_ids)
+        volumes = {volume.id: volume for volume in _listed(context)}
+        return {
+            resource_id: _finding(resource_id, volumes.get(resource_id))
+            for resource_id in resource_ids
+        }
 
     def get_dependent_resources(
         self, context: karbor_context.RequestContext, parent_resource: Resource
     ) -> list[Resource]:
         """The volumes of a project, which must be the caller's, whatever their status.
 
-        One that cannot be protected now is to be missed, not left out without a word.
+        One that cannot be protected now is to be missed, not left out without a word. Those are
+        left out that the project's ``extra_info`` leaves out.
 
         :raises ProtectableResourceNotFound: it is another project.
         """
-        if parent_resource.id != context.project_id:
-            raise exception.ProtectableResourceNotFound(
-                type=parent_resource.type,
-                id=parent_resource.id,
-                reason='it is not the project that you act in.',
-            )
-        return [_resource(volume) for volume in _listed(context)]
+        _check_project(context, parent_resource)
+        choice = choices.stored(parent_resource.extra_info)
+        return [
+            _resource(volume)
+            for volume in _listed(context)
+            if choice.judge(volume.name or '', volume.metadata).is_in
+        ]
+
+    def page_of_children(
+        self,
+        context: karbor_context.RequestContext,
+        parent_resource: Resource,
+        marker: str | None,
+        limit: int,
+    ) -> list[protectable_plugin.Child]:
+        _check_project(context, parent_resource)
+        choice = choices.stored(parent_resource.extra_info)
+        manager = _manager(context)
+        if marker is not None and _own(manager, context, marker) is None:
+            raise exception.MarkerNotFound(marker=marker)
+        return [
+            (_resource(volume), _judge(choice, volume)) for volume in _page(manager, limit, marker)
+        ]
+
+
+def _check_project(context: karbor_context.RequestContext, resource: Resource) -> None:
+    """:raises ProtectableResourceNotFound: it is not the caller's project."""
+    if resource.id != context.project_id:
+        raise exception.ProtectableResourceNotFound(
+            type=resource.type, id=resource.id, reason='it is not the project that you act in.'
+        )
+
+
+def _judge(choice: choices.Choice, volume: Any) -> choices.Verdict:
+    verdict = choice.judge(volume.name or '', volume.metadata)
+    return verdict.of_unusable(volume.status) if volume.status in _UNUSABLE_STATUSES else verdict
+
+
+def _finding(volume_id: str, volume: Any) -> protectable_plugin.Finding:
+    """What there is of a volume.
+
+    :param volume: None when the project has none of that id.
+    """
+    if volume is None:
+        return exception.ProtectableResourceNotFound(
+            type=constants.VOLUME_RESOURCE_TYPE,
+            id=volume_id,
+            reason='the project has no such volume',
+        )
+    if volume.status in _UNUSABLE_STATUSES:
+        return exception.ProtectableResourceInvalidStatus(
+            type=constants.VOLUME_RESOURCE_TYPE, id=volume_id, status=volume.status
+        )
+    return _resource(volume)
 
 
 def _manager(context: karbor_context.RequestContext) -> Any:

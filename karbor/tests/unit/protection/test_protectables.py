@@ -53,6 +53,17 @@ class _Plugin(protectable_plugin.ProtectablePlugin):
     def get_parent_resource_types(self) -> tuple[str, ...]:
         return self.parents
 
+    def show_resource(self, context: Any, resource_id: str, parameters: Any = None) -> Any:
+        if resource_id == 'gone':
+            raise exception.ProtectableResourceNotFound(
+                type=self.resource_type, id='gone', reason='gone'
+            )
+        if resource_id == 'broken':
+            raise exception.ProtectableResourceInvalidStatus(
+                type=self.resource_type, id='broken', status='broken'
+            )
+        return None if resource_id == 'none' else Resource(self.resource_type, resource_id, 'x')
+
     def get_dependent_resources(self, context: Any, parent_resource: Resource) -> Any:
         self.contexts.append(context)
         return self.children.get(parent_resource.id, [])
@@ -145,6 +156,49 @@ class RegistryTest(base.BaseTestCase):
         self.assertIsNot(plugin, again)
 
 
+class ThirdPartyTest(base.BaseTestCase):
+    """What a plugin has that knows nothing of pages and choices."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.children = [Resource(SERVER, name, '') for name in ('b', 'c', 'a')]
+        self.plugin = _Plugin(SERVER, PROJECT, p=self.children)
+
+    def test_what_is_found_of_resources(self) -> None:
+        found = self.plugin.find_resources(_context(), ['a', 'gone', 'broken', 'none'])
+
+        self.assertEqual(['a', 'gone', 'broken', 'none'], list(found))
+        self.assertEqual(Resource(SERVER, 'a', 'x'), found['a'])
+        for name, error in (
+            ('gone', exception.ProtectableResourceNotFound),
+            ('broken', exception.ProtectableResourceInvalidStatus),
+            ('none', exception.ProtectableResourceNotFound),
+        ):
+            self.assertIsInstance(found[name], error)
+
+    def test_pages_of_children(self) -> None:
+        """A choice is for volumes: those of other types are all in."""
+        parent = Resource(PROJECT, 'p', '', '{"exclude": {"names": ["*"]}}')
+        for marker, limit, expected in (
+            (None, 2, ['a', 'b']),
+            ('b', 2, ['c']),
+            ('c', 2, []),
+            (None, 9, ['a', 'b', 'c']),
+        ):
+            children = self.plugin.page_of_children(_context(), parent, marker, limit)
+
+            self.assertEqual(expected, [child.id for child, _ in children])
+            self.assertEqual(
+                {(True, f'it is in {PROJECT}#p')},
+                {(True, f'it is in {PROJECT}#p')} | {verdict for _, verdict in children},
+            )
+        self.assertRaises(
+            exception.MarkerNotFound, self.plugin.page_of_children, _context(), parent, 'x', 2
+        )
+        nothing = Resource(PROJECT, 'empty', '')
+        self.assertEqual([], self.plugin.page_of_children(_context(), nothing, None, 2))
+
+
 class ProjectTest(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -176,7 +230,9 @@ class ProjectTest(base.BaseTestCase):
 
 
 def _volume(volume_id: str, status: str = 'available', name: str | None = 'data') -> Any:
-    return types.SimpleNamespace(id=volume_id, status=status, name=name, availability_zone='nova')
+    return types.SimpleNamespace(
+        id=volume_id, status=status, name=name, availability_zone='nova', metadata={}
+    )
 
 
 class _Volumes:
@@ -307,12 +363,22 @@ class VolumeTest(base.BaseTestCase):
         )
         self.assertEqual((PROJECT,), self.plugin.get_parent_resource_types())
 
+    def test_volumes_that_a_plan_chooses(self) -> None:
+        """Without their labels: those would be kept with each checkpoint."""
+        self._use(_volume('a', name='db-1'), _volume('b', name=None), _volume('c', name='db-2'))
+        chosen = Resource(PROJECT, PROJECT_ID, '', '{"exclude": {"names": ["db-2", ""]}}')
+
+        (found,) = self.plugin.get_dependent_resources(self.context, chosen)
+
+        self.assertEqual(Resource(VOLUME, 'a', 'db-1'), found)
+        self.assertEqual({'availability_zone': 'nova'}, found.extra_info)
+
     def test_volumes_of_another_project_are_not_told(self) -> None:
         self._use(_volume('a'))
+        other = Resource(PROJECT, 'other', '')
 
-        self.assertRaises(
-            exception.ProtectableResourceNotFound,
-            self.plugin.get_dependent_resources,
-            self.context,
-            Resource(PROJECT, 'other', ''),
-        )
+        for ask in (
+            lambda: self.plugin.get_dependent_resources(self.context, other),
+            lambda: self.plugin.page_of_children(self.context, other, None, 5),
+        ):
+            self.assertRaises(exception.ProtectableResourceNotFound, ask)

@@ -1,0 +1,188 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Queries on what covers the volumes of a project; each looks at all of them at once."""
+
+import datetime
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from karbor.common import constants
+from karbor.common.constants import RecoveryPointState as State
+from karbor.db import clock, models, plain_rows
+
+_LIVE = (State.MAKING, State.GOOD, State.MISSING, State.UNKNOWN, State.DELETING)
+_COUNTED = (State.MAKING, State.GOOD, State.MISSING, State.FAILED)
+_TOLD = (State.GOOD, State.FAILED)
+_RUN_ENDS = (constants.CheckpointStatus.AVAILABLE, constants.CheckpointStatus.ERROR)
+
+
+def look(connection: sa.Connection, project_id: str) -> models.ProjectLook | None:
+    """When the project was last looked at; None if it never was."""
+    rows = plain_rows.fetch(
+        connection,
+        plain_rows.select(models.ProjectLook).where(models.ProjectLook.project_id == project_id),
+    )
+    return rows[0] if rows else None
+
+
+def volumes(connection: sa.Connection, project_id: str) -> Sequence[Any]:
+    """The volumes of a project as they were last seen, without their labels."""
+    volume = models.Volume
+    return connection.execute(
+        sa.select(volume.id, volume.name, volume.status, volume.size, volume.created_at).where(
+            volume.project_id == project_id
+        )
+    ).all()
+
+
+def labels(connection: sa.Connection, project_id: str) -> dict[str, dict[str, str]]:
+    """Cinder's metadata of the volumes of a project, by their ids."""
+    rows = connection.execute(
+        sa.select(models.Volume.id, models.Volume.labels).where(
+            models.Volume.project_id == project_id
+        )
+    )
+    return dict(row._tuple() for row in rows)
+
+
+def gone(connection: sa.Connection, project_id: str) -> Sequence[Any]:
+    """Id and name of each volume that was not seen, and still has a recovery point."""
+    point, volume = models.RecoveryPoint, models.Volume
+    return connection.execute(
+        sa.select(point.resource_id.label('id'), sa.func.max(point.resource_name).label('name'))
+        .outerjoin(
+            volume, sa.and_(volume.project_id == point.project_id, volume.id == point.resource_id)
+        )
+        .where(
+            point.project_id == project_id,
+            point.resource_type == constants.VOLUME_RESOURCE_TYPE,
+            point.state.in_(_LIVE),
+            volume.id.is_(None),
+        )
+        .group_by(point.resource_id)
+    ).all()
+
+
+def counts(
+    connection: sa.Connection, project_id: str, volume_ids: Collection[str] | None
+) -> dict[str, Any]:
+    """By volume, how many recovery points it has, and when they were begun.
+
+    :param volume_ids: a batch of ids, see :mod:`karbor.db.batches`; None is all.
+    :returns: good, missing, oldest_good_at, newest_good_at, newest_failed_at, newest_making_at
+        of each that has any.
+    """
+    point = models.RecoveryPoint
+    of_them = () if volume_ids is None else (point.resource_id.in_(volume_ids),)
+    rows = connection.execute(
+        sa.select(
+            point.resource_id,
+            sa.func.count(_begun(State.GOOD)).label('good'),
+            sa.func.count(_begun(State.MISSING)).label('missing'),
+            sa.func.min(_begun(State.GOOD)).label('oldest_good_at'),
+            sa.func.max(_begun(State.GOOD)).label('newest_good_at'),
+            sa.func.max(_begun(State.FAILED)).label('newest_failed_at'),
+            sa.func.max(_begun(State.MAKING)).label('newest_making_at'),
+        )
+        .where(point.project_id == project_id, point.state.in_(_COUNTED), *of_them)
+        .group_by(point.resource_id)
+    )
+    return {row.resource_id: row for row in rows}
+
+
+def _begun(state: State) -> sa.ColumnElement[Any]:
+    """When the checkpoint of a point was begun, if that is in a state."""
+    point = models.RecoveryPoint
+    return sa.case((point.state == state, point.created_at))
+
+
+def newest_points(
+    connection: sa.Connection, project_id: str, volume_ids: Collection[str]
+) -> Sequence[models.RecoveryPoint]:
+    """Of each of some volumes the newest point that is good, and the newest that has failed."""
+    point = models.RecoveryPoint
+    newest = (
+        sa.select(point.resource_id, point.state, sa.func.max(point.created_at).label('newest_at'))
+        .where(
+            point.project_id == project_id,
+            point.resource_id.in_(volume_ids),
+            point.state.in_(_TOLD),
+        )
+        .group_by(point.resource_id, point.state)
+        .subquery()
+    )
+    return plain_rows.fetch(
+        connection,
+        plain_rows.select(point)
+        .join(
+            newest,
+            sa.and_(
+                point.resource_id == newest.c.resource_id,
+                point.state == newest.c.state,
+                point.created_at == newest.c.newest_at,
+            ),
+        )
+        .where(point.project_id == project_id),
+    )
+
+
+def plans(connection: sa.Connection, project_id: str) -> Sequence[Any]:
+    """Id, name and resources of all plans of a project."""
+    return connection.execute(
+        sa.select(models.Plan.id, models.Plan.name, models.Plan.resources)
+        .where(models.Plan.project_id == project_id)
+        .order_by(models.Plan.created_at, models.Plan.id)
+    ).all()
+
+
+def schedules(connection: sa.Connection, project_id: str) -> Sequence[Any]:
+    """The scheduled operations of a project, with their triggers and how the newest run ended."""
+    operation, trigger, log = models.ScheduledOperation, models.Trigger, models.OperationLog
+    newest_run = (
+        sa.select(log.id)
+        .where(
+            log.scheduled_operation_id == operation.id,
+            log.operation_type == constants.OperationType.PROTECT,
+            log.status.in_(_RUN_ENDS),
+        )
+        .order_by(log.created_at.desc(), log.id.desc())
+        .limit(1)
+        .correlate(operation)
+        .scalar_subquery()
+    )
+    return connection.execute(
+        sa.select(
+            operation.id,
+            operation.name,
+            operation.plan_id,
+            operation.enabled,
+            operation.created_at,
+            trigger.properties,
+            trigger.next_fire_at,
+            trigger.last_fire_at,
+            log.status.label('run_status'),
+            log.created_at.label('run_at'),
+            log.error_info.label('run_error'),
+        )
+        .join(trigger, trigger.id == operation.trigger_id)
+        .outerjoin(log, log.id == newest_run)
+        .where(operation.project_id == project_id)
+        .order_by(operation.created_at, operation.id)
+    ).all()
+
+
+def now(connection: sa.Connection) -> datetime.datetime:
+    """The present moment by the database's clock, in UTC without a zone."""
+    return connection.execute(sa.select(clock.utcnow())).scalar_one()

@@ -1,0 +1,152 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether a volume is protected: the judgement, which is of values only.
+
+It is of now, and of what was due: a volume is protected while a schedule that goes on covers it,
+and nothing that was due since its newest good recovery point has failed or is missing.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from karbor.common.constants import CoverageState as State
+
+_NONE_YET = 'no recovery point yet'
+_ALL_MISSING = 'all recovery points are missing in the cloud'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """A scheduled operation that covers a volume. Moments are UTC without a zone.
+
+    :ivar due_at: when its last run was due; None if none was yet.
+    :ivar grace: for how long a run that is due may take to begin.
+    :ivar next_run_at: None when no further one follows.
+    :ivar failed_at: when its newest run began, if that has failed.
+    :ivar failure: why it failed.
+    """
+
+    id: str
+    name: str
+    plan_id: str
+    is_enabled: bool
+    due_at: datetime.datetime | None = None
+    grace: datetime.timedelta = datetime.timedelta()
+    next_run_at: datetime.datetime | None = None
+    failed_at: datetime.datetime | None = None
+    failure: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Points:
+    """The recovery points of a volume; each moment is when its checkpoint was begun."""
+
+    good: int = 0
+    missing: int = 0
+    newest_good_at: datetime.datetime | None = None
+    newest_failed_at: datetime.datetime | None = None
+    newest_making_at: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """A volume as far as it matters here.
+
+    :ivar is_there: whether it is in the cloud.
+    :ivar created_at: when it was made there; None if that is not known.
+    """
+
+    is_there: bool
+    created_at: datetime.datetime | None = None
+
+
+class Verdict(NamedTuple):
+    """A state, and why it is that."""
+
+    state: State
+    reason: str
+
+
+def judge(
+    subject: Subject, schedules: Sequence[Schedule], points: Points, now: datetime.datetime
+) -> Verdict:
+    """The state of a volume.
+
+    :param schedules: all that cover it.
+    :param now: UTC without a zone.
+    """
+    if not subject.is_there:
+        return Verdict(State.GONE, 'it is not in the cloud any more')
+    if not schedules:
+        return Verdict(State.UNPROTECTED, _without_schedule(points))
+    enabled = [schedule for schedule in schedules if schedule.is_enabled]
+    if not enabled:
+        return Verdict(State.PAUSED, f'disabled: {_names(schedules)}')
+    failing = _failure(enabled, points)
+    if failing is not None:
+        return Verdict(State.FAILING, failing)
+    overdue = [schedule for schedule in enabled if _is_overdue(schedule, subject, points, now)]
+    if overdue:
+        due = max(schedule.due_at for schedule in overdue if schedule.due_at is not None)
+        return Verdict(
+            State.LATE, f'no good recovery point since the run that was due at {_text(due)}'
+        )
+    coming = [schedule.next_run_at for schedule in enabled if schedule.next_run_at is not None]
+    if not coming:
+        return Verdict(State.UNPROTECTED, f'no run follows any more: {_names(enabled)}')
+    if not points.good:
+        what = _ALL_MISSING if points.missing else _NONE_YET
+        return Verdict(State.UNPROTECTED, f'{what}; the next run is at {_text(min(coming))}')
+    return Verdict(State.PROTECTED, f'covered by {_names(enabled)}')
+
+
+def _without_schedule(points: Points) -> str:
+    if points.good:
+        return 'no schedule covers it; its recovery points were made by hand, or by one before'
+    return 'no schedule covers it'
+
+
+def _failure(enabled: Sequence[Schedule], points: Points) -> str | None:
+    """Why it has no good point now; None if the newest that was tried has come out well.
+
+    A run that failed as a whole has begun before the checkpoints that are good in spite of it.
+    """
+    last_good = points.newest_good_at or datetime.datetime.min
+    if points.newest_failed_at is not None and points.newest_failed_at > last_good:
+        return 'the newest recovery point has failed'
+    for schedule in enabled:
+        if schedule.failed_at is not None and schedule.failed_at > last_good:
+            return f'the last run of {schedule.name} has failed'
+    return None
+
+
+def _is_overdue(
+    schedule: Schedule, subject: Subject, points: Points, now: datetime.datetime
+) -> bool:
+    due = schedule.due_at
+    if due is None or now <= due + schedule.grace:
+        return False
+    if subject.created_at is not None and subject.created_at > due:
+        return False
+    moments = (points.newest_good_at, points.newest_making_at)
+    return not any(moment is not None and moment >= due for moment in moments)
+
+
+def _names(schedules: Sequence[Schedule]) -> str:
+    return ', '.join(schedule.name or schedule.id for schedule in schedules)
+
+
+def _text(moment: datetime.datetime) -> str:
+    return f'{moment.isoformat(" ", "seconds")} UTC'

@@ -1,0 +1,308 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether each volume is protected: what a tenant sees who asks."""
+
+import datetime
+import unittest
+from typing import Any
+
+import sqlalchemy as sa
+
+from karbor import db
+from karbor.db import looks, models
+from karbor.services.recovery import volume_look
+from karbor.testing.fake_cinder import Fault
+from karbor.tests import base as tests_base
+from karbor.tests import inventories
+from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, new_id
+from karbor.tests.functional import base, lists, test_schedules
+from karbor.tests.functional.base import VOLUME, resource
+
+PROJECT = 'OS::Keystone::Project'
+
+
+class CoverageTestCase(test_schedules.SchedulesTestCase):
+    """A plan with a schedule, of one volume."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.covered_id = self.plan['resources'][0]['id']
+
+    def document(self, **query: Any) -> dict[str, Any]:
+        return self.get('/coverage', params=query)
+
+    def coverage(self, **query: Any) -> dict[str, dict[str, Any]]:
+        """What is shown, by the ids of volumes."""
+        return {item['id']: item for item in self.document(**query)['coverage']}
+
+    def states(self) -> dict[str, str]:
+        return {volume_id: item['state'] for volume_id, item in self.coverage().items()}
+
+    def look_later(self) -> None:
+        """Let the next question be one that looks at the cloud again."""
+        with db.writer() as session:
+            session.execute(sa.update(models.ProjectLook).values(volumes_seen_at=None))
+
+    def set_trigger(self, **moments: datetime.datetime) -> None:
+        with db.writer() as session:
+            session.execute(sa.update(models.Trigger).values(**moments))
+
+
+class StateTest(CoverageTestCase):
+    def test_a_life(self) -> None:
+        """From nothing to protected, and back."""
+        self.assertEqual({self.covered_id: 'unprotected'}, self.states())
+        self.assertIn('no schedule', self.coverage()[self.covered_id]['reason'])
+
+        operation = self.create_operation()
+        shown = self.coverage()[self.covered_id]
+        self.assertEqual('unprotected', shown['state'])
+        self.assertIn('no recovery point yet; the next run is at', shown['reason'])
+        self.assertEqual([self.plan['id']], [plan['id'] for plan in shown['plans']])
+        self.assertEqual(
+            [(operation['id'], True)],
+            [(schedule['id'], schedule['enabled']) for schedule in shown['schedules']],
+        )
+        self.assertEqual(shown['schedules'][0]['next_run_at'], shown['next_run_at'])
+        self.assertIsNotNone(shown['next_run_at'])
+        self.assertEqual((None, None, 0), (shown['last_good_at'], shown['last_good_age'], 0))
+
+        self.run_of_fire()
+        (checkpoint,) = self.available()
+        shown = self.coverage()[self.covered_id]
+        self.assertEqual('protected', shown['state'])
+        self.assertEqual(
+            (checkpoint['id'], 1), (shown['last_good_checkpoint_id'], shown['recovery_points'])
+        )
+        self.assertLess(shown['last_good_age'], 600)
+
+        path = f'/scheduled_operations/{operation["id"]}'
+        self.put(path, {'scheduled_operation': {'enabled': False}})
+        shown = self.coverage()[self.covered_id]
+        self.assertEqual(('paused', None), (shown['state'], shown['next_run_at']))
+        self.delete(path)
+        shown = self.coverage()[self.covered_id]
+        self.assertEqual('unprotected', shown['state'])
+
+    def test_late(self) -> None:
+        """A run was due, and no engine has come to it; then one has, and made nothing."""
+        self.create_operation()
+        self.run_of_fire()
+        self.coverage()
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        hours = datetime.timedelta(hours=1)
+        with db.writer() as session:
+            for model in (models.ScheduledOperation, models.RecoveryPoint):
+                session.execute(sa.update(model).values(created_at=now - 3 * hours))
+            session.execute(sa.update(models.Volume).values(created_at=now - 9 * hours))
+        for moments in (
+            {'next_fire_at': now - 2 * hours},
+            {'next_fire_at': now + hours, 'last_fire_at': now - 2 * hours},
+        ):
+            self.set_trigger(**moments)
+            shown = self.coverage()[self.covered_id]
+            self.assertEqual('late', shown['state'], moments)
+            self.assertIn('no good recovery point since the run that was due', shown['reason'])
+        self.set_trigger(last_fire_at=now)  # its window has not passed
+        self.assertEqual('protected', self.coverage()[self.covered_id]['state'])
+
+    def test_failing(self) -> None:
+        self.create_operation()
+        self.run_of_fire()
+        self.cinder.faults.append(Fault('POST', '/snapshots', status=413))
+        self.run_of_fire()
+        self.wait_for_quiet()
+        shown = self.coverage()[self.covered_id]
+        self.assertEqual('failing', shown['state'])
+        self.assertIn('quota', shown['last_failure']['reason'])
+        self.assertEqual(1, shown['recovery_points'])
+
+    def test_failing_before_anything_is_made(self) -> None:
+        """The run's log says why there is nothing."""
+        self.create_operation()
+        self.config.config(quota_checkpoints=0)
+        self.run_of_fire()
+        shown = self.coverage()[self.covered_id]
+        self.assertEqual('failing', shown['state'], shown)
+        self.assertIn('keep', shown['reason'])
+        self.assertIn('heckpoint', shown['last_failure']['reason'])
+
+    def test_gone(self) -> None:
+        """A volume that is deleted is shown as long as there is something to go back to."""
+        self.create_operation()
+        self.run_of_fire()
+        self.coverage()
+        del self.cinder.volumes[self.covered_id]
+        self.assertEqual({self.covered_id: 'protected'}, self.states())  # looked at just now
+        self.look_later()
+        shown = self.coverage()[self.covered_id]
+        self.assertEqual(
+            ('gone', 'data', None),
+            tuple(shown[name] for name in ('state', 'name', 'volume_status')),
+        )
+        (checkpoint,) = self.available()
+        self.delete(self.checkpoints_path(checkpoint['id']))
+        self.ended_checkpoint(checkpoint)
+        self.assertEqual({}, self.coverage())
+
+    def test_a_plan_on_the_project_chooses(self) -> None:
+        labelled = self.volume(metadata={'backup': 'yes'})
+        other = self.volume(metadata={'backup': 'no'})
+        choosing = self.create_plan(
+            resource(
+                PROJECT_ID,
+                PROJECT,
+                extra_info={'include': {'metadata': {'backup': 'yes'}}},
+            )
+        )
+        plans = {
+            volume_id: [plan['id'] for plan in item['plans']]
+            for volume_id, item in self.coverage().items()
+        }
+        self.assertEqual(
+            {
+                self.covered_id: [self.plan['id']],
+                labelled['id']: [choosing['id']],
+                other['id']: [],
+            },
+            plans,
+        )
+        self.assertEqual({labelled['id']}, set(self.coverage(plan_id=choosing['id'])))
+
+    def test_cinder_cannot_tell(self) -> None:
+        """What is known is answered, and it is said why it may be old."""
+        self.create_operation()
+        self.run_of_fire()
+        self.cinder.faults.append(Fault('GET', '/volumes/detail', status=403))
+        document = self.document()
+        (shown,) = document['coverage']
+        self.assertEqual('protected', shown['state'])  # it was never looked for, so it is not gone
+        self.assertIsNone(document['look']['seen_at'])
+        self.assertIn('Cinder answered 403', document['look']['fault'])
+
+
+class ListTest(CoverageTestCase):
+    def test_pages_filters_and_totals(self) -> None:
+        for number in range(4):
+            self.volume(name=f'log-{number}')
+        document = self.document(limit=2)
+        self.assertEqual({'unprotected': 5}, {k: v for k, v in document['totals'].items() if v})
+        self.assertEqual(['data', 'log-0'], [item['name'] for item in document['coverage']])
+        pages = self.follow('/coverage?limit=2', 'coverage')
+        self.assertEqual([2, 2, 1], [len(page) for page in pages])
+        self.assertEqual(5, len({item['id'] for page in pages for item in page}))
+        self.assertNotIn('totals', self.document(limit=2, marker=document['coverage'][-1]['id']))
+        document = self.document(name='OG-')
+        self.assertEqual(4, document['totals']['unprotected'])
+        self.assertEqual({}, self.coverage(state='late'))
+        self.assertEqual(5, len(self.coverage(state='unprotected')))
+        self.get('/coverage?state=no', 400)
+        self.get(f'/coverage?marker={new_id()}', 404)
+        self.get('/coverage?all_tenants=1', 400)
+
+    def test_nobody_sees_those_of_others(self) -> None:
+        self.add_row(
+            models.Volume,
+            id=new_id(),
+            project_id=OTHER_PROJECT_ID,
+            labels={},
+            size=1,
+            created_at=datetime.datetime(2026, 11, 27),
+        )
+        self.add_row(
+            models.RecoveryPoint,
+            project_id=OTHER_PROJECT_ID,
+            resource_type=VOLUME,
+            resource_id=new_id(),
+            resource_name='theirs',
+            state='good',
+        )
+        self.assertEqual({self.covered_id}, set(self.coverage()))
+
+    @unittest.skipUnless(tests_base.DATABASE == 'sqlite', 'SQL is counted in SQLite')
+    @base.in_process_only('SQL is counted in this process')
+    def test_statements(self) -> None:
+        """As many for few volumes as for many."""
+        self.create_operation()
+        seen = []
+        for number in (1, 40):
+            for _ in range(number):
+                self.volume()
+            self.look_later()
+            self.coverage()
+            with lists.cost() as first:
+                marker = self.document(limit=1)['coverage'][0]['id']
+            with lists.cost() as later:
+                self.document(limit=1000, marker=marker)
+            seen.append((len(first.statements), len(later.statements)))
+        self.assertEqual(seen[0], seen[1])
+        self.assertLessEqual(max(seen[0]), 10)
+
+
+class LookTest(CoverageTestCase):
+    """What the look has seen that nobody asked for."""
+
+    def rows_of(self, project_id: str) -> dict[str, tuple[str, str]]:
+        return {
+            row.id: (row.name, row.status)
+            for row in self.rows(models.Volume)
+            if row.project_id == project_id
+        }
+
+    def test_of_the_whole_cloud(self) -> None:
+        self.cinder.is_admin = True
+        mine = self.volume(name='mine')
+        theirs = self.cinder.add_volume(
+            name='theirs', **{'os-vol-tenant-attr:tenant_id': OTHER_PROJECT_ID}
+        )
+        self.cinder.add_volume(name='strangers', **{'os-vol-tenant-attr:tenant_id': new_id()})
+        self.add_row(
+            models.Plan, project_id=OTHER_PROJECT_ID, resources=[], parameters={}, status='started'
+        )
+        check = volume_look.VolumeLook(lambda: inventories.inventory(self.cinder.url))
+        check.see_volumes()
+        self.assertEqual({self.covered_id, mine['id']}, set(self.rows_of(PROJECT_ID)))
+        self.assertEqual({theirs['id']}, set(self.rows_of(OTHER_PROJECT_ID)))
+        self.assertEqual(3, len(self.rows(models.Volume)))
+
+        self.cinder.volumes[mine['id']].update(name='other', status='in-use')
+        del self.cinder.volumes[self.covered_id]
+        check.see_volumes()
+        self.assertEqual({mine['id']: ('other', 'in-use')}, self.rows_of(PROJECT_ID))
+
+    def test_without_the_rights(self) -> None:
+        """Nothing is changed by who sees but a part."""
+        self.coverage()
+        before = self.rows(models.ProjectLook)[0].volumes_seen_at
+        check = volume_look.VolumeLook(lambda: inventories.inventory(self.cinder.url))
+        check.see_volumes()
+        self.assertEqual(before, self.rows(models.ProjectLook)[0].volumes_seen_at)
+
+    def test_an_older_list_does_not_undo_a_newer(self) -> None:
+        now = datetime.datetime(2026, 11, 27)
+        later = now + datetime.timedelta(seconds=1)
+
+        def volume(name: str) -> looks.SeenVolume:
+            return looks.SeenVolume(
+                id=self.covered_id, name=name, status='in-use', size=1, metadata={}, created_at=now
+            )
+
+        write = db.transaction(looks.write_volumes)
+        write(PROJECT_ID, [volume('newer')], later)
+        write(PROJECT_ID, [volume('older')], now)
+        write(PROJECT_ID, [], now)
+        self.assertEqual({self.covered_id: ('newer', 'in-use')}, self.rows_of(PROJECT_ID))
+
+    def test_two_at_once(self) -> None:
+        base.at_once(*[self.coverage] * 6)
+        self.assertEqual({self.covered_id}, set(self.rows_of(PROJECT_ID)))

@@ -1,0 +1,149 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The state of a volume by what covers it and what it has: a golden table."""
+
+import dataclasses
+import datetime
+
+from karbor.services.checkpoints.coverage_rules import Points, Schedule, Subject, judge
+from karbor.tests import base
+
+_DUE = datetime.datetime(2026, 11, 27, 2)
+_HOUR = datetime.timedelta(hours=1)
+_DAY = datetime.timedelta(days=1)
+_NOW = _DUE + 6 * _HOUR
+
+_DAILY = Schedule(
+    id='1',
+    name='daily',
+    plan_id='2',
+    is_enabled=True,
+    due_at=_DUE,
+    grace=_HOUR,
+    next_run_at=_DUE + _DAY,
+)
+_OFF = dataclasses.replace(_DAILY, is_enabled=False)
+_FAILED = dataclasses.replace(_DAILY, failed_at=_DUE, failure='a quota')
+_NOT_DUE = dataclasses.replace(_DAILY, due_at=None)
+_ENDED = dataclasses.replace(_DAILY, next_run_at=None)
+_GOOD = Points(good=1, newest_good_at=_DUE)
+_OLD = Points(good=1, newest_good_at=_DUE - _DAY)
+_NONE = Points()
+
+# what, schedules, points, state, reason
+_TABLE = (
+    ('nothing covers it', (), _NONE, 'unprotected', 'no schedule covers it'),
+    ('by hand', (), _GOOD, 'unprotected', 'made by hand'),
+    ('disabled', (_OFF,), _GOOD, 'paused', 'disabled: daily'),
+    ('disabled, and nothing yet', (_OFF,), _NONE, 'paused', 'daily'),
+    ('one of two disabled', (_OFF, _DAILY), _GOOD, 'protected', 'covered by daily'),
+    ('all is well', (_DAILY,), _GOOD, 'protected', 'covered by daily'),
+    ('by hand after a run was missed', (_DAILY,), _GOOD, 'protected', 'daily'),
+    ('an old one', (_DAILY,), _OLD, 'late', 'due at 2026-11-27 02:00:00 UTC'),
+    ('no good one ever, and a run was due', (_DAILY,), _NONE, 'late', 'due at'),
+    ('nothing was due yet', (_NOT_DUE,), _NONE, 'unprotected', 'run is at 2026-11-28 02:00:00'),
+    ('nothing was due yet, one by hand', (_NOT_DUE,), _OLD, 'protected', 'daily'),
+    ('no further run', (_ENDED,), _GOOD, 'unprotected', 'no run follows any more: daily'),
+    ('no further run, and the last is missing', (_ENDED,), _OLD, 'late', 'due at'),
+    ('the run failed', (_FAILED,), _OLD, 'failing', 'the last run of daily has failed'),
+    (
+        'the run failed, and not for this one',
+        (_FAILED,),
+        Points(good=2, newest_good_at=_DUE + datetime.timedelta(seconds=1)),
+        'protected',
+        'daily',
+    ),
+    (
+        'its point failed',
+        (_DAILY,),
+        Points(good=1, newest_good_at=_DUE - _DAY, newest_failed_at=_DUE),
+        'failing',
+        'the newest recovery point has failed',
+    ),
+    (
+        'its point failed, and none was ever good',
+        (_DAILY,),
+        Points(newest_failed_at=_DUE),
+        'failing',
+        'has failed',
+    ),
+    (
+        'its point failed before',
+        (_DAILY,),
+        Points(good=1, newest_good_at=_DUE, newest_failed_at=_DUE - _DAY),
+        'protected',
+        'daily',
+    ),
+    (
+        'it is being made',
+        (_DAILY,),
+        Points(good=1, newest_good_at=_DUE - _DAY, newest_making_at=_DUE),
+        'protected',
+        'daily',
+    ),
+    (
+        'the first is being made',
+        (_DAILY,),
+        Points(newest_making_at=_DUE),
+        'unprotected',
+        'no recovery point yet',
+    ),
+    (
+        'the newest is missing',
+        (_DAILY,),
+        Points(good=1, missing=1, newest_good_at=_DUE - _DAY),
+        'late',
+        'due at',
+    ),
+    (
+        'all are missing, and nothing was due',
+        (_NOT_DUE,),
+        Points(missing=2),
+        'unprotected',
+        'missing in the cloud',
+    ),
+)
+
+
+class JudgeTest(base.TestCase):
+    def test_table(self) -> None:
+        for what, schedules, points, state, words in _TABLE:
+            verdict = judge(Subject(is_there=True), schedules, points, _NOW)
+            self.assertEqual(state, verdict.state, what)
+            self.assertIn(words, verdict.reason, what)
+
+    def test_what_is_gone_is_that_whatever_covers_it(self) -> None:
+        for _, schedules, points, _, _ in _TABLE:
+            verdict = judge(Subject(is_there=False), schedules, points, _NOW)
+            self.assertEqual('gone', verdict.state)
+
+    def test_grace(self) -> None:
+        """A run that is due may take so long to begin."""
+        for later, state in ((0, 'protected'), (3_600, 'protected'), (3_601, 'late')):
+            now = _DUE + datetime.timedelta(seconds=later)
+            verdict = judge(Subject(is_there=True), (_DAILY,), _OLD, now)
+            self.assertEqual(state, verdict.state, later)
+
+    def test_a_volume_that_was_made_since_the_run(self) -> None:
+        for made, state in ((-_HOUR, 'late'), (_HOUR, 'unprotected')):
+            subject = Subject(is_there=True, created_at=_DUE + made)
+            self.assertEqual(state, judge(subject, (_DAILY,), _NONE, _NOW).state)
+
+    def test_any_schedule_that_is_late_counts(self) -> None:
+        weekly = dataclasses.replace(
+            _DAILY, name='weekly', due_at=_DUE - 3 * _DAY, next_run_at=_DUE + 4 * _DAY
+        )
+        points = Points(good=1, newest_good_at=_DUE - _DAY)
+        verdict = judge(Subject(is_there=True), (weekly, _DAILY), points, _NOW)
+        self.assertEqual('late', verdict.state)
+        self.assertEqual('protected', judge(Subject(is_there=True), (weekly,), points, _NOW).state)
