@@ -404,6 +404,21 @@ class OverlapTest(SchedulesTestCase):
         )
         self.assertEqual(2, len(self.available()))
 
+    def test_what_waits_takes_the_plan_as_it_is_when_it_begins(self):
+        operation = self.create_operation('protect', overlap='queue')
+        self.fire()
+        self.fire()
+        first, second = self.logs()
+        path = f'/plans/{operation["operation_definition"]["plan_id"]}'
+        for number, log in enumerate((first, second)):
+            parameters = {base.VOLUME: {**base.OPTIONS, 'snapshot_name': f'{number} {{plan_name}}'}}
+            self.put(path, {'plan': {'name': f'plan {number}', 'parameters': parameters}})
+            self.runner.run(log['id'])
+        self.assertEqual(
+            ['0 plan 0', '1 plan 1'],
+            sorted(snapshot['name'] for snapshot in self.cinder.snapshots.values()),
+        )
+
     def test_one_that_is_queued_at_the_moment_of_the_end(self):
         """The end of a run waits until it is known whether another one waits for it."""
         operation = self.create_operation('protect', overlap='queue')
