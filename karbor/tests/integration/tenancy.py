@@ -32,6 +32,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 ROLES = ('reader', 'member', 'manager', 'admin', 'service', 'stranger')
 _UUID = re.compile('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+_SEEN = ('alembic_version', 'volumes', 'project_looks')
 _HEARTBEAT = ('reported_at', 'updated_at')
 _LISTS = (
     '/plans',
@@ -190,11 +191,13 @@ class World:
 
     @functools.cached_property
     def _tables(self) -> list[str]:
+        """All but what was seen of the cloud, which is written again when somebody asks."""
         return [
             name
             for (name,) in self._database.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'alembic_version'"
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
             )
+            if name not in _SEEN
         ]
 
     def settle(self) -> None:
