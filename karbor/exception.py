@@ -30,7 +30,7 @@
       Conflict                             409
         CheckpointNotBeDeleted, CheckpointNotBeReset,
         ProtectableResourceInvalidStatus, PlanInUse, TriggerInUse,
-        OperationRunning, JobNotPossible, TrustGone
+        OperationRunning, JobNotPossible, TrustGone, OtherRegion
       OverLimit                            413
         PlanLimitExceeded, CheckpointLimitExceeded, ScheduleLimitExceeded
       ResourceFailed                       500
@@ -219,6 +219,12 @@ class TrustGone(Conflict):
     message = 'Trust %(trust_id)s is not in use any more. Ask again.'
 
 
+class OtherRegion(Conflict):
+    """What a checkpoint has is where Karbor does not look now."""
+
+    message = 'The checkpoint is left alone: %(reason)s'
+
+
 class OverLimit(KarborException):
     """A quota of the project is used up.
 
@@ -250,16 +256,26 @@ class ResourceFailed(KarborException):
     :param resource_id: id of the resource.
     :param resource_type: its type, for example 'OS::Cinder::Volume'.
     :param is_over_quota: whether it is that a quota of the project is used up.
+    :param is_lost: whether it is that what the checkpoint had of the resource is not in the cloud
+        any more, seen as its owner sees it. From a hook of a verification, it makes the recovery
+        point one that is missing.
     """
 
     message = '%(resource_type)s %(resource_id)s: %(name)s failed: %(reason)s'
     is_over_quota = False
+    is_lost = False
 
     def __init__(
-        self, message: object = None, *, is_over_quota: bool = False, **kwargs: Any
+        self,
+        message: object = None,
+        *,
+        is_over_quota: bool = False,
+        is_lost: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(message, **kwargs)
         self.is_over_quota = is_over_quota
+        self.is_lost = is_lost
 
 
 class CreateResourceFailed(ResourceFailed):

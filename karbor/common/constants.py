@@ -51,6 +51,7 @@ class OperationType(enum.StrEnum):
     COPY = 'copy'
     RETENTION = 'retention'
     RESET = 'reset'
+    COMPARE = 'compare'
 
 
 class Hook(enum.StrEnum):

@@ -111,7 +111,8 @@ def settled_of_project(
     """The checkpoints of a project that are neither being made nor being deleted, nor deleted.
 
     :param just_made: id of one that counts though it is being made still.
-    :returns: of each the id, created_at, pinned, status, provider_id, plan_id and extra_info.
+    :returns: of each the id, created_at, pinned, status, provider_id, plan_id, extra_info and
+        region.
     """
     return session.execute(
         sa.select(
@@ -122,6 +123,7 @@ def settled_of_project(
             models.Checkpoint.provider_id,
             models.Checkpoint.plan_id,
             models.Checkpoint.extra_info,
+            models.Checkpoint.region,
         ).where(
             models.Checkpoint.project_id == project_id,
             sa.or_(

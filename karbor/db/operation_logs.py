@@ -12,6 +12,7 @@
 
 """Queries on operation logs: who did what, and how it ended."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +22,7 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.common import constants
-from karbor.db import models, paging
+from karbor.db import batches, models, paging
 
 _INSERT = sa.insert(models.OperationLog)
 
@@ -62,6 +63,12 @@ def record(
     status = constants.OperationStatus.SUCCESS
     values = {**_values(context, operation_type, status), 'started_at': now, 'ended_at': now}
     session.connection().execute(_INSERT, {**values, **fields})
+
+
+def add_all(session: orm.Session, logs: Iterable[dict[str, Any]]) -> None:
+    """Write logs of what is done in this transaction, of all columns that are not null."""
+    for batch in batches.of(logs):
+        session.connection().execute(_INSERT, list(batch))
 
 
 def set_status(session: orm.Session, log_id: str, status: str) -> None:

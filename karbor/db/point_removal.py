@@ -114,7 +114,13 @@ def lose(session: orm.Session, checkpoint_id: str, resource: Key, reason: str) -
             models.RecoveryPoint.state == State.GOOD,
             resource_keys.is_of(models.RecoveryPoint, [resource]),
         )
-        .values(state=State.MISSING, reason=reason)
+        .values(
+            state=State.MISSING,
+            reason=reason,
+            seen_good_at=sa.func.coalesce(
+                models.RecoveryPoint.seen_good_at, models.RecoveryPoint.created_at
+            ),
+        )
         .execution_options(synchronize_session=False)
     )
 

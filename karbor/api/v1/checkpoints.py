@@ -22,7 +22,7 @@ from karbor.api.operation import operation
 from karbor.api.services import Handler
 from karbor.common import constants
 from karbor.db import models, paging
-from karbor.services.checkpoints import plugin_records, queries
+from karbor.services.checkpoints import plugin_records, queries, reality
 
 # Karbor's schema had `extra-info`, its code read `extra_info`: both are taken.
 CREATE = schema.wrapped(
@@ -91,6 +91,7 @@ CHECKPOINT = schema.shown(
         'resources_reason': schema.OBJECT,
         'resources': {'type': 'array', 'items': _PROTECTED_RESOURCE},
         'pinned': {'type': 'boolean'},
+        'region': schema.TEXT_OR_NULL,
         'created_at': schema.MOMENT,
         'extra_info': schema.TEXT_OR_NULL,
     },
@@ -112,21 +113,35 @@ LISTING = query.Listing('checkpoints', FILTERS, ('id', 'status', 'created_at'))
 ONE = schema.wrapped('checkpoint', CHECKPOINT)
 
 
-def view(checkpoint: models.Checkpoint, progress: queries.Progress) -> Object:
+def view(checkpoint: models.Checkpoint, progress: queries.Progress, missing: int = 0) -> Object:
+    """A checkpoint as it is shown.
+
+    :param missing: how many of its recovery points are missing, which its reason tells then.
+    """
     return {
         'id': checkpoint.id,
         'project_id': checkpoint.project_id,
         'status': checkpoint.status,
-        'status_reason': checkpoint.status_reason,
+        'status_reason': _reason(checkpoint.status_reason, missing),
         'protection_plan': checkpoint.protection_plan,
         'resource_graph': checkpoint.resource_graph,
         'resources_total': checkpoint.resources_total,
         'resources_done': progress.done,
         'resources_failed': progress.failed,
         'pinned': checkpoint.pinned,
+        'region': checkpoint.region,
         'created_at': query.shown_moment(checkpoint.created_at),
         'extra_info': plugin_records.as_json_text(checkpoint.extra_info),
     }
+
+
+def _reason(reason: str | None, missing: int) -> str | None:
+    if not missing:
+        return reason
+    told = f'{reality.counted(missing)} missing'
+    if not reason:
+        return told
+    return f'{reason}{" " if reason.endswith(".") else "; "}{told}'
 
 
 def view_resource(point: models.RecoveryPoint) -> Object:
@@ -161,7 +176,7 @@ class Checkpoints(Handler):
         items, has_more = self.services.queries.page_of_checkpoints(
             provider_id, selection, start_date, end_date
         )
-        return [view(row, progress) for row, progress in items], has_more
+        return [view(*item) for item in items], has_more
 
     @operation('provider:checkpoint_create', ONE, body=CREATE)
     def on_post(
@@ -185,7 +200,7 @@ class Checkpoint(Handler):
         whole = self.services.queries.get_checkpoint(context, provider_id, checkpoint_id)
         return {
             'checkpoint': {
-                **view(whole.row, whole.progress),
+                **view(whole.row, whole.progress, whole.missing),
                 'resources_reason': whole.failures,
                 'resources': [view_resource(point) for point in whole.points],
             }

@@ -30,7 +30,14 @@ from karbor.db import checkpoints, models, operation_logs, recovery_points, sche
 from karbor.db import jobs as job_rows
 from karbor.db import plans as plan_rows
 from karbor.resource import Key
-from karbor.services.checkpoints import drafts, job_begins, parameters, removing, status_reset
+from karbor.services.checkpoints import (
+    drafts,
+    job_begins,
+    parameters,
+    regions,
+    removing,
+    status_reset,
+)
 from karbor.services.identity import trusts
 from karbor.services.protection import graph, protectables
 from karbor.services.protection import provider as providers
@@ -129,12 +136,14 @@ class Commands:
         """Begin to delete a checkpoint with all that protects its resources.
 
         :raises CheckpointNotFound:
-        :raises CheckpointNotBeDeleted: its status or a job that uses it forbids it.
+        :raises CheckpointNotBeDeleted: its status or a job that uses it forbids it, or it was made
+            in another region.
         """
         self._registry.get(provider_id)
+        region = regions.acting(context)
 
         def write(session: orm.Session, trust_id: str | None) -> _Written[models.Checkpoint]:
-            checkpoint = _lock_idle(session, context, provider_id, checkpoint_id)
+            checkpoint = _lock_idle(session, context, provider_id, checkpoint_id, acting_in=region)
             job = _begin_deletion(session, context, checkpoint, trust_id)
             return _Written(checkpoint, job, trust_id)
 
@@ -153,14 +162,20 @@ class Commands:
         :returns: the resources of which it goes.
         :raises CheckpointNotFound:
         :raises CheckpointNotBeDeleted: it is pinned, or its status or a job that uses it forbids
-            it, or nothing of it can go.
+            it, or it was made in another region, or nothing of it can go.
         :raises LeaseLost: another has the retention job.
         """
         self._registry.get(removal.provider_id)
+        region = regions.acting(context)
 
         def write(session: orm.Session, trust_id: str | None) -> _Written[Collection[Key]]:
             checkpoint = _lock_idle(
-                session, context, removal.provider_id, removal.checkpoint_id, is_by_retention=True
+                session,
+                context,
+                removal.provider_id,
+                removal.checkpoint_id,
+                acting_in=region,
+                is_by_retention=True,
             )
             job_rows.hold_claim(session, by_retention)
             going = removing.lock(session, removal)
@@ -356,10 +371,12 @@ def _lock_idle(
     provider_id: str,
     checkpoint_id: str,
     *,
+    acting_in: str | None,
     is_by_retention: bool = False,
 ) -> models.Checkpoint:
     """A checkpoint of which something can be deleted; it stays so until the transaction ends.
 
+    :param acting_in: the region in which it would be.
     :raises CheckpointNotFound:
     :raises CheckpointNotBeDeleted:
     """
@@ -369,6 +386,8 @@ def _lock_idle(
         obstacle = f'it is in status {checkpoint.status}.'
     elif checkpoint.pinned and is_by_retention:
         obstacle = 'it is pinned.'
+    if not obstacle:
+        obstacle = regions.why_not(checkpoint.region, acting_in)
     if obstacle:
         raise exception.CheckpointNotBeDeleted(checkpoint_id=checkpoint.id, reason=obstacle)
     return checkpoint

@@ -130,6 +130,7 @@ def draft_checkpoint(
         extra_info=as_json_text(row.extra_info),
         created_at=row.created_at,
         status=row.status,
+        region=row.region,
     )
 
 

@@ -30,7 +30,7 @@ from karbor.common.constants import RecoveryPointState as State
 from karbor.db import checkpoints, job_resources, models, operation_logs, recovery_points
 from karbor.db import jobs as job_rows
 from karbor.resource import Key, Resource
-from karbor.services.checkpoints import drafts, plugin_records, resource_work, saved_info
+from karbor.services.checkpoints import drafts, plugin_records, regions, resource_work, saved_info
 from karbor.services.cinder import limits as cinder_limits
 from karbor.services.jobs import fencing
 from karbor.services.jobs.failures import Failures
@@ -103,6 +103,8 @@ def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
             reason=f'{exc.msg}{_relief(schedules, attempt)}',
             is_over_quota=True,
         )
+    if row.region is None:
+        _record_region(attempt, row)
     provider = attempt.environment.registry.get(row.provider_id)
     checkpoint = plugin_records.write_checkpoint(
         row, fencing.checkpoints(provider.bank, attempt.lease)
@@ -132,6 +134,14 @@ def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
         gone=gone,
         is_over_quota=any(failure.is_over_quota for failure in failed.values()),
     )
+
+
+def _record_region(attempt: Attempt, row: models.Checkpoint) -> None:
+    """Write where the checkpoint is made, before anything of it is; unless nothing tells."""
+    region = regions.acting(attempt.context)
+    if region is not None:
+        db.transaction(regions.record)(attempt.job, row.id, region)
+        row.region = region  # of this object, which belongs to no transaction
 
 
 def _status_for(reason: str | None) -> constants.CheckpointStatus:

@@ -20,7 +20,8 @@ import sqlalchemy as sa
 
 from karbor import context as karbor_context
 from karbor import db
-from karbor.db import checkpoints, job_resources, models, paging, recovery_points, uses
+from karbor.common.constants import RecoveryPointState as State
+from karbor.db import checkpoints, job_resources, models, paging, reality, recovery_points, uses
 from karbor.services.protection import provider
 
 
@@ -44,6 +45,11 @@ class WholeCheckpoint:
     progress: Progress
     failures: Mapping[str, str | None]
     points: Sequence[models.RecoveryPoint]
+
+    @property
+    def missing(self) -> int:
+        """How many of them are missing."""
+        return sum(point.state == State.MISSING for point in self.points)
 
 
 class Queries:
@@ -75,15 +81,17 @@ class Queries:
         selection: paging.Selection,
         since: datetime.datetime | None,
         before: datetime.datetime | None,
-    ) -> tuple[list[tuple[models.Checkpoint, Progress]], bool]:
-        """See :func:`karbor.db.checkpoints.page`."""
+    ) -> tuple[list[tuple[models.Checkpoint, Progress, int]], bool]:
+        """See :func:`karbor.db.checkpoints.page`; with how many points of each are missing."""
         self._registry.get(provider_id)
         with db.plain_reader() as connection:
             rows, has_more = checkpoints.page(
                 connection, provider_id, selection, since=since, before=before
             )
-            progress = _progress(connection, [row.id for row in rows])
-        return [(row, progress[row.id]) for row in rows], has_more
+            ids = [row.id for row in rows]
+            progress = _progress(connection, ids)
+            missing = reality.missing_counts(connection, ids)
+        return [(row, progress[row.id], missing.get(row.id, 0)) for row in rows], has_more
 
     def get_use(
         self, context: karbor_context.RequestContext, table: type[uses.Use], use_id: str

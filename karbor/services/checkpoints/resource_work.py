@@ -18,7 +18,7 @@ from typing import Any
 
 from karbor.db import models
 from karbor.resource import Key, Resource
-from karbor.services.checkpoints import parameters, plugin_records
+from karbor.services.checkpoints import parameters, plugin_records, regions
 from karbor.services.jobs import hooks
 from karbor.services.jobs.failures import Failures
 from karbor.services.jobs.kinds import Attempt
@@ -49,8 +49,10 @@ def run_hooks(
     :param keywords: what the hooks are given beyond what all are given.
     :param told: what plugins tell meanwhile.
     :raises KarborException: no hook was run, since a plugin cannot serve this job.
+    :raises OtherRegion: no hook was run, since the checkpoint was made elsewhere.
     :raises LeaseLost: the attempt is over.
     """
+    regions.check(row.region, regions.acting(attempt.context))
     provider = attempt.environment.registry.get(row.provider_id)
     roots = without(graph.deserialize(row.resource_graph), left_out)
     resources = [node.value for node in graph.walk_nodes(roots)]

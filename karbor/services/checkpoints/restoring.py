@@ -10,18 +10,27 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The jobs that restore or verify a checkpoint: both use it, and leave it as it is."""
+"""The jobs that restore or verify a checkpoint: both use it, and leave what it has as it is.
 
+A verification tells what is there, too: a recovery point of which its plugin finds nothing any
+more is missing from then on, and one that was missing and is found well is good again.
+"""
+
+import dataclasses
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import orm
 
 from karbor import db
 from karbor.common import constants
+from karbor.common.constants import RecoveryPointState as State
+from karbor.db import jobs as job_rows
 from karbor.db import models, point_removal, uses
+from karbor.db import reality as reality_rows
+from karbor.db.reality import StoredPoint
 from karbor.resource import Key
-from karbor.services.checkpoints import plugin_records, removing, resource_work
+from karbor.services.checkpoints import plugin_records, reality, regions, removing, resource_work
 from karbor.services.jobs import fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import graph
@@ -55,6 +64,81 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
     )
 
 
+def _verify(attempt: Attempt) -> Outcome:
+    row = attempt.checkpoint_row()
+    with db.reader() as session:
+        points = reality_rows.of_checkpoint(session, row.id)
+    outcome = _run(models.Verification, attempt)
+    remark = _compare(attempt, row, points, outcome)
+    if remark is None:
+        return outcome
+    told = f'{outcome.told}; {remark}' if outcome.told else remark
+    if outcome.reason:
+        return dataclasses.replace(outcome, reason=told)
+    return dataclasses.replace(outcome, remark=told)
+
+
+def _compare(
+    attempt: Attempt, row: models.Checkpoint, points: Sequence[StoredPoint], outcome: Outcome
+) -> str | None:
+    """Write what has become of points by a verification; returns what is said of it.
+
+    :param points: as they were before it.
+    """
+    lost_keys = {(each.type, each.id) for each, why in outcome.failures.items() if why.is_lost}
+    lost = [each for each in points if each.state == State.GOOD and each.key in lost_keys]
+    missing = [each for each in points if each.state == State.MISSING and each.was_good]
+    if not lost and not missing:
+        return None
+    seen = _seen(attempt, outcome)
+    found = [each for each in missing if each.key in seen]
+    region = row.region or regions.acting(attempt.context)
+    if lost and region != row.region and not seen:
+        return 'no recovery point is changed: nothing tells in which region they were made'
+    changes = reality.Changes(lost=lost, found=found)
+    return db.transaction(_write)(attempt.job, row, changes, region=region)
+
+
+def _seen(attempt: Attempt, outcome: Outcome) -> set[Key]:
+    """The resources of which a plugin has said that what the checkpoint has is there and well.
+
+    None after an attempt that was broken off: who knows when that has seen them.
+    """
+    job = attempt.job
+    if job.attempts > 1:
+        return set()
+    with db.reader() as session:
+        results = uses.results(session, [job.subject_id]).get(job.subject_id, ())
+    well = {
+        (result.resource_type, result.resource_id)
+        for result in results
+        if result.status == constants.ResourceStatus.AVAILABLE
+    }
+    return well - {(each.type, each.id) for each in outcome.failures}
+
+
+def _write(
+    session: orm.Session,
+    job: models.Job,
+    row: models.Checkpoint,
+    changes: reality.Changes,
+    *,
+    region: str | None,
+) -> str | None:
+    """Write what has become of points; returns what is said of it.
+
+    :param region: where the verification has looked.
+    """
+    job_rows.hold_claim(session, job)
+    doubt = reality.doubt(len(changes.lost), reality_rows.count_alike(session, row))
+    if doubt is not None:
+        return doubt
+    if region is not None and row.region is None:
+        reality_rows.set_region(session, [row.id], region)
+    reason = reality.reason_of_loss(f'found by the verification {job.subject_id}', region)
+    return reality.write(session, changes, reason, row.provider_id).told
+
+
 def _told_of(row: models.Checkpoint, removed: Collection[Key]) -> str | None:
     """What is said of resources that are still in the graph, and are being removed."""
     if not removed:
@@ -78,10 +162,12 @@ def _end(table: type[uses.Use], session: orm.Session, job: models.Job, outcome: 
     return outcome.operation_status
 
 
-def _kind(name: constants.OperationType, table: type[uses.Use]) -> JobKind:
+def _kind(
+    name: constants.OperationType, table: type[uses.Use], run: Callable[[Attempt], Outcome]
+) -> JobKind:
     return JobKind(
         name=name,
-        run=functools.partial(_run, table),
+        run=run,
         end=functools.partial(_end, table),
         running=constants.OperationStatus.IN_PROGRESS,
         failed=constants.OperationStatus.FAIL,
@@ -90,5 +176,7 @@ def _kind(name: constants.OperationType, table: type[uses.Use]) -> JobKind:
     )
 
 
-RESTORE = _kind(constants.OperationType.RESTORE, models.Restore)
-VERIFY = _kind(constants.OperationType.VERIFY, models.Verification)
+RESTORE = _kind(
+    constants.OperationType.RESTORE, models.Restore, functools.partial(_run, models.Restore)
+)
+VERIFY = _kind(constants.OperationType.VERIFY, models.Verification, _verify)

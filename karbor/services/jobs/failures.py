@@ -26,11 +26,13 @@ class Failure:
     :ivar reason: for a person to act on; never empty.
     :ivar is_over_quota: whether it is that a quota of the project is used up.
     :ivar is_gone: whether it is that there is no such resource any more.
+    :ivar is_lost: whether it is that what the checkpoint had of it is not in the cloud any more.
     """
 
     reason: str
     is_over_quota: bool = False
     is_gone: bool = False
+    is_lost: bool = False
 
     @classmethod
     def of(cls, error: Exception) -> Self:
@@ -39,6 +41,7 @@ class Failure:
             reason_of(error),
             is_over_quota=isinstance(error, exception.ResourceFailed) and error.is_over_quota,
             is_gone=isinstance(error, exception.ResourceGone),
+            is_lost=isinstance(error, exception.ResourceFailed) and error.is_lost,
         )
 
     def __str__(self) -> str:

@@ -113,6 +113,11 @@ class Checkpoint:
         self._index['extra_info'] = value
 
     @property
+    def region(self) -> str | None:
+        """The region of the cloud that it was made in; None when that is not known."""
+        return self._index.get('region')
+
+    @property
     def resource_graph(self) -> list[graph.GraphNode] | None:
         text = self._index.get('resource_graph')
         return None if text is None else graph.deserialize(text)
@@ -242,6 +247,7 @@ class CheckpointCollection:
         extra_info: str | None,
         created_at: datetime.datetime,
         status: str = constants.CheckpointStatus.PROTECTING,
+        region: str | None = None,
         context: Context = None,
     ) -> Checkpoint:
         """A new checkpoint, written to the bank; again with the same id it is the same one.
@@ -249,6 +255,7 @@ class CheckpointCollection:
         :param plan: id, name, provider_id, resources and parameters of the plan.
         :param resource_graph: the serialised graph.
         :param created_at: moment of creation in UTC.
+        :param region: the one of the cloud that it is made in; None when that is not known.
         :raises BankUpdateObjectFailed:
         """
         checkpoint = self.draft(
@@ -259,6 +266,7 @@ class CheckpointCollection:
             extra_info=extra_info,
             created_at=created_at,
             status=status,
+            region=region,
         )
         checkpoint.commit(context)
         checkpoint.add_indices(context)
@@ -274,11 +282,14 @@ class CheckpointCollection:
         extra_info: str | None,
         created_at: datetime.datetime,
         status: str,
+        region: str | None = None,
     ) -> Checkpoint:
         """A new checkpoint of which nothing is written yet; see :meth:`create`."""
+        where = {} if region is None else {'region': region}
         return Checkpoint(
             self._section(checkpoint_id),
             {
+                **where,
                 'version': Checkpoint.VERSION,
                 'id': checkpoint_id,
                 'status': status,

@@ -68,9 +68,29 @@ class ClientFactory:
         :raises KarborException: there is no such service, or no endpoint of it.
         """
         module = _client_module(service)
-        if _session_loader is not None and context is not None and 'session' not in kwargs:
-            kwargs['session'] = fenced(_session_loader(context), context)
-        return module.create(context, conf, privileged_user=privileged_user, **kwargs)
+        return module.create(
+            context, conf, privileged_user=privileged_user, **_with_session(context, kwargs)
+        )
+
+    @staticmethod
+    def region(
+        service: str,
+        context: karbor_context.RequestContext,
+        conf: cfg.ConfigOpts = cfg.CONF,
+        **kwargs: Any,
+    ) -> str | None:
+        """The region that such a client acts in; None when nothing tells.
+
+        :raises keystoneauth1.exceptions.ClientException: Keystone cannot be asked.
+        """
+        return _client_module(service).region(context, conf, **_with_session(context, kwargs))
+
+
+def _with_session(context: karbor_context.RequestContext, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, with the session of the context unless one is among them."""
+    if _session_loader is None or context is None or 'session' in kwargs:
+        return kwargs
+    return {**kwargs, 'session': fenced(_session_loader(context), context)}
 
 
 def fenced(

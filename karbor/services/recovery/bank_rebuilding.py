@@ -114,6 +114,7 @@ def row_values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
         'resources_total': sum(1 for _ in graph.walk_nodes(roots)),
         'extra_info': plugin_records.from_json_text(checkpoint.extra_info),
         'created_at': created_at.replace(tzinfo=None),
+        'region': checkpoint.region,
     }
 
 

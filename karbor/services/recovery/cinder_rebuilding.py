@@ -31,7 +31,7 @@ from karbor.common import constants
 from karbor.db import inventory as rows
 from karbor.db import jobs, models
 from karbor.resource import Resource
-from karbor.services.checkpoints import plugin_records
+from karbor.services.checkpoints import plugin_records, regions
 from karbor.services.cinder import marks, records
 from karbor.services.protection import bank_plugin, graph
 from karbor.services.protection import checkpoint as bank_checkpoint
@@ -73,6 +73,7 @@ class _Draft:
     :ivar status_before: the one that its row has; None without a row.
     :ivar reason: why its status is not what it was, or not good.
     :ivar snapshots: resource -> what there is of it; None for nothing good.
+    :ivar region: where that is; None when nothing tells.
     """
 
     plan: dict[str, Any]
@@ -84,6 +85,7 @@ class _Draft:
     status_before: str | None
     reason: str | None
     snapshots: dict[Resource, Item | None]
+    region: str | None
 
 
 def from_cinder(
@@ -104,7 +106,7 @@ def from_cinder(
     with db.reader() as session:
         live = rows.live_checkpoints(session, provider.id)
     indexed = frozenset(bank_rebuilding.ids_in_bank(provider.bank, provider.id))
-    rebuilder = _Rebuilder(provider, inventory.project_id, indexed, is_dry_run)
+    rebuilder = _Rebuilder(provider, inventory, indexed, is_dry_run=is_dry_run)
     for checkpoint_id in dict.fromkeys((*by_checkpoint, *live)):
         try:
             outcome = rebuilder.rebuild(checkpoint_id, by_checkpoint.get(checkpoint_id, ()))
@@ -122,7 +124,7 @@ class _Rebuilder:
     """Writes one checkpoint after the other.
 
     :param provider: the provider.
-    :param own_project_id: whose the snapshots are of which Cinder does not tell it.
+    :param inventory: what has listed the snapshots.
     :param indexed: ids of the checkpoints that the bank's indices name.
     :param is_dry_run: only tell what would be written.
     """
@@ -130,12 +132,15 @@ class _Rebuilder:
     def __init__(
         self,
         provider: providers.Provider,
-        own_project_id: str,
+        inventory: Inventory,
         indexed: frozenset[str],
+        *,
         is_dry_run: bool,
     ) -> None:
         self._provider = provider
-        self._own_project_id = own_project_id
+        # Whose the snapshots are of which Cinder does not tell it.
+        self._own_project_id = inventory.project_id
+        self._region = inventory.region
         self._indexed = indexed
         self._is_dry_run = is_dry_run
 
@@ -144,11 +149,14 @@ class _Rebuilder:
 
         :param items: its snapshots.
         :raises NotRebuilt:
+        :raises OtherRegion: it is not to be looked for here.
         :raises BankError:
         """
         if not marks.is_id(checkpoint_id):
             raise NotRebuilt(f'the metadata of {_ids(items)} names no checkpoint')
         row = _row(checkpoint_id)
+        if row is not None:
+            regions.check(row.region, self._region)
         known = self._in_bank(checkpoint_id, items)
         if known is not None:
             return _Outcome(is_new=self._complete(known, items))
@@ -207,6 +215,7 @@ class _Rebuilder:
             status_before=row.status,
             reason=reason,
             snapshots=snapshots,
+            region=row.region or (self._region if own else None),
         )
 
     def _draft_of_snapshots(self, items: Sequence[Item]) -> _Draft:
@@ -253,6 +262,7 @@ class _Rebuilder:
             status_before=None,
             reason=lost or None,
             snapshots=snapshots,
+            region=self._region,
         )
 
     def _project_of(self, item: Item) -> str:
@@ -269,6 +279,7 @@ class _Rebuilder:
             extra_info=plugin_records.as_json_text(draft.extra_info),
             created_at=draft.created_at,
             status=draft.status,
+            region=draft.region,
         )
         for resource, item in draft.snapshots.items():
             _write_resource(checkpoint.get_resource_bank_section(resource.id), resource, item)
@@ -347,6 +358,7 @@ def _write_row(session: orm.Session, checkpoint: bank_checkpoint.Checkpoint, dra
     ):
         return
     cinder_points.write(session, row, points)
+    row.region = row.region or draft.region
     if draft.status != row.status:
         row.status, row.status_reason = draft.status, draft.reason
 

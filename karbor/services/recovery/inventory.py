@@ -124,6 +124,13 @@ class Inventory:
                 'cinder', context, session=self._session
             )
 
+    @property
+    def region(self) -> str | None:
+        """The region that is looked at; None when nothing tells."""
+        context = karbor_context.RequestContext(project_id=self.project_id, overwrite=False)
+        with _available():
+            return client_factory.ClientFactory.region('cinder', context, session=self._session)
+
     def check(self) -> None:
         """Find out whether all projects that are meant can be seen.
 
@@ -178,6 +185,16 @@ class Inventory:
                 return _as_item(cinder_requests.retry(get, _PATIENCE))
             except cinder_exc.NotFound:
                 return None
+
+    def has_snapshot(self, snapshot_id: str) -> bool:
+        """Whether there is a snapshot, whatever its metadata."""
+        get = functools.partial(self._client.volume_snapshots.get, snapshot_id)
+        with _available():
+            try:
+                cinder_requests.retry(get, _PATIENCE)
+            except cinder_exc.NotFound:
+                return False
+        return True
 
     def remove(self, item: Item, timeout: float) -> str | None:
         """Delete an item and see it gone, which it may be already.

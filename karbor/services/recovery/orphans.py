@@ -12,6 +12,9 @@
 
 """Finds what of Karbor's in Cinder nobody knows any more, tells of it, and removes it if told to.
 
+Each look finds also what is the other way round: recovery points of which Cinder has nothing any
+more, see :mod:`reality_looks`.
+
 Nothing is removed that might be somebody's after a loss: see :mod:`orphan_rules` for single
 ones. Besides, nothing at all is removed when the database has no checkpoint of the provider, or
 when more than half of its snapshots would go.
@@ -30,7 +33,7 @@ from karbor.common import constants
 from karbor.db import inventory as rows
 from karbor.services import periodic, retrying
 from karbor.services.protection import provider as providers
-from karbor.services.recovery import leftovers
+from karbor.services.recovery import leftovers, reality_looks
 from karbor.services.recovery.inventory import Inventory, Item
 from karbor.services.recovery.orphan_rules import Judge, Verdict
 
@@ -57,6 +60,7 @@ class Report:
     :ivar removed: ids.
     :ivar left: ids of what was to be removed and is still there -> why.
     :ivar refusal: why nothing is removed.
+    :ivar points: what became of recovery points.
     """
 
     provider_id: str
@@ -68,6 +72,7 @@ class Report:
     removed: list[str] = dataclasses.field(default_factory=list)
     left: dict[str, str] = dataclasses.field(default_factory=dict)
     refusal: str | None = None
+    points: reality_looks.Report = dataclasses.field(default_factory=reality_looks.Report)
 
     def summary(self) -> str:
         """All of it in one line."""
@@ -90,6 +95,7 @@ class Report:
                     f'{what}: {verdict.item.kind} {verdict.item.id} of project '
                     f'{verdict.item.project_id}: {verdict.reason}{self._end(verdict.item)}'
                 )
+        yield from self.points.lines()
 
     def _end(self, item: Item) -> str:
         if item.id in self.left:
@@ -103,18 +109,24 @@ def look(
     grace: float,
     *,
     is_removing: bool,
+    is_dry_run: bool = False,
 ) -> Report:
-    """Look for orphans of one provider.
+    """Look for orphans of one provider, and for recovery points that are lost.
 
     :param grace: age under which nothing is removed, in seconds.
     :param is_removing: whether they are removed.
+    :param is_dry_run: whether recovery points are left as they are.
     :raises InventoryFailed: Cinder cannot be asked.
     """
     report = Report(provider.id)
-    # Cinder first: what is made after this is not in the list, and what is in it had its
-    # row before.
+    points = reality_looks.read(provider)
+    # Cinder before all other rows: what is made after this is not in the list, and what is in it
+    # had its row before.
     snapshots, volumes = inventory.snapshots(provider.id), inventory.volumes(provider.id)
     report.snapshots, report.volumes = len(snapshots), len(volumes)
+    report.points = reality_looks.compare(
+        provider, points, snapshots, inventory, is_dry_run=is_dry_run
+    )
     if not snapshots and not volumes:
         return report
     with db.reader() as session:
@@ -246,18 +258,27 @@ class OrphanCheck:
             for report in self.reports(options.orphan_grace, options.remove_orphans):
                 _log(report)
         except exception.InventoryFailed as exc:
-            LOG.warning('Orphans are not looked for: %s', exc.msg)
+            LOG.warning('Orphans are not looked for, nor recovery points compared: %s', exc.msg)
 
-    def reports(self, grace: float, is_removing: bool) -> Iterator[Report]:
-        """Look at the providers one by one.
+    def reports(
+        self, grace: float, is_removing: bool, *, is_dry_run: bool = False
+    ) -> Iterator[Report]:
+        """Look at the providers one by one; see :func:`look`.
 
         :raises InventoryFailed: Cinder cannot be asked, or not for everything.
         """
         inventory = self._inventory()
         inventory.check()
+        compared = []
         for provider in self._registry:
             if constants.VOLUME_RESOURCE_TYPE in provider.plugin_classes:
-                yield look(provider, inventory, grace, is_removing=is_removing)
+                report = look(
+                    provider, inventory, grace, is_removing=is_removing, is_dry_run=is_dry_run
+                )
+                compared.append(report.points)
+                yield report
+        if not is_dry_run:
+            reality_looks.write_remarks(compared)
 
 
 def _log(report: Report) -> None:

@@ -58,7 +58,7 @@ def reconcile(
     yield _told('jobs are not looked at', _jobs, is_dry_run)
     yield _told('the job board is not looked at', _post_again, board, scope, is_dry_run)
     yield _told('banks are not looked at', _leftovers, registry, is_dry_run)
-    yield _told('orphans are not looked for', _orphans, check, is_removing and not is_dry_run)
+    yield _told('orphans are not looked for', _orphans, check, is_removing, is_dry_run)
     yield _told('trusts are not looked at', _trusts, used_trusts, is_dry_run)
 
 
@@ -108,9 +108,11 @@ def _leftovers(registry: providers.ProviderRegistry, is_dry_run: bool) -> Part:
     return leftovers.check(registry, is_dry_run=is_dry_run), True
 
 
-def _orphans(check: orphans.OrphanCheck, is_removing: bool) -> Part:
+def _orphans(check: orphans.OrphanCheck, is_removing: bool, is_dry_run: bool) -> Part:
     lines, is_good = [], True
-    for report in check.reports(cfg.CONF.protection.orphan_grace, is_removing):
+    is_removing = is_removing and not is_dry_run
+    grace = cfg.CONF.protection.orphan_grace
+    for report in check.reports(grace, is_removing, is_dry_run=is_dry_run):
         lines += [f'provider {report.provider_id}: {report.summary()}', *report.details()]
         is_good = is_good and not report.left and not (is_removing and report.refusal)
     return lines, is_good

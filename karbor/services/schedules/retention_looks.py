@@ -27,6 +27,7 @@ from karbor import db, exception
 from karbor.db import jobs as job_rows
 from karbor.db import point_removal
 from karbor.resource import Key
+from karbor.services.checkpoints import regions
 from karbor.services.jobs import failures
 from karbor.services.jobs.hooks import Plugins
 from karbor.services.jobs.kinds import Attempt
@@ -171,6 +172,7 @@ class _Looks:
         self._attempt = attempt
         self._contents = contents
         self._plugins: dict[str, Plugins] = {}
+        self._region = regions.acting(attempt.context)
 
     def look(self, checkpoint_id: str, resources: Sequence[Key]) -> Losses:
         """Which of some resources are lost in a checkpoint.
@@ -178,6 +180,10 @@ class _Looks:
         :raises CannotLook: a plugin cannot tell.
         """
         self._attempt.lease.check()
+        checkpoint = self._contents.checkpoints[checkpoint_id]
+        obstacle = regions.why_not(checkpoint.region, self._region)
+        if obstacle is not None:
+            raise CannotLook(f'checkpoint {checkpoint_id}: {obstacle}')
         with db.reader() as session:
             cloud_ids = {
                 (point.resource_type, point.resource_id): point.cloud_id

@@ -17,8 +17,10 @@ from typing import Any
 
 from cinderclient import client as cinder_client
 from cinderclient import exceptions as cinder_exc
+from keystoneauth1 import exceptions as ks_exc
 from keystoneauth1 import session as ks_session
 from keystoneauth1 import token_endpoint
+from keystoneauth1.identity import base as ks_identity
 from oslo_config import cfg
 
 from karbor import context as karbor_context
@@ -67,6 +69,36 @@ def create(
     )
     client.client.traffic = getattr(context, 'traffic', None)
     return client
+
+
+def region(
+    context: karbor_context.RequestContext,
+    conf: cfg.ConfigOpts,
+    session: ks_session.Session | None = None,
+    **_: Any,
+) -> str | None:
+    """The region of the endpoint that a client would use; None when nothing tells.
+
+    Where in the region that endpoint is, is of no matter: internal or public, http or https.
+
+    :param context: as for :func:`create`, and so are the others.
+    :raises keystoneauth1.exceptions.ClientException: Keystone does not give the catalog.
+    """
+    cinder_client_conf.register_opts(conf)
+    options = conf.cinder_client
+    if options.region_id or options.cinder_endpoint:
+        return options.region_id or None
+    if session is None:
+        return (_catalog_endpoints(context, options.cinder_catalog_info) or {}).get('region')
+    if not isinstance(session.auth, ks_identity.BaseIdentityPlugin):
+        return None
+    catalog = session.auth.get_access(session).service_catalog
+    try:
+        return catalog.endpoint_data_for(
+            service_type=options.service_type, interface=options.interface or 'public'
+        ).region_name
+    except ks_exc.CatalogException:
+        return None
 
 
 class _SessionClient(cinder_client.SessionClient):
@@ -124,8 +156,16 @@ def _session_of_token(
 
 
 def _catalog_endpoint(context: karbor_context.RequestContext, catalog_info: str) -> str | None:
-    service_type, _, interface = catalog_info.split(':')
+    endpoints = _catalog_endpoints(context, catalog_info)
+    return None if endpoints is None else endpoints.get(catalog_info.split(':')[2])
+
+
+def _catalog_endpoints(
+    context: karbor_context.RequestContext, catalog_info: str
+) -> dict[str, Any] | None:
+    """The first endpoint of a request's catalog, with the URLs of its interfaces."""
+    service_type = catalog_info.split(':')[0]
     for entry in context.service_catalog:
         if entry.get('type') == service_type and entry.get('endpoints'):
-            return entry['endpoints'][0].get(interface)
+            return entry['endpoints'][0]
     return None

@@ -38,6 +38,10 @@ class VolumeGone(Exception):
     """There is no volume any more to take a snapshot of; the text is for a person."""
 
 
+class SnapshotGone(cinder_items.CinderFault):
+    """The snapshot that a checkpoint has is not there any more, as its owner sees it."""
+
+
 def refusal(fault: cinder_exc.BadRequest, status: str, order: Order) -> str:
     """What to tell of a snapshot that Cinder does not take of a volume in a status."""
     said = cinder_requests.describe(fault)
@@ -95,4 +99,5 @@ def failing_as(
             resource_id=resource.id,
             resource_type=resource.type,
             is_over_quota=cinder_requests.is_over_quota(exc),
+            is_lost=isinstance(exc, SnapshotGone),
         ) from exc

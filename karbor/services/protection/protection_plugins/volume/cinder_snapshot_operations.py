@@ -302,7 +302,7 @@ class VerifyOperation(_SnapshotOperation):
         listed = {item.id: item for item in marked}
         snapshot = listed.get(snapshot_id) or (yield from snapshots.get_or_none(snapshot_id))
         if snapshot is None:
-            raise CinderFault(f'the snapshot {snapshot_id} does not exist any more')
+            raise faults.SnapshotGone(f'the snapshot {snapshot_id} does not exist any more')
         if snapshot.status != 'available':
             raise CinderFault(f'the snapshot {snapshot_id} is in status {snapshot.status}')
         if snapshot.volume_id != resource.id:

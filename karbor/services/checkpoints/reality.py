@@ -1,0 +1,236 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What recovery points become by what the cloud has of them: lost ones, and those found again.
+
+This is the judgement, which is about values only, and what writes it. Who looks is elsewhere: the
+look at all that there is, and each verification.
+
+A point that was good and is not there any more is missing: it stays, it is counted no more, and
+nothing is removed for it. What was good before and is seen well again is good again. Every change
+is of a point that has still the state that was read, so whatever else has become of it meanwhile
+outweighs this. And when most of what a project has would be lost at once, it is more likely that
+it is not shown: then nothing of the project is changed.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from oslo_utils import timeutils, uuidutils
+from sqlalchemy import orm
+
+from karbor.common import constants
+from karbor.common.constants import RecoveryPointState as State
+from karbor.db import operation_logs, reality
+from karbor.db.reality import StoredPoint
+from karbor.services.checkpoints import resource_work
+
+_IS_THERE = 'available'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """What points are beside what was listed after they were read.
+
+    :ivar absent: those that were good, and are not in the list; each is still to be asked for.
+    :ivar found: those that are missing, were good before, and are available.
+    :ivar remarks: of each project that has points: why nothing of it is changed, if so.
+    :ivar located: ids of the checkpoints that were made here, as something of them is listed,
+        and of which that is not known.
+    """
+
+    absent: Sequence[StoredPoint]
+    found: Sequence[StoredPoint]
+    remarks: Mapping[str, str | None]
+    located: Collection[str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What is to be written of points, or was."""
+
+    lost: Sequence[StoredPoint] = ()
+    found: Sequence[StoredPoint] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.lost or self.found)
+
+    @property
+    def told(self) -> str | None:
+        """One line about all of it; None when there is nothing."""
+        parts = [
+            f'{counted(len(points))} {what}: '
+            f'{resource_work.names_of([point.resource for point in points])}'
+            for points, what in ((self.lost, 'missing'), (self.found, 'good again'))
+            if points
+        ]
+        return '; '.join(parts) or None
+
+
+def compare(
+    points: Iterable[StoredPoint], listed: Mapping[str, str], region: str | None
+) -> Comparison:
+    """Compare points with what the cloud has listed.
+
+    :param points: were read before that was listed.
+    :param listed: status by id.
+    :param region: the one that was looked at; None when that is not known.
+    """
+    points = list(points)
+    located = {
+        point.checkpoint_id
+        for point in points
+        if point.region is None and point.cloud_id in listed and region is not None
+    }
+    by_project: dict[str, list[StoredPoint]] = {}
+    for point in points:
+        if point.region == region or point.checkpoint_id in located:
+            by_project.setdefault(point.project_id, []).append(point)
+    absent: list[StoredPoint] = []
+    found: list[StoredPoint] = []
+    remarks: dict[str, str | None] = {}
+    for project_id, own in by_project.items():
+        away = [each for each in own if each.state == State.GOOD and each.cloud_id not in listed]
+        remarks[project_id] = doubt(len(away), len(own))
+        if remarks[project_id] is None:
+            absent += away
+            found += [each for each in own if _is_back(each, listed)]
+    return Comparison(absent=absent, found=found, remarks=remarks, located=located)
+
+
+def _is_back(point: StoredPoint, listed: Mapping[str, str]) -> bool:
+    return (
+        point.state == State.MISSING
+        and point.was_good
+        and listed.get(str(point.cloud_id)) == _IS_THERE
+    )
+
+
+def doubt(losses: int, total: int) -> str | None:
+    """Why it is not believed that so many points are lost at once, if it is not.
+
+    :param total: how many the project has, good and missing ones.
+    """
+    if losses <= 1 or 2 * losses <= total:
+        return None
+    return (
+        f'{losses} of {total} recovery points cannot be seen in the cloud, which is more than '
+        'half: it is more likely that the cloud does not show all. No recovery point is changed.'
+    )
+
+
+def reason_of_loss(how: str, region: str | None) -> str:
+    """Of a point that is found missing now.
+
+    :param how: in words, how that was found out.
+    """
+    now = timeutils.utcnow()
+    where = f' in region {region}' if region else ''
+    return f'It is not in the cloud any more{where}: {how}, at {now:%Y-%m-%d %H:%M:%S} UTC.'
+
+
+def write(session: orm.Session, changes: Changes, reason: str, provider_id: str) -> Changes:
+    """Write what has become of points, and tell of it; returns what was changed.
+
+    :param changes: of points that have perhaps another state by now, which is left then.
+    :param reason: of all that are lost.
+    """
+    lost_ids = reality.lose(session, changes.lost, reason)
+    found_ids = reality.find(session, changes.found)
+    lost = [point for point in changes.lost if point.id in lost_ids]
+    found = [point for point in changes.found if point.id in found_ids]
+    logs = [_log_of_lost(group, reason, provider_id) for group in _by_checkpoint(lost)]
+    logs += [_log_of_found(group, provider_id) for group in _by_checkpoint(found)]
+    operation_logs.add_all(session, logs)
+    return Changes(lost=lost, found=found)
+
+
+def _by_checkpoint(points: Iterable[StoredPoint]) -> Iterable[Sequence[StoredPoint]]:
+    groups: dict[str, list[StoredPoint]] = {}
+    for point in points:
+        groups.setdefault(point.checkpoint_id, []).append(point)
+    return groups.values()
+
+
+def _log_of_lost(points: Sequence[StoredPoint], reason: str, provider_id: str) -> dict[str, Any]:
+    names = resource_work.names_of([point.resource for point in points])
+    return {
+        **_log(points, provider_id),
+        'status': constants.OperationStatus.FAIL,
+        'error_info': f'{counted(len(points))} missing: {names}. {reason}',
+        'extra_info': {'missing': len(points)},
+    }
+
+
+def _log_of_found(points: Sequence[StoredPoint], provider_id: str) -> dict[str, Any]:
+    names = resource_work.names_of([point.resource for point in points])
+    return {
+        **_log(points, provider_id),
+        'status': constants.OperationStatus.SUCCESS,
+        'error_info': f'{counted(len(points))} good again: {names}',
+        'extra_info': {'good_again': len(points)},
+    }
+
+
+def _log(points: Sequence[StoredPoint], provider_id: str) -> dict[str, Any]:
+    first = points[0]
+    return {
+        **_log_of_project(first.project_id),
+        'checkpoint_id': first.checkpoint_id,
+        'plan_id': first.plan_id,
+        'provider_id': provider_id,
+    }
+
+
+def _log_of_project(project_id: str) -> dict[str, Any]:
+    now: datetime.datetime = timeutils.utcnow()
+    return {
+        'id': uuidutils.generate_uuid(),
+        'project_id': project_id,
+        'operation_type': constants.OperationType.COMPARE,
+        'checkpoint_id': None,
+        'plan_id': None,
+        'provider_id': None,
+        'created_at': now,
+        'started_at': now,
+        'ended_at': now,
+    }
+
+
+def write_remarks(session: orm.Session, remarks: Mapping[str, str | None]) -> None:
+    """Write that projects were compared just now, and why nothing of them was changed.
+
+    What is remarked of a project is told in a log of its own when it begins, not each time.
+
+    :param remarks: by project.
+    """
+    remarks = {**dict.fromkeys(reality.remarked(session)), **remarks}
+    new = reality.write_compared(session, remarks)
+    operation_logs.add_all(
+        session,
+        [
+            {
+                **_log_of_project(project_id),
+                'status': constants.OperationStatus.FAIL,
+                'error_info': remarks[project_id],
+                'extra_info': None,
+            }
+            for project_id in new
+        ],
+    )
+
+
+def counted(number: int) -> str:
+    """So many recovery points, as the subject of a sentence."""
+    return '1 recovery point is' if number == 1 else f'{number} recovery points are'
