@@ -33,7 +33,7 @@ from karbor import conf, db
 from karbor import context as karbor_context
 from karbor.api import app, middleware
 from karbor.api.services import Services
-from karbor.cmd import job_kinds, signals, web_server
+from karbor.cmd import home_region, job_kinds, signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models, schema_gate
@@ -149,6 +149,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     _open_database(state)
 
     registry = provider.ProviderRegistry(state.provider_config_dir)
+    home = home_region.HomeRegion(state, registry, _inventory_of(cloud))
+    is_settled = home.is_settled()
     board = pool.WorkerPool(CONF.protection.max_concurrent_jobs)
     protectable_plugins = protectables.load()
     runner = job_kinds.runner(
@@ -174,19 +176,27 @@ def _serve(arguments: argparse.Namespace) -> None:
         _API_THREADS,
     )
     stop = signals.stop_event()
-    server.prepare()
-    url = _url(arguments.host, server.bind_addr[1])
-    state.write_openrc(url, cloud.project_id, token)
-    _take_up_jobs(board, runner, stop)
     inventory = functools.partial(_inventory_of, cloud)
-    for duty in (
+    duties = (
         *orphans.OrphanCheck(registry, inventory).duties(),
         *volume_look.VolumeLook(inventory).duties(),
         *point_filling.PointFilling(registry).duties(),
-    ):
-        duty.begin(stop)
+    )
     firing = engine.Engine(board.post, CONF.operationengine.poll_interval)
-    threading.Thread(target=firing.run, args=(stop,), name='engine', daemon=True).start()
+
+    def begin_work() -> None:
+        _take_up_jobs(board, runner, stop)
+        for duty in duties:
+            duty.begin(stop)
+        threading.Thread(target=firing.run, args=(stop,), name='engine', daemon=True).start()
+
+    server.prepare()
+    url = _url(arguments.host, server.bind_addr[1])
+    state.write_openrc(url, cloud.project_id, token)
+    if is_settled:
+        begin_work()
+    else:
+        home.wait(begin_work, stop)
     _warn_of_open_address(arguments.host)
     LOG.info('The API is at %s/v1/%s; to use it: . %s', url, cloud.project_id, state.openrc)
     _run_until(stop, server, board)
@@ -285,7 +295,11 @@ class Surroundings:
         if self._state is not None:
             self._state.claim_for(cloud.project_id)
         _use_cloud(cloud)
-        return _inventory_of(cloud)
+        inventory = _inventory_of(cloud)
+        if self._state is not None:
+            registry = provider.ProviderRegistry(self._state.provider_config_dir)
+            home_region.HomeRegion(self._state, registry, inventory).settle()
+        return inventory
 
     @staticmethod
     def job_board() -> boards.Board:

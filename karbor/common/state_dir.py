@@ -16,6 +16,7 @@
 
     lock           held by the running Karbor
     project        id of the project that everything in here belongs to
+    region         name of the region that it was made in
     token          what a client must know
     openrc         to be sourced by a shell: where the API is, and the token
     clouds.yaml    the same for `openstack`
@@ -100,6 +101,32 @@ class StateDirectory:
             raise StateDirectoryError(
                 f'{self.path} belongs to the project {owner}, and the credentials are for '
                 f'{project_id}; choose another --state-dir.'
+            )
+
+    @property
+    def region_file(self) -> pathlib.Path:
+        return self.path / 'region'
+
+    @property
+    def region(self) -> str | None:
+        """The region that everything in the folder was made in; None when that is not known."""
+        if not self.region_file.exists():
+            return None
+        return self.region_file.read_text().strip() or None
+
+    def claim_region(self, region: str) -> None:
+        """Refuse to work on checkpoints of another region.
+
+        :raises StateDirectoryError: the folder belongs to another region.
+        """
+        home = self.region
+        if home is None:
+            self._write('region', f'{region}\n')
+        elif home != region:
+            raise StateDirectoryError(
+                f'{self.path} belongs to the region {home}, and the cloud is used in the region '
+                f'{region}; name the first one (region_name in clouds.yaml, OS_REGION_NAME), or '
+                f'choose another --state-dir.'
             )
 
     def token(self) -> str:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 from sqlalchemy import orm
 
+from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import batches, models, upserts
 from karbor.resource import Key, Resource
@@ -181,12 +182,13 @@ def set_region(session: orm.Session, checkpoint_ids: Iterable[str], region: str)
         )
 
 
-def newest_good(session: orm.Session, resource_type: str, limit: int) -> Sequence[str]:
-    """What the newest good points of resources of one type are in the cloud."""
+def newest_good(session: orm.Session, provider_ids: Collection[str], limit: int) -> Sequence[str]:
+    """What the newest good points of volumes are in the cloud, of some providers."""
     newest = session.scalars(
         sa.select(_point.cloud_id)
         .where(
-            _point.resource_type == resource_type,
+            _point.resource_type == constants.VOLUME_RESOURCE_TYPE,
+            _point.provider_id.in_(provider_ids),
             _point.state == State.GOOD,
             _point.cloud_id.is_not(None),
         )

@@ -186,12 +186,15 @@ class Inventory:
             except cinder_exc.NotFound:
                 return None
 
-    def has_snapshot(self, snapshot_id: str) -> bool:
-        """Whether there is a snapshot, whatever its metadata."""
+    def has_snapshot(self, snapshot_id: str, patience: float = _PATIENCE) -> bool:
+        """Whether there is a snapshot, whatever its metadata.
+
+        :param patience: for how long a passing fault is tried again, in seconds.
+        """
         get = functools.partial(self._client.volume_snapshots.get, snapshot_id)
         with _available():
             try:
-                cinder_requests.retry(get, _PATIENCE)
+                cinder_requests.retry(get, patience)
             except cinder_exc.NotFound:
                 return False
         return True

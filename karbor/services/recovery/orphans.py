@@ -84,7 +84,8 @@ class Report:
         return text if self.refusal is None else f'{text}; nothing is removed: {self.refusal}'
 
     def details(self) -> Iterator[str]:
-        """A line for each of them."""
+        """A line for each of them, and for what became of recovery points."""
+        yield from self.points.lines()
         for verdicts, what in (
             (self.orphans, 'orphan'),
             (self.young, 'young orphan'),
@@ -95,7 +96,6 @@ class Report:
                     f'{what}: {verdict.item.kind} {verdict.item.id} of project '
                     f'{verdict.item.project_id}: {verdict.reason}{self._end(verdict.item)}'
                 )
-        yield from self.points.lines()
 
     def _end(self, item: Item) -> str:
         if item.id in self.left:

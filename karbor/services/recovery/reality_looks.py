@@ -67,12 +67,17 @@ class Report:
         return lines if self.left is None else [*lines, self.left]
 
 
+def keeps_snapshots(provider: providers.Provider) -> bool:
+    """Whether what a provider keeps of volumes is snapshots; what another plugin keeps is not."""
+    plugin = provider.plugin_classes.get(constants.VOLUME_RESOURCE_TYPE)
+    return plugin is not None and issubclass(
+        plugin, cinder_snapshot_plugin.CinderSnapshotProtectionPlugin
+    )
+
+
 def read(provider: providers.Provider) -> list[StoredPoint]:
     """The points of a provider that can be compared; to be read before Cinder lists."""
-    plugin = provider.plugin_classes.get(constants.VOLUME_RESOURCE_TYPE)
-    if plugin is None or not issubclass(
-        plugin, cinder_snapshot_plugin.CinderSnapshotProtectionPlugin
-    ):  # what another plugin keeps is no snapshot
+    if not keeps_snapshots(provider):
         return []
     with db.reader() as session:
         return rows.of_provider(session, provider.id, constants.VOLUME_RESOURCE_TYPE)

@@ -18,7 +18,8 @@ checkpoint where all of it is, and stays while it has the newest good point of a
 
 What is not good is never counted. What has failed goes once a newer point of its unit is good;
 one of which nothing is left in the cloud goes also when a newer one has failed, which then says
-why. What is missing goes once it is older than all good ones that stay. Of what is worked on, and
+why. What is missing goes once it is older than all good ones that stay, and only if it would go if
+it were good: that it is missing removes nothing. Of what is worked on, and
 of what nobody can tell, nothing is touched.
 """
 
@@ -224,17 +225,29 @@ class Histories:
                 keep=verdict.keep,
                 reasons=verdict.reasons,
             )
-        yield from self._judge_bad(history, staying, units)
+        held = self._held(history, rules) if history.missing else 0
+        yield from self._judge_bad(history, staying, held, units)
+
+    def _held(self, history: _History, rules: Rules) -> int:
+        """Where points would stay if those were good that are missing."""
+        whole = history._replace(good=history.good | history.missing)
+        verdicts = retention.judge(
+            self._candidates(whole), rules.policy, rules.now, rules.zone, rules.just_made
+        )
+        return sum(self._bits[verdict.candidate.id] for verdict in verdicts if verdict.keep)
 
     def _candidates(self, history: _History) -> Iterator[retention.Candidate]:
         for checkpoint in self._in(history.good):
             is_needed = history.needed & self._bits[checkpoint.id]
             yield dataclasses.replace(checkpoint, needed_for=_NEEDED) if is_needed else checkpoint
 
-    def _judge_bad(self, history: _History, staying: int, units: Sequence[Key]) -> Iterator[Part]:
+    def _judge_bad(
+        self, history: _History, staying: int, held: int, units: Sequence[Key]
+    ) -> Iterator[Part]:
         """What becomes of points that have failed or are missing.
 
         :param staying: where the good ones are that stay.
+        :param held: where missing ones would stay if they were good.
         """
         for checkpoint in self._in(history.failed | history.missing):
             bit = self._bits[checkpoint.id]
@@ -247,7 +260,8 @@ class Histories:
                 keep = not is_outdone and not history.outgrown & bit
                 reason = _NEWEST_FAILED if keep else _FAILED_BEFORE
             else:
-                keep = not staying or staying.bit_length() > bit.bit_length()
+                is_newest = not staying or staying.bit_length() > bit.bit_length()
+                keep = is_newest or bool(held & bit)
                 reason = _MISSING if keep else _MISSING_BEFORE
             yield Part(
                 checkpoint_id=checkpoint.id,

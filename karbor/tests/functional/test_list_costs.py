@@ -70,7 +70,7 @@ class CostTest(lists.ListsTestCase):
         for statements, path in (
             (1, '/plans'),
             (1, f'/plans/{plan["id"]}'),
-            (2, self.checkpoints_path()),
+            (3, self.checkpoints_path()),
             (3, self.checkpoints_path(checkpoint['id'])),
         ):
             self.assertEqual(statements, len(self.cost_of(path).statements), path)

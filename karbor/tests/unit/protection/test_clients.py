@@ -16,8 +16,9 @@ from typing import Any
 from unittest import mock
 
 from cinderclient import exceptions as cinder_exc
+from keystoneauth1 import access, token_endpoint
 from keystoneauth1 import session as ks_session
-from keystoneauth1 import token_endpoint
+from keystoneauth1.identity import access as identity_access
 from oslo_config import cfg
 from oslo_config import fixture as config_fixture
 from oslotest import base
@@ -238,3 +239,81 @@ class ErrorsTest(ClientsTestCase):
         client = self.create(session=self.cinder.session())
         volume = client.volumes.create(2, name='new')
         self.assertEqual((2, 'new'), (volume.size, volume.name))
+
+
+class RegionTest(ClientsTestCase):
+    """The region that a client acts in; where in it the endpoint is does not matter."""
+
+    def region(self, session: ks_session.Session | None = None) -> str | None:
+        return client_factory.ClientFactory.region(
+            'cinder', self.context, self.conf, session=session
+        )
+
+    def catalog_session(self, *endpoints: tuple[str, str, str]) -> ks_session.Session:
+        """A session whose catalog has Cinder's endpoints: region, interface and URL of each."""
+        token = {
+            'user': {'id': 'u', 'name': 'u', 'domain': {'id': 'default', 'name': 'Default'}},
+            'expires_at': '2999-11-05T10:00:00.000000Z',
+            'issued_at': '2020-11-05T10:00:00.000000Z',
+            'methods': ['password'],
+            'catalog': [
+                {
+                    'id': 'c',
+                    'type': 'volumev3',
+                    'name': 'cinderv3',
+                    'endpoints': [
+                        {
+                            'id': url,
+                            'region': region,
+                            'region_id': region,
+                            'interface': interface,
+                            'url': url,
+                        }
+                        for region, interface, url in endpoints
+                    ],
+                }
+            ],
+        }
+        auth = identity_access.AccessInfoPlugin(
+            access.create(body={'token': token}, auth_token='t'), 'http://keystone/v3'
+        )
+        return ks_session.Session(auth=auth)
+
+    def test_what_is_configured(self) -> None:
+        self.set(region_id='B', cinder_endpoint='http://other/v3')
+        self.assertEqual('B', self.region(self.catalog_session(('A', 'public', 'http://p/v3'))))
+
+    def test_that_of_the_first_endpoint(self) -> None:
+        session = self.catalog_session(
+            ('A', 'internal', 'http://in:8776/v3'),
+            ('A', 'public', 'https://public/volume/v3'),
+            ('B', 'public', 'https://other/v3'),
+        )
+        self.assertEqual('A', self.region(session))
+
+    def test_another_endpoint_of_the_same_cloud(self) -> None:
+        regions = set()
+        for interface, url in (
+            ('public', 'http://cinder/v3'),
+            ('public', 'https://cinder/v3'),
+            ('public', 'https://cinder:8776/volume/v3/p'),
+            ('internal', 'http://10.0.0.1:8776/v3'),
+            ('admin', 'http://10.0.0.2:8776/v3'),
+        ):
+            self.set(interface=interface)
+            regions.add(self.region(self.catalog_session(('A', interface, url))))
+        self.assertEqual({'A'}, regions)
+
+    def test_what_nothing_tells(self) -> None:
+        self.assertIsNone(self.region(self.catalog_session()))
+        token = token_endpoint.Token('http://cinder/v3/p', 't')
+        self.assertIsNone(self.region(ks_session.Session(auth=token)))
+        self.set(cinder_endpoint='http://other/v3')
+        self.assertIsNone(self.region(self.catalog_session(('A', 'public', 'http://p/v3'))))
+
+    def test_that_of_the_catalog_of_a_request(self) -> None:
+        self.assertIsNone(self.region())
+        self.context.service_catalog[-1]['endpoints'][0]['region'] = 'A'
+        self.assertEqual('A', self.region())
+        self.context.service_catalog = []
+        self.assertIsNone(self.region())

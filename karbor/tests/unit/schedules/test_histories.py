@@ -126,7 +126,19 @@ class StatesTest(base.TestCase):
     def test_without_a_rule_what_is_good_stays(self) -> None:
         rules = dataclasses.replace(KEEP_ONE, policy=retention.Policy())
         self.assertEqual('+-+-+', verdicts(histories_of(a='gfgfg').judge(rules)))
-        self.assertEqual('-+++', verdicts(histories_of(a='mgmg').judge(rules)))
+        self.assertEqual('++++', verdicts(histories_of(a='mgmg').judge(rules)))
+
+    def test_what_is_missing_goes_only_if_it_would_go_if_it_were_good(self) -> None:
+        for letters, keep_last, wanted in (
+            ('mgg', 3, '+++'),
+            ('mgg', 2, '-++'),
+            ('ggm', 2, '+++'),
+            ('gmg', 2, '+++'),
+            ('mmgg', 3, '-+++'),
+            ('mm', 1, '++'),
+        ):
+            rules = dataclasses.replace(KEEP_ONE, policy=retention.Policy(keep_last=keep_last))
+            self.assertEqual(wanted, verdicts(histories_of(a=letters).judge(rules)), letters)
 
     def test_reasons(self) -> None:
         parts = histories_of('2', a='mmgvv', b='ggg').judge(KEEP_ONE)

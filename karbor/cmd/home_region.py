@@ -1,0 +1,115 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The region of a standalone Karbor's folder: where what it has recorded is, and nowhere else.
+
+A snapshot that is not found is gone only where it was made. So the folder knows its region, and one
+that does not yet, as an older Karbor made it, learns it when one of its snapshots is found there.
+Until that is settled, nothing acts on what is recorded.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+
+from oslo_log import log as logging
+
+from karbor import db, exception
+from karbor.common import state_dir
+from karbor.db import reality
+from karbor.services.protection import provider as providers
+from karbor.services.recovery.inventory import Inventory
+from karbor.services.recovery.reality_looks import keeps_snapshots
+
+LOG = logging.getLogger(__name__)
+
+_MOST_ASKED = 20  # of the newest snapshots
+_PAUSE = 30  # seconds between two tries to ask Cinder
+
+
+class HomeRegion:
+    """The region of a folder, beside the one that is acted in.
+
+    :param state: the folder.
+    :param registry: its providers.
+    :param inventory: what there is in Cinder, as the owner of the folder's project sees it.
+    """
+
+    def __init__(
+        self,
+        state: state_dir.StateDirectory,
+        registry: Iterable[providers.Provider],
+        inventory: Inventory,
+    ) -> None:
+        self._state = state
+        self._registry = registry
+        self._inventory = inventory
+
+    def settle(self) -> None:
+        """Find out whether the folder belongs to the region that is acted in.
+
+        :raises StateDirectoryError: it does not; the text says what to do.
+        :raises InventoryFailed: that cannot be told now.
+        """
+        region = self._inventory.region
+        if region is None or self._state.region is None:
+            self._find_one(region)
+        if region is not None:
+            self._state.claim_region(region)
+
+    def is_settled(self) -> bool:
+        """Whether that is found out now; Cinder may be away.
+
+        :raises StateDirectoryError: as :meth:`settle`.
+        """
+        try:
+            self.settle()
+        except exception.InventoryFailed as exc:
+            LOG.warning('No job begins before the region of the folder is known: %s', exc.msg)
+            return False
+        return True
+
+    def wait(self, act: Callable[[], None], stop: threading.Event) -> None:
+        """Do something once it is found out, which is tried now and then."""
+        threading.Thread(target=self._wait, args=(act, stop), name='region', daemon=True).start()
+
+    def _wait(self, act: Callable[[], None], stop: threading.Event) -> None:
+        told = None
+        while not stop.wait(_PAUSE):
+            try:
+                self.settle()
+            except exception.InventoryFailed:
+                continue
+            except state_dir.StateDirectoryError as exc:
+                if str(exc) != told:
+                    LOG.error('No job begins: %s', exc)
+                told = str(exc)
+            else:
+                act()
+                return
+
+    def _find_one(self, region: str | None) -> None:
+        with db.reader() as session:
+            ids = reality.newest_good(
+                session, [each.id for each in self._registry if keeps_snapshots(each)], _MOST_ASKED
+            )
+        if not ids or any(self._inventory.has_snapshot(each, patience=0) for each in ids):
+            return
+        raise state_dir.StateDirectoryError(
+            f'{self._state.path} does not say in which region its checkpoints were made, and none '
+            f'of its {len(ids)} newest snapshots is in {_named(region)}: take the cloud of their '
+            f'region, or another --state-dir. If it is this one, and somebody has deleted them '
+            f'all, write the name of the region to {self._state.region_file}.'
+        )
+
+
+def _named(region: str | None) -> str:
+    return 'the region of these credentials' if region is None else f'region {region}'
