@@ -301,6 +301,28 @@ class ProcessTest(base.BaseTestCase):
         modes = {oct(path.stat().st_mode & 0o077) for path in self.state.rglob('*')}
         self.assertEqual({'0o0'}, modes)
 
+    def test_another_region_is_refused(self) -> None:
+        def start(region: str) -> tuple[int, str]:
+            cloud = {**self.cloud, 'region_name': region}
+            self.clouds.write_text(json.dumps({'clouds': {'c': cloud}}))
+            process = self.start()
+            if region == 'A':
+                self.serving(process)
+                process.send_signal(signal.SIGTERM)
+            said, _ = process.communicate()
+            return process.returncode, said
+
+        self.assertEqual(0, start('A')[0])
+        self.assertEqual('A\n', (self.state / 'region').read_text())
+        code, said = start('B')
+        self.assertEqual(1, code)
+        last = said.splitlines()[-1]
+        self.assertTrue(last.startswith('karbor-standalone: '), said)
+        for part in ('region A', 'region B', str(self.state)):
+            self.assertIn(part, last)
+        self.assertNotIn('Traceback', said)
+        self.assertEqual(0, start('A')[0])
+
     def test_a_second_one_is_refused(self) -> None:
         first = self.start()
         self.serving(first)

@@ -1,0 +1,185 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The region of a standalone Karbor's folder."""
+
+import datetime
+import pathlib
+import threading
+from unittest import mock
+
+import sqlalchemy as sa
+
+from karbor import db, exception
+from karbor.cmd import home_region
+from karbor.common import state_dir
+from karbor.db import models
+from karbor.services.protection import provider
+from karbor.tests import base
+from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
+
+_NOON = datetime.datetime(2026, 1, 1, 12)
+
+
+class _Inventory:
+    """Cinder in some region, with some snapshots.
+
+    :ivar fault: what it answers with instead.
+    :ivar asked: how many times it was asked for one.
+    """
+
+    def __init__(self, region: str | None, *snapshot_ids: str) -> None:
+        self.region = region
+        self.snapshot_ids = snapshot_ids
+        self.fault: Exception | None = None
+        self.asked = 0
+
+    def has_snapshot(self, snapshot_id: str, patience: float) -> bool:
+        self.asked += 1
+        if self.fault is not None:
+            raise self.fault
+        return snapshot_id in self.snapshot_ids
+
+
+class HomeRegionTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = self.temp_dir / 'state'
+        self.state = state_dir.StateDirectory(self.path)
+        self.registry = provider.ProviderRegistry(self.provider_dir())
+
+    def home(self, inventory: _Inventory) -> home_region.HomeRegion:
+        return home_region.HomeRegion(self.state, self.registry, inventory)  # type: ignore[arg-type]
+
+    def refused(self, inventory: _Inventory) -> str:
+        error = self.assertRaises(state_dir.StateDirectoryError, self.home(inventory).is_settled)
+        self.assertNotIn('\n', str(error))
+        return str(error)
+
+    def record(self, count: int, state: str = 'good') -> list[str]:
+        """Points of snapshots, newest first; returns the ids of these."""
+        ids = [new_id() for _ in range(count)]
+        with db.writer() as session:
+            session.execute(
+                sa.insert(models.RecoveryPoint),
+                [
+                    {
+                        'id': new_id(),
+                        'checkpoint_id': new_id(),
+                        'resource_type': 'OS::Cinder::Volume',
+                        'resource_id': new_id(),
+                        'resource_name': '',
+                        'project_id': PROJECT_ID,
+                        'provider_id': PROVIDER_ID,
+                        'plan_id': new_id(),
+                        'cloud_id': cloud_id,
+                        'state': state,
+                        'created_at': _NOON - datetime.timedelta(hours=number),
+                    }
+                    for number, cloud_id in enumerate(ids)
+                ],
+            )
+        return ids
+
+    def test_a_new_folder_learns_it(self) -> None:
+        self.assertTrue(self.home(_Inventory('A')).is_settled())
+        self.assertEqual('A', self.state.region)
+
+    def test_another_region(self) -> None:
+        self.home(_Inventory('A')).settle()
+        self.record(1)
+        other = _Inventory('B')
+        said = self.refused(other)
+        for part in (str(self.path), 'region A', 'region B', 'OS_REGION_NAME', '--state-dir'):
+            self.assertIn(part, said)
+        self.assertEqual(0, other.asked)
+        self.assertEqual('A', self.state.region)
+
+    def test_the_same_one_asks_for_nothing(self) -> None:
+        self.home(_Inventory('A')).settle()
+        self.record(1)
+        same = _Inventory('A')
+        same.fault = exception.InventoryFailed(reason='away')
+        self.assertTrue(self.home(same).is_settled())
+
+    def test_an_old_folder_finds_one_of_its_own(self) -> None:
+        ids = self.record(30)
+        self.assertIn(
+            'none of its 20 newest snapshots is in region B', self.refused(_Inventory('B'))
+        )
+        self.assertIn('20 newest', self.refused(_Inventory('B', ids[20])))
+        self.assertIsNone(self.state.region)
+        self.assertTrue(self.home(_Inventory('A', ids[19])).is_settled())
+        self.assertEqual('A', self.state.region)
+
+    def test_what_an_old_folder_says_to_do(self) -> None:
+        self.record(1)
+        said = self.refused(_Inventory('A'))
+        self.assertIn(str(self.state.region_file), said)
+        self.state.region_file.write_text('A\n')
+        self.assertTrue(self.home(_Inventory('A')).is_settled())
+
+    def test_an_old_folder_without_good_snapshots(self) -> None:
+        self.record(1, 'missing')
+        self.record(1, 'deleted')
+        self.assertTrue(self.home(_Inventory('A')).is_settled())
+        self.assertEqual('A', self.state.region)
+
+    def test_a_cinder_that_is_away(self) -> None:
+        """Nothing is refused and nothing written, and no job begins before it is decided."""
+        (snapshot_id,) = self.record(1)
+        inventory = _Inventory('A', snapshot_id)
+        inventory.fault = exception.InventoryFailed(reason='away')
+        home = self.home(inventory)
+        self.assertFalse(home.is_settled())
+        self.assertIsNone(self.state.region)
+        begun, stop = threading.Event(), threading.Event()
+        self.addCleanup(stop.set)
+        with mock.patch.object(home_region, '_PAUSE', 0.01):
+            home.wait(begun.set, stop)
+            self.wait_until(lambda: inventory.asked > 3, 'a second try')
+            self.assertFalse(begun.is_set())
+            inventory.fault = None
+            self.wait_until(begun.is_set, 'the begin')
+        self.assertEqual('A', self.state.region)
+
+    def test_another_region_behind_a_cinder_that_was_away(self) -> None:
+        self.record(1)
+        inventory = _Inventory('B')
+        begun, stop = threading.Event(), threading.Event()
+        self.addCleanup(stop.set)
+        with (
+            mock.patch.object(home_region, '_PAUSE', 0.01),
+            self.assertLogs('karbor', 'ERROR') as logged,
+        ):
+            self.home(inventory).wait(begun.set, stop)
+            self.wait_until(lambda: inventory.asked > 3, 'more tries')
+            stop.set()
+        self.assertEqual(1, len(logged.output))
+        self.assertFalse(begun.is_set())
+
+    def test_a_region_without_a_name(self) -> None:
+        """Where nothing tells it, each start finds one of the folder's own."""
+        self.assertTrue(self.home(_Inventory(None)).is_settled())
+        self.assertIsNone(self.state.region)
+        ids = self.record(2)
+        self.assertTrue(self.home(_Inventory(None, ids[1])).is_settled())
+        self.assertIn('the region of these credentials', self.refused(_Inventory(None)))
+
+    def test_a_copied_folder(self) -> None:
+        self.home(_Inventory('A')).settle()
+        copy = self.temp_dir / 'copy'
+        copy.mkdir(mode=0o700)
+        (copy / 'region').write_text((self.path / 'region').read_text())
+        self.state = state_dir.StateDirectory(pathlib.Path(copy))
+        self.refused(_Inventory('B'))
+        self.assertTrue(self.home(_Inventory('A')).is_settled())
