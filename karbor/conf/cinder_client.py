@@ -22,7 +22,11 @@ OPTS: list[cfg.Opt] = [
         default='block-storage',
         help='Type of the service in the catalog; its aliases (volumev3) are found, too.',
     ),
-    cfg.StrOpt('region_id', help='Region of the endpoint; unset takes the first one.'),
+    cfg.StrOpt(
+        'region_id',
+        help='Region of the endpoint; unset takes the first one. With cinder_endpoint, '
+        'the region that it is in: what was made in another one is left alone.',
+    ),
     cfg.StrOpt(
         'interface', default='public', help='Interface of the endpoint: public, internal or admin.'
     ),

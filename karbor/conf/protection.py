@@ -81,9 +81,10 @@ OPTS: list[cfg.Opt] = [
         default=3600,
         min=0,
         help='How often to look for snapshots and half-made volumes in Cinder that '
-        "carry Karbor's metadata and that no checkpoint or restore knows, in "
-        'seconds; 0 never does. What is found is logged. As often it is looked which volumes '
-        'projects have, for their coverage.',
+        "carry Karbor's metadata and that no checkpoint or restore knows, and for "
+        'recovery points whose snapshots are gone, in seconds; 0 never does. What is '
+        'found is logged. As often it is looked which volumes projects have, for their '
+        'coverage.',
     ),
     cfg.FloatOpt(
         'orphan_grace',
