@@ -60,10 +60,12 @@ class HomeRegion:
         :raises InventoryFailed: that cannot be told now.
         """
         region = self._inventory.region
-        if region is None or self._state.region is None:
-            self._find_one(region)
+        is_known = region is not None and self._state.region is not None
+        is_found = not is_known and self._finds_one(region)
         if region is not None:
             self._state.claim_region(region)
+        if region is not None and is_found:
+            db.transaction(reality.set_region_of_all)(region)
 
     def is_settled(self) -> bool:
         """Whether that is found out now; Cinder may be away.
@@ -96,13 +98,17 @@ class HomeRegion:
                 act()
                 return
 
-    def _find_one(self, region: str | None) -> None:
+    def _finds_one(self, region: str | None) -> bool:
+        """Whether one of the newest snapshots is there; False if none is recorded as good.
+
+        :raises StateDirectoryError: none of them is.
+        """
         with db.reader() as session:
             ids = reality.newest_good(
                 session, [each.id for each in self._registry if keeps_snapshots(each)], _MOST_ASKED
             )
         if not ids or any(self._inventory.has_snapshot(each, patience=0) for each in ids):
-            return
+            return bool(ids)
         raise state_dir.StateDirectoryError(
             f'{self._state.path} does not say in which region its checkpoints were made, and none '
             f'of its {len(ids)} newest snapshots is in {_named(region)}: take the cloud of their '

@@ -182,6 +182,16 @@ def set_region(session: orm.Session, checkpoint_ids: Iterable[str], region: str)
         )
 
 
+def set_region_of_all(session: orm.Session, region: str) -> None:
+    """The same of all checkpoints."""
+    session.execute(
+        sa.update(models.Checkpoint)
+        .where(models.Checkpoint.region.is_(None))
+        .values(region=region, updated_at=models.Checkpoint.updated_at)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def newest_good(session: orm.Session, provider_ids: Collection[str], limit: int) -> Sequence[str]:
     """What the newest good points of volumes are in the cloud, of some providers."""
     newest = session.scalars(

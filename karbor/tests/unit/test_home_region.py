@@ -26,6 +26,7 @@ from karbor.db import models
 from karbor.services.protection import provider
 from karbor.tests import base
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
+from karbor.tests.functional import base as functional_base
 
 _NOON = datetime.datetime(2026, 1, 1, 12)
 
@@ -69,6 +70,7 @@ class HomeRegionTest(base.TestCase):
         """Points of snapshots, newest first; returns the ids of these."""
         ids = [new_id() for _ in range(count)]
         with db.writer() as session:
+            session.add(models.Checkpoint(**functional_base.fields_of(models.Checkpoint)))
             session.execute(
                 sa.insert(models.RecoveryPoint),
                 [
@@ -89,6 +91,10 @@ class HomeRegionTest(base.TestCase):
                 ],
             )
         return ids
+
+    def regions(self) -> set[str | None]:
+        with db.reader() as session:
+            return set(session.scalars(sa.select(models.Checkpoint.region)))
 
     def test_a_new_folder_learns_it(self) -> None:
         self.assertTrue(self.home(_Inventory('A')).is_settled())
@@ -118,8 +124,10 @@ class HomeRegionTest(base.TestCase):
         )
         self.assertIn('20 newest', self.refused(_Inventory('B', ids[20])))
         self.assertIsNone(self.state.region)
+        self.assertEqual({None}, self.regions())
         self.assertTrue(self.home(_Inventory('A', ids[19])).is_settled())
         self.assertEqual('A', self.state.region)
+        self.assertEqual({'A'}, self.regions())  # so that it is believed what else is gone
 
     def test_what_an_old_folder_says_to_do(self) -> None:
         self.record(1)
