@@ -52,7 +52,8 @@ def run_hooks(
     :raises OtherRegion: no hook was run, since the checkpoint was made elsewhere.
     :raises LeaseLost: the attempt is over.
     """
-    regions.check(row.region, regions.acting(attempt.context))
+    if row.region is not None:
+        regions.check(row.region, regions.acting(attempt.context))
     provider = attempt.environment.registry.get(row.provider_id)
     roots = without(graph.deserialize(row.resource_graph), left_out)
     resources = [node.value for node in graph.walk_nodes(roots)]
