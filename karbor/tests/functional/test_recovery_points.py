@@ -534,7 +534,7 @@ class ListTest(base.ApiTestCase):
             ({}, 'project'),
             ({'marker': self.ids[2]}, 'project'),
             ({'all_tenants': 1}, 'all'),
-            ({'resource_id': 'v1', 'state': 'good'}, 'resource'),
+            ({'resource_id': 'v1', 'state': 'good'}, 'project_resource'),
             ({'plan_id': new_id()}, 'plan'),
             ({'scheduled_operation_id': new_id()}, 'scheduled_operation'),
         ):
