@@ -34,7 +34,7 @@ from karbor.services.checkpoints.coverage_rules import Points, Schedule, Subject
 from karbor.services.protection import choices
 
 # Seconds for which a look is new enough to answer from.
-_FRESH_FOR = 300
+_FRESH_FOR = 30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,11 +14,12 @@
 
 from typing import Any
 
-from karbor.tests.integration import callers, cloud, service_case
+from karbor.tests.integration import base, callers, cloud, service_case
 
 PROJECT = 'OS::Keystone::Project'
 
 _PLAIN = 32
+_COUNTED = ('id', 'recovery_points', 'recovery_points_missing')
 
 
 class CoverageTest(service_case.ServiceTestCase):
@@ -45,13 +46,14 @@ class CoverageTest(service_case.ServiceTestCase):
     def coverage(self, query: str = '') -> dict[str, Any]:
         """What is shown, by the ids of volumes; found page by page."""
         found: dict[str, Any] = {}
-        while page := self.caller.call('GET', f'/coverage?limit=15{query}'):
+        marker = ''
+        while page := self.caller.call('GET', f'/coverage?limit=15{query}{marker}'):
             for item in page:
                 self.assertNotIn(item['id'], found)
                 found[item['id']] = item
             if len(page) < 15:
                 break
-            query = f'&marker={page[-1]["id"]}'
+            marker = f'&marker={page[-1]["id"]}'
         return found
 
     def totals(self) -> dict[str, int]:
@@ -73,7 +75,7 @@ class CoverageTest(service_case.ServiceTestCase):
             'include': {'metadata': {'backup': 'yes'}},
             'exclude': {'metadata': {'scratch': 'true'}},
         }
-        body['plan']['parameters'][callers.base.VOLUME]['force'] = True
+        body['plan']['parameters'] = {base.VOLUME: {**base.PARAMETERS[base.VOLUME], 'force': True}}
         plan_id = self.caller.call('POST', '/plans', body)['id']
         self.schedule(plan_id, 'nightly')
         paused_plan = self.caller.plan([own_paused], 'paused')
@@ -90,20 +92,23 @@ class CoverageTest(service_case.ServiceTestCase):
 
         checkpoint_id = self.caller.protected(plan_id)
         self.assertEqual(_PLAIN + 1, len(self.coverage('&state=protected')))
+        (snapshot_id,) = self.project.snapshots()[lost]
+        self.project.cinder.volume_snapshots.delete(snapshot_id)
+        cloud.wait_until(lambda: lost not in self.project.snapshots(), 'the lost snapshot')
+        self.caller.wait_for_use('verification', self.caller.use('verification', checkpoint_id))
+        (shown,) = self.coverage('&name=data&state=unprotected').values()
+        self.assertEqual((lost, 0, 1), tuple(shown[name] for name in _COUNTED))
+        self.assertIn('all recovery points are missing in the cloud', shown['reason'])
         self.project.set_status(broken, 'error')
         second = self.caller.wait_for_checkpoint(self.caller.protect(plan_id), 'available', 'error')
         self.assertEqual('error', second['status'], 'of a volume in error')
         restore_id = self.caller.use('restore', self.caller.protected(paused_plan))
         self.assertEqual('success', self.caller.wait_for_use('restore', restore_id)['status'])
         self.project.delete_volume(deleted)
-        for snapshot_id in self.project.snapshots()[lost]:
-            self.project.cinder.volume_snapshots.delete(snapshot_id)
-        cloud.wait_until(lambda: lost not in self.project.snapshots(), 'the lost snapshots')
-        for each in (checkpoint_id, second['id']):
-            self.caller.wait_for_use('verification', self.caller.use('verification', each))
-
         cloud.wait_until(
-            lambda: self.coverage('&state=late'), 'a run that no engine has come to', 90
+            lambda: self.coverage('&state=late') and self.coverage('&state=gone'),
+            'a run that no engine has come to, and a new look at the volumes',
+            120,
         )
         found = self.coverage()
         states = {volume_id: item['state'] for volume_id, item in found.items()}
@@ -112,7 +117,6 @@ class CoverageTest(service_case.ServiceTestCase):
         expected.update(
             {
                 broken: 'failing',
-                lost: 'unprotected',
                 deleted: 'gone',
                 own_paused: 'paused',
                 own_late: 'late',
@@ -123,7 +127,6 @@ class CoverageTest(service_case.ServiceTestCase):
         expected[copy] = 'unprotected'
         self.assertEqual(expected, states)
         self.assertIn('error', found[broken]['last_failure']['reason'])
-        self.assertEqual(2, found[lost]['recovery_points_missing'])
-        self.assertIn('missing', found[lost]['reason'])
+        self.assertEqual((lost, 1, 1), tuple(found[lost][name] for name in _COUNTED))
         self.assertEqual(['labelled'], [plan['name'] for plan in found[attached]['plans']])
         self.assertEqual([], found[left_out[0]]['plans'])
