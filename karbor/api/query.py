@@ -332,20 +332,6 @@ def listed(
     return document
 
 
-def slice_of(items: list[Any], page: paging.Page) -> tuple[list[Any], bool]:
-    """The part of a list in memory that a marker and a limit ask for.
-
-    :param items: objects with an ``id``, in the order of the list.
-    :raises MarkerNotFound: none of them has the marker's id.
-    """
-    if page.marker is not None:
-        ids = [item.id for item in items]
-        if page.marker not in ids:
-            raise exception.MarkerNotFound(marker=page.marker)
-        items = items[ids.index(page.marker) + 1 :]
-    return items[: page.limit], len(items) > page.limit
-
-
 _DAY_OR_MOMENT: Schema = {
     'type': 'string',
     'description': 'A date YYYY-MM-DD, or a moment as 2026-11-26T08:00:00+00:00, in UTC unless it '

@@ -84,16 +84,16 @@ class HomeRegion:
         threading.Thread(target=self._wait, args=(act, stop), name='region', daemon=True).start()
 
     def _wait(self, act: Callable[[], None], stop: threading.Event) -> None:
-        told = None
+        last_refusal = None
         while not stop.wait(_PAUSE):
             try:
                 self.settle()
             except exception.InventoryFailed:
                 continue
             except state_dir.StateDirectoryError as exc:
-                if str(exc) != told:
+                if str(exc) != last_refusal:
                     LOG.error('No job begins: %s', exc)
-                told = str(exc)
+                last_refusal = str(exc)
             else:
                 act()
                 return

@@ -46,6 +46,6 @@ def _sqlite(_element: Any, _compiler: Any, **_: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # milliseconds, in the form of a column
 
 
-def now(session: orm.Session) -> datetime.datetime:
+def now(transaction: orm.Session | sa.Connection) -> datetime.datetime:
     """The present moment by the database's clock, in UTC without a zone."""
-    return session.execute(sa.select(utcnow())).scalar_one()
+    return transaction.execute(sa.select(utcnow())).scalar_one()

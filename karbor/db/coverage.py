@@ -12,7 +12,6 @@
 
 """Queries on what covers the volumes of a project; each looks at all of them at once."""
 
-import datetime
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ import sqlalchemy as sa
 
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import clock, models, plain_rows
+from karbor.db import models, plain_rows
 
 _LIVE = (State.MAKING, State.GOOD, State.MISSING, State.UNKNOWN, State.DELETING)
 _COUNTED = (State.MAKING, State.GOOD, State.MISSING, State.FAILED)
@@ -58,10 +57,19 @@ def labels(connection: sa.Connection, project_id: str) -> dict[str, dict[str, st
 
 
 def gone(connection: sa.Connection, project_id: str) -> Sequence[Any]:
-    """Id and name of each volume that was not seen, and still has a recovery point."""
+    """Each volume that was not seen, and still has a recovery point.
+
+    :returns: the same as of :func:`volumes`; only id and name are not None.
+    """
     point, volume = models.RecoveryPoint, models.Volume
     return connection.execute(
-        sa.select(point.resource_id.label('id'), sa.func.max(point.resource_name).label('name'))
+        sa.select(
+            point.resource_id.label('id'),
+            sa.func.max(point.resource_name).label('name'),
+            sa.null().label('status'),
+            sa.null().label('size'),
+            sa.null().label('created_at'),
+        )
         .outerjoin(
             volume, sa.and_(volume.project_id == point.project_id, volume.id == point.resource_id)
         )
@@ -181,8 +189,3 @@ def schedules(connection: sa.Connection, project_id: str) -> Sequence[Any]:
         .where(operation.project_id == project_id)
         .order_by(operation.created_at, operation.id)
     ).all()
-
-
-def now(connection: sa.Connection) -> datetime.datetime:
-    """The present moment by the database's clock, in UTC without a zone."""
-    return connection.execute(sa.select(clock.utcnow())).scalar_one()

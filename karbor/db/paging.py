@@ -34,6 +34,7 @@ Row = TypeVar(
     models.OperationLog,
 )
 
+
 _SEARCHED = ('name', 'description')
 
 
@@ -123,3 +124,17 @@ def _not_before(
     """
     column, value = getattr(model, key), getattr(marker, key)
     return column >= value if direction == 'asc' else column <= value
+
+
+def slice_of(items: Sequence[Any], page: Page) -> tuple[list[Any], bool]:
+    """The part of a list in memory that a marker and a limit ask for, and whether more follow.
+
+    :param items: objects with an ``id``, in the order of the list.
+    :raises MarkerNotFound: none of them has the marker's id.
+    """
+    if page.marker is not None:
+        ids = [item.id for item in items]
+        if page.marker not in ids:
+            raise exception.MarkerNotFound(marker=page.marker)
+        items = items[ids.index(page.marker) + 1 :]
+    return list(items[: page.limit]), len(items) > page.limit

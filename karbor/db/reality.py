@@ -174,19 +174,18 @@ def _change(
 def set_region(session: orm.Session, checkpoint_ids: Iterable[str], region: str) -> None:
     """Write in which region checkpoints were made of which that is not known."""
     for batch in batches.of(sorted(checkpoint_ids)):
-        session.execute(
-            sa.update(models.Checkpoint)
-            .where(models.Checkpoint.id.in_(batch), models.Checkpoint.region.is_(None))
-            .values(region=region, updated_at=models.Checkpoint.updated_at)
-            .execution_options(synchronize_session=False)
-        )
+        _set_region(session, region, models.Checkpoint.id.in_(batch))
 
 
 def set_region_of_all(session: orm.Session, region: str) -> None:
     """The same of all checkpoints."""
+    _set_region(session, region)
+
+
+def _set_region(session: orm.Session, region: str, *conditions: sa.ColumnElement[bool]) -> None:
     session.execute(
         sa.update(models.Checkpoint)
-        .where(models.Checkpoint.region.is_(None))
+        .where(models.Checkpoint.region.is_(None), *conditions)
         .values(region=region, updated_at=models.Checkpoint.updated_at)
         .execution_options(synchronize_session=False)
     )

@@ -63,7 +63,7 @@ class Providers(Handler):
             for item in self.services.providers
             if all(getattr(item, name) == value for name, value in selection.filters.items())
         ]
-        items, has_more = query.slice_of(providers_found, selection.page)
+        items, has_more = paging.slice_of(providers_found, selection.page)
         return [view(item) for item in items], has_more
 
 

@@ -114,8 +114,10 @@ class ScheduledOperation(Handler):
         body: Object,
     ) -> Object:
         changes = dict(body['scheduled_operation'])
-        given = changes.pop('operation_definition', None)
-        definition = None if given is None else _definition(given, CHANGES_OF_DEFINITION)
+        new_definition = changes.pop('operation_definition', None)
+        definition = (
+            None if new_definition is None else _definition(new_definition, CHANGES_OF_DEFINITION)
+        )
         changed = self.services.scheduled_operations.update(
             context, scheduled_operation_id, changes, definition
         )

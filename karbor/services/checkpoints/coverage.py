@@ -147,9 +147,9 @@ class Coverage:
                 if 'state' in filters:
                     covered = [each for each in covered if each.verdict.state == filters['state']]
                 totals = _totals(covered)
-                shown, has_more = _slice(covered, page)
+                shown, has_more = paging.slice_of(covered, page)
             else:
-                part, has_more = _slice(volumes, page)
+                part, has_more = paging.slice_of(volumes, page)
                 shown = project.judged(part, [volume.id for volume in part])
             details = project.details(shown)
         return Report(
@@ -164,7 +164,7 @@ class Coverage:
         """Look at the volumes if nobody did lately; returns why that failed, if it did."""
         with db.plain_reader() as connection:
             look = rows.look(connection, str(context.project_id))
-            now = rows.now(connection)
+            now = db.now(connection)
         seen_at = None if look is None else look.volumes_seen_at
         if seen_at is not None and now - seen_at < self._fresh_for:
             return None
@@ -184,7 +184,7 @@ class _Project:
     def __init__(self, connection: sa.Connection, project_id: str) -> None:
         self._connection = connection
         self._id = project_id
-        self.now = rows.now(connection)
+        self.now = db.now(connection)
         look = rows.look(connection, project_id)
         self.look = Look() if look is None else Look(look.volumes_seen_at, look.remark)
         self._covering = _Covering(connection, project_id, self.now)
@@ -192,7 +192,7 @@ class _Project:
     def volumes(self, filters: Mapping[str, str]) -> list[Any]:
         """The volumes that there are, and those that are gone and still have a recovery point.
 
-        :returns: rows with an id and a name, by name; those that are there have more.
+        :returns: their rows, by name; those of gone ones have an id and a name only.
         """
         there = rows.volumes(self._connection, self._id)
         gone = rows.gone(self._connection, self._id)
@@ -221,19 +221,18 @@ class _Project:
         return [self._judge(volume, counts.get(volume.id)) for volume in volumes]
 
     def _judge(self, volume: Any, count: Any) -> Covered:
-        is_seen = hasattr(volume, 'status')
         plans = self._covering.plans_of(volume)
         schedules = [each for plan in plans for each in self._covering.schedules.get(plan.id, ())]
         points = Points() if count is None else _points(count)
         subject = Subject(
-            is_there=is_seen or self.look.seen_at is None,
-            created_at=volume.created_at if is_seen else None,
+            is_there=volume.status is not None or self.look.seen_at is None,
+            created_at=volume.created_at,
         )
         return Covered(
             id=volume.id,
             name=volume.name,
-            status=volume.status if is_seen else None,
-            size=volume.size if is_seen else None,
+            status=volume.status,
+            size=volume.size,
             verdict=coverage_rules.judge(subject, schedules, points, self.now),
             points=points,
             oldest_good_at=None if count is None else count.oldest_good_at,
@@ -290,7 +289,7 @@ class _Covering:
         :param volume: its row; that of one that is gone has no status.
         """
         named = self._of_volume.get(volume.id, ())
-        if not self._of_project or not hasattr(volume, 'status'):
+        if not self._of_project or volume.status is None:
             return named
         labels = self._labels.get(volume.id, {})
         choosing = [
@@ -341,15 +340,3 @@ def _totals(covered: Sequence[Covered]) -> dict[str, int]:
     for item in covered:
         totals[item.verdict.state] += 1
     return totals
-
-
-def _slice(items: Sequence[Any], page: paging.Page) -> tuple[Sequence[Any], bool]:
-    """What follows a marker, and whether more follows that."""
-    begin = 0
-    if page.marker is not None:
-        ids = [item.id for item in items]
-        if page.marker not in ids:
-            raise exception.MarkerNotFound(marker=page.marker)
-        begin = ids.index(page.marker) + 1
-    end = begin + page.limit
-    return items[begin:end], end < len(items)

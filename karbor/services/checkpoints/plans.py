@@ -117,11 +117,13 @@ class Plans:
         :param plan: locked, so that what one change leaves is what the next one is held against.
         :raises Invalid: as :meth:`update`.
         """
-        given = {name: changes[name] for name in ('resources', 'parameters') if name in changes}
-        if not given:
+        new_contents = {
+            name: changes[name] for name in ('resources', 'parameters') if name in changes
+        }
+        if not new_contents:
             return {}
-        resources = [_stored(fields) for fields in given.get('resources', plan.resources)]
-        values = given.get('parameters', plan.parameters)
+        resources = [_stored(fields) for fields in new_contents.get('resources', plan.resources)]
+        values = new_contents.get('parameters', plan.parameters)
         if resources != plan.resources:
             _check_choices(resources)
         contents = {
@@ -130,7 +132,7 @@ class Plans:
                 plan.provider_id, resources, values, are_new=values != plan.parameters
             ),
         }
-        return {name: contents[name] for name in given}
+        return {name: contents[name] for name in new_contents}
 
     def delete(self, context: karbor_context.RequestContext, plan_id: str) -> None:
         """Remove a plan. Its checkpoints stay: they have all that they need.

@@ -38,6 +38,8 @@ from karbor.services.checkpoints import resource_work
 
 _IS_THERE = 'available'
 
+_MISSING, _GOOD_AGAIN = 'missing', 'good again'
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
@@ -72,7 +74,7 @@ class Changes:
         parts = [
             f'{counted(len(points))} {what}: '
             f'{resource_work.names_of([point.resource for point in points])}'
-            for points, what in ((self.lost, 'missing'), (self.found, 'good again'))
+            for points, what in ((self.lost, _MISSING), (self.found, _GOOD_AGAIN))
             if points
         ]
         return '; '.join(parts) or None
@@ -150,8 +152,11 @@ def write(session: orm.Session, changes: Changes, reason: str, provider_id: str)
     found_ids = reality.find(session, changes.found)
     lost = [point for point in changes.lost if point.id in lost_ids]
     found = [point for point in changes.found if point.id in found_ids]
-    logs = [_log_of_lost(group, reason, provider_id) for group in _by_checkpoint(lost)]
-    logs += [_log_of_found(group, provider_id) for group in _by_checkpoint(found)]
+    fail, success = constants.OperationStatus.FAIL, constants.OperationStatus.SUCCESS
+    logs = [
+        _log(group, provider_id, fail, _MISSING, f'. {reason}') for group in _by_checkpoint(lost)
+    ]
+    logs += [_log(group, provider_id, success, _GOOD_AGAIN) for group in _by_checkpoint(found)]
     operation_logs.add_all(session, logs)
     return Changes(lost=lost, found=found)
 
@@ -163,33 +168,24 @@ def _by_checkpoint(points: Iterable[StoredPoint]) -> Iterable[Sequence[StoredPoi
     return groups.values()
 
 
-def _log_of_lost(points: Sequence[StoredPoint], reason: str, provider_id: str) -> dict[str, Any]:
-    names = resource_work.names_of([point.resource for point in points])
-    return {
-        **_log(points, provider_id),
-        'status': constants.OperationStatus.FAIL,
-        'error_info': f'{counted(len(points))} missing: {names}. {reason}',
-        'extra_info': {'missing': len(points)},
-    }
+def _log(
+    points: Sequence[StoredPoint], provider_id: str, status: str, what: str, more: str = ''
+) -> dict[str, Any]:
+    """The log of what points of one checkpoint have become.
 
-
-def _log_of_found(points: Sequence[StoredPoint], provider_id: str) -> dict[str, Any]:
-    names = resource_work.names_of([point.resource for point in points])
-    return {
-        **_log(points, provider_id),
-        'status': constants.OperationStatus.SUCCESS,
-        'error_info': f'{counted(len(points))} good again: {names}',
-        'extra_info': {'good_again': len(points)},
-    }
-
-
-def _log(points: Sequence[StoredPoint], provider_id: str) -> dict[str, Any]:
+    :param what: in words.
+    :param more: the end of the text.
+    """
     first = points[0]
+    names = resource_work.names_of([point.resource for point in points])
     return {
         **_log_of_project(first.project_id),
         'checkpoint_id': first.checkpoint_id,
         'plan_id': first.plan_id,
         'provider_id': provider_id,
+        'status': status,
+        'error_info': f'{counted(len(points))} {what}: {names}{more}',
+        'extra_info': {what.replace(' ', '_'): len(points)},
     }
 
 

@@ -17,16 +17,13 @@ many endpoints, internal and public ones, by http and https; so it is the region
 Keystone has it, that is compared, and nothing else.
 """
 
-import contextlib
-from collections.abc import Iterator
-
-from keystoneauth1 import exceptions as ks_exc
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.db import jobs as job_rows
 from karbor.db import models, reality
+from karbor.services.identity import keystone
 from karbor.services.protection import client_factory
 
 _SERVICE = 'cinder'
@@ -37,20 +34,12 @@ _SAY_WHICH = (
 )
 
 
-@contextlib.contextmanager
-def _available() -> Iterator[None]:
-    try:
-        yield
-    except ks_exc.ClientException as exc:
-        raise exception.IdentityUnavailable(reason=str(exc)) from exc
-
-
 def acting(context: karbor_context.RequestContext) -> str | None:
     """The region that is acted in for who asks; None when nothing tells.
 
     :raises IdentityUnavailable: Keystone cannot tell now.
     """
-    with _available():
+    with keystone.available():
         return client_factory.ClientFactory.region(_SERVICE, context)
 
 

@@ -48,7 +48,7 @@ _NO_SCOPE = dict.fromkeys(
 
 
 @contextlib.contextmanager
-def _available() -> Iterator[None]:
+def available() -> Iterator[None]:
     """What goes wrong within is nothing that the caller's user could mend."""
     try:
         yield
@@ -110,7 +110,7 @@ class Keystone:
     def _user_id(self) -> str | None:
         return self._own.get_user_id()
 
-    @_available()
+    @available()
     def create(self, context: karbor_context.RequestContext, roles: Collection[str]) -> str:
         """Make a trust with a caller's token; returns its id.
 
@@ -140,7 +140,7 @@ class Keystone:
             ) from exc
         return _content(answer, 'trust')['id']
 
-    @_available()
+    @available()
     def refusal(self, trust_id: str) -> str | None:
         """What Keystone says to a trust that gives no new token; None when it gives one."""
         session = self.session_of_trust(trust_id)
@@ -151,7 +151,7 @@ class Keystone:
             return str(exc)
         return None
 
-    @_available()
+    @available()
     def knows(self, trust_id: str) -> bool:
         """Whether a trust is there, whatever it is good for."""
         self._own.invalidate()  # a token from before the password was changed proves nothing
@@ -162,7 +162,7 @@ class Keystone:
             return False
         return True
 
-    @_available()
+    @available()
     def delete(self, trust_id: str) -> None:
         """Delete a trust, or find it deleted.
 
@@ -176,7 +176,7 @@ class Keystone:
         with contextlib.suppress(ks_exc.NotFound):
             self._own.delete(url)
 
-    @_available()
+    @available()
     def made(self) -> set[str]:
         """Ids of all trusts that this Karbor has made."""
         answer = self._own.get(self._trusts_url, params={'trustee_user_id': self._user_id})

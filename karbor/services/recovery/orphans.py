@@ -50,7 +50,7 @@ _MAY_BE_LOST = 'the database may be lost: karbor-manage checkpoint rebuild'
 
 @dataclasses.dataclass
 class Report:
-    """What a look at the snapshots and volumes of one provider provider.
+    """What a look at the snapshots and volumes of one provider.
 
     :ivar snapshots: how many were looked at.
     :ivar volumes: how many that restores have made were looked at.

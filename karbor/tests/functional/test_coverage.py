@@ -75,7 +75,10 @@ class StateTest(CoverageTestCase):
         )
         self.assertEqual(shown['schedules'][0]['next_run_at'], shown['next_run_at'])
         self.assertIsNotNone(shown['next_run_at'])
-        self.assertEqual((None, None, 0), (shown['last_good_at'], shown['last_good_age'], 0))
+        self.assertEqual(
+            (None, None, 0),
+            (shown['last_good_at'], shown['last_good_age'], shown['recovery_points']),
+        )
 
         self.run_of_fire()
         (checkpoint,) = self.available()
