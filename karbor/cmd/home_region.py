@@ -107,7 +107,7 @@ class HomeRegion:
             ids = reality.newest_good(
                 session, [each.id for each in self._registry if keeps_snapshots(each)], _MOST_ASKED
             )
-        if not ids or any(self._inventory.has_snapshot(each, patience=0) for each in ids):
+        if not ids or any(self._inventory.has_snapshot(each, is_retrying=False) for each in ids):
             return bool(ids)
         raise state_dir.StateDirectoryError(
             f'{self._state.path} does not say in which region its checkpoints were made, and none '

@@ -186,15 +186,15 @@ class Inventory:
             except cinder_exc.NotFound:
                 return None
 
-    def has_snapshot(self, snapshot_id: str, patience: float = _PATIENCE) -> bool:
+    def has_snapshot(self, snapshot_id: str, *, is_retrying: bool = True) -> bool:
         """Whether there is a snapshot, whatever its metadata.
 
-        :param patience: for how long a passing fault is tried again, in seconds.
+        :param is_retrying: whether a passing fault is tried again.
         """
         get = functools.partial(self._client.volume_snapshots.get, snapshot_id)
         with _available():
             try:
-                cinder_requests.retry(get, patience)
+                cinder_requests.retry(get, _PATIENCE if is_retrying else 0)
             except cinder_exc.NotFound:
                 return False
         return True

@@ -44,7 +44,7 @@ class _Inventory:
         self.fault: Exception | None = None
         self.asked = 0
 
-    def has_snapshot(self, snapshot_id: str, patience: float) -> bool:
+    def has_snapshot(self, snapshot_id: str, *, is_retrying: bool) -> bool:
         self.asked += 1
         if self.fault is not None:
             raise self.fault
