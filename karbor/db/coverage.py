@@ -23,7 +23,12 @@ from karbor.db import models, plain_rows
 
 _LIVE = (State.MAKING, State.GOOD, State.MISSING, State.UNKNOWN, State.DELETING)
 _COUNTED = (State.MAKING, State.GOOD, State.MISSING, State.FAILED)
-_TOLD = (State.GOOD, State.FAILED)
+# What was good once has failed to be deleted, which says nothing about how it was protected.
+_WAS_NEVER_GOOD = models.RecoveryPoint.seen_good_at.is_(None)
+_TOLD = sa.or_(
+    models.RecoveryPoint.state == State.GOOD,
+    sa.and_(models.RecoveryPoint.state == State.FAILED, _WAS_NEVER_GOOD),
+)
 _RUN_ENDS = (constants.CheckpointStatus.AVAILABLE, constants.CheckpointStatus.ERROR)
 
 
@@ -76,11 +81,23 @@ def gone(connection: sa.Connection, project_id: str) -> Sequence[Any]:
         .where(
             point.project_id == project_id,
             point.resource_type == constants.VOLUME_RESOURCE_TYPE,
-            point.state.in_(_LIVE),
+            sa.or_(point.state.in_(_LIVE), sa.and_(point.state == State.FAILED, ~_WAS_NEVER_GOOD)),
             volume.id.is_(None),
         )
         .group_by(point.resource_id)
     ).all()
+
+
+def of_plan(connection: sa.Connection, project_id: str, plan_id: str) -> set[str]:
+    """The ids of the volumes that a plan has made a recovery point of."""
+    point = models.RecoveryPoint
+    return set(
+        connection.scalars(
+            sa.select(point.resource_id)
+            .where(point.project_id == project_id, point.plan_id == plan_id)
+            .distinct()
+        )
+    )
 
 
 def counts(
@@ -89,8 +106,8 @@ def counts(
     """By volume, how many recovery points it has, and when they were begun.
 
     :param volume_ids: a batch of ids, see :mod:`karbor.db.batches`; None is all.
-    :returns: good, missing, oldest_good_at, newest_good_at, newest_failed_at, newest_making_at
-        of each that has any.
+    :returns: good, missing, oldest_good_at (of its data), newest_good_at, newest_failed_at,
+        newest_making_at of each that has any.
     """
     point = models.RecoveryPoint
     of_them = () if volume_ids is None else (point.resource_id.in_(volume_ids),)
@@ -99,9 +116,13 @@ def counts(
             point.resource_id,
             sa.func.count(_begun(State.GOOD)).label('good'),
             sa.func.count(_begun(State.MISSING)).label('missing'),
-            sa.func.min(_begun(State.GOOD)).label('oldest_good_at'),
+            sa.func.min(
+                sa.case(
+                    (point.state == State.GOOD, sa.func.coalesce(point.taken_at, point.created_at))
+                )
+            ).label('oldest_good_at'),
             sa.func.max(_begun(State.GOOD)).label('newest_good_at'),
-            sa.func.max(_begun(State.FAILED)).label('newest_failed_at'),
+            sa.func.max(_begun(State.FAILED, _WAS_NEVER_GOOD)).label('newest_failed_at'),
             sa.func.max(_begun(State.MAKING)).label('newest_making_at'),
         )
         .where(point.project_id == project_id, point.state.in_(_COUNTED), *of_them)
@@ -110,23 +131,23 @@ def counts(
     return {row.resource_id: row for row in rows}
 
 
-def _begun(state: State) -> sa.ColumnElement[Any]:
+def _begun(state: State, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
     """When the checkpoint of a point was begun, if that is in a state."""
     point = models.RecoveryPoint
-    return sa.case((point.state == state, point.created_at))
+    return sa.case((sa.and_(point.state == state, *conditions), point.created_at))
 
 
 def newest_points(
     connection: sa.Connection, project_id: str, volume_ids: Collection[str]
 ) -> Sequence[models.RecoveryPoint]:
-    """Of each of some volumes the newest point that is good, and the newest that has failed."""
+    """Of each of some volumes the newest good point, and the newest that could not be made."""
     point = models.RecoveryPoint
     newest = (
         sa.select(point.resource_id, point.state, sa.func.max(point.created_at).label('newest_at'))
         .where(
             point.project_id == project_id,
             point.resource_id.in_(volume_ids),
-            point.state.in_(_TOLD),
+            _TOLD,
         )
         .group_by(point.resource_id, point.state)
         .subquery()
@@ -142,21 +163,29 @@ def newest_points(
                 point.created_at == newest.c.newest_at,
             ),
         )
-        .where(point.project_id == project_id),
+        .where(point.project_id == project_id, _TOLD),
     )
 
 
 def plans(connection: sa.Connection, project_id: str) -> Sequence[Any]:
-    """Id, name and resources of all plans of a project."""
+    """Id, name, resources and moment of the last change of all plans of a project."""
     return connection.execute(
-        sa.select(models.Plan.id, models.Plan.name, models.Plan.resources)
+        sa.select(
+            models.Plan.id,
+            models.Plan.name,
+            models.Plan.resources,
+            sa.func.coalesce(models.Plan.updated_at, models.Plan.created_at).label('changed_at'),
+        )
         .where(models.Plan.project_id == project_id)
         .order_by(models.Plan.created_at, models.Plan.id)
     ).all()
 
 
 def schedules(connection: sa.Connection, project_id: str) -> Sequence[Any]:
-    """The scheduled operations of a project, with their triggers and how the newest run ended."""
+    """The scheduled operations of a project, with their triggers and how the newest run ended.
+
+    A run that is another one tried once more is not looked at: it is of a part of the volumes.
+    """
     operation, trigger, log = models.ScheduledOperation, models.Trigger, models.OperationLog
     newest_run = (
         sa.select(log.id)
@@ -164,6 +193,7 @@ def schedules(connection: sa.Connection, project_id: str) -> Sequence[Any]:
             log.scheduled_operation_id == operation.id,
             log.operation_type == constants.OperationType.PROTECT,
             log.status.in_(_RUN_ENDS),
+            log.extra_info['retry_of'].as_string().is_(None),
         )
         .order_by(log.created_at.desc(), log.id.desc())
         .limit(1)
@@ -177,10 +207,12 @@ def schedules(connection: sa.Connection, project_id: str) -> Sequence[Any]:
             operation.plan_id,
             operation.enabled,
             operation.created_at,
+            sa.func.coalesce(operation.updated_at, operation.created_at).label('changed_at'),
             trigger.properties,
             trigger.next_fire_at,
             trigger.last_fire_at,
             log.status.label('run_status'),
+            log.checkpoint_id.label('run_checkpoint_id'),
             log.created_at.label('run_at'),
             log.error_info.label('run_error'),
         )

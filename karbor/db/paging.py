@@ -132,9 +132,18 @@ def slice_of(items: Sequence[Any], page: Page) -> tuple[list[Any], bool]:
     :param items: objects with an ``id``, in the order of the list.
     :raises MarkerNotFound: none of them has the marker's id.
     """
-    if page.marker is not None:
-        ids = [item.id for item in items]
-        if page.marker not in ids:
-            raise exception.MarkerNotFound(marker=page.marker)
-        items = items[ids.index(page.marker) + 1 :]
+    items = after_marker(items, page.marker)
     return list(items[: page.limit]), len(items) > page.limit
+
+
+def after_marker(items: Sequence[Any], marker: str | None) -> Sequence[Any]:
+    """What follows a marker in a list in memory; all of it when there is none.
+
+    :raises MarkerNotFound: none of them has the marker's id.
+    """
+    if marker is None:
+        return items
+    for number, item in enumerate(items, 1):
+        if item.id == marker:
+            return items[number:]
+    raise exception.MarkerNotFound(marker=marker)

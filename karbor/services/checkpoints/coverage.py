@@ -18,7 +18,7 @@ state is stored that could be out of date.
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,7 +51,7 @@ class Covered:
 
     :ivar status: Cinder's; None of one that is gone, or was never looked for.
     :ivar size: in GiB; None likewise.
-    :ivar oldest_good_at: when the checkpoint of its oldest good point was begun.
+    :ivar oldest_good_at: of when the data of its oldest good point is.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Detail:
     """What is told of a volume that is shown.
 
     :ivar last_good: the newest good point; None when there is none.
-    :ivar last_failed: the newest one that has failed.
+    :ivar last_failed: the newest one that could not be made.
     """
 
     covered: Covered
@@ -107,7 +107,7 @@ class Report:
     """A page of the coverage of a project.
 
     :ivar totals: how many volumes are in each state, of all that the filters let through; None
-        after the first page, unless they are filtered by state.
+        after the first page.
     :ivar now: the moment that the states are of, in UTC without a zone.
     """
 
@@ -134,28 +134,27 @@ class Coverage:
         page has totals, for which all volumes are judged; others only if they are chosen by state.
 
         :param selection: filters by ``state``, ``name`` (a part of it) and ``plan_id``.
-        :raises MarkerNotFound: the filters let no volume of that id through.
+        :raises MarkerNotFound: the name and the plan let no volume of that id through. Its state
+            may have changed since the page before.
         """
         page, filters = selection.page, selection.filters
         fault = None if page.marker else self._look_if_stale(context)
         with db.plain_reader() as connection:
             project = _Project(connection, str(context.project_id))
-            volumes = project.volumes(filters)
-            totals = None
+            volumes = paging.after_marker(project.volumes(filters), page.marker)
             if page.marker is None or 'state' in filters:
                 covered = project.judged(volumes, None)
-                if 'state' in filters:
-                    covered = [each for each in covered if each.verdict.state == filters['state']]
-                totals = _totals(covered)
-                shown, has_more = paging.slice_of(covered, page)
             else:
-                part, has_more = paging.slice_of(volumes, page)
-                shown = project.judged(part, [volume.id for volume in part])
-            details = project.details(shown)
+                # One more tells whether more follow.
+                part = volumes[: page.limit + 1]
+                covered = project.judged(part, [volume.id for volume in part])
+            if 'state' in filters:
+                covered = [each for each in covered if each.verdict.state == filters['state']]
+            details = project.details(covered[: page.limit])
         return Report(
             details=details,
-            has_more=has_more,
-            totals=totals,
+            has_more=len(covered) > page.limit,
+            totals=_totals(covered) if page.marker is None else None,
             look=dataclasses.replace(project.look, fault=fault),
             now=project.now,
         )
@@ -196,19 +195,18 @@ class _Project:
         """
         there = rows.volumes(self._connection, self._id)
         gone = rows.gone(self._connection, self._id)
-        name_part, plan_id = filters.get('name', '').lower(), filters.get('plan_id')
-        return sorted(
-            (
+        volumes: Iterable[Any] = (*there, *gone)
+        if name_part := filters.get('name', '').lower():
+            volumes = [volume for volume in volumes if name_part in volume.name.lower()]
+        if (plan_id := filters.get('plan_id')) is not None:
+            made = rows.of_plan(self._connection, self._id, plan_id) if gone else set()
+            volumes = [
                 volume
-                for volume in (*there, *gone)
-                if name_part in volume.name.lower()
-                and (
-                    plan_id is None
-                    or any(plan.id == plan_id for plan in self._covering.plans_of(volume))
-                )
-            ),
-            key=lambda volume: (volume.name, volume.id),
-        )
+                for volume in volumes
+                if self._covering.is_covered(volume, plan_id)
+                or (volume.status is None and volume.id in made)
+            ]
+        return sorted(volumes, key=lambda volume: (volume.name, volume.id))
 
     def judged(self, volumes: Sequence[Any], ids: Sequence[str] | None) -> list[Covered]:
         """Volumes and whether they are protected.
@@ -264,12 +262,15 @@ class _Covering:
 
     def __init__(self, connection: sa.Connection, project_id: str, now: datetime.datetime) -> None:
         self.schedules: dict[str, list[Schedule]] = {}
-        for row in rows.schedules(connection, project_id):
-            self.schedules.setdefault(row.plan_id, []).append(_schedule(row, now))
         self._of_volume: dict[str, list[Plan]] = {}
         self._of_project: list[tuple[Plan, choices.Choice]] = []
+        changed: dict[str, datetime.datetime] = {}
         for row in rows.plans(connection, project_id):
             self._add(Plan(id=row.id, name=row.name), project_id, row.resources)
+            changed[row.id] = row.changed_at
+        for row in rows.schedules(connection, project_id):
+            changed_at = max(row.changed_at, changed.get(row.plan_id, row.changed_at))
+            self.schedules.setdefault(row.plan_id, []).append(_schedule(row, changed_at, now))
         is_choosing = any(choice != choices.EVERYTHING for _, choice in self._of_project)
         self._labels = rows.labels(connection, project_id) if is_choosing else {}
 
@@ -299,11 +300,23 @@ class _Covering:
         ]
         return [*named, *choosing]
 
+    def is_covered(self, volume: Any, plan_id: str) -> bool:
+        """Whether one plan covers a volume; see :meth:`plans_of`."""
+        if any(plan.id == plan_id for plan in self._of_volume.get(volume.id, ())):
+            return True
+        labels = self._labels.get(volume.id, {})
+        return volume.status is not None and any(
+            choice.judge(volume.name, labels).is_in
+            for plan, choice in self._of_project
+            if plan.id == plan_id
+        )
 
-def _schedule(row: Any, now: datetime.datetime) -> Schedule:
+
+def _schedule(row: Any, changed_at: datetime.datetime, now: datetime.datetime) -> Schedule:
     """A scheduled operation as it is judged.
 
-    A run that was due before the operation was there is none of its runs.
+    A run that was due before the operation was there is none of its runs. What failed in a run
+    that came to a checkpoint is told by that one's recovery points.
     """
     coming, due = row.next_fire_at, row.last_fire_at
     if coming is not None and coming <= now:  # and no engine has come to it
@@ -311,7 +324,9 @@ def _schedule(row: Any, now: datetime.datetime) -> Schedule:
     if due is not None and due < row.created_at:
         due = None
     seconds = row.properties['window'] + row.properties.get('jitter', 0)
-    has_failed = row.run_status == constants.CheckpointStatus.ERROR
+    has_failed = (
+        row.run_status == constants.CheckpointStatus.ERROR and row.run_checkpoint_id is None
+    )
     return Schedule(
         id=row.id,
         name=row.name,
@@ -319,6 +334,7 @@ def _schedule(row: Any, now: datetime.datetime) -> Schedule:
         is_enabled=row.enabled,
         due_at=due,
         grace=datetime.timedelta(seconds=seconds),
+        changed_at=changed_at,
         next_run_at=coming,
         failed_at=row.run_at if has_failed else None,
         failure=row.run_error if has_failed else None,

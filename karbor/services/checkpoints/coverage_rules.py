@@ -33,8 +33,10 @@ class Schedule:
 
     :ivar due_at: when its last run was due; None if none was yet.
     :ivar grace: for how long a run that is due may take to begin.
+    :ivar changed_at: when it, or its plan, was last changed: what it covers now may not be what
+        it covered before.
     :ivar next_run_at: None when no further one follows.
-    :ivar failed_at: when its newest run began, if that has failed.
+    :ivar failed_at: when its newest run began, if that came to no checkpoint.
     :ivar failure: why it failed.
     """
 
@@ -44,6 +46,7 @@ class Schedule:
     is_enabled: bool
     due_at: datetime.datetime | None = None
     grace: datetime.timedelta = datetime.timedelta()
+    changed_at: datetime.datetime = datetime.datetime.min
     next_run_at: datetime.datetime | None = None
     failed_at: datetime.datetime | None = None
     failure: str | None = None
@@ -58,6 +61,11 @@ class Points:
     newest_good_at: datetime.datetime | None = None
     newest_failed_at: datetime.datetime | None = None
     newest_making_at: datetime.datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no run has ever come to it."""
+        return self == Points()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,8 +108,9 @@ def judge(
     overdue = [schedule for schedule in enabled if _is_overdue(schedule, subject, points, now)]
     if overdue:
         due = max(schedule.due_at for schedule in overdue if schedule.due_at is not None)
+        lost = f'; {_ALL_MISSING}' if points.missing and not points.good else ''
         return Verdict(
-            State.LATE, f'no good recovery point since the run that was due at {_text(due)}'
+            State.LATE, f'no good recovery point since the run that was due at {_text(due)}{lost}'
         )
     coming = [schedule.next_run_at for schedule in enabled if schedule.next_run_at is not None]
     if not coming:
@@ -119,26 +128,29 @@ def _without_schedule(points: Points) -> str:
 
 
 def _failure(enabled: Sequence[Schedule], points: Points) -> str | None:
-    """Why it has no good point now; None if the newest that was tried has come out well.
-
-    A run that failed as a whole has begun before the checkpoints that are good in spite of it.
-    """
+    """Why it has no good point now; None if the newest that was tried has come out well."""
     last_good = points.newest_good_at or datetime.datetime.min
     if points.newest_failed_at is not None and points.newest_failed_at > last_good:
         return 'the newest recovery point has failed'
     for schedule in enabled:
         if schedule.failed_at is not None and schedule.failed_at > last_good:
-            return f'the last run of {schedule.name} has failed'
+            return f'the last run of {_names([schedule])} has failed'
     return None
 
 
 def _is_overdue(
     schedule: Schedule, subject: Subject, points: Points, now: datetime.datetime
 ) -> bool:
+    """Whether a run of it was due that has left nothing good of a volume that it covered.
+
+    What no run has ever come to may have been taken into the plan since.
+    """
     due = schedule.due_at
     if due is None or now <= due + schedule.grace:
         return False
     if subject.created_at is not None and subject.created_at > due:
+        return False
+    if points.is_empty and schedule.changed_at > due:
         return False
     moments = (points.newest_good_at, points.newest_making_at)
     return not any(moment is not None and moment >= due for moment in moments)

@@ -57,6 +57,8 @@ class Draft:
         checkpoint = checkpoints.create(
             session,
             id=checkpoint_id,
+            # By the clock that triggers are due by, whichever host this is.
+            created_at=db.now(session),
             project_id=plan.project_id,
             provider_id=plan.provider_id,
             plan_id=plan.id,

@@ -26,6 +26,9 @@ from karbor.services.protection import provider as providers
 from karbor.services.protection.choices import Verdict
 from karbor.services.protection.protectable_plugin import Finding
 
+# How many of what is in a project are asked for at once, when few were not enough.
+_MANY = 1000
+
 
 class Covered(NamedTuple):
     """A resource that a plan names, or that is in the project that it names.
@@ -57,7 +60,8 @@ class PlanResources:
         """One page, and whether more follow.
 
         First come the resources that the plan names, in its order; then what is in the project,
-        if it names that, by type and id. The cloud is asked for no more than the page needs.
+        if it names that, by type and id. The cloud is asked for no more than the page needs, and
+        for many at once if the plan names most of those that come first.
 
         :param page: its marker is the key of a resource, or the id of one that is named or of a
             volume.
@@ -81,7 +85,7 @@ class PlanResources:
         marker: str | None,
         size: int,
     ) -> Iterator[list[Covered]]:
-        """What follows the marker, in parts of at most so many."""
+        """What follows the marker, in parts, the first of which has at most so many."""
         keys = list(named)
         if marker is None or marker in named:
             begin = 0 if marker is None else keys.index(marker) + 1
@@ -129,6 +133,7 @@ class PlanResources:
                 yield [Covered(*child) for child in children]
                 has_more = len(children) == size
                 resource_id = children[-1][0].id if has_more else None
+                size = max(size, _MANY)
 
 
 def _named(plan: models.Plan) -> dict[str, Resource]:

@@ -26,10 +26,11 @@ the value of one label, any.
 
 import dataclasses
 import fnmatch
+import functools
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from karbor import exception
@@ -38,8 +39,8 @@ _CHOOSING = ('include', 'exclude')
 
 # Of include, and of exclude. Each glob is tried on each volume, and the time that takes at worst
 # goes with its length.
-_MOST_GLOBS = 100
-_MOST_CHARACTERS = 2000
+_MOST_GLOBS = 20
+_MOST_CHARACTERS = 1000
 _LONGEST = 255  # characters, as Cinder takes for names and for both halves of a label
 
 
@@ -63,19 +64,25 @@ class Verdict(NamedTuple):
         return Verdict(True, f'{self.reason}; in status {status} it cannot be protected')
 
 
-class Glob(NamedTuple):
-    """A glob as it was written, and as it is matched."""
+class Globs(NamedTuple):
+    """Globs, any of which is enough."""
 
-    text: str
-    pattern: re.Pattern[str]
+    texts: tuple[str, ...] = ()
 
-    @classmethod
-    def of(cls, text: str) -> 'Glob':
-        # Not fnmatch.fnmatchcase: it keeps as many as 32768 patterns for ever.
-        return cls(text, re.compile(fnmatch.translate(text)))
+    def match(self, value: str) -> str | None:
+        """The first that a value matches; None when it matches none."""
+        match = _pattern(self.texts).match(value) if self.texts else None
+        return None if match is None else self.texts[(match.lastindex or 0) - 1]
 
-    def matches(self, value: str) -> bool:
-        return self.pattern.match(value) is not None
+
+@functools.lru_cache(maxsize=256)
+def _pattern(globs: tuple[str, ...]) -> re.Pattern[str]:
+    """What matches any of some globs; the group that matched tells which.
+
+    Volumes are many and plans are few, so that most are tried again and again. (Not
+    fnmatch.fnmatchcase: it keeps as many as 32768 patterns.)
+    """
+    return re.compile('|'.join(f'({fnmatch.translate(glob)})' for glob in globs))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,14 +93,14 @@ class Selector:
     :ivar metadata: labels, all of which are there, with a value that matches any of the globs.
     """
 
-    names: tuple[Glob, ...] = ()
-    metadata: Mapping[str, tuple[Glob, ...]] = dataclasses.field(default_factory=dict)
+    names: Globs = dataclasses.field(default_factory=Globs)
+    metadata: Mapping[str, Globs] = dataclasses.field(default_factory=dict)
 
     def match(self, name: str, metadata: Mapping[str, str]) -> str | None:
         """By what a resource is meant; None when it is not."""
-        for glob in self.names:
-            if glob.matches(name):
-                return f'its name matches {glob.text}'
+        glob = self.names.match(name)
+        if glob is not None:
+            return f'its name matches {glob}'
         if self.metadata and self._has_all(metadata):
             labels = [f'{key}={metadata[key]}' for key in self.metadata]
             return f'its label{"s" if len(labels) > 1 else ""} {", ".join(labels)}'
@@ -101,7 +108,7 @@ class Selector:
 
     def _has_all(self, metadata: Mapping[str, str]) -> bool:
         return all(
-            key in metadata and any(glob.matches(metadata[key]) for glob in globs)
+            key in metadata and globs.match(metadata[key]) is not None
             for key, globs in self.metadata.items()
         )
 
@@ -145,6 +152,15 @@ def parse(extra_info: Any) -> Choice:
         what a caller sent as text.
     :raises InvalidInput: it is a choice, and wrong; names the place and the fault.
     """
+    choice = _read(extra_info)
+    for name in _CHOOSING:
+        selector = getattr(choice, name)
+        if selector is not None:
+            _check_amount(f'extra_info.{name}', selector)
+    return choice
+
+
+def _read(extra_info: Any) -> Choice:
     fields = _as_object(extra_info)
     if not any(name in fields for name in _CHOOSING):
         return EVERYTHING
@@ -158,7 +174,7 @@ def stored(extra_info: Any) -> Choice:
     What is wrong there was kept before there were choices, and chooses everything as it did then.
     """
     try:
-        return parse(extra_info)
+        return _read(extra_info)
     except exception.InvalidInput:
         return EVERYTHING
 
@@ -179,12 +195,9 @@ def _selector(place: str, fields: Any) -> Selector:
     _check_keys(place, fields, ('names', 'metadata'))
     names = _texts(f'{place}.names', fields['names']) if 'names' in fields else []
     metadata = _labels(f'{place}.metadata', fields['metadata']) if 'metadata' in fields else {}
-    _check_amount(place, [*names, *itertools.chain.from_iterable(metadata.values())])
-    return Selector(_globs(names), {key: _globs(texts) for key, texts in metadata.items()})
-
-
-def _globs(texts: Iterable[str]) -> tuple[Glob, ...]:
-    return tuple(Glob.of(text) for text in texts)
+    return Selector(
+        Globs(tuple(names)), {key: Globs(tuple(texts)) for key, texts in metadata.items()}
+    )
 
 
 def _labels(place: str, fields: Any) -> dict[str, list[str]]:
@@ -228,7 +241,9 @@ def _check_text(place: str, value: Any) -> None:
         raise _fault(place, f'has {len(value)} characters; {_LONGEST} are the most')
 
 
-def _check_amount(place: str, texts: Collection[str]) -> None:
+def _check_amount(place: str, selector: Selector) -> None:
+    of_labels = (globs.texts for globs in selector.metadata.values())
+    texts: Collection[str] = [*selector.names.texts, *itertools.chain.from_iterable(of_labels)]
     characters = sum(len(text) for text in texts)
     if len(texts) > _MOST_GLOBS or characters > _MOST_CHARACTERS:
         raise _fault(

@@ -21,7 +21,7 @@ from oslo_utils import timeutils, uuidutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
-from karbor import exception
+from karbor import db, exception
 from karbor.common import constants
 from karbor.db import jobs, models, operation_logs
 
@@ -215,6 +215,7 @@ def _log(
         context,
         constants.OperationType.PROTECT,
         status,
+        created_at=db.now(session),  # as checkpoints are, with which it is compared
         plan_id=operation.plan_id,
         provider_id=operation.operation_definition['provider_id'],
         scheduled_operation_id=operation.id,

@@ -323,6 +323,8 @@ class ResourcesTest(ChoosingCase):
     def test_cinder_is_asked_for_what_a_page_needs(self):
         volumes = [self.volume() for _ in range(30)]
         marker = sorted(item['id'] for item in volumes)[10]
+        first = sorted(volumes, key=lambda item: item['id'])[:25]
+        last = first[-1]['id']
         for plan, query, requests in (
             (self.plan_on_project(), '', {LIST: 1}),
             (self.plan_on_project(LABELLED), '', {LIST: 1}),
@@ -332,6 +334,7 @@ class ResourcesTest(ChoosingCase):
             (self.create_plan(*volumes), '', {LIST: 1}),
             (self.create_plan(*volumes), '?limit=2', {SHOW: 3}),
             (self.plan_on_project(None, volumes[0]), '?limit=1', {SHOW: 1}),
+            (self.plan_on_project(None, *first), f'?limit=1&marker={last}', {LIST: 2, SHOW: 1}),
         ):
             self.cinder.requests.clear()
             self.get(f'/plans/{plan["id"]}/resources{query}')

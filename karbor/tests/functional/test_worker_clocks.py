@@ -21,6 +21,7 @@ import threading
 import time
 import types
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 from oslo_utils import timeutils
@@ -114,6 +115,43 @@ class WorkersTest(HostsTestCase):
         self.wait_until(self.is_over, 'the end of all jobs')
         self.assertEqual([1] * 6, [job.attempts for job in self.rows(models.Job)])
         self.assertEqual(6, self.cinder.requests['POST', '/snapshots'])
+
+    def test_when_a_checkpoint_of_a_schedule_was_made(self) -> None:
+        """It is compared with when its run was due, which is by the clock of the database."""
+        run = self.run_of_schedule()
+        self.start_worker(_BEHIND)
+        self.wait_until(self.is_over, 'the end of the job')
+        (checkpoint,) = self.rows(models.Checkpoint)
+        made_after = checkpoint.created_at - timeutils.parse_isotime(run['started_at']).replace(
+            tzinfo=None
+        )
+        self.assertLess(abs(made_after.total_seconds()), 60)
+
+    def run_of_schedule(self) -> dict[str, Any]:
+        """Ask a scheduled operation for a run; returns its log."""
+        plan = self.create_plan(self.volume())
+        properties = {'format': 'crontab', 'pattern': '0 0 1 1 *'}
+        trigger = self.post(
+            '/triggers',
+            {'trigger_info': {'name': 'yearly', 'type': 'time', 'properties': properties}},
+        )['trigger_info']
+        operation = self.post(
+            '/scheduled_operations',
+            {
+                'scheduled_operation': {
+                    'name': 'keep',
+                    'operation_type': 'protect',
+                    'trigger_id': trigger['id'],
+                    'operation_definition': {
+                        'provider_id': plan['provider_id'],
+                        'plan_id': plan['id'],
+                    },
+                }
+            },
+        )['scheduled_operation']
+        path = f'/scheduled_operations/{operation["id"]}/action'
+        log: dict[str, Any] = self.post(path, {'run': None})['operation_log']
+        return log
 
     def test_jobs_of_a_worker_that_dies_are_taken_over_soon(self) -> None:
         for killed, other in ((_AHEAD, _BEHIND), (_BEHIND, _AHEAD)):

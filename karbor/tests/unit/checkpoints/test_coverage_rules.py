@@ -34,6 +34,8 @@ _DAILY = Schedule(
 )
 _OFF = dataclasses.replace(_DAILY, is_enabled=False)
 _FAILED = dataclasses.replace(_DAILY, failed_at=_DUE, failure='a quota')
+_NAMELESS = dataclasses.replace(_FAILED, name='')
+_CHANGED = dataclasses.replace(_DAILY, changed_at=_DUE + _HOUR)
 _NOT_DUE = dataclasses.replace(_DAILY, due_at=None)
 _ENDED = dataclasses.replace(_DAILY, next_run_at=None)
 _GOOD = Points(good=1, newest_good_at=_DUE)
@@ -57,11 +59,21 @@ _TABLE = (
     ('no further run, and the last is missing', (_ENDED,), _OLD, 'late', 'due at'),
     ('the run failed', (_FAILED,), _OLD, 'failing', 'the last run of daily has failed'),
     (
-        'the run failed, and not for this one',
+        'the run failed, and one was made by hand since',
         (_FAILED,),
         Points(good=2, newest_good_at=_DUE + datetime.timedelta(seconds=1)),
         'protected',
         'daily',
+    ),
+    ('a schedule without a name failed', (_NAMELESS,), _OLD, 'failing', 'the last run of 1 has'),
+    ('taken into the plan since the run', (_CHANGED,), _NONE, 'unprotected', 'next run is at'),
+    ('the plan was changed since a run that was missed', (_CHANGED,), _OLD, 'late', 'due at'),
+    (
+        'all are missing since before the run',
+        (_DAILY,),
+        Points(missing=2),
+        'late',
+        '02:00:00 UTC; all recovery points are missing in the cloud',
     ),
     (
         'its point failed',
