@@ -324,7 +324,7 @@ class ListProtectableResourceFailed(KarborException):
 
 
 class InventoryFailed(KarborException):
-    message = 'What Karbor has made in Cinder cannot be listed: %(reason)s'
+    message = 'What there is in Cinder cannot be seen: %(reason)s'
     code = 503
 
 

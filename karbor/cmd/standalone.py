@@ -145,6 +145,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     )
     state.claim_for(cloud.project_id)
     state.ensure_provider()
+    state.check_bank()
     _use_cloud(cloud)
     _open_database(state)
 
@@ -286,6 +287,7 @@ class Surroundings:
                 f'{self._path} is no folder of karbor-standalone: start that once.'
             )
         self._state = state_dir.StateDirectory(self._path)
+        self._state.check_bank()
         CONF.set_default('provider_config_dir', str(self._state.provider_config_dir))
         _open_database(self._state)
 

@@ -42,6 +42,10 @@ from oslo_utils import uuidutils
 # oslo.config takes a $ for an option, and SQLAlchemy what follows a ? for parameters.
 _UNUSABLE = re.compile(r'[$?\n]')
 
+_PROVIDER_FILE = 'cinder-snapshot.conf'
+_BANK_OPTION = 'file_system_bank_path'
+_NAMED_BANK = re.compile(rf'(?m)^[ \t]*{_BANK_OPTION}[ \t]*=[ \t]*(.+?)[ \t]*$')
+
 
 class StateDirectoryError(Exception):
     """The folder cannot be used; the text says why."""
@@ -142,7 +146,7 @@ class StateDirectory:
         if any(self.provider_config_dir.glob('*.conf')):
             return
         self._write(
-            'providers.d/cinder-snapshot.conf',
+            f'providers.d/{_PROVIDER_FILE}',
             textwrap.dedent(f"""\
             [provider]
             name = cinder-snapshot
@@ -157,9 +161,26 @@ class StateDirectory:
             poll_interval = 15
 
             [file_system_bank_plugin]
-            file_system_bank_path = {self.path / 'bank'}
+            {_BANK_OPTION} = {self.path / 'bank'}
             """),
         )
+
+    def check_bank(self) -> None:
+        """Refuse to begin an empty bank where the folder was before it was moved.
+
+        Only the provider file of the first start is looked at.
+
+        :raises StateDirectoryError: its bank is not there, and the folder has one.
+        """
+        file, bank = self.provider_config_dir / _PROVIDER_FILE, self.path / 'bank'
+        named = _NAMED_BANK.search(file.read_text()) if file.exists() else None
+        if named is None or pathlib.Path(named[1]).exists():
+            return
+        if any(path.is_file() for path in bank.rglob('*')):
+            raise StateDirectoryError(
+                f'{file} names the bank {named[1]}, which is not there, and the checkpoints are in '
+                f'{bank}: set {_BANK_OPTION} to that, as after the folder was moved.'
+            )
 
     def write_openrc(self, url: str, project_id: str, token: str) -> None:
         """Write what a shell sources so that both clients find this Karbor.

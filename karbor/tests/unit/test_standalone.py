@@ -323,6 +323,24 @@ class ProcessTest(base.BaseTestCase):
         self.assertNotIn('Traceback', said)
         self.assertEqual(0, start('A')[0])
 
+    def test_a_folder_that_was_moved(self) -> None:
+        """No empty bank is begun at the old place."""
+        process = self.start()
+        self.serving(process)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        (self.state / 'bank' / 'karbor' / 'index.json').write_text('{}')
+        old, self.state = self.state, self.folder / 'moved'
+        old.rename(self.state)
+        said, _ = (process := self.start()).communicate()
+        self.assertEqual(1, process.returncode)
+        self.assertIn('set file_system_bank_path to that', said.splitlines()[-1])
+        self.assertFalse(old.exists())
+        manage = [sys.executable, '-m', 'karbor.cmd.manage', '--state-dir', str(self.state)]
+        done = subprocess.run([*manage, 'db', 'sync'], capture_output=True, text=True, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn('set file_system_bank_path to that', done.stderr)
+
     def test_a_second_one_is_refused(self) -> None:
         first = self.start()
         self.serving(first)

@@ -136,6 +136,26 @@ class StateDirectoryTest(base.BaseTestCase):
         state.ensure_provider()
         self.assertEqual(['mine.conf'], [path.name for path in state.provider_config_dir.iterdir()])
 
+    def test_a_folder_that_was_moved(self) -> None:
+        """Its provider would begin an empty bank at the old place, and find no checkpoint."""
+        state = self.fill()
+        (file,) = state.provider_config_dir.iterdir()
+        bank = self.path / 'bank'
+        (bank / 'karbor').mkdir(parents=True)
+        old_bank = self.path.parent / 'old' / 'bank'
+        file.write_text(file.read_text().replace(str(bank), str(old_bank)))
+        state.check_bank()  # there is nothing yet
+        (bank / 'karbor' / 'index.json').write_text('{}')
+        said = str(self.assertRaises(state_dir.StateDirectoryError, state.check_bank))
+        for part in (file, old_bank, bank, 'file_system_bank_path'):
+            self.assertIn(str(part), said)
+        old_bank.mkdir(parents=True)
+        state.check_bank()
+        file.write_text(file.read_text().replace(str(old_bank), f'{bank}  '))
+        state.check_bank()
+        file.unlink()
+        state.check_bank()
+
     def test_a_folder_with_an_odd_name(self) -> None:
         self.path = self.path.with_name('a #b \'c\' "d" %65;é:@')
         self.test_the_provider_can_be_loaded()
