@@ -58,7 +58,7 @@ def labels(connection: sa.Connection, project_id: str) -> dict[str, dict[str, st
             models.Volume.project_id == project_id
         )
     )
-    return dict(row._tuple() for row in rows)
+    return dict(rows.all())
 
 
 def gone(connection: sa.Connection, project_id: str) -> Sequence[Any]:
