@@ -12,14 +12,14 @@
 
 """Queries on what covers the volumes of a project; each looks at all of them at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import models, plain_rows
+from karbor.db import batches, models, plain_rows
 
 _LIVE = (State.MAKING, State.GOOD, State.MISSING, State.UNKNOWN, State.DELETING)
 _COUNTED = (State.MAKING, State.GOOD, State.MISSING, State.FAILED)
@@ -61,31 +61,36 @@ def labels(connection: sa.Connection, project_id: str) -> dict[str, dict[str, st
     return dict(rows.all())
 
 
-def gone(connection: sa.Connection, project_id: str) -> Sequence[Any]:
+def gone(connection: sa.Connection, project_id: str, known_ids: Container[str]) -> list[Any]:
     """Each volume that was not seen, and still has a recovery point.
 
+    :param known_ids: of the volumes that were seen.
     :returns: the same as of :func:`volumes`; only id and name are not None.
     """
-    point, volume = models.RecoveryPoint, models.Volume
-    return connection.execute(
-        sa.select(
-            point.resource_id.label('id'),
-            sa.func.max(point.resource_name).label('name'),
-            sa.null().label('status'),
-            sa.null().label('size'),
-            sa.null().label('created_at'),
+    point = models.RecoveryPoint
+    is_of_it = (
+        point.project_id == project_id,
+        sa.or_(point.state.in_(_LIVE), sa.and_(point.state == State.FAILED, ~_WAS_NEVER_GOOD)),
+    )
+    with_points = connection.scalars(sa.select(point.resource_id).where(*is_of_it).distinct())
+    found: list[Any] = []
+    for ids in batches.of(each for each in with_points if each not in known_ids):
+        found += connection.execute(
+            sa.select(
+                point.resource_id.label('id'),
+                sa.func.max(point.resource_name).label('name'),
+                sa.null().label('status'),
+                sa.null().label('size'),
+                sa.null().label('created_at'),
+            )
+            .where(
+                *is_of_it,
+                point.resource_type == constants.VOLUME_RESOURCE_TYPE,
+                point.resource_id.in_(ids),
+            )
+            .group_by(point.resource_id)
         )
-        .outerjoin(
-            volume, sa.and_(volume.project_id == point.project_id, volume.id == point.resource_id)
-        )
-        .where(
-            point.project_id == project_id,
-            point.resource_type == constants.VOLUME_RESOURCE_TYPE,
-            sa.or_(point.state.in_(_LIVE), sa.and_(point.state == State.FAILED, ~_WAS_NEVER_GOOD)),
-            volume.id.is_(None),
-        )
-        .group_by(point.resource_id)
-    ).all()
+    return found
 
 
 def of_plan(connection: sa.Connection, project_id: str, plan_id: str) -> set[str]:
@@ -140,30 +145,23 @@ def _begun(state: State, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElemen
 def newest_points(
     connection: sa.Connection, project_id: str, volume_ids: Collection[str]
 ) -> Sequence[models.RecoveryPoint]:
-    """Of each of some volumes the newest good point, and the newest that could not be made."""
+    """Of each of some volumes the newest good point, and the newest that could not be made.
+
+    Which they are is read from an index alone.
+    """
     point = models.RecoveryPoint
-    newest = (
-        sa.select(point.resource_id, point.state, sa.func.max(point.created_at).label('newest_at'))
-        .where(
-            point.project_id == project_id,
-            point.resource_id.in_(volume_ids),
-            _TOLD,
-        )
-        .group_by(point.resource_id, point.state)
+    place = sa.func.row_number().over(
+        partition_by=(point.resource_id, point.state),
+        order_by=(point.created_at.desc(), point.id.desc()),
+    )
+    placed = (
+        sa.select(point.id, place.label('place'))
+        .where(point.project_id == project_id, point.resource_id.in_(volume_ids), _TOLD)
         .subquery()
     )
     return plain_rows.fetch(
         connection,
-        plain_rows.select(point)
-        .join(
-            newest,
-            sa.and_(
-                point.resource_id == newest.c.resource_id,
-                point.state == newest.c.state,
-                point.created_at == newest.c.newest_at,
-            ),
-        )
-        .where(point.project_id == project_id, _TOLD),
+        plain_rows.select(point).join(placed, point.id == placed.c.id).where(placed.c.place == 1),
     )
 
 

@@ -138,6 +138,9 @@ class RecoveryPoint(Timestamps, Base):
             'state',
             'created_at',
             'id',
+            # What coverage asks of all points of a project is read from it alone.
+            'seen_good_at',
+            'taken_at',
         ),
         sa.Index('recovery_points_project_idx', 'project_id', 'created_at', 'id'),
         sa.Index('recovery_points_all_idx', 'created_at', 'id'),

@@ -194,7 +194,7 @@ class _Project:
         :returns: their rows, by name; those of gone ones have an id and a name only.
         """
         there = rows.volumes(self._connection, self._id)
-        gone = rows.gone(self._connection, self._id)
+        gone = rows.gone(self._connection, self._id, {volume.id for volume in there})
         volumes: Iterable[Any] = (*there, *gone)
         if name_part := filters.get('name', '').lower():
             volumes = [volume for volume in volumes if name_part in volume.name.lower()]

@@ -57,7 +57,7 @@ def upgrade() -> None:
         op.create_index(
             'recovery_points_project_resource_idx',
             POINTS,
-            ['project_id', 'resource_id', 'state', 'created_at', 'id'],
+            ['project_id', 'resource_id', 'state', 'created_at', 'id', 'seen_good_at', 'taken_at'],
         )
     if 'recovery_points_resource_idx' in indices:
         op.drop_index('recovery_points_resource_idx', POINTS)
