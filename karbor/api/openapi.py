@@ -24,7 +24,7 @@ from karbor.api.media import Object
 from karbor.api.operation import Operation
 from karbor.api.services import Handler
 
-_WITHOUT_TAG = ('instances', 'action', 'detail', 'defaults')
+_WITHOUT_TAG = ('instances', 'action', 'detail', 'defaults', 'preview')
 
 METHODS = ('get', 'post', 'put', 'delete')
 

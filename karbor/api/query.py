@@ -170,10 +170,10 @@ def _whose(req: falcon.Request) -> str | None:
     return context.project_id
 
 
-def _boolean(req: falcon.Request, name: str) -> bool:
+def _boolean(req: falcon.Request, name: str) -> bool | None:
     value_text = text(req, name)
     try:
-        return value_text is not None and strutils.bool_from_string(value_text, strict=True)
+        return None if value_text is None else strutils.bool_from_string(value_text, strict=True)
     except ValueError:
         raise exception.InvalidInput(
             reason=f'{name}: {value_text!r} is not true or false.'
@@ -348,3 +348,4 @@ PARAMETERS = Parameter(
 )
 HOST = Parameter('host', {'type': 'string'}, text)
 BINARY = Parameter('binary', {'type': 'string'}, text)
+ENABLED = Parameter('enabled', {'type': 'boolean'}, _boolean)

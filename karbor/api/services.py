@@ -28,8 +28,10 @@ from karbor.services.processes import Processes
 from karbor.services.protection.protectables import Protectables
 from karbor.services.protection.provider import ProviderRegistry
 from karbor.services.quotas import Quotas
+from karbor.services.schedules.previews import SchedulePreviews
 from karbor.services.schedules.retention_jobs import Retention
 from karbor.services.schedules.scheduled_operations import ScheduledOperations
+from karbor.services.schedules.schedules import Schedules
 from karbor.services.schedules.triggers import Triggers
 
 
@@ -51,12 +53,14 @@ class Services:
     protectables: Protectables
     plans: Plans
     plan_resources: PlanResources
+    coverage: Coverage
     commands: Commands
     queries: Queries
     scheduled_operations: ScheduledOperations
+    schedules: Schedules
+    schedule_previews: SchedulePreviews
     check_board: Callable[[], None]  # raises when the job board does not work
     recovery_points: RecoveryPoints = field(default_factory=RecoveryPoints)
-    coverage: Coverage = field(default_factory=Coverage)
     triggers: Triggers = field(default_factory=Triggers)
     retention: Retention = field(default_factory=Retention)
     operation_logs: OperationLogs = field(default_factory=OperationLogs)
@@ -78,14 +82,19 @@ class Services:
         :param used_trusts: where the trusts come from that jobs act by.
         :param board: where jobs are left.
         """
+        plan_resources = PlanResources(registry, protectable_plugins)
+        coverage = Coverage()
         return cls(
             providers=registry,
             protectables=protectable_plugins,
             plans=Plans(registry, protectable_plugins),
-            plan_resources=PlanResources(registry, protectable_plugins),
+            plan_resources=plan_resources,
             commands=Commands(registry, protectable_plugins, board.post, used_trusts),
             queries=Queries(registry),
             scheduled_operations=ScheduledOperations(used_trusts, board.post),
+            schedules=Schedules(used_trusts),
+            schedule_previews=SchedulePreviews(plan_resources, coverage),
+            coverage=coverage,
             check_board=board.check,
         )
 

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import batches, models, plain_rows
+from karbor.db import schedules as schedule_rows
 
 _LIVE = (State.MAKING, State.GOOD, State.MISSING, State.UNKNOWN, State.DELETING)
 _COUNTED = (State.MAKING, State.GOOD, State.MISSING, State.FAILED)
@@ -185,18 +186,8 @@ def schedules(connection: sa.Connection, project_id: str) -> Sequence[Any]:
     A run that is another one tried once more is not looked at: it is of a part of the volumes.
     """
     operation, trigger, log = models.ScheduledOperation, models.Trigger, models.OperationLog
-    newest_run = (
-        sa.select(log.id)
-        .where(
-            log.scheduled_operation_id == operation.id,
-            log.operation_type == constants.OperationType.PROTECT,
-            log.status.in_(_RUN_ENDS),
-            log.extra_info['retry_of'].as_string().is_(None),
-        )
-        .order_by(log.created_at.desc(), log.id.desc())
-        .limit(1)
-        .correlate(operation)
-        .scalar_subquery()
+    newest_run = schedule_rows.newest_run(
+        log.status.in_(_RUN_ENDS), log.extra_info['retry_of'].as_string().is_(None)
     )
     return connection.execute(
         sa.select(

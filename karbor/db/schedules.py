@@ -13,14 +13,15 @@
 """Queries on triggers, the moments at which they fire, and scheduled operations."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor import exception
-from karbor.db import models, paging
+from karbor.common import constants
+from karbor.db import batches, models, paging, plain_rows
 
 _FIRES_KEPT = datetime.timedelta(days=30)
 
@@ -163,10 +164,83 @@ def lock_with_triggers(
 
 
 def page_of_operations(
-    connection: sa.Connection, selection: paging.Selection
+    connection: sa.Connection, selection: paging.Selection, *, enabled: bool | None = None
 ) -> tuple[list[models.ScheduledOperation], bool]:
-    """One page of scheduled operations, and whether more follow."""
-    return paging.rows(connection, models.ScheduledOperation, selection)
+    """One page of scheduled operations, and whether more follow.
+
+    :param enabled: whether those are meant that are enabled, or those that are not; None is both.
+    """
+    wanted = () if enabled is None else (models.ScheduledOperation.enabled.is_(enabled),)
+    return paging.rows(connection, models.ScheduledOperation, selection, wanted)
+
+
+def look_at_operation(
+    connection: sa.Connection, project_id: str, operation_id: str
+) -> models.ScheduledOperation:
+    """A scheduled operation of the project, see :mod:`karbor.db.plain_rows`.
+
+    :raises ScheduledOperationNotFound: the project has none of that id.
+    """
+    found = plain_rows.fetch(
+        connection,
+        plain_rows.select(models.ScheduledOperation).where(
+            models.ScheduledOperation.id == operation_id,
+            models.ScheduledOperation.project_id == project_id,
+        ),
+    )
+    if not found:
+        raise exception.ScheduledOperationNotFound(id=operation_id)
+    return found[0]
+
+
+def with_triggers(connection: sa.Connection, operation_ids: Iterable[str]) -> dict[str, Any]:
+    """What scheduled operations wait for, and how their newest runs went, by their ids.
+
+    :returns: properties and next_fire_at of the trigger; and run_id, which is None before the
+        first run, run_status, run_checkpoint_id, run_started_at, run_ended_at and run_error.
+    """
+    operation, trigger, log = models.ScheduledOperation, models.Trigger, models.OperationLog
+    query = (
+        sa.select(
+            operation.id,
+            trigger.properties,
+            trigger.next_fire_at,
+            log.id.label('run_id'),
+            log.status.label('run_status'),
+            log.checkpoint_id.label('run_checkpoint_id'),
+            log.started_at.label('run_started_at'),
+            log.ended_at.label('run_ended_at'),
+            log.error_info.label('run_error'),
+        )
+        .select_from(trigger)
+        .join(operation, trigger.id == operation.trigger_id)
+        .outerjoin(log, log.id == newest_run(log.status != constants.OperationStatus.SKIPPED))
+    )
+    return {
+        row.id: row
+        for ids in batches.of(operation_ids)
+        for row in connection.execute(query.where(operation.id.in_(ids)))
+    }
+
+
+def newest_run(*conditions: Any) -> Any:
+    """The id of the operation log of the newest run, in a query of scheduled operations.
+
+    :param conditions: what holds for the logs.
+    """
+    operation, log = models.ScheduledOperation, models.OperationLog
+    return (
+        sa.select(log.id)
+        .where(
+            log.scheduled_operation_id == operation.id,
+            log.operation_type == constants.OperationType.PROTECT,
+            *conditions,
+        )
+        .order_by(log.created_at.desc(), log.id.desc())
+        .limit(1)
+        .correlate(operation)
+        .scalar_subquery()
+    )
 
 
 def awaiting(session: orm.Session, trigger_id: str) -> Sequence[models.ScheduledOperation]:
@@ -191,10 +265,16 @@ def operation_for_plan(session: orm.Session, plan_id: str) -> str | None:
     )
 
 
-def operation_of_trigger(session: orm.Session, trigger_id: str) -> str | None:
-    """The id of a scheduled operation that waits for the trigger."""
+def operation_of_trigger(
+    session: orm.Session, trigger_id: str, *, besides: str | None = None
+) -> str | None:
+    """The id of a scheduled operation that waits for the trigger.
+
+    :param besides: the id of one that is not meant.
+    """
+    others = () if besides is None else (models.ScheduledOperation.id != besides,)
     return session.scalar(
         sa.select(models.ScheduledOperation.id)
-        .where(models.ScheduledOperation.trigger_id == trigger_id)
+        .where(models.ScheduledOperation.trigger_id == trigger_id, *others)
         .limit(1)
     )

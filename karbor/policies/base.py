@@ -87,6 +87,7 @@ RULES: Sequence[policy.RuleDefault] = (
                 '/verifications',
                 '/triggers',
                 '/scheduled_operations',
+                '/schedules',
                 '/operation_logs',
             )
         ),

@@ -24,12 +24,12 @@ from karbor.services.schedules.removal_plans import Share
 
 # What stands in them is checked in karbor.services.schedules.
 _RULES: dict[str, schema.Schema] = {
-    **{name: {'type': ['integer', 'string']} for name in retention.RULES},
-    'timezone': schema.TEXT,
+    name: {'type': ['integer', 'string']} for name in retention.RULES
 }
-PREVIEW = schema.wrapped('retention', schema.strict(_RULES, []))
+RULES_OF_SCHEDULE = {**_RULES, 'retention_scope': schema.TEXT}
+PREVIEW = schema.wrapped('retention', schema.strict({**_RULES, 'timezone': schema.TEXT}, []))
 PREVIEW_OF_OPERATION = schema.wrapped(
-    'retention', schema.strict({**_RULES, 'retention_scope': schema.TEXT}, [])
+    'retention', schema.strict({**RULES_OF_SCHEDULE, 'timezone': schema.TEXT}, [])
 )
 
 _REASONS: schema.Schema = {'type': 'array', 'items': schema.TEXT}

@@ -20,7 +20,7 @@ from karbor.api.services import Handler
 from karbor.db import models, paging
 
 # What stands in them is checked in karbor.services.schedules.
-_PROPERTIES = schema.strict(
+PROPERTIES = schema.strict(
     {
         'format': schema.TEXT,
         'pattern': schema.TEXT,
@@ -34,7 +34,7 @@ _PROPERTIES = schema.strict(
     [],
 )
 
-_REMOVABLE = frozenset(_PROPERTIES['properties']) - {'format', 'pattern'}
+REMOVABLE = frozenset(PROPERTIES['properties']) - {'format', 'pattern'}
 
 CREATE = schema.wrapped(
     'trigger_info',
@@ -42,7 +42,7 @@ CREATE = schema.wrapped(
         {
             'name': schema.NAME,
             'type': {'enum': ['time']},
-            'properties': {**_PROPERTIES, 'required': ['format', 'pattern']},
+            'properties': {**PROPERTIES, 'required': ['format', 'pattern']},
         },
         ['name', 'type', 'properties'],
     ),
@@ -55,10 +55,10 @@ UPDATE = schema.wrapped(
             'name': {**schema.NAME, 'minLength': 0, 'pattern': rf'^\Z|{schema.NAME["pattern"]}'},
             'type': {'enum': ['time']},
             'properties': {
-                **_PROPERTIES,
+                **PROPERTIES,
                 'properties': {
-                    name: schema.or_null(rule) if name in _REMOVABLE else rule
-                    for name, rule in _PROPERTIES['properties'].items()
+                    name: schema.or_null(rule) if name in REMOVABLE else rule
+                    for name, rule in PROPERTIES['properties'].items()
                 },
             },
         },

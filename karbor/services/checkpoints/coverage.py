@@ -138,7 +138,7 @@ class Coverage:
             may have changed since the page before.
         """
         page, filters = selection.page, selection.filters
-        fault = None if page.marker else self._look_if_stale(context)
+        fault = None if page.marker else self.look_if_stale(context)
         with db.plain_reader() as connection:
             project = _Project(connection, str(context.project_id))
             volumes = paging.after_marker(project.volumes(filters), page.marker)
@@ -159,7 +159,7 @@ class Coverage:
             now=project.now,
         )
 
-    def _look_if_stale(self, context: karbor_context.RequestContext) -> str | None:
+    def look_if_stale(self, context: karbor_context.RequestContext) -> str | None:
         """Look at the volumes if nobody did lately; returns why that failed, if it did."""
         with db.plain_reader() as connection:
             look = rows.look(connection, str(context.project_id))

@@ -115,6 +115,7 @@ class Verdict:
 
 RULES = tuple(field.name for field in dataclasses.fields(Policy))
 KEEP_RULES = tuple(name for name in RULES if name.startswith('keep_'))
+PERIOD_RULES = ('keep_hourly', 'keep_daily', 'keep_weekly', 'keep_monthly', 'keep_yearly')
 
 # What holds a point, by its id.
 _Held: TypeAlias = dict[str, str]
@@ -169,7 +170,7 @@ def judge(
         {candidate.id: 'there is no rule' for candidate in newest_first if policy.is_empty},
         _within_limits(exceeded, policy),
         _last(counted, policy),
-        *(_newest_of_periods(name, counted, policy, zone) for name in _PERIODS),
+        *(_newest_of_periods(name, counted, policy, zone) for name in PERIOD_RULES),
         _within(counted, policy, now),
     )
     holding = {
@@ -254,11 +255,19 @@ def _newest_of_periods(
     for candidate in counted:
         if len(newest) == count:
             break
-        newest.setdefault(_PERIODS[name](_local(candidate.created_at, zone)), candidate)
+        newest.setdefault(period(name, candidate.created_at, zone), candidate)
     return {
-        candidate.id: f'{name} {count}: the newest of {period}'
-        for period, candidate in newest.items()
+        candidate.id: f'{name} {count}: the newest of {when}' for when, candidate in newest.items()
     }
+
+
+def period(name: str, moment: datetime.datetime, zone: zoneinfo.ZoneInfo) -> str:
+    """The hour, day, week, month or year of a moment, as a rule counts them.
+
+    :param name: one of :data:`PERIOD_RULES`.
+    :param moment: UTC without a zone.
+    """
+    return _PERIODS[name](_local(moment, zone))
 
 
 def _within(counted: Iterable[Candidate], policy: Policy, now: datetime.datetime) -> _Held:

@@ -79,23 +79,18 @@ class ScheduledOperations:
             )
             engine.settle(session, trigger, db.now(session))
             _check_plan(session, context.project_id, definition)
-            quotas.take(session, context.project_id, quotas.SCHEDULES)
-            operation = schedules.create_operation(
+            return add(
                 session,
-                project_id=context.project_id,
-                user_id=context.user_id,
+                context,
+                trigger,
                 name=fields['name'],
                 description=fields.get('description'),
                 operation_type=fields['operation_type'],
-                trigger_id=trigger.id,
                 plan_id=definition['plan_id'],
                 operation_definition=dict(definition),
                 enabled=True,
                 trust_id=trust_id,
             )
-            engine.arm_if_idle(session, trigger, db.now(session))
-            _record(session, context, 'scheduled_operation_create', operation)
-            return operation
 
         return trusts.with_trust(self._trusts, context, write)
 
@@ -150,23 +145,12 @@ class ScheduledOperations:
             session.flush()
             for trigger in triggers:
                 engine.arm_if_idle(session, trigger, now)
-            _record(session, context, 'scheduled_operation_update', operation)
+            record(session, context, 'scheduled_operation_update', operation)
             return operation
-
-        def take_over(
-            session: orm.Session, trust_id: str | None
-        ) -> tuple[models.ScheduledOperation, str | None]:
-            operation = write(session)
-            earlier_trust_id = operation.trust_id
-            operation.user_id, operation.trust_id = context.user_id, trust_id
-            return operation, earlier_trust_id
 
         if definition is None and 'trigger_id' not in changes and not changes.get('enabled'):
             return db.transaction(write)()
-        operation, earlier_trust_id = trusts.with_trust(self._trusts, context, take_over)
-        if earlier_trust_id != operation.trust_id:
-            self._trusts.release(earlier_trust_id)
-        return operation
+        return take_over(self._trusts, context, write)
 
     def delete(self, context: karbor_context.RequestContext, operation_id: str) -> None:
         """Remove an operation. A run that goes on is finished, one that waits is left out.
@@ -176,25 +160,8 @@ class ScheduledOperations:
         :raises ScheduledOperationNotFound:
         """
 
-        @db.transaction
-        def write(session: orm.Session) -> str | None:
-            now = db.now(session)
-            operation, triggers = schedules.lock_with_triggers(
-                session, context.project_id, operation_id
-            )
-            for trigger in triggers:
-                engine.settle(session, trigger, now)
-            runs.cancel_queued(session, operation, _DELETED)
-            left = point_removal.amount_left(session, operation.id)
-            session.delete(operation)
-            session.flush()
-            for trigger in triggers:
-                engine.arm_if_idle(session, trigger, now)
-            quotas.give_back(session, context.project_id, quotas.SCHEDULES)
-            _record(session, context, 'scheduled_operation_delete', operation, left=left)
-            return operation.trust_id
-
-        self._trusts.release(write())
+        operation, _ = db.transaction(remove)(context, operation_id)
+        self._trusts.release(operation.trust_id)
 
     def run(self, context: karbor_context.RequestContext, operation_id: str) -> str:
         """Run an operation now, enabled or not; returns the id of the run's operation log.
@@ -214,6 +181,76 @@ class ScheduledOperations:
         if job.state == jobs.JobState.PENDING:
             self._post(job.id)
         return job.id
+
+
+def add(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    trigger: models.Trigger,
+    **values: Any,
+) -> models.ScheduledOperation:
+    """A new scheduled operation of the caller's.
+
+    :param trigger: that it waits for; locked, and settled.
+    :param values: of its other columns.
+    :raises ScheduleLimitExceeded:
+    """
+    quotas.take(session, context.project_id, quotas.SCHEDULES)
+    operation = schedules.create_operation(
+        session,
+        project_id=context.project_id,
+        user_id=context.user_id,
+        trigger_id=trigger.id,
+        **values,
+    )
+    engine.arm_if_idle(session, trigger, db.now(session))
+    record(session, context, 'scheduled_operation_create', operation)
+    return operation
+
+
+def take_over(
+    used_trusts: trusts.Trusts,
+    context: karbor_context.RequestContext,
+    write: Callable[[orm.Session], models.ScheduledOperation],
+) -> models.ScheduledOperation:
+    """Change an operation, which acts for the caller from now on.
+
+    :param write: changes it, in the transaction of the session.
+    :raises TrustNotPossible: nothing could act for the caller later.
+    """
+
+    def write_with_trust(
+        session: orm.Session, trust_id: str | None
+    ) -> tuple[models.ScheduledOperation, str | None]:
+        operation = write(session)
+        earlier_trust_id = operation.trust_id
+        operation.user_id, operation.trust_id = context.user_id, trust_id
+        return operation, earlier_trust_id
+
+    operation, earlier_trust_id = trusts.with_trust(used_trusts, context, write_with_trust)
+    if earlier_trust_id != operation.trust_id:
+        used_trusts.release(earlier_trust_id)
+    return operation
+
+
+def remove(
+    session: orm.Session, context: karbor_context.RequestContext, operation_id: str
+) -> tuple[models.ScheduledOperation, models.Trigger]:
+    """Remove an operation; returns it, and the trigger that it waited for, which is locked.
+
+    :raises ScheduledOperationNotFound:
+    """
+    now = db.now(session)
+    operation, (trigger,) = schedules.lock_with_triggers(session, context.project_id, operation_id)
+    engine.settle(session, trigger, now)
+    runs.cancel_queued(session, operation, _DELETED)
+    left = point_removal.amount_left(session, operation.id)
+    session.delete(operation)
+    session.flush()
+    engine.arm_if_idle(session, trigger, now)
+    quotas.give_back(session, context.project_id, quotas.SCHEDULES)
+    record(session, context, 'scheduled_operation_delete', operation, left=left)
+    return operation, trigger
 
 
 def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None:
@@ -273,13 +310,17 @@ def _check_plan(session: orm.Session, project_id: str, definition: Mapping[str, 
         )
 
 
-def _record(
+def record(
     session: orm.Session,
     context: karbor_context.RequestContext,
     what: str,
     operation: models.ScheduledOperation,
     **told: Any,
 ) -> None:
+    """Write to the operation logs what was done with an operation.
+
+    :param told: what the log tells besides.
+    """
     operation_logs.record(
         session,
         context,

@@ -47,7 +47,7 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     Format.CRONTAB: crontab.check,
     Format.CALENDAR: calendar_rules.read,
 }
-_PROPERTIES = (
+PROPERTIES = (
     'format',
     'pattern',
     'start_time',
@@ -116,8 +116,8 @@ def parse(
     :raises InvalidInput: names the property and the fault.
     """
     for name in properties:
-        if name not in _PROPERTIES:
-            raise _fault(name, f'there is no such property; there are {", ".join(_PROPERTIES)}')
+        if name not in PROPERTIES:
+            raise _fault(name, f'there is no such property; there are {", ".join(PROPERTIES)}')
     window = _seconds(properties, 'window', default=min_window, least=min_window, most=max_window)
     trigger = TimeTrigger(
         format=_format(properties),

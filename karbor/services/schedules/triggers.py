@@ -39,21 +39,8 @@ class Triggers:
         :param fields: name, type and properties.
         :raises InvalidInput: names the property and the fault.
         """
-        properties = _checked(fields['properties'])
-
-        @db.transaction
-        def write(session: orm.Session) -> models.Trigger:
-            trigger = schedules.create_trigger(
-                session,
-                project_id=context.project_id,
-                name=fields['name'],
-                type=fields['type'],
-                properties=properties,
-            )
-            _record(session, context, 'trigger_create', trigger)
-            return trigger
-
-        return write()
+        properties = checked(fields['properties'])
+        return db.transaction(add)(context, fields['name'], properties)
 
     def get(self, context: karbor_context.RequestContext, trigger_id: str) -> models.Trigger:
         with db.reader() as session:
@@ -79,12 +66,12 @@ class Triggers:
             trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
             trigger.name = changes.get('name') or trigger.name
             if new := changes.get('properties'):
-                properties = _checked(property_changes.merged(trigger.properties, new))
+                properties = changed(trigger, new)
                 now = db.now(session)
                 engine.settle(session, trigger, now)
                 trigger.properties = properties
                 engine.arm(session, trigger, now)
-            _record(session, context, 'trigger_update', trigger)
+            record(session, context, 'trigger_update', trigger)
             return trigger
 
         return write()
@@ -102,19 +89,63 @@ class Triggers:
             operation_id = schedules.operation_of_trigger(session, trigger.id)
             if operation_id is not None:
                 raise exception.TriggerInUse(trigger_id=trigger.id, operation_id=operation_id)
-            session.delete(trigger)
-            _record(session, context, 'trigger_delete', trigger)
+            remove(session, context, trigger)
 
         write()
 
     def next_fires(self, trigger: models.Trigger) -> list[datetime.datetime]:
         """When it fires next, whether or not something waits for it; UTC without a zone."""
-        return time_triggers.next_times(
-            time_triggers.load(trigger.properties), timeutils.utcnow(), _FIRES_SHOWN
-        )
+        return next_fires(trigger.properties)
 
 
-def _checked(properties: Mapping[str, Any]) -> dict[str, Any]:
+def next_fires(properties: Mapping[str, Any]) -> list[datetime.datetime]:
+    """When a trigger of some properties fires next; UTC without a zone."""
+    return time_triggers.next_times(
+        time_triggers.load(properties), timeutils.utcnow(), _FIRES_SHOWN
+    )
+
+
+def add(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    name: str,
+    properties: Mapping[str, Any],
+) -> models.Trigger:
+    """A new trigger, which nothing waits for yet.
+
+    :param properties: as :func:`checked` returns them.
+    """
+    trigger = schedules.create_trigger(
+        session, project_id=context.project_id, name=name, type='time', properties=properties
+    )
+    record(session, context, 'trigger_create', trigger)
+    return trigger
+
+
+def remove(
+    session: orm.Session, context: karbor_context.RequestContext, trigger: models.Trigger
+) -> None:
+    """Remove a trigger.
+
+    :param trigger: locked; nothing waits for it.
+    """
+    session.delete(trigger)
+    record(session, context, 'trigger_delete', trigger)
+
+
+def changed(trigger: models.Trigger, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties of a trigger after a change of some of them.
+
+    :raises InvalidInput: names the property and the fault.
+    """
+    return checked(property_changes.merged(trigger.properties, changes))
+
+
+def checked(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties that a request asks for, as they are stored.
+
+    :raises InvalidInput: names the property and the fault.
+    """
     return time_triggers.as_properties(
         time_triggers.parse(
             properties,
@@ -126,9 +157,10 @@ def _checked(properties: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _record(
+def record(
     session: orm.Session, context: karbor_context.RequestContext, what: str, trigger: models.Trigger
 ) -> None:
+    """Write to the operation logs what was done with a trigger."""
     operation_logs.record(
         session, context, what, extra_info={'trigger_id': trigger.id, 'name': trigger.name}
     )

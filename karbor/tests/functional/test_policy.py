@@ -82,6 +82,12 @@ TABLE = {
     'POST /scheduled_operations/{scheduled_operation_id}/action': 'member',
     'POST /scheduled_operations/{scheduled_operation_id}/retention': 'reader',
     'DELETE /scheduled_operations/{scheduled_operation_id}': 'member',
+    'GET /schedules': 'reader',
+    'POST /schedules': 'member',
+    'POST /schedules/preview': 'reader',
+    'GET /schedules/{schedule_id}': 'reader',
+    'PUT /schedules/{schedule_id}': 'member',
+    'DELETE /schedules/{schedule_id}': 'member',
     'GET /operation_logs': 'reader',
     'GET /operation_logs/{operation_log_id}': 'reader',
     'GET /os-services': 'service',
@@ -107,6 +113,7 @@ MORE = {
             '/verifications',
             '/triggers',
             '/scheduled_operations',
+            '/schedules',
             '/operation_logs',
         )
     },
@@ -120,6 +127,7 @@ LOOKS = {
     f'POST {_CHECKPOINTS}/action': 400,  # nobody can copy
     'POST /plans/{plan_id}/retention': 200,
     'POST /scheduled_operations/{scheduled_operation_id}/retention': 200,
+    'POST /schedules/preview': 200,
 }
 
 _FIRST = '/v1/{project_id}'
@@ -234,6 +242,7 @@ class ObjectsTestCase(base.CloudTestCase):
             'plan_id': unused.id,
             'trigger_id': free.id,
             'scheduled_operation_id': operation.id,
+            'schedule_id': operation.id,
             'service_id': str(service.id),
             'quota_project_id': PROJECT_ID,
             'class_name': 'gold',
@@ -283,6 +292,24 @@ class ObjectsTestCase(base.CloudTestCase):
             },
             'POST /scheduled_operations/{scheduled_operation_id}/action': {'run': {}},
             'POST /scheduled_operations/{scheduled_operation_id}/retention': {'retention': {}},
+            'POST /schedules': {
+                'schedule': {
+                    'name': 's',
+                    'plan_id': fields['used_plan'],
+                    'format': 'crontab',
+                    'pattern': '30 2 * * *',
+                    'retention': {'keep_daily': 7},
+                }
+            },
+            'PUT /schedules/{schedule_id}': {'schedule': {'pattern': '30 3 * * *'}},
+            'POST /schedules/preview': {
+                'schedule': {
+                    'plan_id': fields['used_plan'],
+                    'format': 'crontab',
+                    'pattern': '30 2 * * *',
+                    'retention': {'keep_daily': 7},
+                }
+            },
             'PUT /os-services/{service_id}': {'status': 'disabled'},
             'PUT /quotas/{quota_project_id}': {'quota': {'plans': 1000}},
             'PUT /quota_classes/{class_name}': {'quota_class': {'plans': 1000}},
