@@ -158,6 +158,7 @@ class QueryParametersTest(test_policy.ObjectsTestCase):
             'marker': [],
             'sort': ['created_at', 'id:asc'],
             'all_tenants': ['true', 'false'],
+            'enabled': ['true', 'false'],
             'project_id': [PROJECT_ID],
             'start_date': ['2020-11-05'],
             'end_date': ['9999-12-31'],
