@@ -90,7 +90,7 @@ def forecast(trigger: time_triggers.TimeTrigger, policy: Policy, now: _Moment) -
     moments, limit = _moments(trigger, begin, ends[-1])
     end = ends[-1] if limit is None else moments[-1]
     ends = [week_end for week_end in ends if week_end <= end]
-    weeks = list(_weeks(moments, ends, policy, zone))
+    weeks = list(weeks_of(moments, ends, policy, zone))
     if len(weeks) < len(ends):
         end = weeks[-1].ends_at
         moments = [moment for moment in moments if moment < end]
@@ -132,7 +132,7 @@ def _moments(
     return found, None
 
 
-def _weeks(
+def weeks_of(
     moments: Sequence[_Moment],
     ends: Sequence[_Moment],
     policy: Policy,

@@ -147,7 +147,7 @@ class SchedulePreviews:
             seen = coverage_rows.volumes(connection, str(context.project_id))
         sizes = {volume.id: volume.size for volume in seen}
         if unknown := sum(volume_id not in sizes for volume_id in volume_ids):
-            remarks.append(f'The sizes of {unknown} volumes are not known, and not counted.')
+            remarks.append(f'Of {unknown} of the volumes the size is not known, and not counted.')
         return Volumes(
             count=len(volume_ids),
             gigabytes=sum(sizes.get(volume_id, 0) for volume_id in volume_ids),

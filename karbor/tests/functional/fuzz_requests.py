@@ -739,6 +739,18 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
         {'trigger_info': {'name': 'nightly', 'type': 'time', 'properties': properties}}
         for properties in (cron, calendar)
     ]
+    schedules = [
+        {
+            'schedule': {
+                'name': 'nightly',
+                'plan_id': first('plan_id'),
+                'overlap': 'queue',
+                **properties,
+                **more,
+            }
+        }
+        for properties, more in ((cron, {'retention': rules}), (calendar, {'enabled': False}))
+    ]
     checkpoints = '/providers/{provider_id}/checkpoints'
     one_operation = '/scheduled_operations/{scheduled_operation_id}'
     changes = {**operation, 'enabled': False}
@@ -817,6 +829,12 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
             {'retention': {**rules, 'timezone': 'Europe/Berlin', 'retention_scope': 'plan'}},
         ],
         f'POST {one_operation}/action': [{'run': {}}, {'run': None}],
+        'POST /schedules': schedules,
+        'POST /schedules/preview': schedules,
+        'PUT /schedules/{schedule_id}': [
+            *schedules,
+            {'schedule': {'window': 1200, 'timezone': None, 'retention': {'keep_last': None}}},
+        ],
         'PUT /os-services/{service_id}': [{'status': 'disabled', 'disabled_reason': 'of a test'}],
         'PUT /quotas/{quota_project_id}': [{'quota': limits}],
         'PUT /quota_classes/{class_name}': [{'quota_class': limits}],

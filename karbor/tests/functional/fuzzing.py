@@ -63,6 +63,7 @@ _FAULTS = {
 _LOOKS = (
     'POST /plans/{plan_id}/retention',
     'POST /scheduled_operations/{scheduled_operation_id}/retention',
+    'POST /schedules/preview',
 )
 _INSIDES = re.compile(
     r'Traceback|File "|\.py\b|site-packages|sqlalchemy|sqlite3|'

@@ -90,6 +90,7 @@ _ROW_IDS = {
     'verification_id': models.Verification,
     'trigger_id': models.Trigger,
     'scheduled_operation_id': models.ScheduledOperation,
+    'schedule_id': models.ScheduledOperation,
     'operation_log_id': models.OperationLog,
     'service_id': models.Service,
 }
