@@ -42,6 +42,7 @@ _LISTS = (
     '/verifications',
     '/triggers',
     '/scheduled_operations',
+    '/schedules',
     '/operation_logs',
     '/protectables/OS::Cinder::Volume/instances',
 )

@@ -54,8 +54,10 @@ _LISTS = {'own', 'OTHER', 'all', 'nothing'}
 _LOOKS = {
     'POST ~/plans/{plan_id}/retention',
     'POST ~/scheduled_operations/{scheduled_operation_id}/retention',
+    'POST ~/schedules/preview',
 }
-_TABLES = {'operations': 'scheduled_operations'}  # a list's key, where it is not the table's name
+# The keys of lists that are not the names of their tables.
+_TABLES = dict.fromkeys(('operations', 'schedules'), 'scheduled_operations')
 
 # Fields of paths that are no project's.
 _COMMON_FIELDS = {'project_id', 'provider_id', 'resource_type', 'service_id', 'class_name'}
@@ -115,6 +117,23 @@ def _schedule_change(
     return {'scheduled_operation': changes}
 
 
+def _schedule_as_one(plan_id: str = 'own.plan') -> Any:
+    return {
+        'schedule': {
+            'name': 'new',
+            'plan_id': plan_id,
+            'format': 'crontab',
+            'pattern': '0 3 * * *',
+            'retention': {'keep_last': 1},
+        }
+    }
+
+
+def _change_as_one(plan_id: str | None = None) -> Any:
+    changes = {'description': 'changed', 'enabled': True}
+    return {'schedule': {**changes, 'plan_id': plan_id} if plan_id else changes}
+
+
 def _definition(plan_id: str | None, text_of_plan_id: str | None) -> Any:
     if text_of_plan_id:
         return f'provider_id={service.PROVIDER_ID},plan_id={text_of_plan_id}'
@@ -150,6 +169,9 @@ _BODIES: Mapping[str, Callable[..., Any]] = {
     'POST ~/scheduled_operations/{scheduled_operation_id}/retention': lambda: {
         'retention': {'keep_last': 1}
     },
+    'POST ~/schedules': _schedule_as_one,
+    'POST ~/schedules/preview': _schedule_as_one,
+    'PUT ~/schedules/{schedule_id}': _change_as_one,
     'PUT ~/os-services/{service_id}': lambda: {'status': 'enabled'},
     'PUT ~/quotas/{quota_project_id}': lambda: {'quota': {'plans': 77}},
     'PUT ~/quota_classes/{class_name}': lambda: {'quota_class': {'plans': 50}},
