@@ -79,7 +79,7 @@ class ScheduledOperations:
             )
             engine.settle(session, trigger, db.now(session))
             _check_plan(session, context.project_id, definition)
-            return add(
+            operation = add(
                 session,
                 context,
                 trigger,
@@ -91,6 +91,8 @@ class ScheduledOperations:
                 enabled=True,
                 trust_id=trust_id,
             )
+            record(session, context, 'scheduled_operation_create', operation)
+            return operation
 
         return trusts.with_trust(self._trusts, context, write)
 
@@ -160,8 +162,7 @@ class ScheduledOperations:
         :raises ScheduledOperationNotFound:
         """
 
-        operation, _ = db.transaction(remove)(context, operation_id)
-        self._trusts.release(operation.trust_id)
+        self._trusts.release(db.transaction(remove)(context, operation_id))
 
     def run(self, context: karbor_context.RequestContext, operation_id: str) -> str:
         """Run an operation now, enabled or not; returns the id of the run's operation log.
@@ -204,7 +205,6 @@ def add(
         **values,
     )
     engine.arm_if_idle(session, trigger, db.now(session))
-    record(session, context, 'scheduled_operation_create', operation)
     return operation
 
 
@@ -234,23 +234,32 @@ def take_over(
 
 
 def remove(
-    session: orm.Session, context: karbor_context.RequestContext, operation_id: str
-) -> tuple[models.ScheduledOperation, models.Trigger]:
-    """Remove an operation; returns it, and the trigger that it waited for, which is locked.
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    operation_id: str,
+    *,
+    with_trigger: bool = False,
+) -> str | None:
+    """Remove an operation; returns the id of the trust that it has acted by.
 
+    :param with_trigger: remove its trigger, too, unless others wait for that.
     :raises ScheduledOperationNotFound:
     """
     now = db.now(session)
     operation, (trigger,) = schedules.lock_with_triggers(session, context.project_id, operation_id)
     engine.settle(session, trigger, now)
     runs.cancel_queued(session, operation, _DELETED)
-    left = point_removal.amount_left(session, operation.id)
+    told: dict[str, Any] = {'left': point_removal.amount_left(session, operation.id)}
     session.delete(operation)
     session.flush()
-    engine.arm_if_idle(session, trigger, now)
+    if with_trigger and schedules.operation_of_trigger(session, trigger.id) is None:
+        session.delete(trigger)
+        told['trigger_id'] = trigger.id
+    else:
+        engine.arm_if_idle(session, trigger, now)
     quotas.give_back(session, context.project_id, quotas.SCHEDULES)
-    record(session, context, 'scheduled_operation_delete', operation, left=left)
-    return operation, trigger
+    record(session, context, 'scheduled_operation_delete', operation, **told)
+    return operation.trust_id
 
 
 def check_definition(operation_type: str, definition: Mapping[str, Any]) -> None:

@@ -133,7 +133,7 @@ class Schedules:
         def write(session: orm.Session, trust_id: str | None) -> models.ScheduledOperation:
             operation_type, definition = _redefined(session, context, (_PROTECT, {}), fields)
             trigger = triggers.add(session, context, fields['name'], properties)
-            return scheduled_operations.add(
+            operation = scheduled_operations.add(
                 session,
                 context,
                 trigger,
@@ -145,6 +145,8 @@ class Schedules:
                 enabled=fields.get('enabled', True),
                 trust_id=trust_id,
             )
+            _record(session, context, 'scheduled_operation_create', operation, trigger)
+            return operation
 
         return self.get(context, trusts.with_trust(self._trusts, context, write).id)
 
@@ -208,7 +210,7 @@ class Schedules:
             engine.arm_if_idle(session, trigger, now)
             if retimed is not None:
                 engine.arm(session, retimed, now)
-            scheduled_operations.record(session, context, 'scheduled_operation_update', operation)
+            _record(session, context, 'scheduled_operation_update', operation, retimed)
             return operation
 
         is_harmless = changes.keys() <= _HARMLESS or (
@@ -225,15 +227,8 @@ class Schedules:
 
         :raises ScheduledOperationNotFound:
         """
-
-        @db.transaction
-        def write(session: orm.Session) -> str | None:
-            operation, trigger = scheduled_operations.remove(session, context, schedule_id)
-            if rows.operation_of_trigger(session, trigger.id) is None:
-                triggers.remove(session, context, trigger)
-            return operation.trust_id
-
-        self._trusts.release(write())
+        remove = db.transaction(scheduled_operations.remove)
+        self._trusts.release(remove(context, schedule_id, with_trigger=True))
 
 
 def times(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -366,7 +361,6 @@ def _retime(
         operation.trigger_id = own.id
         return own
     trigger.properties = properties
-    triggers.record(session, context, 'trigger_update', trigger)
     return trigger
 
 
@@ -380,6 +374,18 @@ def _rename(
     if trigger.name == operation.name and not _is_shared(session, operation, trigger):
         trigger.name = name
     operation.name = name
+
+
+def _record(
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    what: str,
+    operation: models.ScheduledOperation,
+    trigger: models.Trigger | None,
+) -> None:
+    """:param trigger: that is made or changed with the operation."""
+    told = {} if trigger is None else {'trigger_id': trigger.id}
+    scheduled_operations.record(session, context, what, operation, **told)
 
 
 def _is_shared(

@@ -40,7 +40,14 @@ class Triggers:
         :raises InvalidInput: names the property and the fault.
         """
         properties = checked(fields['properties'])
-        return db.transaction(add)(context, fields['name'], properties)
+
+        @db.transaction
+        def write(session: orm.Session) -> models.Trigger:
+            trigger = add(session, context, fields['name'], properties)
+            _record(session, context, 'trigger_create', trigger)
+            return trigger
+
+        return write()
 
     def get(self, context: karbor_context.RequestContext, trigger_id: str) -> models.Trigger:
         with db.reader() as session:
@@ -71,7 +78,7 @@ class Triggers:
                 engine.settle(session, trigger, now)
                 trigger.properties = properties
                 engine.arm(session, trigger, now)
-            record(session, context, 'trigger_update', trigger)
+            _record(session, context, 'trigger_update', trigger)
             return trigger
 
         return write()
@@ -89,7 +96,8 @@ class Triggers:
             operation_id = schedules.operation_of_trigger(session, trigger.id)
             if operation_id is not None:
                 raise exception.TriggerInUse(trigger_id=trigger.id, operation_id=operation_id)
-            remove(session, context, trigger)
+            session.delete(trigger)
+            _record(session, context, 'trigger_delete', trigger)
 
         write()
 
@@ -115,22 +123,9 @@ def add(
 
     :param properties: as :func:`checked` returns them.
     """
-    trigger = schedules.create_trigger(
+    return schedules.create_trigger(
         session, project_id=context.project_id, name=name, type='time', properties=properties
     )
-    record(session, context, 'trigger_create', trigger)
-    return trigger
-
-
-def remove(
-    session: orm.Session, context: karbor_context.RequestContext, trigger: models.Trigger
-) -> None:
-    """Remove a trigger.
-
-    :param trigger: locked; nothing waits for it.
-    """
-    session.delete(trigger)
-    record(session, context, 'trigger_delete', trigger)
 
 
 def changed(trigger: models.Trigger, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,10 +152,9 @@ def checked(properties: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def record(
+def _record(
     session: orm.Session, context: karbor_context.RequestContext, what: str, trigger: models.Trigger
 ) -> None:
-    """Write to the operation logs what was done with a trigger."""
     operation_logs.record(
         session, context, what, extra_info={'trigger_id': trigger.id, 'name': trigger.name}
     )

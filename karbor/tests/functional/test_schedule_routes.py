@@ -220,9 +220,10 @@ class CreateTest(ScheduleRoutesTestCase):
         trigger = self.trigger(made)
         self.assertEqual(('nightly', 'time'), (trigger['name'], trigger['type']))
         self.assertEqual('Europe/Berlin', trigger['properties']['timezone'])
+        (log,) = self.get(f'/operation_logs?scheduled_operation_id={made["id"]}')['operation_logs']
         self.assertEqual(
-            {'trigger_create', 'scheduled_operation_create'},
-            {row.operation_type for row in self.rows(models.OperationLog)} - {'plan_create'},
+            ('scheduled_operation_create', {'trigger_id': made['trigger_id']}),
+            (log['operation_type'], log['extra_info']),
         )
         self.assertEqual(1, self.in_use())
 

@@ -23,7 +23,7 @@ from oslo_utils import timeutils
 
 from karbor import db
 from karbor.services.schedules import engine
-from karbor.tests.integration import callers, cloud, service_case
+from karbor.tests.integration import base, callers, cloud, service_case
 
 _MINUTELY = {'format': 'crontab', 'pattern': '* * * * *'}
 _RETENTION = 'retention_protect'
@@ -206,6 +206,113 @@ class EngineTest(SchedulesTestCase):
         )
         self.caller.call('DELETE', f'/scheduled_operations/{operation_id}')
         self.wait_for_no_trust()
+
+
+class TenantTest(base.IntegrationTestCase):
+    """A schedule from its preview to its end, as a tenant has it with karbor-standalone."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.karbor = self.standalone()
+        self.volume_ids = self.project.volumes(2)
+        self.plan_id = self.karbor.plan(self.volume_ids)
+
+    def runs(self, schedule_id: str, count: int) -> list[Any]:
+        """The logs of the runs, the oldest first, once so many have ended."""
+        query = f'scheduled_operation_id={schedule_id}&sort=created_at:asc'
+
+        def ended() -> list[Any] | None:
+            logs = self.karbor.call('GET', f'/operation_logs?{query}')
+            runs = [log for log in logs if log['operation_type'] == 'protect' and log['ended_at']]
+            return runs if len(runs) == count else None
+
+        return list(cloud.wait_until(ended, f'{count} runs'))
+
+    def wait_for_snapshots(self, count: int) -> None:
+        """Until each volume has so many."""
+        expected = dict.fromkeys(self.volume_ids, count)
+        cloud.wait_until(
+            lambda: {key: len(ids) for key, ids in self.project.snapshots().items()} == expected,
+            f'{count} snapshots a volume',
+        )
+
+    def test_from_its_preview_to_its_end(self) -> None:
+        nightly = {
+            'name': 'nightly',
+            'plan_id': self.plan_id,
+            'format': 'crontab',
+            'pattern': '30 2 * * *',
+            'timezone': 'Europe/Berlin',
+            'retention': {'keep_last': 1},
+        }
+        most = self.karbor.call('POST', '/schedules/preview', {'schedule': nightly})['most']
+        self.assertEqual(
+            (1, 2, 2, 4, 4),
+            tuple(
+                most[name]
+                for name in (
+                    'recovery_points',
+                    'recovery_points_at_once',
+                    'volumes',
+                    'snapshots',
+                    'gigabytes',
+                )
+            ),
+        )
+        schedule = self.karbor.call('POST', '/schedules', {'schedule': nightly})
+        path = f'/schedules/{schedule["id"]}'
+        for number in (1, 2):
+            self.karbor.call(
+                'POST', f'/scheduled_operations/{schedule["id"]}/action', {'run': None}
+            )
+            last = self.runs(schedule['id'], number)[-1]
+            self.assertEqual('available', last['status'])
+            shown = self.karbor.call('GET', path)['last_run']
+            self.assertEqual(
+                (last['id'], last['checkpoint_id']),
+                (shown['operation_log_id'], shown['checkpoint_id']),
+            )
+            self.wait_for_snapshots(1)
+
+        fire = timeutils.utcnow().replace(microsecond=0) + datetime.timedelta(seconds=5)
+        changed = self.karbor.call(
+            'PUT',
+            path,
+            {
+                'schedule': {
+                    'format': 'calendar',
+                    'pattern': _yearly(fire),
+                    'timezone': None,
+                    'retention': {'keep_last': 2},
+                }
+            },
+        )
+        self.assertEqual(
+            (f'{fire.isoformat()}+00:00', 'UTC', schedule['trigger_id']),
+            (changed['next_fires'][0]['utc'], changed['timezone'], changed['trigger_id']),
+        )
+        last = self.runs(schedule['id'], 3)[-1]
+        self.assertEqual(
+            ('available', f'{fire}'), (last['status'], last['extra_info']['fire_time'])
+        )
+        self.wait_for_snapshots(2)
+
+        self.karbor.call('DELETE', path)
+        for old in ('/schedules', '/triggers', '/scheduled_operations'):
+            self.assertEqual([], self.karbor.call('GET', old))
+        (deleted,) = self.karbor.call(
+            'GET', '/operation_logs?operation_type=scheduled_operation_delete'
+        )
+        self.assertEqual(
+            {'checkpoints': 2, 'recovery_points': 4, 'gigabytes': 4}, deleted['extra_info']['left']
+        )
+        checkpoints = self.karbor.call(
+            'GET', f'/providers/{base.PROVIDER_ID}/checkpoints?status=available'
+        )
+        for checkpoint in checkpoints:
+            self.assertEqual('deleted', self.karbor.delete(checkpoint['id'])['status'])
+        self.assertEqual({}, self.project.snapshots())
+        self.karbor.call('DELETE', f'/plans/{self.plan_id}')
 
 
 def _yearly(moment: datetime.datetime) -> str:
