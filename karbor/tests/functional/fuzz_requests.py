@@ -724,7 +724,7 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
     cron = {
         'format': 'crontab',
         'pattern': '0 9 * * *',
-        'window': '600',
+        'window': '1200',
         'timezone': 'UTC',
         'start_time': '2030-01-01 00:00:00',
         'end_time': '2031-01-01T00:00:00Z',
