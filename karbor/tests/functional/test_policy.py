@@ -434,6 +434,33 @@ class OverrideTest(base.ApiTestCase):
         self.delete(f'/plans/{plan["id"]}', 403)
         self.delete(f'/plans/{plan["id"]}', persona='member')
 
+    @base.in_process_only('the rules change between two requests')
+    def test_what_is_forbidden_of_the_parts_is_so_of_the_whole(self):
+        """A schedule is no way round the rules of triggers and scheduled operations."""
+        plan = self.create_plan()
+        body = {
+            'schedule': {
+                'name': 's',
+                'plan_id': plan['id'],
+                'format': 'crontab',
+                'pattern': '0 3 * * *',
+            }
+        }
+        for action, method, path, given in (
+            ('create', 'POST', '/schedules', body),
+            ('list', 'GET', '/schedules', None),
+            ('get', 'GET', '/schedules/{}', None),
+            ('update', 'PUT', '/schedules/{}', {'schedule': {'name': 'x'}}),
+            ('delete', 'DELETE', '/schedules/{}', None),
+        ):
+            more = {} if given is None else {'json': given}
+            for part in ('trigger', 'scheduled_operation'):
+                self.write()
+                made = self.post('/schedules', body)['schedule']
+                self.write(**{f'{part}__{action}': 'role:admin'})
+                self.request(method, path.format(made['id']), 403, persona='member', **more)
+                self.request(method, path.format(made['id']), persona='admin', **more)
+
     def test_a_change_is_seen_without_a_restart(self):
         self.write(plan__get_all='!')
         self.get('/plans', 403)

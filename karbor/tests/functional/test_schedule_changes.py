@@ -92,6 +92,10 @@ class UpdateTest(test_schedule_routes.ScheduleRoutesTestCase):
         shown = self.change(self.schedule, pattern='45 5 * * *', timezone='Asia/Tokyo')
         self.assertEqual('05:45', shown['next_fires'][0]['local'][11:16])
         self.assertEqual('20:45', shown['next_run_at'][11:16])
+        (log,) = self.get('/operation_logs?operation_type=scheduled_operation_update')[
+            'operation_logs'
+        ]
+        self.assertEqual({'trigger_id': shown['trigger_id']}, log['extra_info'])
         shown = self.change(self.schedule, enabled=False)
         self.assertIsNone(shown['next_run_at'])
         self.change(self.schedule, pattern='50 5 * * *')
