@@ -502,6 +502,38 @@ class Chains:
         self._ask('GET', '/triggers' + _query(name='n', sort='name:asc'))
         self._operation(draw, path)
         self._ask('DELETE', path, caller='member')
+        self._as_one(draw, given)
+
+    def _as_one(self, draw: Draw, given: Any) -> None:
+        """A schedule, whose two parts come and go together."""
+        plan = self._plan(draw)
+        if plan is None:
+            return
+        fields = {'name': draw(NAMES), 'plan_id': plan['id'], 'retention': draw(_GOOD_RULES)}
+        for times in (given, _GOOD_TRIGGER):
+            body = {'schedule': {**times, **fields}}
+            told = self._ask('POST', '/schedules/preview', body, caller='reader')
+            made = self._ask('POST', '/schedules', body, caller='member')
+            if made is not None:
+                if told is None:
+                    self._report('made, but not previewed', '/schedules', f'{body}')
+                break
+        if made is None:
+            return
+        path = f'/schedules/{made["schedule"]["id"]}'
+        self._shown(path, 'schedule', fields)
+        for changes in (
+            draw(TRIGGERS),
+            {'retention': {**draw(_GOOD_RULES), 'keep_last': None}},
+            {'retention': draw(_ODD_RULES)},
+        ):
+            changed = self._ask('PUT', path, {'schedule': changes}, caller='member')
+            if changed:
+                self._shown(path, 'schedule', {'trigger_id': changed['schedule']['trigger_id']})
+        self._ask('GET', '/schedules' + _query(plan_id=plan['id'], enabled='true'))
+        self._ask('DELETE', path, caller='member')
+        self._ask('DELETE', f'/triggers/{made["schedule"]["trigger_id"]}')  # it is gone
+        self._ask('DELETE', f'/plans/{plan["id"]}', caller='member')
 
     def _operation(self, draw: Draw, trigger: str) -> None:
         plan = self._plan(draw)
