@@ -105,8 +105,8 @@ def _points(session: orm.Session, *conditions: sa.ColumnElement[bool]) -> list[S
     ]
 
 
-def count_alike(session: orm.Session, checkpoint: models.Checkpoint) -> int:
-    """How many points can be compared of the project, provider and region of a checkpoint."""
+def count_good_alike(session: orm.Session, checkpoint: models.Checkpoint) -> int:
+    """How many good points there are of the project, provider and region of a checkpoint."""
     region = models.Checkpoint.region
     return (
         session.scalar(
@@ -116,7 +116,7 @@ def count_alike(session: orm.Session, checkpoint: models.Checkpoint) -> int:
             .where(
                 _point.project_id == checkpoint.project_id,
                 _point.provider_id == checkpoint.provider_id,
-                _point.state.in_(COMPARED),
+                _point.state == State.GOOD,
                 region.is_(None) if checkpoint.region is None else region == checkpoint.region,
             )
         )

@@ -18,10 +18,11 @@ look at all that there is, and each verification.
 A point that was good and is not there any more is missing: it stays, it is counted no more, and
 nothing is removed for it. What was good before and is seen well again is good again. Every change
 is of a point that has still the state that was read, so whatever else has become of it meanwhile
-outweighs this. And when most of what a project has would be lost at once, it is more likely that
-it is not shown: then nothing of the project is changed.
+outweighs this. And when most of what a project has would be lost at once, or nothing at all that is
+recorded is seen, it is more likely that it is not shown: then nothing of the project is changed.
 """
 
+import collections
 import dataclasses
 import datetime
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -47,7 +48,7 @@ class Comparison:
 
     :ivar absent: those that were good, and are not in the list; each is still to be asked for.
     :ivar found: those that are missing, were good before, and are available.
-    :ivar remarks: of each project that has points: why nothing of it is changed, if so.
+    :ivar remarks: of each project that has points: why something of it is left as it is, if so.
     :ivar located: ids of the checkpoints that were made here, as something of them is listed,
         and of which that is not known.
     """
@@ -81,34 +82,56 @@ class Changes:
 
 
 def compare(
-    points: Iterable[StoredPoint], listed: Mapping[str, str], region: str | None
+    points: Sequence[StoredPoint],
+    listed: Mapping[str, str],
+    region: str | None,
+    *,
+    is_cloud_seen: bool,
 ) -> Comparison:
     """Compare points with what the cloud has listed.
 
     :param points: were read before that was listed.
     :param listed: status by id.
     :param region: the one that was looked at; None when that is not known.
+    :param is_cloud_seen: whether anything that is recorded was seen there.
     """
-    points = list(points)
     located = {
         point.checkpoint_id
         for point in points
         if point.region is None and point.cloud_id in listed and region is not None
     }
     by_project: dict[str, list[StoredPoint]] = {}
+    unplaced: collections.Counter[str] = collections.Counter()
     for point in points:
         if point.region == region or point.checkpoint_id in located:
             by_project.setdefault(point.project_id, []).append(point)
+        elif point.region is None or region is None:
+            unplaced[point.project_id] += 1
     absent: list[StoredPoint] = []
     found: list[StoredPoint] = []
-    remarks: dict[str, str | None] = {}
+    remarks: dict[str, str | None] = dict.fromkeys(unplaced)
     for project_id, own in by_project.items():
-        away = [each for each in own if each.state == State.GOOD and each.cloud_id not in listed]
-        remarks[project_id] = doubt(len(away), len(own))
+        good = [each for each in own if each.state == State.GOOD]
+        away = [each for each in good if each.cloud_id not in listed]
+        remarks[project_id] = doubt(len(away), len(good), is_cloud_seen=is_cloud_seen)
         if remarks[project_id] is None:
             absent += away
             found += [each for each in own if _is_back(each, listed)]
+    for project_id, count in unplaced.items():
+        remarks[project_id] = joined(remarks[project_id], _not_placed(count))
     return Comparison(absent=absent, found=found, remarks=remarks, located=located)
+
+
+def joined(*remarks: str | None) -> str | None:
+    """Remarks on one project as one; None when there is none."""
+    return ' '.join(text for text in remarks if text) or None
+
+
+def _not_placed(count: int) -> str:
+    return (
+        f'{counted(count)} not compared with the cloud: nothing tells in which region '
+        f'{"it was" if count == 1 else "they were"} made, or which one this is.'
+    )
 
 
 def _is_back(point: StoredPoint, listed: Mapping[str, str]) -> bool:
@@ -119,16 +142,33 @@ def _is_back(point: StoredPoint, listed: Mapping[str, str]) -> bool:
     )
 
 
-def doubt(losses: int, total: int) -> str | None:
-    """Why it is not believed that so many points are lost at once, if it is not.
+def is_doubtful(losses: int, good: int, *, is_cloud_seen: bool) -> bool:
+    """Whether it is not believed that so many points are lost at once.
 
-    :param total: how many the project has, good and missing ones.
+    More than half are not believed, but for a single one; and none is while nothing says that it
+    is the same cloud.
+
+    :param good: how many were good, with those.
+    :param is_cloud_seen: whether anything that is recorded was seen there.
     """
-    if losses <= 1 or 2 * losses <= total:
+    is_most = losses > 1 and 2 * losses > good
+    return losses > 0 and (is_most or not is_cloud_seen)
+
+
+def doubt(losses: int, good: int, *, is_cloud_seen: bool) -> str | None:
+    """Why that is not believed, if it is not; see :func:`is_doubtful`.
+
+    :param good: of the project.
+    """
+    if not is_doubtful(losses, good, is_cloud_seen=is_cloud_seen):
         return None
+    if is_cloud_seen:
+        why = 'which is more than half: it is more likely that the cloud does not show all'
+    else:
+        why = 'and nothing else that is recorded: it may be another cloud'
     return (
-        f'{losses} of {total} recovery points cannot be seen in the cloud, which is more than '
-        'half: it is more likely that the cloud does not show all. No recovery point is changed.'
+        f'{losses} of {good} good recovery points cannot be seen in the cloud, {why}. '
+        'No recovery point is changed.'
     )
 
 

@@ -17,6 +17,10 @@ many endpoints, internal and public ones, by http and https; so it is the region
 Keystone has it, that is compared, and nothing else.
 """
 
+import itertools
+from collections.abc import Iterable
+
+from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
@@ -24,9 +28,13 @@ from karbor import exception
 from karbor.db import jobs as job_rows
 from karbor.db import models, reality
 from karbor.services.identity import keystone
-from karbor.services.protection import client_factory
+from karbor.services.protection import client_factory, protectables
+
+LOG = logging.getLogger(__name__)
 
 _SERVICE = 'cinder'
+
+_MOST_ASKED = 20  # resources
 
 _GO_THERE = 'Ask one that acts in that region.'
 _SAY_WHICH = (
@@ -68,6 +76,29 @@ def check(made_in: str | None, acting_in: str | None) -> None:
     reason = why_not(made_in, acting_in)
     if reason is not None:
         raise exception.OtherRegion(reason=reason)
+
+
+def sees_any(
+    protectable_plugins: protectables.Protectables,
+    context: karbor_context.RequestContext,
+    resource_type: str,
+    resource_ids: Iterable[str],
+) -> bool:
+    """Whether any of some resources is there, in whatever status; False if nobody can tell.
+
+    What was made of it was made here then, whatever the region is called. No more than some are
+    asked for.
+    """
+    asked = list(itertools.islice(resource_ids, _MOST_ASKED))
+    try:
+        found = protectable_plugins.get(resource_type).find_resources(context, asked)
+    except Exception as exc:
+        # A plugin may raise anything; then it has seen nothing.
+        LOG.warning('Whether the resources are here is not known: %s', exc, exc_info=True)
+        return False
+    return any(
+        not isinstance(each, exception.ProtectableResourceNotFound) for each in found.values()
+    )
 
 
 def record(session: orm.Session, job: models.Job, checkpoint_id: str, acting_in: str) -> None:

@@ -90,13 +90,25 @@ def _compare(
     missing = [each for each in points if each.state == State.MISSING and each.was_good]
     if not lost and not missing:
         return None
-    seen = _seen(attempt, outcome)
+    seen = _seen(attempt, outcome).intersection(each.key for each in points)
     found = [each for each in missing if each.key in seen]
+    is_cloud_seen = bool(seen) or _are_here(attempt, lost)
     region = row.region or regions.acting(attempt.context)
-    if lost and region != row.region and not seen:
-        return 'no recovery point is changed: nothing tells in which region they were made'
     changes = reality.Changes(lost=lost, found=found)
-    return db.transaction(_write)(attempt.job, row, changes, region=region)
+    return db.transaction(_write)(
+        attempt.job, row, changes, region=region, is_cloud_seen=is_cloud_seen
+    )
+
+
+def _are_here(attempt: Attempt, points: Sequence[StoredPoint]) -> bool:
+    """Whether any of the resources that points are of is where the verification has looked."""
+    by_type: dict[str, list[str]] = {}
+    for point in points:
+        by_type.setdefault(point.resource.type, []).append(point.resource.id)
+    return any(
+        regions.sees_any(attempt.environment.protectables, attempt.context, resource_type, ids)
+        for resource_type, ids in by_type.items()
+    )
 
 
 def _seen(attempt: Attempt, outcome: Outcome) -> set[Key]:
@@ -124,13 +136,16 @@ def _write(
     changes: reality.Changes,
     *,
     region: str | None,
+    is_cloud_seen: bool,
 ) -> str | None:
     """Write what has become of points; returns what is said of it.
 
     :param region: where the verification has looked.
+    :param is_cloud_seen: whether anything that is recorded was seen there.
     """
     job_rows.hold_claim(session, job)
-    doubt = reality.doubt(len(changes.lost), reality_rows.count_alike(session, row))
+    good = reality_rows.count_good_alike(session, row)
+    doubt = reality.doubt(len(changes.lost), good, is_cloud_seen=is_cloud_seen)
     if doubt is not None:
         return doubt
     if region is not None and row.region is None:

@@ -191,13 +191,13 @@ class Inventory:
 
         :param is_retrying: whether a passing fault is tried again.
         """
-        get = functools.partial(self._client.volume_snapshots.get, snapshot_id)
-        with _available():
-            try:
-                cinder_requests.retry(get, _PATIENCE if is_retrying else 0)
-            except cinder_exc.NotFound:
-                return False
-        return True
+        return _is_there(
+            self._client.volume_snapshots, snapshot_id, _PATIENCE if is_retrying else 0
+        )
+
+    def has_volume(self, volume_id: str) -> bool:
+        """Whether there is a volume, whatever its metadata."""
+        return _is_there(self._client.volumes, volume_id, _PATIENCE)
 
     def remove(self, item: Item, timeout: float) -> str | None:
         """Delete an item and see it gone, which it may be already.
@@ -236,6 +236,15 @@ class Inventory:
 
         with _available():
             return cinder_requests.retry(whole_list, _PATIENCE)
+
+
+def _is_there(manager: Any, item_id: str, patience: float) -> bool:
+    with _available():
+        try:
+            cinder_requests.retry(functools.partial(manager.get, item_id), patience)
+        except cinder_exc.NotFound:
+            return False
+    return True
 
 
 def _entries(manager: Any, marks: Marks, filters: Mapping[str, Any]) -> Iterator[Any]:

@@ -25,6 +25,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from karbor import db, exception
 from karbor.common import constants
+from karbor.common.constants import RecoveryPointState as State
 from karbor.db import reality as rows
 from karbor.db.reality import StoredPoint
 from karbor.services import retrying
@@ -38,6 +39,9 @@ from karbor.services.recovery.inventory import Inventory, Item
 _MOST_ASKED = 1000
 _LONGEST = 600
 
+# How many volumes it asks for where no snapshot is seen.
+_MOST_VOLUMES = 20
+
 _HOW = 'Cinder neither lists its snapshot nor finds it by its id'
 
 
@@ -47,7 +51,7 @@ class Report:
 
     :ivar compared: how many were compared.
     :ivar changes: what was changed, or would be.
-    :ivar remarks: of each project that has points: why nothing of it is changed, if so.
+    :ivar remarks: of each project that has points: why something of it is left as it is, if so.
     :ivar left: what was not asked for, and why; None when all was.
     """
 
@@ -101,7 +105,10 @@ def compare(
     if not points:
         return Report()
     region = inventory.region
-    seen = reality.compare(points, {item.id: item.status for item in snapshots}, region)
+    listed = {item.id: item.status for item in snapshots}
+    seen = reality.compare(
+        points, listed, region, is_cloud_seen=_is_cloud_seen(points, listed, inventory)
+    )
     gone, left = _gone(seen.absent, inventory)
     changes = Changes(lost=gone, found=seen.found)
     if not is_dry_run:
@@ -109,6 +116,27 @@ def compare(
             inventory.check()  # who has lost the rights meanwhile was told that all is gone
         changes = _write(provider.id, changes, region, seen.located)
     return Report(compared=len(points), changes=changes, remarks=seen.remarks, left=left)
+
+
+def _is_cloud_seen(
+    points: Sequence[StoredPoint], listed: Collection[str], inventory: Inventory
+) -> bool:
+    """Whether anything that is recorded is there: a snapshot, or else one of some volumes.
+
+    Clouds may name their regions alike; so a name alone says nothing of an empty list.
+
+    :raises InventoryFailed: Cinder cannot be asked.
+    """
+    if any(point.cloud_id in listed for point in points):
+        return True
+    region = inventory.region
+    volume_ids = {
+        point.resource.id
+        for point in points
+        if point.region == region and point.state == State.GOOD
+    }
+    asked = random.sample(sorted(volume_ids), min(len(volume_ids), _MOST_VOLUMES))
+    return any(inventory.has_volume(volume_id) for volume_id in asked)
 
 
 def _gone(

@@ -18,7 +18,7 @@ goes only while what stays was seen.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from oslo_log import log as logging
 from sqlalchemy import orm
@@ -27,7 +27,7 @@ from karbor import db, exception
 from karbor.db import jobs as job_rows
 from karbor.db import point_removal
 from karbor.resource import Key
-from karbor.services.checkpoints import regions
+from karbor.services.checkpoints import reality, regions
 from karbor.services.jobs import failures
 from karbor.services.jobs.hooks import Plugins
 from karbor.services.jobs.kinds import Attempt
@@ -61,7 +61,8 @@ class Settled:
     @property
     def is_doubtful(self) -> bool:
         """Whether it is more likely that the cloud is not the same, or does not show all."""
-        return 2 * len(self.losses) > self.count
+        lost = len(self.losses)
+        return reality.is_doubtful(lost, self.count, is_cloud_seen=lost < self.count)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,10 +205,8 @@ class _Looks:
     ) -> Mapping[str, Loss]:
         plugin = self._plugin(self._contents.checkpoints[checkpoint_id].provider_id, resource_type)
         try:
-            losses = plugin.find_losses(checkpoint_id, kept, self._attempt.context)
-            return {
-                resource_id: losses[resource_id] for resource_id in kept if resource_id in losses
-            }
+            told = plugin.find_losses(checkpoint_id, kept, self._attempt.context)
+            losses = {resource_id: told[resource_id] for resource_id in kept if resource_id in told}
         except exception.IdentityUnavailable:
             raise
         except SystemExit as exc:  # it would end the worker, not the plugin
@@ -216,6 +215,31 @@ class _Looks:
             # A plugin may raise anything; without its answer nothing is removed.
             LOG.warning('Job %s: %s', self._attempt.job.id, exc, exc_info=True)
             raise CannotLook(failures.reason_of(exc)) from exc
+        self._check_place(checkpoint_id, resource_type, kept, losses)
+        return losses
+
+    def _check_place(
+        self,
+        checkpoint_id: str,
+        resource_type: str,
+        kept: Collection[str],
+        losses: Mapping[str, Loss],
+    ) -> None:
+        """Refuse to believe that something is gone of which nothing tells that it was here.
+
+        :raises CannotLook: the region of the checkpoint is not known, and nothing of it is seen.
+        """
+        gone = [resource_id for resource_id, loss in losses.items() if loss.is_gone]
+        if not gone or self._contents.checkpoints[checkpoint_id].region is not None:
+            return
+        is_seen = len(losses) < len(kept) or regions.sees_any(
+            self._attempt.environment.protectables, self._attempt.context, resource_type, gone
+        )
+        if not is_seen:
+            raise CannotLook(
+                f'checkpoint {checkpoint_id}: nothing tells in which region it was made, and '
+                f'nothing of it is seen in this one; delete it if that is so'
+            )
 
     def _plugin(self, provider_id: str, resource_type: str) -> protection_plugin.ProtectionPlugin:
         registry = self._attempt.environment.registry

@@ -142,7 +142,7 @@ class LookTest(RealityTestCase):
             self.look()
             self.assertEqual({'good'}, set(self.states(checkpoint).values()))
         self.assertEqual(0, self.cinder.requests[_ONE_BY_ONE])
-        self.assertIn('2 of 3 recovery points', self.remark())
+        self.assertIn('2 of 3 good recovery points', self.remark())
         (log,) = self.logs()  # not each time
         self.assertEqual(('fail', None), (log['status'], log['checkpoint_id']))
         self.assertEqual(self.remark(), log['error_info'])
@@ -150,6 +150,34 @@ class LookTest(RealityTestCase):
         self.look()
         self.assertIsNone(self.remark())
         self.assertEqual(1, list(self.states(checkpoint).values()).count('missing'))
+
+    def test_more_than_half_of_what_is_good_still(self) -> None:
+        """What is missing already makes the rest no more believable."""
+        volumes = [self.volume() for _ in range(4)]
+        checkpoint = self.protected(*volumes)
+        for volume in volumes[:2]:
+            self.lose(volume)
+        self.look()
+        self.assertEqual(2, list(self.states(checkpoint).values()).count('missing'))
+        for volume in volumes[2:]:
+            self.lose(volume)
+        self.look()
+        self.assertEqual(2, list(self.states(checkpoint).values()).count('missing'))
+        self.assertIn('2 of 2 good', self.remark())
+
+    def test_the_only_one_in_another_cloud(self) -> None:
+        """It has neither the snapshot nor the volume, though its region is called alike."""
+        checkpoint = self.protected()
+        snapshots, volumes = dict(self.cinder.snapshots), dict(self.cinder.volumes)
+        self.cinder.snapshots.clear()
+        self.cinder.volumes.clear()
+        self.look()
+        self.assertEqual({'good'}, set(self.states(checkpoint).values()))
+        self.assertIn('it may be another cloud', self.remark())
+        self.cinder.volumes.update(volumes)
+        self.cinder.snapshots.update(snapshots)
+        self.look()
+        self.assertIsNone(self.remark())
 
     def test_each_project_by_itself(self) -> None:
         """What most of another project is lost of keeps nothing from being believed here."""
@@ -472,11 +500,43 @@ class VerificationTest(RealityTestCase):
         for volume in volumes[:2]:
             self.lose(volume)
         found = self.verified(checkpoint)
-        self.assertIn('2 of 3 recovery points cannot be seen', found['status_reason'])
+        self.assertIn('2 of 3 good recovery points cannot', found['status_reason'])
         self.assertEqual({'good'}, set(self.states(checkpoint).values()))
         self.protected(*[self.volume() for _ in range(2)])
         self.verified(checkpoint)
         self.assertEqual(['good', 'missing', 'missing'], sorted(self.states(checkpoint).values()))
+
+    def test_more_than_half_of_what_is_good_still(self) -> None:
+        volumes = [self.volume() for _ in range(4)]
+        checkpoint = self.protected(*volumes)
+        for part in (volumes[:2], volumes[2:]):
+            for volume in part:
+                self.lose(volume)
+            found = self.verified(checkpoint)
+            self.assertEqual(2, list(self.states(checkpoint).values()).count('missing'))
+        self.assertIn('2 of 2 good', found['status_reason'])
+
+    def test_the_only_one(self) -> None:
+        volume = self.volume()
+        checkpoint = self.protected(volume)
+        self.lose(volume)
+        kept = dict(self.cinder.volumes)
+        self.cinder.volumes.clear()
+        self.assertIn('it may be another cloud', self.verified(checkpoint)['status_reason'])
+        self.assertEqual({volume['id']: 'good'}, self.states(checkpoint))
+        self.cinder.volumes.update(kept)
+        self.verified(checkpoint)
+        self.assertEqual({volume['id']: 'missing'}, self.states(checkpoint))
+
+    def test_a_project_that_is_well_is_no_sign(self) -> None:
+        """It is there in every cloud, so it says nothing of what else is not."""
+        self.cinder.add_volume()
+        project = base.resource(PROJECT_ID, constants.PROJECT_RESOURCE_TYPE, 'p')
+        checkpoint = self.protected(project)
+        self.cinder.snapshots.clear()
+        self.cinder.volumes.clear()
+        self.assertIn('it may be another cloud', self.verified(checkpoint)['status_reason'])
+        self.assertEqual({'good'}, set(self.states(checkpoint).values()))
 
     def test_a_cinder_that_does_not_tell(self) -> None:
         volume = self.volume()

@@ -79,6 +79,21 @@ class RecordedTest(RegionTestCase):
         ).check_orphans()
         self.assertEqual('A', self.shown(checkpoint)['region'])
 
+    def test_a_look_that_does_not_find_it(self) -> None:
+        """Nothing is known of what is lost there, and that is told."""
+        self.config.config(region_id=None, group='cinder_client')
+        checkpoint = self.protected(self.volume(), self.volume())
+        self.config.config(region_id='A', group='cinder_client')
+        self.cinder.is_admin = True
+        self.cinder.snapshots.clear()
+        check = orphans.OrphanCheck(self.registry, lambda: inventories.inventory(self.cinder.url))
+        (report,) = check.reports(0, False)
+        self.assertEqual({'good'}, self.states(checkpoint))
+        told = '2 recovery points are not compared with the cloud'
+        self.assertIn(told, ' '.join(report.points.lines()))
+        (look,) = self.rows(models.ProjectLook)
+        self.assertIn(told, look.remark)
+
 
 class OtherRegionTest(RegionTestCase):
     def test_deleting(self) -> None:

@@ -452,6 +452,25 @@ class LookTest(RetentionTestCase):
         self.assertEqual(0, log['extra_info']['recovery_points_removed'])
         self.assertIn(self.snapshot_of(self.a, first), self.cinder.snapshots)
 
+    def test_one_that_was_made_nobody_knows_where(self):
+        """It is gone only if something says that it was here: another of it, or its volume."""
+        self.change(self.operation, keep_last=1)
+        _, second, third = self.made
+        for volume in (self.a, self.b):
+            self.vanish(volume, third)
+        with mock.patch.object(self.cinder, 'volumes', {}):
+            self.runs(1)
+        log = self.told()
+        self.assertEqual('fail', log['status'])
+        for text in ('nothing is removed', third, 'nothing tells in which region it was made'):
+            self.assertIn(text, log['error_info'])
+        self.assertEqual(self.made, self.good(self.a))
+        for volume in (self.a, self.b):
+            self.set_status(volume, 'error')
+        self.runs(1)
+        self.assertEqual([second], self.good(self.a))
+        self.assertEqual('missing', self.points(self.a)[third])
+
     def test_cinder_cannot_tell(self):
         fault = Fault('GET', '/snapshots/detail', status=500)
         judge = retention_looks.judge

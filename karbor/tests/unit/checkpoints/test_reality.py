@@ -58,8 +58,9 @@ class CompareTest(base.BaseTestCase):
             ([point('a'), point('b')], {}, '', '', True),
             ([point(n) for n in 'abcd'], {'c': ok, 'd': ok}, 'ab', '', False),
             ([point(n) for n in 'abc'], {'c': ok}, '', '', True),
-            # What is missing before counts among all, and not among what vanishes.
-            ([point('a'), point('b'), point('c', **LOST), point('d', **LOST)], {}, 'ab', '', False),
+            # What is missing before counts neither among all nor among what vanishes.
+            ([point(n) for n in 'ab'] + [point(n, **LOST) for n in 'cd'], {}, '', '', True),
+            ([*map(point, 'ab'), point('c', **LOST)], {'b': ok}, 'a', '', False),
             ([point('a', **LOST), point('b', **LOST)], {}, '', '', False),
             # What is seen well again is found, unless it never was good, or there is a doubt.
             ([point('a', **LOST)], {'a': ok}, '', 'a', False),
@@ -70,9 +71,10 @@ class CompareTest(base.BaseTestCase):
             # Nothing is known of what was made in another region.
             ([point('a', region='B')], {}, '', '', None),
             ([point('a', region='B'), point('b')], {'b': ok}, '', '', False),
-            ([point('a', region=None)], {}, '', '', None),
+            # Nor of what was made nobody knows where, which is told.
+            ([point('a', region=None)], {}, '', '', True),
         ):
-            seen = reality.compare(points, listed, 'A')
+            seen = reality.compare(points, listed, 'A', is_cloud_seen=True)
             self.assertEqual(
                 (absent, found, is_doubtful),
                 (
@@ -89,18 +91,32 @@ class CompareTest(base.BaseTestCase):
             point(name, region=None, checkpoint_id=checkpoint_id)
             for name, checkpoint_id in (('a', 'c1'), ('b', 'c1'), ('c', 'c2'))
         ]
-        seen = reality.compare(points, {'a': 'available'}, 'A')
+        seen = reality.compare(points, {'a': 'available'}, 'A', is_cloud_seen=True)
         self.assertEqual({'c1'}, seen.located)
         self.assertEqual(['b'], [each.id for each in seen.absent])
+        self.assertIn('1 recovery point is not compared', str(seen.remarks['mine']))
 
     def test_a_region_without_a_name(self) -> None:
-        seen = reality.compare([point('a', region=None), point('b')], {}, None)
+        points = [point('a', region=None), point('b')]
+        seen = reality.compare(points, {}, None, is_cloud_seen=True)
         self.assertEqual(['a'], [each.id for each in seen.absent])
         self.assertEqual(set(), seen.located)
+        self.assertIn('1 recovery point is not compared', str(seen.remarks['mine']))
+
+    def test_a_cloud_of_which_nothing_is_seen(self) -> None:
+        """However few they are, none is taken for lost there."""
+        for names, count in (('a', '1 of 1'), ('ab', '2 of 2')):
+            seen = reality.compare([*map(point, names)], {}, 'A', is_cloud_seen=False)
+            self.assertEqual([], seen.absent)
+            for part in (count, 'it may be another cloud'):
+                self.assertIn(part, str(seen.remarks['mine']))
+        nothing_good = [point('a', **LOST)]
+        seen = reality.compare(nothing_good, {}, 'A', is_cloud_seen=False)
+        self.assertEqual({'mine': None}, seen.remarks)
 
     def test_each_project_by_itself(self) -> None:
         points = [point(name) for name in 'ab'] + [point(n, project_id='theirs') for n in 'cd']
-        seen = reality.compare(points, {'a': 'available'}, 'A')
+        seen = reality.compare(points, {'a': 'available'}, 'A', is_cloud_seen=True)
         self.assertEqual(['b'], [each.id for each in seen.absent])
         self.assertIsNone(seen.remarks['mine'])
         self.assertIn('2 of 2', str(seen.remarks['theirs']))
