@@ -14,11 +14,12 @@
 
 A snapshot that is not found is gone only where it was made. So the folder knows its region, and one
 that does not yet, as an older Karbor made it, learns it when one of its snapshots is found there.
-Until that is settled, nothing acts on what is recorded.
+What snapshots it has is in its bank only, when it is older than recovery points; so these are
+completed first. Until all that is settled, nothing acts on what is recorded.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from oslo_log import log as logging
 
@@ -26,6 +27,7 @@ from karbor import db, exception
 from karbor.common import state_dir
 from karbor.db import reality
 from karbor.services.protection import provider as providers
+from karbor.services.recovery import point_filling
 from karbor.services.recovery.inventory import Inventory
 from karbor.services.recovery.reality_looks import keeps_snapshots
 
@@ -46,25 +48,32 @@ class HomeRegion:
     def __init__(
         self,
         state: state_dir.StateDirectory,
-        registry: Iterable[providers.Provider],
+        registry: providers.ProviderRegistry,
         inventory: Inventory,
     ) -> None:
         self._state = state
         self._registry = registry
         self._inventory = inventory
+        self._filling = point_filling.PointFilling(registry)
 
     def settle(self) -> None:
         """Find out whether the folder belongs to the region that is acted in.
+
+        What was made there is written before the folder claims it: who is killed in between finds
+        all as it was.
 
         :raises StateDirectoryError: it does not; the text says what to do.
         :raises InventoryFailed: that cannot be told now.
         """
         region = self._inventory.region
-        is_known = region is not None and self._state.region is not None
-        is_found = not is_known and self._finds_one(region)
-        if region is not None:
+        if region is None:
+            self._finds_one(region)
+        elif self._state.region is None:
+            if self._finds_one(region):
+                db.transaction(reality.set_region_of_all)(region)
             self._state.claim_region(region)
-        if region is not None and is_found:
+        else:
+            self._state.claim_region(region)
             db.transaction(reality.set_region_of_all)(region)
 
     def is_settled(self) -> bool:
@@ -80,7 +89,7 @@ class HomeRegion:
         return True
 
     def wait(self, act: Callable[[], None], stop: threading.Event) -> None:
-        """Do something once it is found out, which is tried now and then."""
+        """Do something once it is found out; both are tried now and then until they succeed."""
         threading.Thread(target=self._wait, args=(act, stop), name='region', daemon=True).start()
 
     def _wait(self, act: Callable[[], None], stop: threading.Event) -> None:
@@ -88,24 +97,34 @@ class HomeRegion:
         while not stop.wait(_PAUSE):
             try:
                 self.settle()
+                act()
             except exception.InventoryFailed:
                 continue
             except state_dir.StateDirectoryError as exc:
                 if str(exc) != last_refusal:
                     LOG.error('No job begins: %s', exc)
                 last_refusal = str(exc)
+            except Exception:
+                # A thread's edge: without it a database or a disk that is away for a moment
+                # would keep jobs from beginning for ever.
+                LOG.exception('No job begins; it is tried again')
             else:
-                act()
                 return
 
     def _finds_one(self, region: str | None) -> bool:
-        """Whether one of the newest snapshots is there; False if none is recorded as good.
+        """Whether one of the newest snapshots is there; False if none is recorded.
 
         :raises StateDirectoryError: none of them is.
+        :raises InventoryFailed: Cinder cannot be asked, or which there are is not known.
         """
+        self._filling.fill_points()
+        provider_ids = [each.id for each in self._registry if keeps_snapshots(each)]
         with db.reader() as session:
-            ids = reality.newest_good(
-                session, [each.id for each in self._registry if keeps_snapshots(each)], _MOST_ASKED
+            ids = reality.newest_snapshots(session, provider_ids, _MOST_ASKED)
+            is_complete = not reality.has_never_looked_at(session, provider_ids)
+        if not ids and not is_complete:
+            raise exception.InventoryFailed(
+                reason='the bank does not tell which snapshots the checkpoints of the folder have'
             )
         if not ids or any(self._inventory.has_snapshot(each, is_retrying=False) for each in ids):
             return bool(ids)

@@ -191,20 +191,43 @@ def _set_region(session: orm.Session, region: str, *conditions: sa.ColumnElement
     )
 
 
-def newest_good(session: orm.Session, provider_ids: Collection[str], limit: int) -> Sequence[str]:
-    """What the newest good points of volumes are in the cloud, of some providers."""
+def newest_snapshots(
+    session: orm.Session, provider_ids: Collection[str], limit: int
+) -> Sequence[str]:
+    """What the newest points of volumes are in the cloud, of some providers, good ones first.
+
+    Points of which there is perhaps nothing any more are left out.
+    """
     newest = session.scalars(
         sa.select(_point.cloud_id)
         .where(
             _point.resource_type == constants.VOLUME_RESOURCE_TYPE,
             _point.provider_id.in_(provider_ids),
-            _point.state == State.GOOD,
+            _point.state.in_((State.GOOD, State.UNKNOWN, State.FAILED)),
             _point.cloud_id.is_not(None),
         )
-        .order_by(_point.created_at.desc(), _point.id)
+        .order_by(
+            sa.case((_point.state == State.GOOD, 0), else_=1), _point.created_at.desc(), _point.id
+        )
         .limit(limit)
     )
     return [str(cloud_id) for cloud_id in newest]
+
+
+def has_never_looked_at(session: orm.Session, provider_ids: Collection[str]) -> bool:
+    """Whether banks are still to be asked what points of volumes are, of some providers."""
+    found = session.scalar(
+        sa.select(_point.id)
+        .where(
+            _point.resource_type == constants.VOLUME_RESOURCE_TYPE,
+            _point.provider_id.in_(provider_ids),
+            _point.state.in_((State.GOOD, State.UNKNOWN)),
+            _point.cloud_id.is_(None),
+            _point.updated_at.is_(None),
+        )
+        .limit(1)
+    )
+    return found is not None
 
 
 def missing_counts(connection: sa.Connection, checkpoint_ids: Collection[str]) -> dict[str, int]:

@@ -18,12 +18,14 @@ import threading
 from unittest import mock
 
 import sqlalchemy as sa
+from oslo_db import exception as db_exc
 
 from karbor import db, exception
 from karbor.cmd import home_region
 from karbor.common import state_dir
 from karbor.db import models
 from karbor.services.protection import provider
+from karbor.services.recovery import point_filling
 from karbor.tests import base
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base as functional_base
@@ -95,6 +97,113 @@ class HomeRegionTest(base.TestCase):
     def regions(self) -> set[str | None]:
         with db.reader() as session:
             return set(session.scalars(sa.select(models.Checkpoint.region)))
+
+    def record_before_points(self) -> str:
+        """A snapshot of the time before recovery points: the bank alone knows it."""
+        snapshot_id, volume_id = new_id(), new_id()
+        with db.writer() as session:
+            row = models.Checkpoint(**functional_base.fields_of(models.Checkpoint))
+            session.add(row)
+            session.flush()
+            checkpoint_id = row.id
+            session.add(
+                models.RecoveryPoint(
+                    checkpoint_id=checkpoint_id,
+                    resource_type='OS::Cinder::Volume',
+                    resource_id=volume_id,
+                    resource_name='',
+                    project_id=PROJECT_ID,
+                    provider_id=PROVIDER_ID,
+                    plan_id=new_id(),
+                    state='good',
+                )
+            )
+        checkpoint = self.registry.get(PROVIDER_ID).checkpoints.create(
+            checkpoint_id,
+            {'id': new_id(), 'name': 'p', 'provider_id': PROVIDER_ID, 'resources': []},
+            project_id=PROJECT_ID,
+            resource_graph='[{}, []]',
+            extra_info=None,
+            created_at=_NOON,
+            status='available',
+        )
+        section = checkpoint.get_resource_bank_section(volume_id)
+        section.update_object('status', 'available')
+        section.update_object('metadata', {'snapshot_id': snapshot_id})
+        return snapshot_id
+
+    def test_a_folder_that_is_older_than_recovery_points(self) -> None:
+        snapshot_id = self.record_before_points()
+        self.assertIn('none of its 1 newest', self.refused(_Inventory('B')))
+        self.assertIsNone(self.state.region)
+        self.assertTrue(self.home(_Inventory('A', snapshot_id)).is_settled())
+        self.assertEqual(('A', {'A'}), (self.state.region, self.regions()))
+
+    def test_a_bank_that_is_away(self) -> None:
+        """Nobody can tell then which snapshots an older folder has."""
+        snapshot_id = self.record_before_points()
+        fault = mock.patch.object(
+            point_filling, '_in_bank', side_effect=exception.BankError(reason='away')
+        )
+        with fault, self.assertLogs('karbor', 'WARNING') as logged:
+            self.assertFalse(self.home(_Inventory('B')).is_settled())
+        self.assertIn('the bank does not tell', logged.output[-1])
+        self.assertIsNone(self.state.region)
+        self.assertTrue(self.home(_Inventory('A', snapshot_id)).is_settled())
+
+    def test_snapshots_of_points_that_are_not_good(self) -> None:
+        (failed,) = self.record(1, 'failed')
+        self.refused(_Inventory('B'))
+        self.assertTrue(self.home(_Inventory('A', failed)).is_settled())
+        self.assertEqual({'A'}, self.regions())
+
+    def test_a_kill_in_between(self) -> None:
+        """No checkpoint is left of which nobody knows where it was made."""
+        (snapshot_id,) = self.record(1)
+        home = self.home(_Inventory('A', snapshot_id))
+        with mock.patch.object(self.state, 'claim_region', side_effect=KeyboardInterrupt):
+            self.assertRaises(KeyboardInterrupt, home.settle)
+        self.assertEqual((None, {'A'}), (self.state.region, self.regions()))
+        home.settle()
+        self.assertEqual('A', self.state.region)
+
+    def test_checkpoints_of_a_known_folder(self) -> None:
+        """All of it was made in its region, also what a bank has brought back without one."""
+        self.home(_Inventory('A')).settle()
+        self.record(1)
+        self.refused(_Inventory('B'))
+        self.assertEqual({None}, self.regions())
+        self.home(_Inventory('A')).settle()
+        self.assertEqual({'A'}, self.regions())
+
+    def test_faults_while_it_waits(self) -> None:
+        """A database, or a disk, that is away for a moment ends nothing."""
+        inventory = _Inventory('A', *self.record(1))
+        faults = [db_exc.DBError(), OSError('full'), ValueError('?'), None]
+        begun, stop = threading.Event(), threading.Event()
+        self.addCleanup(stop.set)
+        home = self.home(inventory)
+        with (
+            mock.patch.object(home_region, '_PAUSE', 0.01),
+            mock.patch.object(home, 'settle', side_effect=faults),
+            self.assertLogs('karbor', 'ERROR') as logged,
+        ):
+            home.wait(begun.set, stop)
+            self.wait_until(begun.is_set, 'the begin')
+        self.assertEqual(3, len(logged.output))
+
+    def test_a_begin_that_fails(self) -> None:
+        tries, stop = [], threading.Event()
+        self.addCleanup(stop.set)
+
+        def begin() -> None:
+            tries.append(1)
+            if len(tries) < 3:
+                raise db_exc.DBError
+
+        with mock.patch.object(home_region, '_PAUSE', 0.01), self.assertLogs('karbor', 'ERROR'):
+            self.home(_Inventory('A')).wait(begin, stop)
+            self.wait_until(lambda: len(tries) == 3, 'the third try')
 
     def test_a_new_folder_learns_it(self) -> None:
         self.assertTrue(self.home(_Inventory('A')).is_settled())
