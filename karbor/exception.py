@@ -39,6 +39,7 @@
       TrustDied                            500
       ListProtectableResourceFailed        503
       InventoryFailed                      503
+        InventoryRefused
       IdentityUnavailable                  503
       BankError                            500
         BankUpdateObjectFailed, BankGetObjectFailed, BankDeleteObjectFailed,
@@ -326,6 +327,10 @@ class ListProtectableResourceFailed(KarborException):
 class InventoryFailed(KarborException):
     message = 'What there is in Cinder cannot be seen: %(reason)s'
     code = 503
+
+
+class InventoryRefused(InventoryFailed):
+    """Whoever looks lacks the rights, which does not pass by itself."""
 
 
 class IdentityUnavailable(KarborException):

@@ -433,7 +433,7 @@ class ProjectLook(Base):
     """When Karbor has last looked at what a project has in the cloud.
 
     ``volumes_seen_at`` is when its volumes were listed, ``points_compared_at`` when its recovery
-    points were compared with its snapshots; ``remark`` is why nothing was changed then.
+    points were to be compared with its snapshots; ``remark`` is why some were left as they were.
     """
 
     __tablename__ = 'project_looks'

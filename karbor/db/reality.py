@@ -242,10 +242,14 @@ def missing_counts(connection: sa.Connection, checkpoint_ids: Collection[str]) -
     return dict(rows.tuples().all())
 
 
-def remarked(session: orm.Session) -> Sequence[str]:
-    """Ids of the projects of which something is remarked."""
+def remarked_without_points(session: orm.Session) -> Sequence[str]:
+    """Ids of the projects of which something is remarked, and nothing can be compared any more."""
+    look = models.ProjectLook
     return session.scalars(
-        sa.select(models.ProjectLook.project_id).where(models.ProjectLook.remark.is_not(None))
+        sa.select(look.project_id).where(
+            look.remark.is_not(None),
+            ~sa.exists().where(_point.project_id == look.project_id, _point.state.in_(COMPARED)),
+        )
     ).all()
 
 

@@ -245,13 +245,14 @@ def _log_of_project(project_id: str) -> dict[str, Any]:
 
 
 def write_remarks(session: orm.Session, remarks: Mapping[str, str | None]) -> None:
-    """Write that projects were compared just now, and why nothing of them was changed.
+    """Write that projects were compared just now, and why something of them is left as it is.
 
-    What is remarked of a project is told in a log of its own when it begins, not each time.
+    What is remarked of a project is told in a log of its own when it begins, not each time. It
+    stays until the project is compared without, or has nothing left to be compared.
 
     :param remarks: by project.
     """
-    remarks = {**dict.fromkeys(reality.remarked(session)), **remarks}
+    remarks = {**dict.fromkeys(reality.remarked_without_points(session)), **remarks}
     new = reality.write_compared(session, remarks)
     operation_logs.add_all(
         session,

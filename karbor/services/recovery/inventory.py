@@ -38,6 +38,8 @@ from karbor.services.protection import client_factory, steps
 _PATIENCE = 60  # seconds
 _POLL_INTERVAL = 5  # seconds
 
+_REFUSALS = (401, 403)
+
 _PROJECT_FIELDS = ('os-extended-snapshot-attributes:project_id', 'os-vol-tenant-attr:tenant_id')
 
 
@@ -86,7 +88,9 @@ def _available() -> Iterator[None]:
     try:
         yield
     except cinder_requests.CLIENT_ERRORS as exc:
-        raise exception.InventoryFailed(reason=cinder_requests.describe(exc)) from exc
+        is_refused = cinder_requests.status_code(exc) in _REFUSALS
+        error = exception.InventoryRefused if is_refused else exception.InventoryFailed
+        raise error(reason=cinder_requests.describe(exc)) from exc
 
 
 class Inventory:
@@ -134,7 +138,8 @@ class Inventory:
     def check(self) -> None:
         """Find out whether all projects that are meant can be seen.
 
-        :raises InventoryFailed: they cannot, or not now; the text says what is missing.
+        :raises InventoryRefused: they cannot; the text says what is missing.
+        :raises InventoryFailed: that cannot be told now.
         """
         if not self._is_whole_cloud:
             return
@@ -145,7 +150,7 @@ class Inventory:
             except cinder_exc.ClientException as exc:
                 if not cinder_requests.is_refusal(exc):
                     raise
-                raise exception.InventoryFailed(
+                raise exception.InventoryRefused(
                     reason=f'the user {self._session.get_user_id()} of [trustee] is no '
                     f'administrator of Cinder in the project {self.project_id}: it needs '
                     f'the role admin there ({cinder_requests.describe(exc)})'

@@ -110,12 +110,14 @@ def look(
     *,
     is_removing: bool,
     is_dry_run: bool = False,
+    compared: list[reality_looks.Report] | None = None,
 ) -> Report:
     """Look for orphans of one provider, and for recovery points that are lost.
 
     :param grace: age under which nothing is removed, in seconds.
     :param is_removing: whether they are removed.
     :param is_dry_run: whether recovery points are left as they are.
+    :param compared: gets what became of recovery points, whatever fails after that.
     :raises InventoryFailed: Cinder cannot be asked.
     """
     report = Report(provider.id)
@@ -127,6 +129,8 @@ def look(
     report.points = reality_looks.compare(
         provider, points, snapshots, inventory, is_dry_run=is_dry_run
     )
+    if compared is not None:
+        compared.append(report.points)
     if not snapshots and not volumes:
         return report
     with db.reader() as session:
@@ -265,20 +269,34 @@ class OrphanCheck:
     ) -> Iterator[Report]:
         """Look at the providers one by one; see :func:`look`.
 
+        What is remarked of projects is written whatever fails, of those that were compared, or
+        could not be for want of rights.
+
         :raises InventoryFailed: Cinder cannot be asked, or not for everything.
         """
         inventory = self._inventory()
-        inventory.check()
-        compared = []
-        for provider in self._registry:
-            if constants.VOLUME_RESOURCE_TYPE in provider.plugin_classes:
-                report = look(
-                    provider, inventory, grace, is_removing=is_removing, is_dry_run=is_dry_run
+        keepers = [
+            each for each in self._registry if constants.VOLUME_RESOURCE_TYPE in each.plugin_classes
+        ]
+        compared: list[reality_looks.Report] = []
+        try:
+            inventory.check()
+            for provider in keepers:
+                yield look(
+                    provider,
+                    inventory,
+                    grace,
+                    is_removing=is_removing,
+                    is_dry_run=is_dry_run,
+                    compared=compared,
                 )
-                compared.append(report.points)
-                yield report
-        if not is_dry_run:
-            reality_looks.write_remarks(compared)
+        except exception.InventoryRefused:
+            left = keepers[len(compared) :]
+            compared += [reality_looks.refused(each, inventory) for each in left]
+            raise
+        finally:
+            if not is_dry_run:
+                reality_looks.write_remarks(compared)
 
 
 def _log(report: Report) -> None:

@@ -42,6 +42,11 @@ _LONGEST = 600
 # How many volumes it asks for where no snapshot is seen.
 _MOST_VOLUMES = 20
 
+_NO_RIGHTS = (
+    'Recovery points are not compared with the cloud: Karbor lacks the right to see all snapshots '
+    'there. What exactly is in its log.'
+)
+
 _HOW = 'Cinder neither lists its snapshot nor finds it by its id'
 
 
@@ -118,6 +123,18 @@ def compare(
     return Report(compared=len(points), changes=changes, remarks=seen.remarks, left=left)
 
 
+def refused(provider: providers.Provider, inventory: Inventory) -> Report:
+    """What is told of a provider whose snapshots may not be seen."""
+    points = read(provider)
+    try:
+        here = (inventory.region, None)
+        points = [point for point in points if point.region in here]
+    except exception.InventoryFailed:  # Keystone itself refuses: then it is told of every region
+        pass
+    project_ids = {point.project_id for point in points}
+    return Report(remarks=dict.fromkeys(project_ids, _NO_RIGHTS))
+
+
 def _is_cloud_seen(
     points: Sequence[StoredPoint], listed: Collection[str], inventory: Inventory
 ) -> bool:
@@ -181,13 +198,12 @@ def _write(
 
 
 def write_remarks(reports: Sequence[Report]) -> None:
-    """Write when projects were compared, and why nothing of them was changed.
+    """Write when projects were compared, and why something of them is left as it is.
 
-    :param reports: of all providers.
+    :param reports: of the providers that were compared.
     """
     remarks: dict[str, str | None] = {}
     for report in reports:
         for project_id, remark in report.remarks.items():
-            before = remarks.get(project_id)
-            remarks[project_id] = ' '.join(text for text in (before, remark) if text) or None
+            remarks[project_id] = reality.joined(remarks.get(project_id), remark)
     db.transaction(reality.write_remarks)(remarks)

@@ -20,12 +20,14 @@ from unittest import mock
 
 import sqlalchemy as sa
 import testtools
+from keystoneauth1 import exceptions as ks_exc
 from oslo_utils import timeutils
 
 from karbor import db, exception
 from karbor.common import constants
 from karbor.db import models, recovery_points
 from karbor.services.jobs import failures
+from karbor.services.protection import provider
 from karbor.services.recovery import inventory as cinder_inventory
 from karbor.services.recovery import orphans, reality_looks
 from karbor.testing.fake_cinder import Fault
@@ -374,6 +376,7 @@ class RaceTest(RealityTestCase):
         self.assertEqual({volume['id']: 'good'}, self.states(checkpoint))
         self.look()
         self.assertEqual({volume['id']: 'good'}, self.states(checkpoint))
+        self.assertIn('lacks the right', self.remark())
 
     def test_more_than_one_look_asks_for(self) -> None:
         volumes = [self.volume() for _ in range(4)]
@@ -387,6 +390,118 @@ class RaceTest(RealityTestCase):
             self.assertEqual(1, list(self.states(checkpoint).values()).count('missing'))
             self.look()
         self.assertEqual(2, list(self.states(checkpoint).values()).count('missing'))
+
+
+class RemarkTest(RealityTestCase):
+    """What is told of projects when looks fail, or see something else."""
+
+    def doubtful(self) -> list[dict[str, Any]]:
+        """Lose all of a project; returns the snapshots."""
+        volumes = [self.volume() for _ in range(2)]
+        self.protected(*volumes)
+        return [self.lose(volume) for volume in volumes]
+
+    def add_provider(self) -> str:
+        """A second provider, which is looked at after the first one."""
+        other_id = new_id()
+        folder = self.provider_dir(name='z', provider_id=other_id)
+        self.registry = provider.ProviderRegistry(folder)
+        return other_id
+
+    @contextlib.contextmanager
+    def failing_for(self, provider_id: str, error: Exception) -> Iterator[None]:
+        listed = cinder_inventory.Inventory.snapshots
+
+        def list_or_fail(inventory: cinder_inventory.Inventory, asked_id: str) -> Any:
+            if asked_id == provider_id:
+                raise error
+            return listed(inventory, asked_id)
+
+        with mock.patch.object(cinder_inventory.Inventory, 'snapshots', list_or_fail):
+            yield
+
+    def test_rights_that_are_lacking(self) -> None:
+        self.protected()
+        self.cinder.is_admin = False
+        for _ in range(2):
+            self.look()
+            self.assertIn('lacks the right', self.remark())
+        self.assertNotIn('karbor', self.remark())  # the name of Karbor's user is nobody's business
+        (log,) = self.logs()
+        self.assertEqual(('fail', self.remark()), (log['status'], log['error_info']))
+        self.assertEqual(self.remark(), self.get('/coverage')['look']['remark'])
+        self.cinder.is_admin = True
+        self.look()
+        self.assertIsNone(self.remark())
+
+    def test_credentials_that_keystone_refuses(self) -> None:
+        self.protected()
+        refusal = ks_exc.Unauthorized('no')
+        with mock.patch.object(self.inventory._session, 'get_project_id', side_effect=refusal):
+            self.look()
+        self.assertIn('lacks the right', self.remark())
+
+    def test_rights_in_a_dry_run(self) -> None:
+        self.protected()
+        self.cinder.is_admin = False
+        check = orphans.OrphanCheck(self.registry, lambda: self.inventory)
+        self.assertRaises(
+            exception.InventoryRefused, list, check.reports(0, False, is_dry_run=True)
+        )
+        self.assertEqual([], self.rows(models.ProjectLook))
+
+    def test_a_second_provider_that_fails(self) -> None:
+        """What was compared is told, and of the rest only what rights are lacking."""
+        other_id = self.add_provider()
+        theirs = self.add_row(models.Checkpoint, project_id=OTHER_PROJECT_ID, provider_id=other_id)
+        self.add_row(
+            models.RecoveryPoint,
+            checkpoint_id=theirs.id,
+            project_id=OTHER_PROJECT_ID,
+            provider_id=other_id,
+            plan_id=theirs.plan_id,
+            resource_type=VOLUME,
+            resource_id=new_id(),
+            resource_name='',
+            cloud_id=new_id(),
+            state='good',
+        )
+        self.doubtful()
+        for error, told in (
+            (exception.InventoryFailed(reason='away'), None),
+            (exception.InventoryRefused(reason='no'), 'lacks the right'),
+        ):
+            with self.failing_for(other_id, error):
+                self.look()
+            remarks = {row.project_id: row.remark for row in self.rows(models.ProjectLook)}
+            self.assertIn('2 of 2', remarks[PROJECT_ID])
+            if told is None:
+                self.assertNotIn(OTHER_PROJECT_ID, remarks)
+            else:
+                self.assertIn(told, remarks[OTHER_PROJECT_ID])
+
+    def test_a_fault_behind_the_comparison(self) -> None:
+        self.doubtful()
+        self.protected()
+        with mock.patch.object(orphans, 'Judge', side_effect=LookupError):
+            self.assertRaises(LookupError, self.look)
+        self.assertIn('2 of 3', self.remark())
+
+    def test_what_another_worker_looks_at(self) -> None:
+        """Who has other providers says nothing of its projects."""
+        self.doubtful()
+        self.look()
+        remark = self.remark()
+        orphans.OrphanCheck([], lambda: self.inventory).check_orphans()
+        self.assertEqual(remark, self.remark())
+
+    def test_a_project_that_has_nothing_any_more(self) -> None:
+        self.doubtful()
+        self.look()
+        with db.writer() as session:
+            session.execute(sa.update(models.RecoveryPoint).values(state='deleted'))
+        self.look()
+        self.assertIsNone(self.remark())
 
 
 class CostTest(RealityTestCase):
