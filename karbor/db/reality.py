@@ -22,7 +22,7 @@ from sqlalchemy import orm
 
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import batches, models, upserts
+from karbor.db import batches, models, resource_keys, upserts
 from karbor.resource import Key, Resource
 
 #: The states of what can be compared.
@@ -122,6 +122,25 @@ def count_good_alike(session: orm.Session, checkpoint: models.Checkpoint) -> int
         )
         or 0
     )
+
+
+def regions_of(session: orm.Session, project_id: str, keys: Iterable[Key]) -> dict[Key, str]:
+    """In which regions the newest points of resources were made, as far as that is known."""
+    found: dict[Key, str] = {}
+    for batch in batches.of(sorted(keys)):
+        rows = session.execute(
+            sa.select(_point.resource_type, _point.resource_id, models.Checkpoint.region)
+            .join(models.Checkpoint, models.Checkpoint.id == _point.checkpoint_id)
+            .where(
+                _point.project_id == project_id,
+                resource_keys.is_of(_point, batch),
+                _point.state.in_(COMPARED),
+                models.Checkpoint.region.is_not(None),
+            )
+            .order_by(_point.created_at)
+        )
+        found |= {(row.resource_type, row.resource_id): row.region for row in rows}
+    return found
 
 
 def lose(session: orm.Session, points: Collection[StoredPoint], reason: str) -> set[str]:

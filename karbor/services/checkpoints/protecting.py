@@ -29,11 +29,12 @@ from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import checkpoints, job_resources, models, operation_logs, recovery_points
 from karbor.db import jobs as job_rows
+from karbor.db import reality as reality_rows
 from karbor.resource import Key, Resource
 from karbor.services.checkpoints import drafts, plugin_records, regions, resource_work, saved_info
 from karbor.services.cinder import limits as cinder_limits
 from karbor.services.jobs import fencing
-from karbor.services.jobs.failures import Failures
+from karbor.services.jobs.failures import Failure, Failures
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome, ResourceOutcome
 from karbor.services.protection import choices, graph
 
@@ -116,6 +117,7 @@ def _run(schedules: Schedules, attempt: Attempt) -> Outcome:
         schema_kind='options',
         request_parameters=row.protection_plan['parameters'],
     )
+    failures |= _elsewhere(attempt, row, failures)
     gone = [resource for resource, failure in failures.items() if failure.is_gone]
     failed = {resource: failure for resource, failure in failures.items() if not failure.is_gone}
     covered = resource_work.leave_out(checkpoint, gone)
@@ -142,6 +144,39 @@ def _record_region(attempt: Attempt, row: models.Checkpoint) -> None:
     if region is not None:
         db.transaction(regions.record)(attempt.job, row.id, region)
         row.region = region  # of this object, which belongs to no transaction
+
+
+def _elsewhere(attempt: Attempt, row: models.Checkpoint, failures: Failures) -> Failures:
+    """Those that are not gone but in another region, where their points are; which is written."""
+    gone = {(each.type, each.id): each for each, why in failures.items() if why.is_gone}
+    if not gone:
+        return {}
+    with db.reader() as session:
+        found = reality_rows.regions_of(session, row.project_id, gone)
+    away = {
+        gone[key]: Failure(
+            f'it is not found in {regions.named(row.region)}, in which this Karbor acts; its '
+            f'recovery points were made in region {region}'
+        )
+        for key, region in found.items()
+        if region != row.region
+    }
+    if away:
+        db.transaction(_fail)(attempt.job, away)
+    return away
+
+
+def _fail(session: orm.Session, job: models.Job, failures: Failures) -> None:
+    """Write why resources could not be protected, in place of what their plugins said."""
+    job_rows.hold_claim(session, job)
+    recovery_points.record(
+        session,
+        job.checkpoint_id,
+        [
+            recovery_points.Result(resource=resource, state=State.FAILED, reason=failure.reason)
+            for resource, failure in failures.items()
+        ],
+    )
 
 
 def _status_for(reason: str | None) -> constants.CheckpointStatus:

@@ -59,13 +59,16 @@ def why_not(made_in: str | None, acting_in: str | None) -> str | None:
     """
     if made_in is None or made_in == acting_in:
         return None
-    where, advice = f'region {acting_in}', _GO_THERE
-    if acting_in is None:
-        where, advice = 'a region that nothing tells', _SAY_WHICH
+    advice = _SAY_WHICH if acting_in is None else _GO_THERE
     return (
-        f'it was made in region {made_in}, and this Karbor acts in {where}; nothing was changed. '
-        f'{advice}'
+        f'it was made in region {made_in}, and this Karbor acts in {named(acting_in)}; nothing was '
+        f'changed. {advice}'
     )
+
+
+def named(acting_in: str | None) -> str:
+    """What to call the region that is acted in before a person."""
+    return 'a region that nothing tells' if acting_in is None else f'region {acting_in}'
 
 
 def check(made_in: str | None, acting_in: str | None) -> None:

@@ -145,6 +145,31 @@ class OtherRegionTest(RegionTestCase):
             use = self.ended_use(kind, self.use(kind, checkpoint))
             self.assertEqual('success', use['status'], use)
 
+    def test_protecting_what_is_in_the_other_one(self) -> None:
+        """It is not gone, so it fails; and nothing of what was good is touched by it."""
+        volume, gone = self.volume(), self.volume()
+        plan = self.create_plan(volume)
+        first = self.ended_checkpoint(self.create_checkpoint(plan))
+        both = self.create_plan(volume, gone)
+        with self.in_region('B'):
+            second = self.ended_checkpoint(self.create_checkpoint(both))
+        self.assertEqual('error', second['status'])
+        for part in (
+            'it is not found in region B',
+            'made in region A',
+            '1 of 2 resources failed',
+            f'1 of 2 resources is gone: {base.VOLUME}#{gone["id"]}',
+        ):
+            self.assertIn(part, second['status_reason'])
+        (point,) = self.shown(second)['resources']
+        self.assertEqual((volume['id'], 'failed'), (point['id'], point['state']))
+        self.assertIn('it is not found in region B', point['reason'])
+        self.assertEqual({'good'}, self.states(first))
+        # What is gone there is gone.
+        del self.cinder.volumes[volume['id']]
+        third = self.ended_checkpoint(self.create_checkpoint(plan))
+        self.assertIn('1 of 1 resources is gone', third['status_reason'])
+
     def test_a_region_that_nothing_tells(self) -> None:
         checkpoint = self.protected()
         with self.in_region(None):
