@@ -39,7 +39,7 @@
       TrustDied                            500
       ListProtectableResourceFailed        503
       InventoryFailed                      503
-        InventoryRefused
+        InventoryRefused, RegionNotChosen
       IdentityUnavailable                  503
       BankError                            500
         BankUpdateObjectFailed, BankGetObjectFailed, BankDeleteObjectFailed,
@@ -331,6 +331,12 @@ class InventoryFailed(KarborException):
 
 class InventoryRefused(InventoryFailed):
     """Whoever looks lacks the rights, which does not pass by itself."""
+
+
+class RegionNotChosen(InventoryFailed):
+    """Which region is acted in would be left to the order of the catalog."""
+
+    message = 'Cinder is in several regions (%(regions)s): name one in [cinder_client] region_id.'
 
 
 class IdentityUnavailable(KarborException):

@@ -65,7 +65,7 @@ class HomeRegion:
         :raises StateDirectoryError: it does not; the text says what to do.
         :raises InventoryFailed: that cannot be told now.
         """
-        region = self._inventory.region
+        region = self._acting()
         if region is None:
             self._finds_one(region)
         elif self._state.region is None:
@@ -75,6 +75,14 @@ class HomeRegion:
         else:
             self._state.claim_region(region)
             db.transaction(reality.set_region_of_all)(region)
+
+    def _acting(self) -> str | None:
+        try:
+            return self._inventory.region
+        except exception.RegionNotChosen as exc:
+            raise state_dir.StateDirectoryError(
+                f'{exc.msg} In clouds.yaml that is region_name, and else OS_REGION_NAME.'
+            ) from exc
 
     def is_settled(self) -> bool:
         """Whether that is found out now; Cinder may be away.

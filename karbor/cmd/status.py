@@ -112,11 +112,26 @@ class Checks(upgradecheck.UpgradeCommands):
             )
         )
 
+    def _region(self) -> upgradecheck.Result:
+        try:
+            region = assembly.Surroundings().inventory().region
+        except exception.RegionNotChosen as exc:
+            return _failure(exc.msg)
+        except exception.KarborException as exc:
+            return _warning(f'It cannot be told now: {exc.msg}')
+        if region is None:
+            return _warning(
+                'Nothing tells it, so checkpoints are made without one: set [cinder_client] '
+                'region_id to the region that cinder_endpoint is in.'
+            )
+        return _success(f'Karbor acts in region {region}.')
+
     _upgrade_checks = (
         ('Database schema', _schema),
         ('Parked jobs', _parked_jobs),
         ('Provider files', _providers),
         ('Job board', _job_board),
+        ('Region of Cinder', _region),
         ('Policy file', (common_checks.check_policy_json, {'conf': cfg.CONF})),
     )
 

@@ -24,8 +24,8 @@ OPTS: list[cfg.Opt] = [
     ),
     cfg.StrOpt(
         'region_id',
-        help='Region of the endpoint; unset takes the first one. With cinder_endpoint, '
-        'the region that it is in: what was made in another one is left alone.',
+        help='Region of the endpoint; may be unset where the catalog has one only. With '
+        'cinder_endpoint, the region that it is in: what was made in another one is left alone.',
     ),
     cfg.StrOpt(
         'interface', default='public', help='Interface of the endpoint: public, internal or admin.'

@@ -45,6 +45,7 @@ _SAY_WHICH = (
 def acting(context: karbor_context.RequestContext) -> str | None:
     """The region that is acted in for who asks; None when nothing tells.
 
+    :raises RegionNotChosen: there are several, and none is configured.
     :raises IdentityUnavailable: Keystone cannot tell now.
     """
     with keystone.available():

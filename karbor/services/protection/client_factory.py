@@ -81,6 +81,7 @@ class ClientFactory:
     ) -> str | None:
         """The region that such a client acts in; None when nothing tells.
 
+        :raises RegionNotChosen: there are several, and none is configured.
         :raises keystoneauth1.exceptions.ClientException: Keystone cannot be asked.
         """
         return _client_module(service).region(context, conf, **_with_session(context, kwargs))

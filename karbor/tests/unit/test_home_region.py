@@ -284,6 +284,17 @@ class HomeRegionTest(base.TestCase):
         self.assertEqual(1, len(logged.output))
         self.assertFalse(begun.is_set())
 
+    def test_several_regions(self) -> None:
+        """None is taken by chance, and the first start does not settle for one."""
+        inventory = mock.Mock()
+        type(inventory).region = mock.PropertyMock(
+            side_effect=exception.RegionNotChosen(regions='A, B')
+        )
+        said = self.refused(inventory)
+        for part in ('(A, B)', 'region_id', 'region_name', 'OS_REGION_NAME'):
+            self.assertIn(part, said)
+        self.assertIsNone(self.state.region)
+
     def test_a_region_without_a_name(self) -> None:
         """Where nothing tells it, each start finds one of the folder's own."""
         self.assertTrue(self.home(_Inventory(None)).is_settled())

@@ -18,8 +18,8 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 from oslo_upgradecheck import upgradecheck
 
-from karbor import db
-from karbor.cmd import status
+from karbor import db, exception
+from karbor.cmd import assembly, status
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models, schema_gate
 from karbor.tests import base
@@ -37,6 +37,9 @@ class UpgradeCheckTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.config.config(provider_config_dir=str(self.provider_dir()))
+        self.real_inventory = assembly.Surroundings.inventory
+        self.inventory = mock.Mock(region='A')
+        self.patch(assembly.Surroundings, 'inventory', lambda _: self.inventory)
 
     def check(self) -> tuple[int, str]:
         """The code and what is printed."""
@@ -123,6 +126,26 @@ class UpgradeCheckTest(base.TestCase):
         code, text = self.check()
         self.assertEqual(FAILURE, code)
         self.assertIn('[jobboard] connection', text)
+
+    def test_regions(self) -> None:
+        several = exception.RegionNotChosen(regions='A, B')
+        for region, expected, told in (
+            ('A', SUCCESS, 'acts in region A'),
+            (None, WARNING, 'set [cinder_client] region_id'),
+            (several, FAILURE, 'several regions (A, B)'),
+            (exception.InventoryFailed(reason='away'), WARNING, 'cannot be told now'),
+        ):
+            found = mock.PropertyMock(side_effect=[region])
+            with mock.patch.object(type(self.inventory), 'region', found, create=True):
+                code, text = self.check()
+            self.assertEqual(expected, code)
+            self.assertIn(told, text)
+
+    def test_credentials_that_are_none(self) -> None:
+        with mock.patch.object(assembly.Surroundings, 'inventory', self.real_inventory):
+            code, text = self.check()
+        self.assertEqual(WARNING, code)
+        self.assertIn('cannot be told now', text)
 
     def test_a_policy_file_in_json(self) -> None:
         (self.temp_dir / 'policy.json').write_text('{"a": "b"}')

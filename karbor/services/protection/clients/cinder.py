@@ -13,11 +13,11 @@
 """The client of Cinder (block storage)."""
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from cinderclient import client as cinder_client
 from cinderclient import exceptions as cinder_exc
-from keystoneauth1 import exceptions as ks_exc
 from keystoneauth1 import session as ks_session
 from keystoneauth1 import token_endpoint
 from keystoneauth1.identity import base as ks_identity
@@ -82,6 +82,7 @@ def region(
     Where in the region that endpoint is, is of no matter: internal or public, http or https.
 
     :param context: as for :func:`create`, and so are the others.
+    :raises RegionNotChosen: there are several, and none is configured.
     :raises keystoneauth1.exceptions.ClientException: Keystone does not give the catalog.
     """
     cinder_client_conf.register_opts(conf)
@@ -89,16 +90,29 @@ def region(
     if options.region_id or options.cinder_endpoint:
         return options.region_id or None
     if session is None:
-        return (_catalog_endpoints(context, options.cinder_catalog_info) or {}).get('region')
-    if not isinstance(session.auth, ks_identity.BaseIdentityPlugin):
-        return None
-    catalog = session.auth.get_access(session).service_catalog
-    try:
-        return catalog.endpoint_data_for(
+        endpoints = _catalog_endpoints(context, options.cinder_catalog_info)
+        names = {each.get('region') for each in endpoints}
+    elif isinstance(session.auth, ks_identity.BaseIdentityPlugin):
+        catalog = session.auth.get_access(session).service_catalog
+        found = catalog.get_endpoint_data_list(
             service_type=options.service_type, interface=options.interface or 'public'
-        ).region_name
-    except ks_exc.CatalogException:
+        )
+        # Of several types, such as volumev3 beside block-storage, clients take the first one.
+        names = {each.region_name for each in found if each.service_type == found[0].service_type}
+    else:
         return None
+    return _only_one(names)
+
+
+def _only_one(names: Iterable[str | None]) -> str | None:
+    """The name of the only region that there is; None when none has a name.
+
+    :raises RegionNotChosen: there are several.
+    """
+    regions = sorted({name for name in names if name})
+    if len(regions) > 1:
+        raise exception.RegionNotChosen(regions=', '.join(regions))
+    return regions[0] if regions else None
 
 
 class _SessionClient(cinder_client.SessionClient):
@@ -144,7 +158,7 @@ def _error_of(response: Any, body: Any) -> cinder_exc.ClientException:
 def _session_of_token(
     context: karbor_context.RequestContext, options: Any, endpoint: str | None
 ) -> ks_session.Session:
-    endpoint = endpoint or _catalog_endpoint(context, options.cinder_catalog_info)
+    endpoint = endpoint or _catalog_endpoint(context, options)
     if endpoint is None:
         raise exception.KarborException('The catalog has no endpoint of Cinder.')
     session = ks_session.Session(
@@ -155,17 +169,20 @@ def _session_of_token(
     return client_factory.fenced(session, context)
 
 
-def _catalog_endpoint(context: karbor_context.RequestContext, catalog_info: str) -> str | None:
-    endpoints = _catalog_endpoints(context, catalog_info)
-    return None if endpoints is None else endpoints.get(catalog_info.split(':')[2])
+def _catalog_endpoint(context: karbor_context.RequestContext, options: Any) -> str | None:
+    endpoints = _catalog_endpoints(context, options.cinder_catalog_info)
+    chosen = options.region_id or _only_one(each.get('region') for each in endpoints)
+    interface = options.cinder_catalog_info.split(':')[2]
+    found = (each for each in endpoints if each.get('region') in (chosen, None))
+    return next((each.get(interface) for each in found), None)
 
 
 def _catalog_endpoints(
     context: karbor_context.RequestContext, catalog_info: str
-) -> dict[str, Any] | None:
-    """The first endpoint of a request's catalog, with the URLs of its interfaces."""
+) -> list[dict[str, Any]]:
+    """The endpoints of a request's catalog, with the URLs of their interfaces."""
     service_type = catalog_info.split(':')[0]
     for entry in context.service_catalog:
         if entry.get('type') == service_type and entry.get('endpoints'):
-            return entry['endpoints'][0]
-    return None
+            return list(entry['endpoints'])
+    return []

@@ -283,13 +283,33 @@ class RegionTest(ClientsTestCase):
         self.set(region_id='B', cinder_endpoint='http://other/v3')
         self.assertEqual('B', self.region(self.catalog_session(('A', 'public', 'http://p/v3'))))
 
-    def test_that_of_the_first_endpoint(self) -> None:
+    def test_that_of_the_endpoints_of_the_interface(self) -> None:
         session = self.catalog_session(
-            ('A', 'internal', 'http://in:8776/v3'),
+            ('B', 'internal', 'http://in:8776/v3'),
             ('A', 'public', 'https://public/volume/v3'),
-            ('B', 'public', 'https://other/v3'),
+            ('A', 'public', 'https://other/v3'),
         )
         self.assertEqual('A', self.region(session))
+
+    def test_several(self) -> None:
+        """The order of a catalog says nothing; so one has to be named."""
+        endpoints = [('B', 'public', 'http://b/v3'), ('A', 'public', 'http://a/v3')]
+        for order in (endpoints, endpoints[::-1]):
+            session = self.catalog_session(*order)
+            error = self.assertRaises(exception.RegionNotChosen, self.region, session)
+            self.assertIn('(A, B)', error.msg)
+            self.assertIn('region_id', error.msg)
+        self.set(region_id='B')
+        self.assertEqual('B', self.region(session))
+
+    def test_several_in_the_catalog_of_a_request(self) -> None:
+        self.context.service_catalog[-1]['endpoints'] = [
+            {'region': region, 'publicURL': f'http://{region}/v3/p'} for region in 'AB'
+        ]
+        self.assertRaises(exception.RegionNotChosen, self.region)
+        self.assertRaises(exception.RegionNotChosen, self.create)
+        self.set(region_id='B')
+        self.assertEqual('http://B/v3/p', self.create().client.get_endpoint())
 
     def test_another_endpoint_of_the_same_cloud(self) -> None:
         regions = set()
