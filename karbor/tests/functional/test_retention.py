@@ -20,8 +20,9 @@ from unittest import mock
 import sqlalchemy as sa
 
 from karbor import db, exception
-from karbor.db import models
+from karbor.db import models, reality
 from karbor.services.checkpoints import drafts
+from karbor.services.protection import client_factory
 from karbor.services.protection.protection_plugins.volume.cinder_snapshot_plugin import (
     CinderSnapshotProtectionPlugin,
 )
@@ -470,6 +471,24 @@ class LookTest(RetentionTestCase):
         self.runs(1)
         self.assertEqual([second], self.good(self.a))
         self.assertEqual('missing', self.points(self.a)[third])
+
+    def test_a_service_that_acts_in_another_region_now(self):
+        """Runs fail there for what they do not find, and nothing that was good goes for it."""
+        self.change(self.operation, keep_last=1)
+        db.transaction(reality.set_region_of_all)('A')
+        with (
+            mock.patch.object(client_factory.ClientFactory, 'region', return_value='B'),
+            mock.patch.object(self.cinder, 'volumes', {}),
+        ):
+            failed, _ = self.runs(2)
+        log = self.told()
+        self.assertEqual('fail', log['status'])
+        for text in ('nothing is removed', 'region A', 'region B'):
+            self.assertIn(text, log['error_info'])
+        self.assertEqual(self.made, self.good(self.a))
+        (point,) = [item for item in self.shown(failed)['resources'] if item['id'] == self.a['id']]
+        self.assertEqual('failed', point['state'])
+        self.assertIn('it is not found in region B', point['reason'])
 
     def test_cinder_cannot_tell(self):
         fault = Fault('GET', '/snapshots/detail', status=500)
