@@ -190,7 +190,10 @@ class _Rebuilder:
         return is_new
 
     def _draft_of_row(self, row: models.Checkpoint, items: Sequence[Item]) -> _Draft:
-        """All is as it was, but for what is missing in Cinder."""
+        """All is as it was, but for what is missing in Cinder.
+
+        :raises NotRebuilt: all is missing, and nothing tells that it was ever here.
+        """
         own = [item for item in items if self._project_of(item) == row.project_id]
         roots = graph.deserialize(row.resource_graph)
         snapshots = {
@@ -201,6 +204,11 @@ class _Rebuilder:
         status = bank_rebuilding.BROKEN_OFF.get(row.status, row.status)
         reason = row.status_reason
         lost = _lost(roots, snapshots)
+        if lost and not own and row.region is None and self._region is not None:
+            raise NotRebuilt(
+                f'nothing tells in which region it was made, and nothing of it is in region '
+                f'{self._region}'
+            )
         if status == constants.CheckpointStatus.AVAILABLE and lost:
             status, reason = constants.CheckpointStatus.ERROR, lost
         elif status != row.status:

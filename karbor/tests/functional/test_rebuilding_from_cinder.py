@@ -97,6 +97,19 @@ class RebuildTestCase(base.CloudTestCase):
 class WithRowsTest(RebuildTestCase):
     """The database still has the checkpoints."""
 
+    def test_one_that_was_made_nobody_knows_where(self) -> None:
+        """Where nothing of it is seen, it is not written as lost: it may be in another region."""
+        checkpoint = self.protected()
+        self.lose_bank()
+        self.config.config(region_id='B', group='cinder_client')
+        with mock.patch.object(self.cinder, 'snapshots', {}):
+            report = self.rebuild()
+        self.assertIn('nothing of it is in region B', report.faulty[checkpoint['id']])
+        self.assertEqual({}, self.bank())
+        self.assertEqual('available', self.shown(checkpoint)['status'])
+        self.assertEqual([checkpoint['id']], self.rebuild().restored)
+        self.assert_works(checkpoint, 1)
+
     def test_the_bank_is_as_it_was(self) -> None:
         made = [self.protected(self.volume(), self.volume()) for _ in range(3)]
         shown = [self.shown(checkpoint) for checkpoint in made]
