@@ -17,8 +17,7 @@ many endpoints, internal and public ones, by http and https; so it is the region
 Keystone has it, that is compared, and nothing else.
 """
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from oslo_log import log as logging
 from sqlalchemy import orm
@@ -33,8 +32,6 @@ from karbor.services.protection import client_factory, protectables
 LOG = logging.getLogger(__name__)
 
 _SERVICE = 'cinder'
-
-_MOST_ASKED = 20  # resources
 
 _GO_THERE = 'Ask one that acts in that region.'
 _SAY_WHICH = (
@@ -86,16 +83,14 @@ def sees_any(
     protectable_plugins: protectables.Protectables,
     context: karbor_context.RequestContext,
     resource_type: str,
-    resource_ids: Iterable[str],
+    resource_ids: Sequence[str],
 ) -> bool:
     """Whether any of some resources is there, in whatever status; False if nobody can tell.
 
-    What was made of it was made here then, whatever the region is called. No more than some are
-    asked for.
+    What was made of it was made here then, whatever the region is called.
     """
-    asked = list(itertools.islice(resource_ids, _MOST_ASKED))
     try:
-        found = protectable_plugins.get(resource_type).find_resources(context, asked)
+        found = protectable_plugins.get(resource_type).find_resources(context, resource_ids)
     except Exception as exc:
         # A plugin may raise anything; then it has seen nothing.
         LOG.warning('Whether the resources are here is not known: %s', exc, exc_info=True)

@@ -25,7 +25,7 @@ from sqlalchemy import orm
 
 from karbor import db, exception
 from karbor.db import jobs as job_rows
-from karbor.db import point_removal
+from karbor.db import point_removal, recovery_points
 from karbor.resource import Key
 from karbor.services.checkpoints import reality, regions
 from karbor.services.jobs import failures
@@ -227,19 +227,27 @@ class _Looks:
     ) -> None:
         """Refuse to believe that something is gone of which nothing tells that it was here.
 
-        :raises CannotLook: the region of the checkpoint is not known, and nothing of it is seen.
+        :raises CannotLook: the region of the checkpoint is not known, and nothing of it is seen,
+            nor of what it was made of.
         """
-        gone = [resource_id for resource_id, loss in losses.items() if loss.is_gone]
-        if not gone or self._contents.checkpoints[checkpoint_id].region is not None:
+        is_any_gone = any(loss.is_gone for loss in losses.values())
+        if not is_any_gone or self._contents.checkpoints[checkpoint_id].region is not None:
             return
-        is_seen = len(losses) < len(kept) or regions.sees_any(
-            self._attempt.environment.protectables, self._attempt.context, resource_type, gone
-        )
-        if not is_seen:
+        if len(losses) == len(kept) and not self._sees_any(checkpoint_id, resource_type):
             raise CannotLook(
                 f'checkpoint {checkpoint_id}: nothing tells in which region it was made, and '
-                f'nothing of it is seen in this one; delete it if that is so'
+                f'neither what it has nor any of its resources is seen in this one; if all are '
+                f'gone, delete it'
             )
+
+    def _sees_any(self, checkpoint_id: str, resource_type: str) -> bool:
+        """Whether any resource of a type is there that was in a checkpoint, or is."""
+        with db.reader() as session:
+            points = recovery_points.of_checkpoints(session, [checkpoint_id])
+        ids = [point.resource_id for point in points if point.resource_type == resource_type]
+        return regions.sees_any(
+            self._attempt.environment.protectables, self._attempt.context, resource_type, ids
+        )
 
     def _plugin(self, provider_id: str, resource_type: str) -> protection_plugin.ProtectionPlugin:
         registry = self._attempt.environment.registry
