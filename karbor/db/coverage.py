@@ -46,7 +46,7 @@ def volumes(connection: sa.Connection, project_id: str) -> Sequence[Any]:
     """The volumes of a project as they were last seen, without their labels."""
     volume = models.Volume
     return connection.execute(
-        sa.select(volume.id, volume.name, volume.status, volume.size, volume.created_at).where(
+        sa.select(volume.id, volume.name, volume.status, volume.size).where(
             volume.project_id == project_id
         )
     ).all()
@@ -62,13 +62,15 @@ def labels(connection: sa.Connection, project_id: str) -> dict[str, dict[str, st
     return dict(rows.all())
 
 
-def gone(connection: sa.Connection, project_id: str, known_ids: Container[str]) -> list[Any]:
+def unseen(connection: sa.Connection, project_id: str, known_ids: Container[str]) -> list[Any]:
     """Each volume that was not seen, and still has a recovery point.
 
     :param known_ids: of the volumes that were seen.
-    :returns: the same as of :func:`volumes`; only id and name are not None.
+    :returns: the same as of :func:`volumes`, of which only id and name are not None; newest_at,
+        when the newest point was begun; and region, one in which such a point was made, None if
+        that is known of none.
     """
-    point = models.RecoveryPoint
+    point, checkpoint = models.RecoveryPoint, models.Checkpoint
     is_of_it = (
         point.project_id == project_id,
         sa.or_(point.state.in_(_LIVE), sa.and_(point.state == State.FAILED, ~_WAS_NEVER_GOOD)),
@@ -82,8 +84,10 @@ def gone(connection: sa.Connection, project_id: str, known_ids: Container[str]) 
                 sa.func.max(point.resource_name).label('name'),
                 sa.null().label('status'),
                 sa.null().label('size'),
-                sa.null().label('created_at'),
+                sa.func.max(point.created_at).label('newest_at'),
+                sa.func.max(checkpoint.region).label('region'),
             )
+            .outerjoin(checkpoint, checkpoint.id == point.checkpoint_id)
             .where(
                 *is_of_it,
                 point.resource_type == constants.VOLUME_RESOURCE_TYPE,
@@ -112,8 +116,8 @@ def counts(
     """By volume, how many recovery points it has, and when they were begun.
 
     :param volume_ids: a batch of ids, see :mod:`karbor.db.batches`; None is all.
-    :returns: good, missing, oldest_good_at (of its data), newest_good_at, newest_failed_at,
-        newest_making_at of each that has any.
+    :returns: good, missing, oldest_good_at (of its data), newest_good_at, newest_missing_at,
+        newest_failed_at, newest_making_at of each that has any.
     """
     point = models.RecoveryPoint
     of_them = () if volume_ids is None else (point.resource_id.in_(volume_ids),)
@@ -128,6 +132,7 @@ def counts(
                 )
             ).label('oldest_good_at'),
             sa.func.max(_begun(State.GOOD)).label('newest_good_at'),
+            sa.func.max(_begun(State.MISSING)).label('newest_missing_at'),
             sa.func.max(_begun(State.FAILED, _WAS_NEVER_GOOD)).label('newest_failed_at'),
             sa.func.max(_begun(State.MAKING)).label('newest_making_at'),
         )
@@ -167,14 +172,9 @@ def newest_points(
 
 
 def plans(connection: sa.Connection, project_id: str) -> Sequence[Any]:
-    """Id, name, resources and moment of the last change of all plans of a project."""
+    """Id, name and resources of all plans of a project."""
     return connection.execute(
-        sa.select(
-            models.Plan.id,
-            models.Plan.name,
-            models.Plan.resources,
-            sa.func.coalesce(models.Plan.updated_at, models.Plan.created_at).label('changed_at'),
-        )
+        sa.select(models.Plan.id, models.Plan.name, models.Plan.resources)
         .where(models.Plan.project_id == project_id)
         .order_by(models.Plan.created_at, models.Plan.id)
     ).all()
@@ -196,7 +196,6 @@ def schedules(connection: sa.Connection, project_id: str) -> Sequence[Any]:
             operation.plan_id,
             operation.enabled,
             operation.created_at,
-            sa.func.coalesce(operation.updated_at, operation.created_at).label('changed_at'),
             trigger.properties,
             trigger.next_fire_at,
             trigger.last_fire_at,

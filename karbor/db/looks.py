@@ -22,7 +22,7 @@ from sqlalchemy import orm
 
 from karbor.db import batches, models, upserts
 
-_COLUMNS = ('id', 'name', 'status', 'size', 'metadata', 'created_at')
+_COLUMNS = ('id', 'name', 'status', 'size', 'metadata')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,6 @@ class SeenVolume:
     """A volume as it was seen.
 
     :ivar size: in GiB.
-    :ivar created_at: in UTC without a zone, by the cloud's clock.
     """
 
     id: str
@@ -38,7 +37,6 @@ class SeenVolume:
     status: str
     size: int
     metadata: dict[str, str]
-    created_at: datetime.datetime
 
 
 def customers(session: orm.Session) -> set[str]:

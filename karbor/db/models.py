@@ -415,7 +415,7 @@ class Trust(Timestamps, Base):
 class Volume(Base):
     """A volume of a project in Cinder, as the last look has seen it.
 
-    ``size`` is in GiB, ``created_at`` by the cloud's clock; ``labels`` is Cinder's metadata.
+    ``size`` is in GiB; ``labels`` is Cinder's metadata.
     """
 
     __tablename__ = 'volumes'
@@ -426,7 +426,6 @@ class Volume(Base):
     status: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     size: orm.Mapped[int]
     labels: orm.Mapped[dict[str, str]] = orm.mapped_column('metadata', sa.JSON)
-    created_at: orm.Mapped[datetime.datetime] = orm.mapped_column(Moment)
 
 
 class ProjectLook(Base):

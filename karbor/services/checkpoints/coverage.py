@@ -29,8 +29,8 @@ from karbor.common import constants
 from karbor.common.constants import RecoveryPointState
 from karbor.db import batches, models, paging
 from karbor.db import coverage as rows
-from karbor.services.checkpoints import coverage_rules, volume_looks
-from karbor.services.checkpoints.coverage_rules import Points, Schedule, Subject, Verdict
+from karbor.services.checkpoints import coverage_rules, regions, volume_looks
+from karbor.services.checkpoints.coverage_rules import Points, Schedule, Verdict
 from karbor.services.protection import choices
 
 # Seconds for which a look is new enough to answer from.
@@ -139,8 +139,9 @@ class Coverage:
         """
         page, filters = selection.page, selection.filters
         fault = None if page.marker else self.look_if_stale(context)
+        region = _region(context)
         with db.plain_reader() as connection:
-            project = _Project(connection, str(context.project_id))
+            project = _Project(connection, str(context.project_id), region)
             volumes = paging.after_marker(project.volumes(filters), page.marker)
             if page.marker is None or 'state' in filters:
                 covered = project.judged(volumes, None)
@@ -174,32 +175,42 @@ class Coverage:
         return None
 
 
+def _region(context: karbor_context.RequestContext) -> str | None:
+    """The region that is looked at; None if nothing tells, or not now."""
+    try:
+        return regions.acting(context)
+    except exception.KarborException:
+        return None
+
+
 class _Project:
     """What the rows have of a project.
 
+    :param region: the one that is looked at; None if that is not known.
     :ivar now: the moment by the database's clock.
     """
 
-    def __init__(self, connection: sa.Connection, project_id: str) -> None:
+    def __init__(self, connection: sa.Connection, project_id: str, region: str | None) -> None:
         self._connection = connection
         self._id = project_id
+        self._region = region
         self.now = db.now(connection)
         look = rows.look(connection, project_id)
         self.look = Look() if look is None else Look(look.volumes_seen_at, look.remark)
         self._covering = _Covering(connection, project_id, self.now)
 
     def volumes(self, filters: Mapping[str, str]) -> list[Any]:
-        """The volumes that there are, and those that are gone and still have a recovery point.
+        """The volumes that were seen, and those that were not and still have a recovery point.
 
-        :returns: their rows, by name; those of gone ones have an id and a name only.
+        :returns: their rows, by name; those of unseen ones have no status.
         """
         there = rows.volumes(self._connection, self._id)
-        gone = rows.gone(self._connection, self._id, {volume.id for volume in there})
-        volumes: Iterable[Any] = (*there, *gone)
+        unseen = rows.unseen(self._connection, self._id, {volume.id for volume in there})
+        volumes: Iterable[Any] = (*there, *unseen)
         if name_part := filters.get('name', '').lower():
             volumes = [volume for volume in volumes if name_part in volume.name.lower()]
         if (plan_id := filters.get('plan_id')) is not None:
-            made = rows.of_plan(self._connection, self._id, plan_id) if gone else set()
+            made = rows.of_plan(self._connection, self._id, plan_id) if unseen else set()
             volumes = [
                 volume
                 for volume in volumes
@@ -222,21 +233,24 @@ class _Project:
         plans = self._covering.plans_of(volume)
         schedules = [each for plan in plans for each in self._covering.schedules.get(plan.id, ())]
         points = Points() if count is None else _points(count)
-        subject = Subject(
-            is_there=volume.status is not None or self.look.seen_at is None,
-            created_at=volume.created_at,
-        )
+        is_there = volume.status is not None or not self._is_gone(volume)
         return Covered(
             id=volume.id,
             name=volume.name,
             status=volume.status,
             size=volume.size,
-            verdict=coverage_rules.judge(subject, schedules, points, self.now),
+            verdict=coverage_rules.judge(schedules, points, self.now, is_there=is_there),
             points=points,
             oldest_good_at=None if count is None else count.oldest_good_at,
             plans=plans,
             schedules=schedules,
         )
+
+    def _is_gone(self, unseen: Any) -> bool:
+        """Whether a volume was looked for where it was, since it was last protected."""
+        seen_at = self.look.seen_at
+        is_here = None in (unseen.region, self._region) or unseen.region == self._region
+        return seen_at is not None and is_here and unseen.newest_at <= seen_at
 
     def details(self, shown: Sequence[Covered]) -> list[Detail]:
         """Volumes with their newest points."""
@@ -264,13 +278,10 @@ class _Covering:
         self.schedules: dict[str, list[Schedule]] = {}
         self._of_volume: dict[str, list[Plan]] = {}
         self._of_project: list[tuple[Plan, choices.Choice]] = []
-        changed: dict[str, datetime.datetime] = {}
         for row in rows.plans(connection, project_id):
             self._add(Plan(id=row.id, name=row.name), project_id, row.resources)
-            changed[row.id] = row.changed_at
         for row in rows.schedules(connection, project_id):
-            changed_at = max(row.changed_at, changed.get(row.plan_id, row.changed_at))
-            self.schedules.setdefault(row.plan_id, []).append(_schedule(row, changed_at, now))
+            self.schedules.setdefault(row.plan_id, []).append(_schedule(row, now))
         is_choosing = any(choice != choices.EVERYTHING for _, choice in self._of_project)
         self._labels = rows.labels(connection, project_id) if is_choosing else {}
 
@@ -312,7 +323,7 @@ class _Covering:
         )
 
 
-def _schedule(row: Any, changed_at: datetime.datetime, now: datetime.datetime) -> Schedule:
+def _schedule(row: Any, now: datetime.datetime) -> Schedule:
     """A scheduled operation as it is judged.
 
     A run that was due before the operation was there is none of its runs. What failed in a run
@@ -334,7 +345,6 @@ def _schedule(row: Any, changed_at: datetime.datetime, now: datetime.datetime) -
         is_enabled=row.enabled,
         due_at=due,
         grace=datetime.timedelta(seconds=seconds),
-        changed_at=changed_at,
         next_run_at=coming,
         failed_at=row.run_at if has_failed else None,
         failure=row.run_error if has_failed else None,
@@ -346,6 +356,7 @@ def _points(count: Any) -> Points:
         good=count.good,
         missing=count.missing,
         newest_good_at=count.newest_good_at,
+        newest_missing_at=count.newest_missing_at,
         newest_failed_at=count.newest_failed_at,
         newest_making_at=count.newest_making_at,
     )

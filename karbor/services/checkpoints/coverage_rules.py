@@ -33,8 +33,6 @@ class Schedule:
 
     :ivar due_at: when its last run was due; None if none was yet.
     :ivar grace: for how long a run that is due may take to begin.
-    :ivar changed_at: when it, or its plan, was last changed: what it covers now may not be what
-        it covered before.
     :ivar next_run_at: None when no further one follows.
     :ivar failed_at: when its newest run began, if that came to no checkpoint.
     :ivar failure: why it failed.
@@ -46,7 +44,6 @@ class Schedule:
     is_enabled: bool
     due_at: datetime.datetime | None = None
     grace: datetime.timedelta = datetime.timedelta()
-    changed_at: datetime.datetime = datetime.datetime.min
     next_run_at: datetime.datetime | None = None
     failed_at: datetime.datetime | None = None
     failure: str | None = None
@@ -59,6 +56,7 @@ class Points:
     good: int = 0
     missing: int = 0
     newest_good_at: datetime.datetime | None = None
+    newest_missing_at: datetime.datetime | None = None
     newest_failed_at: datetime.datetime | None = None
     newest_making_at: datetime.datetime | None = None
 
@@ -66,18 +64,6 @@ class Points:
     def is_empty(self) -> bool:
         """Whether no run has ever come to it."""
         return self == Points()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
-    """A volume as far as it matters here.
-
-    :ivar is_there: whether it is in the cloud.
-    :ivar created_at: when it was made there; None if that is not known.
-    """
-
-    is_there: bool
-    created_at: datetime.datetime | None = None
 
 
 class Verdict(NamedTuple):
@@ -88,14 +74,15 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    subject: Subject, schedules: Sequence[Schedule], points: Points, now: datetime.datetime
+    schedules: Sequence[Schedule], points: Points, now: datetime.datetime, *, is_there: bool
 ) -> Verdict:
     """The state of a volume.
 
     :param schedules: all that cover it.
     :param now: UTC without a zone.
+    :param is_there: whether it is in the cloud.
     """
-    if not subject.is_there:
+    if not is_there:
         return Verdict(State.GONE, 'it is not in the cloud any more')
     if not schedules:
         return Verdict(State.UNPROTECTED, _without_schedule(points))
@@ -105,8 +92,8 @@ def judge(
     failing = _failure(enabled, points)
     if failing is not None:
         return Verdict(State.FAILING, failing)
-    overdue = [schedule for schedule in enabled if _is_overdue(schedule, subject, points, now)]
-    if overdue:
+    overdue = [schedule for schedule in enabled if _is_overdue(schedule, points, now)]
+    if overdue and not points.is_empty:  # else it may have been taken into the plan since
         due = max(schedule.due_at for schedule in overdue if schedule.due_at is not None)
         lost = f'; {_ALL_MISSING}' if points.missing and not points.good else ''
         return Verdict(
@@ -129,28 +116,20 @@ def _without_schedule(points: Points) -> str:
 
 def _failure(enabled: Sequence[Schedule], points: Points) -> str | None:
     """Why it has no good point now; None if the newest that was tried has come out well."""
-    last_good = points.newest_good_at or datetime.datetime.min
-    if points.newest_failed_at is not None and points.newest_failed_at > last_good:
+    made = (points.newest_good_at, points.newest_missing_at)  # what is missing was made well
+    last_made = max((each for each in made if each is not None), default=datetime.datetime.min)
+    if points.newest_failed_at is not None and points.newest_failed_at > last_made:
         return 'the newest recovery point has failed'
     for schedule in enabled:
-        if schedule.failed_at is not None and schedule.failed_at > last_good:
+        if schedule.failed_at is not None and schedule.failed_at > last_made:
             return f'the last run of {_names([schedule])} has failed'
     return None
 
 
-def _is_overdue(
-    schedule: Schedule, subject: Subject, points: Points, now: datetime.datetime
-) -> bool:
-    """Whether a run of it was due that has left nothing good of a volume that it covered.
-
-    What no run has ever come to may have been taken into the plan since.
-    """
+def _is_overdue(schedule: Schedule, points: Points, now: datetime.datetime) -> bool:
+    """Whether a run of it was due that has left nothing good of a volume."""
     due = schedule.due_at
     if due is None or now <= due + schedule.grace:
-        return False
-    if subject.created_at is not None and subject.created_at > due:
-        return False
-    if points.is_empty and schedule.changed_at > due:
         return False
     moments = (points.newest_good_at, points.newest_making_at)
     return not any(moment is not None and moment >= due for moment in moments)

@@ -33,7 +33,7 @@ from sqlalchemy import orm
 
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
-from karbor.db import operation_logs, reality
+from karbor.db import models, operation_logs, reality
 from karbor.db.reality import StoredPoint
 from karbor.services.checkpoints import resource_work
 
@@ -48,6 +48,8 @@ class Comparison:
 
     :ivar absent: those that were good, and are not in the list; each is still to be asked for.
     :ivar found: those that are missing, were good before, and are available.
+    :ivar doubted: those that were good and are not in the list of the projects of which that is
+        not believed.
     :ivar remarks: of each project that has points: why something of it is left as it is, if so.
     :ivar located: ids of the checkpoints that were made here, as something of them is listed,
         and of which that is not known.
@@ -55,6 +57,7 @@ class Comparison:
 
     absent: Sequence[StoredPoint]
     found: Sequence[StoredPoint]
+    doubted: Sequence[Sequence[StoredPoint]]
     remarks: Mapping[str, str | None]
     located: Collection[str]
 
@@ -102,14 +105,18 @@ def compare(
     }
     by_project: dict[str, list[StoredPoint]] = {}
     unplaced: collections.Counter[str] = collections.Counter()
+    elsewhere: collections.Counter[str] = collections.Counter()
     for point in points:
         if point.region == region or point.checkpoint_id in located:
             by_project.setdefault(point.project_id, []).append(point)
         elif point.region is None or region is None:
             unplaced[point.project_id] += 1
+        else:
+            elsewhere[point.project_id] += 1
     absent: list[StoredPoint] = []
     found: list[StoredPoint] = []
-    remarks: dict[str, str | None] = dict.fromkeys(unplaced)
+    doubted: list[list[StoredPoint]] = []
+    remarks: dict[str, str | None] = dict.fromkeys([*unplaced, *elsewhere])
     for project_id, own in by_project.items():
         good = [each for each in own if each.state == State.GOOD]
         away = [each for each in good if each.cloud_id not in listed]
@@ -117,9 +124,13 @@ def compare(
         if remarks[project_id] is None:
             absent += away
             found += [each for each in own if _is_back(each, listed)]
+        else:
+            doubted.append(away)
     for project_id, count in unplaced.items():
         remarks[project_id] = joined(remarks[project_id], _not_placed(count))
-    return Comparison(absent=absent, found=found, remarks=remarks, located=located)
+    for project_id, count in elsewhere.items():
+        remarks[project_id] = joined(remarks[project_id], _made_elsewhere(count, region))
+    return Comparison(absent=absent, found=found, doubted=doubted, remarks=remarks, located=located)
 
 
 def joined(*remarks: str | None) -> str | None:
@@ -131,6 +142,13 @@ def _not_placed(count: int) -> str:
     return (
         f'{counted(count)} not compared with the cloud: nothing tells in which region '
         f'{"it was" if count == 1 else "they were"} made, or which one this is.'
+    )
+
+
+def _made_elsewhere(count: int, region: str | None) -> str:
+    return (
+        f'{counted(count)} not compared with the cloud: {"it was" if count == 1 else "they were"} '
+        f'made in another region than {region}.'
     )
 
 
@@ -242,6 +260,21 @@ def _log_of_project(project_id: str) -> dict[str, Any]:
         'started_at': now,
         'ended_at': now,
     }
+
+
+def tell_doubt(session: orm.Session, checkpoint: models.Checkpoint, doubt: str) -> None:
+    """Tell that a verification has found so much missing that nothing was changed."""
+    reality.write_compared(session, {checkpoint.project_id: doubt})
+    log = {
+        **_log_of_project(checkpoint.project_id),
+        'checkpoint_id': checkpoint.id,
+        'plan_id': checkpoint.plan_id,
+        'provider_id': checkpoint.provider_id,
+        'status': constants.OperationStatus.FAIL,
+        'error_info': doubt,
+        'extra_info': None,
+    }
+    operation_logs.add_all(session, [log])
 
 
 def write_remarks(session: orm.Session, remarks: Mapping[str, str | None]) -> None:

@@ -147,6 +147,7 @@ def _write(
     good = reality_rows.count_good_alike(session, row)
     doubt = reality.doubt(len(changes.lost), good, is_cloud_seen=is_cloud_seen)
     if doubt is not None:
+        reality.tell_doubt(session, row, doubt)
         return doubt
     if region is not None and row.region is None:
         reality_rows.set_region(session, [row.id], region)

@@ -18,7 +18,6 @@ from typing import Any
 
 from karbor import context as karbor_context
 from karbor import db, exception
-from karbor.common import moments
 from karbor.db import looks, recovery_points
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.protection import client_factory
@@ -56,5 +55,4 @@ def _seen(volume: Any) -> looks.SeenVolume:
         status=volume.status,
         size=volume.size,
         metadata=dict(volume.metadata),
-        created_at=moments.read_utc(volume.created_at) or datetime.datetime.min,
     )

@@ -191,18 +191,23 @@ class Inventory:
             except cinder_exc.NotFound:
                 return None
 
-    def has_snapshot(self, snapshot_id: str, *, is_retrying: bool = True) -> bool:
+    def has_snapshot(
+        self, snapshot_id: str, *, of_project: str | None = None, is_retrying: bool = True
+    ) -> bool:
         """Whether there is a snapshot, whatever its metadata.
 
+        :param of_project: whose it must be; None is anybody's.
         :param is_retrying: whether a passing fault is tried again.
         """
-        return _is_there(
-            self._client.volume_snapshots, snapshot_id, _PATIENCE if is_retrying else 0
-        )
+        patience = _PATIENCE if is_retrying else 0
+        found = _get(self._client.volume_snapshots, snapshot_id, patience)
+        if found is None:
+            return False
+        return of_project is None or _project_of(found) in (None, of_project)
 
     def has_volume(self, volume_id: str) -> bool:
         """Whether there is a volume, whatever its metadata."""
-        return _is_there(self._client.volumes, volume_id, _PATIENCE)
+        return _get(self._client.volumes, volume_id, _PATIENCE) is not None
 
     def remove(self, item: Item, timeout: float) -> str | None:
         """Delete an item and see it gone, which it may be already.
@@ -243,13 +248,13 @@ class Inventory:
             return cinder_requests.retry(whole_list, _PATIENCE)
 
 
-def _is_there(manager: Any, item_id: str, patience: float) -> bool:
+def _get(manager: Any, item_id: str, patience: float) -> Any:
+    """An item by its id; None when there is none."""
     with _available():
         try:
-            cinder_requests.retry(functools.partial(manager.get, item_id), patience)
+            return cinder_requests.retry(functools.partial(manager.get, item_id), patience)
         except cinder_exc.NotFound:
-            return False
-    return True
+            return None
 
 
 def _entries(manager: Any, marks: Marks, filters: Mapping[str, Any]) -> Iterator[Any]:

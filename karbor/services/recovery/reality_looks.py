@@ -15,8 +15,9 @@
 First the rows are read, then Cinder lists: so what turns good meanwhile is not taken for lost.
 What the list lacks is asked for by its id, which tells what is gone from what a list has not
 shown, or what has lost its metadata. In karbor-standalone that is asked as the owner of the
-snapshots; in a cloud's service as an administrator, who sees all that owners see, and whose rights
-are proven before the list and again before anything is written.
+snapshots; in a cloud's service as an administrator, who sees all that owners see, and more: what is
+another project's now is not there for its owner. The administrator's rights are proven before the
+list and again before anything is written.
 """
 
 import dataclasses
@@ -39,8 +40,9 @@ from karbor.services.recovery.inventory import Inventory, Item
 _MOST_ASKED = 1000
 _LONGEST = 600
 
-# How many volumes it asks for where no snapshot is seen.
-_MOST_VOLUMES = 20
+# How many volumes it asks for where no snapshot is seen, and how many of the snapshots that a list
+# lacks where it lacks so many that it is not believed.
+_SAMPLE = 20
 
 _NO_RIGHTS = (
     'Recovery points are not compared with the cloud: Karbor lacks the right to see all snapshots '
@@ -110,10 +112,15 @@ def compare(
     if not points:
         return Report()
     region = inventory.region
-    listed = {item.id: item.status for item in snapshots}
-    seen = reality.compare(
-        points, listed, region, is_cloud_seen=_is_cloud_seen(points, listed, inventory)
-    )
+    owners = {point.cloud_id: point.project_id for point in points}
+    listed = {
+        item.id: item.status for item in snapshots if item.project_id in (None, owners.get(item.id))
+    }
+    is_cloud_seen = _is_cloud_seen(points, listed, inventory)
+    seen = reality.compare(points, listed, region, is_cloud_seen=is_cloud_seen)
+    if unlisted := _unlisted(seen.doubted, inventory):
+        listed |= unlisted
+        seen = reality.compare(points, listed, region, is_cloud_seen=True)
     gone, left = _gone(seen.absent, inventory)
     changes = Changes(lost=gone, found=seen.found)
     if not is_dry_run:
@@ -152,8 +159,34 @@ def _is_cloud_seen(
         for point in points
         if point.region == region and point.state == State.GOOD
     }
-    asked = random.sample(sorted(volume_ids), min(len(volume_ids), _MOST_VOLUMES))
+    asked = random.sample(sorted(volume_ids), min(len(volume_ids), _SAMPLE))
     return any(inventory.has_volume(volume_id) for volume_id in asked)
+
+
+def _unlisted(doubted: Sequence[Sequence[StoredPoint]], inventory: Inventory) -> dict[str, str]:
+    """The snapshots that are there although the list lacks them, with a status of no matter.
+
+    A few are asked for, and all where any of these is there: so what has only lost its metadata
+    does not hide for ever what is really gone.
+
+    :param doubted: points of which the list lacks the snapshots, a project's together.
+    """
+    deadline = retrying.Deadline(_LONGEST)
+
+    def seen(points: Sequence[StoredPoint]) -> dict[str, str]:
+        return {
+            str(point.cloud_id): ''
+            for point in points
+            if deadline.remaining()
+            and inventory.has_snapshot(str(point.cloud_id), of_project=point.project_id)
+        }
+
+    there: dict[str, str] = {}
+    for points in doubted:
+        asked = random.sample(points, min(len(points), _MOST_ASKED))
+        if few := seen(asked[:_SAMPLE]):
+            there |= few | seen(asked[_SAMPLE:])
+    return there
 
 
 def _gone(
@@ -172,7 +205,7 @@ def _gone(
             asked = asked[:number]
             break
         try:
-            if not inventory.has_snapshot(str(point.cloud_id)):
+            if not inventory.has_snapshot(str(point.cloud_id), of_project=point.project_id):
                 gone.append(point)
         except exception.InventoryFailed as exc:
             why = exc.msg

@@ -78,7 +78,6 @@ class Covering(base.ApiTestCase):
                 status='in-use',
                 size=10,
                 metadata={'backup': 'yes' if number % 2 else 'no'},
-                created_at=lists.BEGIN,
             )
             for number, volume_id in enumerate(ids)
         ]

@@ -112,7 +112,6 @@ class StateTest(CoverageTestCase):
         with db.writer() as session:
             for model in (models.ScheduledOperation, models.RecoveryPoint):
                 session.execute(sa.update(model).values(created_at=now - 3 * hours))
-            session.execute(sa.update(models.Volume).values(created_at=now - 9 * hours))
         for moments in (
             {'next_fire_at': now - 2 * hours},
             {'next_fire_at': now + hours, 'last_fire_at': now - 2 * hours},
@@ -216,6 +215,40 @@ class StateTest(CoverageTestCase):
         self.ended_checkpoint(checkpoint)
         self.assertEqual({}, self.coverage())
 
+    def test_one_that_was_made_since_the_look(self) -> None:
+        self.coverage()
+        fresh = self.volume(name='fresh')
+        self.ended_checkpoint(self.create_checkpoint(self.create_plan(fresh)))
+        self.assertEqual('unprotected', self.states()[fresh['id']])
+
+    def test_one_that_was_made_in_another_region(self) -> None:
+        """It is not gone because it is not here."""
+        self.config.config(region_id='A', group='cinder_client')
+        self.ended_checkpoint(self.create_checkpoint(self.plan))
+        self.coverage()
+        self.config.config(region_id='B', group='cinder_client')
+        self.cinder.volumes.clear()
+        self.look_later()
+        self.coverage()
+        self.assertEqual('unprotected', self.states()[self.covered_id])
+        self.config.config(region_id='A', group='cinder_client')
+        self.assertEqual('gone', self.states()[self.covered_id])
+
+    def test_one_that_is_taken_into_a_plan(self) -> None:
+        """A run that was due before did not cover it."""
+        self.create_operation()
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        with db.writer() as session:
+            session.execute(
+                sa.update(models.ScheduledOperation).values(
+                    created_at=now - datetime.timedelta(days=2)
+                )
+            )
+        self.set_trigger(last_fire_at=now - datetime.timedelta(hours=9))
+        shown = self.coverage()[self.covered_id]
+        self.assertEqual('unprotected', shown['state'])
+        self.assertIn('no recovery point yet; the next run is at', shown['reason'])
+
     def test_a_plan_on_the_project_chooses(self) -> None:
         labelled = self.volume(metadata={'backup': 'yes'})
         other = self.volume(metadata={'backup': 'no'})
@@ -299,7 +332,6 @@ class ListTest(CoverageTestCase):
             project_id=OTHER_PROJECT_ID,
             labels={},
             size=1,
-            created_at=datetime.datetime(2026, 11, 27),
         )
         self.add_row(
             models.RecoveryPoint,
@@ -310,6 +342,52 @@ class ListTest(CoverageTestCase):
             state='good',
         )
         self.assertEqual({self.covered_id}, set(self.coverage()))
+
+    def test_what_others_say_of_the_same_volume(self) -> None:
+        """Neither their plans and schedules are looked at, nor their recovery points."""
+        whole = {'id': self.covered_id, 'type': VOLUME, 'name': 'theirs'}
+        theirs = self.add_row(
+            models.Plan,
+            project_id=OTHER_PROJECT_ID,
+            resources=[whole],
+            parameters={},
+            status='started',
+        )
+        trigger = self.add_row(models.Trigger, project_id=OTHER_PROJECT_ID)
+        for plan_id in (theirs.id, self.plan['id']):
+            self.add_row(
+                models.ScheduledOperation,
+                project_id=OTHER_PROJECT_ID,
+                plan_id=plan_id,
+                trigger_id=trigger.id,
+                enabled=True,
+            )
+        for state in ('good', 'failed'):
+            self.add_row(
+                models.RecoveryPoint,
+                project_id=OTHER_PROJECT_ID,
+                plan_id=self.plan['id'],
+                resource_type=VOLUME,
+                resource_id=self.covered_id,
+                resource_name='theirs',
+                state=state,
+            )
+        shown = self.coverage()[self.covered_id]
+        self.assertEqual(
+            ('unprotected', 0, None, None, []),
+            tuple(
+                shown[name]
+                for name in (
+                    'state',
+                    'recovery_points',
+                    'last_good_at',
+                    'last_failure',
+                    'schedules',
+                )
+            ),
+        )
+        self.assertEqual([self.plan['id']], [plan['id'] for plan in shown['plans']])
+        self.assertEqual({}, self.coverage(plan_id=theirs.id))
 
     @unittest.skipUnless(tests_base.DATABASE == 'sqlite', 'SQL is counted in SQLite')
     @base.in_process_only('SQL is counted in this process')
@@ -390,7 +468,7 @@ class LookTest(CoverageTestCase):
 
         def volume(name: str) -> looks.SeenVolume:
             return looks.SeenVolume(
-                id=self.covered_id, name=name, status='in-use', size=1, metadata={}, created_at=now
+                id=self.covered_id, name=name, status='in-use', size=1, metadata={}
             )
 
         write = db.transaction(looks.write_volumes)

@@ -143,7 +143,7 @@ class LookTest(RealityTestCase):
         for _ in range(2):
             self.look()
             self.assertEqual({'good'}, set(self.states(checkpoint).values()))
-        self.assertEqual(0, self.cinder.requests[_ONE_BY_ONE])
+        self.assertEqual(4, self.cinder.requests[_ONE_BY_ONE])  # 20 at most each time
         self.assertIn('2 of 3 good recovery points', self.remark())
         (log,) = self.logs()  # not each time
         self.assertEqual(('fail', None), (log['status'], log['checkpoint_id']))
@@ -213,6 +213,38 @@ class LookTest(RealityTestCase):
         self.look()
         self.assertEqual({'good'}, set(self.states(checkpoint).values()))
 
+    def test_when_most_have_lost_their_metadata(self) -> None:
+        """They are there; and what is really gone beside them is found."""
+        volumes = [self.volume() for _ in range(5)]
+        checkpoint = self.protected(*volumes)
+        ids = {volume['id'] for volume in volumes[:3]}
+        for each in self.cinder.snapshots.values():
+            if each['volume_id'] in ids:
+                each['metadata'] = {}
+        self.look()
+        self.assertEqual({'good'}, set(self.states(checkpoint).values()))
+        self.assertIsNone(self.remark())
+        self.lose(volumes[4])
+        self.look()
+        self.assertEqual('missing', self.states(checkpoint)[volumes[4]['id']])
+        self.assertEqual(1, list(self.states(checkpoint).values()).count('missing'))
+
+    def test_one_that_is_another_projects_now(self) -> None:
+        """Its volume was transferred, with its snapshots: for its owner it is not there."""
+        volume = self.volume()
+        checkpoint = self.protected(volume, self.volume(), self.volume())
+        (snapshot,) = [
+            each for each in self.cinder.snapshots.values() if each['volume_id'] == volume['id']
+        ]
+        name = 'os-extended-snapshot-attributes:project_id'
+        before, snapshot[name] = snapshot[name], OTHER_PROJECT_ID
+        for _ in range(2):
+            self.look()
+            self.assertEqual('missing', self.states(checkpoint)[volume['id']])
+        snapshot[name] = before
+        self.look()
+        self.assertEqual('good', self.states(checkpoint)[volume['id']])
+
     def test_what_is_seen_again(self) -> None:
         volume = self.volume()
         checkpoint = self.protected(volume, self.volume())
@@ -267,10 +299,12 @@ class RaceTest(RealityTestCase):
         done: list[Any] = []
         ask = cinder_inventory.Inventory.has_snapshot
 
-        def asked(inventory: cinder_inventory.Inventory, snapshot_id: str) -> bool:
+        def asked(
+            inventory: cinder_inventory.Inventory, snapshot_id: str, *, of_project: str
+        ) -> bool:
             if not done:
                 done.append(act())
-            return ask(inventory, snapshot_id)
+            return ask(inventory, snapshot_id, of_project=of_project)
 
         with mock.patch.object(cinder_inventory.Inventory, 'has_snapshot', asked):
             yield
@@ -351,12 +385,14 @@ class RaceTest(RealityTestCase):
 
     def test_rights_that_end_in_between(self) -> None:
         """Who may not see others' snapshots is told that there are none."""
-        volume = self.volume()
-        checkpoint = self.protected(volume)
+        self.protected()
         (snapshot,) = self.cinder.snapshots.values()
         snapshot['os-extended-snapshot-attributes:project_id'] = OTHER_PROJECT_ID
+        with db.writer() as session:
+            for model in (models.Checkpoint, models.RecoveryPoint):
+                session.execute(sa.update(model).values(project_id=OTHER_PROJECT_ID))
         self.look()
-        self.assertEqual({volume['id']: 'good'}, self.states(checkpoint))
+        self.assertEqual(['good'], [each.state for each in self.rows(models.RecoveryPoint)])
 
         def lose_rights() -> None:
             self.cinder.is_admin = False
@@ -373,9 +409,9 @@ class RaceTest(RealityTestCase):
         ):
             self.look()
         self.assertIn('role admin', logged.output[-1])
-        self.assertEqual({volume['id']: 'good'}, self.states(checkpoint))
+        self.assertEqual(['good'], [each.state for each in self.rows(models.RecoveryPoint)])
         self.look()
-        self.assertEqual({volume['id']: 'good'}, self.states(checkpoint))
+        self.assertEqual(['good'], [each.state for each in self.rows(models.RecoveryPoint)])
         self.assertIn('lacks the right', self.remark())
 
     def test_more_than_one_look_asks_for(self) -> None:
@@ -617,6 +653,9 @@ class VerificationTest(RealityTestCase):
         found = self.verified(checkpoint)
         self.assertIn('2 of 3 good recovery points cannot', found['status_reason'])
         self.assertEqual({'good'}, set(self.states(checkpoint).values()))
+        self.assertIn('2 of 3 good recovery points', self.remark())
+        (log,) = self.logs(checkpoint_id=checkpoint['id'])
+        self.assertEqual(('fail', self.remark()), (log['status'], log['error_info']))
         self.protected(*[self.volume() for _ in range(2)])
         self.verified(checkpoint)
         self.assertEqual(['good', 'missing', 'missing'], sorted(self.states(checkpoint).values()))

@@ -94,6 +94,18 @@ class RecordedTest(RegionTestCase):
         (look,) = self.rows(models.ProjectLook)
         self.assertIn(told, look.remark)
 
+    def test_a_look_in_another_region(self) -> None:
+        """What it does not compare is told, in the place of what was told before."""
+        self.protected(self.volume(), self.volume())
+        self.config.config(region_id='B', group='cinder_client')
+        self.cinder.is_admin = True
+        orphans.OrphanCheck(
+            self.registry, lambda: inventories.inventory(self.cinder.url)
+        ).check_orphans()
+        (look,) = self.rows(models.ProjectLook)
+        self.assertIn('2 recovery points are not compared with the cloud', look.remark)
+        self.assertIn('made in another region than B', look.remark)
+
 
 class OtherRegionTest(RegionTestCase):
     def test_deleting(self) -> None:
@@ -194,4 +206,5 @@ class OtherRegionTest(RegionTestCase):
             )
             orphans.OrphanCheck(self.registry, lambda: other).check_orphans()
         self.assertEqual({'good'}, self.states(checkpoint))
-        self.assertEqual([], self.rows(models.ProjectLook))
+        (look,) = self.rows(models.ProjectLook)
+        self.assertIn('1 recovery point is not compared with the cloud: it was made', look.remark)

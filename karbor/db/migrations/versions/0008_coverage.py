@@ -42,7 +42,6 @@ def upgrade() -> None:
             sa.Column('status', sa.String(255), nullable=False),
             sa.Column('size', sa.Integer, nullable=False),
             sa.Column('metadata', sa.JSON, nullable=False),
-            sa.Column('created_at', MOMENT, nullable=False),
         )
     if not inspector.has_table('project_looks'):
         op.create_table(

@@ -68,10 +68,10 @@ class CompareTest(base.BaseTestCase):
             ([point('a', **LOST)], {'a': 'error'}, '', '', False),
             ([point('a', **LOST, was_good=False)], {'a': ok}, '', '', False),
             ([point('a', **LOST), point('b'), point('c')], {'a': ok}, '', '', True),
-            # Nothing is known of what was made in another region.
-            ([point('a', region='B')], {}, '', '', None),
-            ([point('a', region='B'), point('b')], {'b': ok}, '', '', False),
-            # Nor of what was made nobody knows where, which is told.
+            # Nothing is known of what was made in another region, or nobody knows where, which is
+            # told.
+            ([point('a', region='B')], {}, '', '', True),
+            ([point('a', region='B'), point('b')], {'b': ok}, '', '', True),
             ([point('a', region=None)], {}, '', '', True),
         ):
             seen = reality.compare(points, listed, 'A', is_cloud_seen=True)
