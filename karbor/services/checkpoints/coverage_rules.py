@@ -83,7 +83,8 @@ def judge(
     :param is_there: whether it is in the cloud.
     """
     if not is_there:
-        return Verdict(State.GONE, 'it is not in the cloud any more')
+        left = f'{points.good or "no"} good recovery point{"" if points.good == 1 else "s"} left'
+        return Verdict(State.GONE, f'it is not in the cloud any more; {left}')
     if not schedules:
         return Verdict(State.UNPROTECTED, _without_schedule(points))
     enabled = [schedule for schedule in schedules if schedule.is_enabled]

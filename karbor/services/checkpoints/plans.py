@@ -106,7 +106,7 @@ class Plans:
             for name in _CHANGEABLE:
                 if name in changed:
                     setattr(plan, name, changed[name])
-            _record(session, context, 'plan_update', plan)
+            _record(session, context, 'plan_update', plan, changed=sorted(changes))
             return plan
 
         return write()
@@ -192,9 +192,20 @@ class Plans:
 
 
 def _record(
-    session: orm.Session, context: karbor_context.RequestContext, what: str, plan: models.Plan
+    session: orm.Session,
+    context: karbor_context.RequestContext,
+    what: str,
+    plan: models.Plan,
+    **told: Any,
 ) -> None:
-    operation_logs.record(session, context, what, plan_id=plan.id, provider_id=plan.provider_id)
+    operation_logs.record(
+        session,
+        context,
+        what,
+        plan_id=plan.id,
+        provider_id=plan.provider_id,
+        extra_info=told or None,
+    )
 
 
 def as_resource(fields: Mapping[str, Any]) -> Resource:

@@ -17,6 +17,7 @@ asks for, a 5xx, a reset or a time-out with growing pauses. What makes something
 again only after a look whether the first request made it. A 4xx is never hidden.
 """
 
+import textwrap
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -28,6 +29,8 @@ from karbor.services import retrying
 from karbor.services.protection.steps import Wait
 
 PAGE_LIMIT = 1000  # Cinder's own default of osapi_max_limit
+
+_LONGEST_TOLD = 500  # characters of an error
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
@@ -211,7 +214,14 @@ def page(
 
 
 def describe(error: BaseException) -> str:
-    """What to tell a person of an error, without the trace and without secrets."""
+    """What to tell a person of an error, without the trace and without secrets.
+
+    Cinder answers with kilobytes of a regular expression where a text does not match it.
+    """
+    return textwrap.shorten(_described(error), _LONGEST_TOLD, placeholder=' ...')
+
+
+def _described(error: BaseException) -> str:
     code = status_code(error)
     if is_over_quota(error):
         return f'a quota would be exceeded: {error}'

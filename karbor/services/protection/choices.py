@@ -25,6 +25,7 @@ the value of one label, any.
 """
 
 import dataclasses
+import difflib
 import fnmatch
 import functools
 import itertools
@@ -153,6 +154,10 @@ def parse(extra_info: Any) -> Choice:
     :raises InvalidInput: it is a choice, and wrong; names the place and the fault.
     """
     choice = _read(extra_info)
+    for name in _as_object(extra_info):
+        near = difflib.get_close_matches(name.lower(), _CHOOSING, 1, 0.8)
+        if near and name not in _CHOOSING:
+            raise _fault('extra_info', f'has {name!r:.100}; there is {near[0]!r}')
     for name in _CHOOSING:
         selector = getattr(choice, name)
         if selector is not None:

@@ -88,6 +88,8 @@ class DoneAtOnceTest(_Logs):
             log, _ = self.one_more(method, f'/plans/{plan_id}', body)
             self.assert_done(log, what)
             self.assert_ids(log, plan_id=plan_id, provider_id=PROVIDER_ID)
+            told = {'changed': ['name']} if body else None
+            self.assertEqual(told, log['extra_info'])
 
     def test_triggers(self):
         log, answer = self.one_more('POST', '/triggers', TRIGGER, 'admin')

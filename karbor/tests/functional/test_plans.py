@@ -614,6 +614,16 @@ class WordsInBracesTest(_PlanRunsTestCase):
         self.run_plan(plan)
         self.assertEqual([('db', 'db!')], self.snapshots())
 
+    def test_what_cinder_takes_in_no_description(self):
+        plan = self.create_plan()
+        for text in ('line 1\nline 2', 'a \N{GRINNING FACE}'):
+            values = _options(description=text)
+            for message in (
+                self.post('/plans', self.plan_body(parameters=values), 400),
+                self.put(f'/plans/{plan["id"]}', {'plan': {'parameters': values}}, 400),
+            ):
+                self.assertIn('description: Cinder takes no', message)
+
     def test_words_that_stand_for_nothing(self):
         plan = self.create_plan()
         for word in ('foo', 'Volume_Name', 'volume-name', 'volume_name.x', '0', 'größe'):

@@ -142,6 +142,8 @@ class JudgeTest(base.TestCase):
         for _, schedules, points, _, _ in _TABLE:
             verdict = judge(schedules, points, _NOW, is_there=False)
             self.assertEqual('gone', verdict.state)
+            left = {0: 'no good recovery points left', 1: '1 good recovery point left'}
+            self.assertIn(left.get(points.good, f'{points.good} good'), verdict.reason)
 
     def test_grace(self) -> None:
         """A run that is due may take so long to begin."""

@@ -294,6 +294,9 @@ class PagesTest(RequestsTestCase):
 class DescribeTest(base.BaseTestCase):
     def test_answers(self) -> None:
         self.assertEqual('Cinder answered 400: no', cinder_requests.describe(fault(400)))
+        long = cinder_requests.describe(fault(400, message='x y\n' * 2_000))
+        self.assertLessEqual(len(long), 500)
+        self.assertTrue(long.endswith(' ...'), long)
         self.assertEqual(
             'a quota would be exceeded: too many (HTTP 413)',
             cinder_requests.describe(fault(413, message='too many')),

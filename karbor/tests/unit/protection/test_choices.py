@@ -109,7 +109,6 @@ NO_CHOICES = (
     ['include'],
     'include',
     '"include"',
-    {'includes': {'names': ['x']}},
     {'availability_zone': 'nova'},
 )
 
@@ -117,6 +116,8 @@ NO_CHOICES = (
 FAULTS: list[tuple[Any, str]] = [
     ({'include': None}, 'extra_info.include is null, which is not an object.'),
     ({'include': []}, 'extra_info.include is [], which is not an object.'),
+    ({'includes': {'names': ['x']}}, "extra_info has 'includes'; there is 'include'."),
+    ({'Exclude': {}, 'note': 1}, "extra_info has 'Exclude'; there is 'exclude'."),
     ({'exclude': 'db-*'}, 'extra_info.exclude is "db-*", which is not an object.'),
     ({'include': {}}, 'extra_info.include is empty.'),
     ({'include': {'names': []}}, 'extra_info.include.names is empty.'),

@@ -167,6 +167,9 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
             for word in texts.unknown_words(values.get(name) or ''):
                 known = ', '.join(f'{{{each}}}' for each in texts.WORDS)
                 raise ValueError(f'{name}: {{{word}}} stands for nothing; there are {known}.')
+        for character in values.get('description') or '':
+            if not texts.is_taken(character):
+                raise ValueError(f'description: Cinder takes no {character!a} in it.')
 
     @classmethod
     def get_restore_schema(cls, resource_type: str) -> protection_plugin.Schema:

@@ -87,9 +87,10 @@ def _with_names_of(template: str, values: Values, most: int) -> str:
 
 def _shown(name: str) -> str:
     """A name with a question mark for each character that Cinder takes in no description."""
-    return ''.join(character if _is_taken(character) else '?' for character in name)
+    return ''.join(character if is_taken(character) else '?' for character in name)
 
 
-def _is_taken(character: str) -> bool:
+def is_taken(character: str) -> bool:
+    """Whether Cinder takes it in a description."""
     category = unicodedata.category(character)
     return character <= _LARGEST_CHARACTER and category[0] != 'C' and category not in ('Zl', 'Zp')
