@@ -19,8 +19,9 @@
 
 It is not Keystone: it has one user, :data:`ME`, whose password is :data:`PASSWORD`, and one
 more who comes with :data:`USER_TOKEN` and may delegate any role in any project. Its catalog has
-nothing but itself, it validates no token but those of :attr:`FakeKeystone.valid`, none expires,
-and it keeps a trust as it was sent. What the real one does is seen in the integration tests.
+nothing but itself and :attr:`FakeKeystone.services`, it validates no token but those of
+:attr:`FakeKeystone.valid`, none expires, and it keeps a trust as it was sent. What the real one
+does is seen in the integration tests.
 """
 
 import contextlib
@@ -51,6 +52,7 @@ class FakeKeystone:
     :ivar before_create: called before a trust is made.
     :ivar tokens: those that were given out, with the trust that each is of.
     :ivar valid: what is told of a token that is to be validated, by token.
+    :ivar services: URLs of other services in the catalog, by their types.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,7 @@ class FakeKeystone:
         self.lock = threading.Lock()
         self.tokens: dict[str, str | None] = {}
         self.valid: dict[str, dict[str, Any]] = {}
+        self.services: dict[str, str] = {}
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:
@@ -154,7 +157,7 @@ class _Handler(cut_server.CuttingHandler):
         project_id = trust.get('project_id', project_id)
         self._answer(
             201,
-            {'token': {**_token(trust, project_id), 'catalog': [self._catalog_entry()]}},
+            {'token': {**_token(trust, project_id), 'catalog': self._catalog()}},
             {'X-Subject-Token': self.keystone.token(trust_id)},
         )
 
@@ -162,12 +165,20 @@ class _Handler(cut_server.CuttingHandler):
     def _url(self) -> str:
         return f'http://{self.headers["Host"]}/v3'
 
-    def _catalog_entry(self) -> dict[str, Any]:
-        endpoints = [
-            {'id': interface, 'interface': interface, 'region': 'RegionOne', 'url': self._url}
-            for interface in ('public', 'internal', 'admin')
+    def _catalog(self) -> list[dict[str, Any]]:
+        urls = {'identity': self._url, **self.keystone.services}
+        return [
+            {
+                'id': service_type,
+                'type': service_type,
+                'name': service_type,
+                'endpoints': [
+                    {'id': interface, 'interface': interface, 'region': 'RegionOne', 'url': url}
+                    for interface in ('public', 'internal', 'admin')
+                ],
+            }
+            for service_type, url in urls.items()
         ]
-        return {'id': 'keystone', 'type': 'identity', 'name': 'keystone', 'endpoints': endpoints}
 
     def _unless_refused(self, request: str, answer: Callable[[], None]) -> None:
         with self.keystone.lock:
