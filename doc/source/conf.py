@@ -14,6 +14,9 @@
 
 import pathlib
 import sys
+from typing import Any
+
+from openstack import proxy, resource
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / '_ext'))
 
@@ -22,4 +25,16 @@ copyright = 'Karbor developers'
 extensions = ['api_reference', 'rooms', 'sphinx.ext.autodoc']
 html_theme = 'alabaster'
 autodoc_typehints = 'description'
+autodoc_typehints_description_target = 'documented_params'
 nitpicky = False
+
+
+def _signature(_app: Any, what: str, _name: str, documented: Any, *_details: Any) -> Any:
+    """Nobody makes a proxy or a resource of openstacksdk by hand, so how is left out."""
+    if what == 'class' and issubclass(documented, (proxy.Proxy, resource.Resource)):
+        return '', None
+    return None
+
+
+def setup(app: Any) -> None:
+    app.connect('autodoc-process-signature', _signature)

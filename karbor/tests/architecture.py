@@ -47,6 +47,12 @@ _FLOORS = ('karbor', 'karbor.services')  # of these, packages are rooms of their
 #: From the top to the ground.
 ROOMS = (
     Room('testing', 'fakes, for the tests of plugins and of Karbor', ('karbor.testing',)),
+    Room(
+        'client',
+        'for programs that call the API of a Karbor elsewhere, on openstacksdk',
+        ('karbor.client',),
+        only=(),
+    ),
     Room('wsgi', 'the API for a web server', ('karbor.wsgi',)),
     Room('cmd', 'a console script a file, and how processes are put together', ('karbor.cmd',)),
     Room('api', 'HTTP in, JSON out; asks the services', ('karbor.api',)),

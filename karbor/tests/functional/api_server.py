@@ -105,6 +105,11 @@ class HttpClient(testing.TestClient):
                 [answer.read()], f'{answer.status} {answer.reason}', answer.getheaders()
             )
 
+    def url(self) -> str:
+        """Where it is now, without a path; the processes begin if they do not run."""
+        self._start()
+        return 'http://{}:{}'.format(*self._address)
+
     def _start(self) -> None:
         with self._lock:
             if self._arbiter is not None:

@@ -57,11 +57,7 @@ class ProcessesTest(base.BaseTestCase):
     """What a process never needs, it does not load: it would be memory in each of many workers."""
 
     def loaded(self, process: str) -> set[str]:
-        code = f'import sys, karbor.cmd.{process}; print(*sys.modules)'
-        listing = subprocess.run(
-            [sys.executable, '-c', code], capture_output=True, text=True, check=True
-        )
-        loaded = set(listing.stdout.split())
+        loaded = _loaded_by(f'karbor.cmd.{process}')
         self.assertIn('sqlalchemy', loaded)
         return loaded
 
@@ -74,6 +70,35 @@ class ProcessesTest(base.BaseTestCase):
         """It also seldom has anything to migrate."""
         unneeded = {'alembic', 'boto3', 'keystonemiddleware', 'oslo_middleware', 'swiftclient'}
         self.assertEqual(set(), unneeded & self.loaded('standalone'))
+
+
+class ClientTest(base.BaseTestCase):
+    """Who only calls the API needs nothing of what answers it."""
+
+    def test_it_loads_openstacksdk_and_itself(self) -> None:
+        loaded = _loaded_by('karbor.client')
+        self.assertIn('openstack', loaded)
+        unneeded = {'sqlalchemy', 'falcon', 'alembic', 'oslo_config', 'oslo_db', 'cinderclient'}
+        self.assertEqual(set(), unneeded & loaded)
+        self.assertEqual(
+            {'karbor'},
+            {
+                name
+                for name in loaded
+                if name.partition('.')[0] == 'karbor' and not name.startswith('karbor.client')
+            },
+        )
+
+
+def _loaded_by(module: str) -> set[str]:
+    """What is loaded when a new process imports a module."""
+    listing = subprocess.run(
+        [sys.executable, '-c', f'import sys, {module}; print(*sys.modules)'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(listing.stdout.split())
 
 
 class RulesTest(base.BaseTestCase):
@@ -111,6 +136,9 @@ class RulesTest(base.BaseTestCase):
             (CONTRACT, 'karbor.db', False),
             ('karbor.services.cinder.job', CONTRACT, True),
             ('karbor.cmd.api', 'karbor.testing.clock', False),
+            ('karbor.client.plans', 'karbor.client.base', True),
+            ('karbor.client.plans', 'karbor.common.constants', False),
+            ('karbor.client.plans', 'karbor.api.v1.plans', False),
         ):
             found = Import(importer, imported)
             self.assertEqual(is_allowed, architecture.is_allowed(found), str(found))

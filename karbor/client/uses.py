@@ -1,0 +1,168 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Restores and verifications: they use a checkpoint."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Unpack
+
+from openstack import exceptions
+from openstack.resource import Body
+
+from karbor.client import base, checkpoints, waiting
+from karbor.client.checkpoints import Checkpoint
+
+_RESTORES, _VERIFICATIONS = '/restores', '/verifications'
+_ENDS = {'success': True, 'fail': False}
+
+Parameters = Mapping[str, Mapping[str, Any]]
+
+
+class Use(base.Resource):
+    """What restores and verifications have in common."""
+
+    project_id: str = Body('project_id')
+    provider_id: str = Body('provider_id')
+    checkpoint_id: str = Body('checkpoint_id')
+    parameters: dict[str, dict[str, Any]] = Body('parameters')
+    #: ``in_progress``, ``success`` or ``fail``
+    status: str = Body('status')
+    status_reason: str | None = Body('status_reason')
+    resources_done: int = Body('resources_done')
+    resources_failed: int = Body('resources_failed')
+    #: by ``TYPE#ID``
+    resources_status: dict[str, str] = Body('resources_status')
+    #: why some failed, by ``TYPE#ID``
+    resources_reason: dict[str, str] = Body('resources_reason')
+
+
+class Restore(Use):
+    """A checkpoint of which new resources are made."""
+
+    resource_key = 'restore'
+    resources_key = 'restores'
+    base_path = _RESTORES
+
+    restore_target: str | None = Body('restore_target')
+    #: ids of what is made, by ``TYPE#ID`` of the original; where one restore is shown
+    new_resources: dict[str, str] | None = Body('new_resources')
+
+
+class Verification(Use):
+    """A checkpoint that is looked at, whether all of it is still there."""
+
+    resource_key = 'verification'
+    resources_key = 'verifications'
+    base_path = _VERIFICATIONS
+
+
+class UseQuery(base.ProjectsPage, total=False):
+    """What restores or verifications are listed."""
+
+    status: str
+    checkpoint_id: str
+    provider_id: str
+
+
+class Calls(checkpoints.Calls):
+    def restores(self, **query: Unpack[UseQuery]) -> Iterator[Restore]:
+        """List restores, the newest first."""
+        return self._listed(Restore, _RESTORES, query)
+
+    def create_restore(
+        self,
+        checkpoint: Checkpoint,
+        parameters: Parameters | None = None,
+        *,
+        restore_target: str | None = None,
+        restore_auth: Mapping[str, Any] | None = None,
+    ) -> Restore:
+        """Begin to restore a checkpoint.
+
+        :param parameters: options by ``OS::Cinder::Volume``, or ``OS::Cinder::Volume#ID`` for one
+            resource; see ``restore_schema`` of the provider.
+        :param restore_target: is kept and shown.
+        :param restore_auth: for the target.
+        """
+        fields = {
+            **_used(checkpoint, parameters),
+            **base.given(restore_target=restore_target, restore_auth=restore_auth),
+        }
+        return self._sent('POST', _RESTORES, Restore, fields)
+
+    def get_restore(self, restore: Restore | str) -> Restore:
+        """Show one restore, with what it has made so far."""
+        return self._fetched(Restore, base.part(_RESTORES, restore))
+
+    def wait_for_restore(
+        self, restore: Restore | str, **patience: Unpack[waiting.Patience]
+    ) -> Restore:
+        """Wait until a restore has ended well.
+
+        :raises Failed: it has not; says the reason.
+        :raises TimedOut: it goes on after ``timeout``.
+        """
+        first = self.get_restore(restore)
+        return waiting.until_ended(
+            lambda: self.get_restore(first.id), self._judge_of(first), patience
+        )
+
+    def verifications(self, **query: Unpack[UseQuery]) -> Iterator[Verification]:
+        """List verifications, the newest first."""
+        return self._listed(Verification, _VERIFICATIONS, query)
+
+    def create_verification(
+        self, checkpoint: Checkpoint, parameters: Parameters | None = None
+    ) -> Verification:
+        """Begin to verify a checkpoint.
+
+        :param parameters: see ``verify_schema`` of the provider.
+        """
+        return self._sent('POST', _VERIFICATIONS, Verification, _used(checkpoint, parameters))
+
+    def get_verification(self, verification: Verification | str) -> Verification:
+        """Show one verification."""
+        return self._fetched(Verification, base.part(_VERIFICATIONS, verification))
+
+    def wait_for_verification(
+        self, verification: Verification | str, **patience: Unpack[waiting.Patience]
+    ) -> Verification:
+        """Wait until a verification has ended well.
+
+        :raises Failed: it has not; says the reason.
+        :raises TimedOut: it goes on after ``timeout``.
+        """
+        first = self.get_verification(verification)
+        return waiting.until_ended(
+            lambda: self.get_verification(first.id), self._judge_of(first), patience
+        )
+
+    def _judge_of(self, use: Use) -> waiting.Judge:
+        """It has as many resources as its checkpoint."""
+        try:
+            total = self.get_checkpoint(use.checkpoint_id, use.provider_id).resources_total
+        except exceptions.NotFoundException:
+            total = None
+
+        def judge(use: Any) -> waiting.Look:
+            progress = waiting.Progress(use.resources_done, use.resources_failed, total)
+            return waiting.Look(use.status, use.status_reason, progress, _ENDS.get(use.status))
+
+        return judge
+
+
+def _used(checkpoint: Checkpoint, parameters: Parameters | None) -> base.Body:
+    return {
+        'provider_id': checkpoint.provider_id,
+        'checkpoint_id': checkpoint.id,
+        'parameters': parameters or {},
+    }
