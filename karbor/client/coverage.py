@@ -30,6 +30,7 @@ class CoveredVolume(base.Resource):
     resources_key = _KEY
     allow_fetch = False
 
+    name: str = Body('name')
     #: as Cinder has it; None of one that is gone
     volume_status: str | None = Body('volume_status')
     #: in GiB

@@ -31,10 +31,11 @@ class Plan(base.Resource):
     base_path = _PATH
     allow_delete = True
 
+    name: str = Body('name')
     project_id: str = Body('project_id')
     description: str | None = Body('description')
     provider_id: str = Body('provider_id')
-    #: ``suspended``, or ``started`` if somebody has set it
+    #: ``suspended`` or ``started``, which means nothing
     status: str = Body('status')
     #: each has ``id``, ``type``, ``name``, and ``extra_info`` where a project's volumes are chosen
     resources: list[dict[str, Any]] = Body('resources')
@@ -66,6 +67,7 @@ class CoveredResource(base.Resource):
     resources_key = 'resources'
     allow_fetch = False
 
+    name: str = Body('name')
     type: str = Body('type')
     #: whether it is protected when the plan runs
     covered: bool = Body('covered')

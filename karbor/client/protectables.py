@@ -40,6 +40,7 @@ class ProtectableInstance(base.Resource):
     resources_key = 'instances'
     allow_fetch = False
 
+    name: str = Body('name')
     type: str = Body('type')
     extra_info: dict[str, Any] | None = Body('extra_info')
     #: what is in it: each has ``id``, ``type``, ``name`` and ``extra_info``

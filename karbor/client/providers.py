@@ -29,6 +29,7 @@ class Provider(base.Resource):
     resources_key = 'providers'
     base_path = _PATH
 
+    name: str = Body('name')
     description: str = Body('description')
     #: schemas of parameters: ``options_schema`` of plans, and those of restores and verifications
     extended_info_schema: dict[str, Any] = Body('extended_info_schema')

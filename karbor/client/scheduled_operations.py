@@ -33,6 +33,7 @@ class ScheduledOperation(base.Resource):
     base_path = _PATH
     allow_delete = True
 
+    name: str = Body('name')
     project_id: str = Body('project_id')
     description: str | None = Body('description')
     #: ``protect`` or ``retention_protect``

@@ -30,6 +30,7 @@ class Trigger(base.Resource):
     base_path = _PATH
     allow_delete = True
 
+    name: str = Body('name')
     project_id: str = Body('project_id')
     type: str = Body('type')
     #: ``format``, ``pattern``, ``start_time``, ``end_time``, ``window``, ``timezone``, ``catch_up``

@@ -1,0 +1,166 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What all commands have in common.
+
+A table is for people: a few columns, in words. Every other format (``-f json``) has all that the
+API shows, under the API's names.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from openstack import exceptions, fields
+from osc_lib import exceptions as osc_exceptions
+from osc_lib.command import command
+
+from karbor.client.base import Resource
+from karbor.client.proxy import Proxy
+
+_PEOPLE = 'table'
+
+Rows = tuple[Sequence[str], Iterable[Sequence[Any]]]
+One = tuple[Sequence[str], Sequence[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    :ivar title: its title.
+    :ivar value: what stands in it, of something that is shown.
+    """
+
+    title: str
+    value: Callable[[Any], Any]
+
+
+class Command(command.Command):
+    """A command whose errors are the sentences of the API.
+
+    :ivar exit_code: what it ends with, unless it fails.
+    """
+
+    exit_code = 0
+
+    @property
+    def protection(self) -> Proxy:
+        """The calls."""
+        manager: Any = self.app.client_manager  # which has a plugin's client under its name
+        calls: Proxy = manager.protection
+        return calls
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """:raises CommandError: says what the API says."""
+        try:
+            return super().run(parsed_args) or self.exit_code
+        except exceptions.SDKException as fault:
+            raise osc_exceptions.CommandError(sentence(fault)) from fault
+
+    def tell(self, text: str) -> None:
+        """Say something to people, beside the output."""
+        sys.stderr.write(f'{text}\n')
+
+
+def sentence(fault: exceptions.SDKException) -> str:
+    """What the API says, or what the client does."""
+    return str(getattr(fault, 'details', None) or fault.message)
+
+
+class Lister(Command, command.Lister):
+    """A command that shows a list.
+
+    :ivar shows: what it is a list of.
+    :ivar columns: of the table.
+    :ivar long_columns: beside them, with ``--long``.
+    """
+
+    shows: type[Resource]
+    columns: Sequence[Column]
+    long_columns: Sequence[Column] = ()
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        if self.long_columns:
+            parser.add_argument('--long', action='store_true', help='Show more columns')
+        return parser
+
+    def listed(self, parsed_args: argparse.Namespace, items: Iterable[Any]) -> Rows:
+        """What is shown of things."""
+        columns = [*self.columns, *(self.long_columns if getattr(parsed_args, 'long', 0) else ())]
+        if not is_for_people(parsed_args):
+            columns = complete(self.shows)
+        return titles(columns), [values(columns, item) for item in items]
+
+
+class ShowOne(Command, command.ShowOne):
+    """A command that shows one thing.
+
+    :ivar columns: the lines of the table.
+    """
+
+    columns: Sequence[Column]
+
+    def shown(self, parsed_args: argparse.Namespace, item: Resource) -> One:
+        """What is shown of something."""
+        columns = self.columns if is_for_people(parsed_args) else complete(type(item))
+        return titles(columns), values(columns, item)
+
+
+def is_for_people(parsed_args: argparse.Namespace) -> bool:
+    return bool(parsed_args.formatter == _PEOPLE)
+
+
+def titles(columns: Iterable[Column]) -> list[str]:
+    return [column.title for column in columns]
+
+
+def values(columns: Iterable[Column], item: Any) -> list[Any]:
+    return [column.value(item) for column in columns]
+
+
+def complete(resource_type: type[Resource]) -> list[Column]:
+    """All that the API shows of something, under its names."""
+    names = ['id']
+    for part in reversed(resource_type.__mro__):
+        if issubclass(part, Resource):
+            names += [
+                name
+                for name, field in vars(part).items()
+                if isinstance(field, (fields.Body, fields.URI)) and name not in names
+            ]
+    return [attribute(name, name) for name in names]
+
+
+def attribute(title: str, name: str, form: Callable[[Any], Any] | None = None) -> Column:
+    """A column that shows an attribute.
+
+    :param form: makes it what people read.
+    """
+
+    def value(item: Any) -> Any:
+        found = getattr(item, name)
+        return found if form is None else form(found)
+
+    return Column(title, value)
+
+
+def text(value: Any) -> str:
+    """Nothing in the place of None."""
+    return '' if value is None else str(value)
+
+
+def lines(items: Iterable[Any]) -> str:
+    return '\n'.join(map(str, items))
