@@ -185,8 +185,8 @@ class StateDirectory:
     def write_openrc(self, url: str, project_id: str, token: str) -> None:
         """Write what a shell sources so that both clients find this Karbor.
 
-        ``karbor`` takes the ``KARBOR_URL`` and the token as they are; ``openstack`` finds
-        them in the clouds.yaml beside.
+        ``karbor`` takes the ``KARBOR_URL`` and the token as they are; ``openstack``, and programs
+        on openstacksdk, find them in the clouds.yaml beside.
 
         :param url: root of the API, without a slash at the end.
         """
@@ -209,9 +209,9 @@ class StateDirectory:
         self._write(
             'openrc',
             textwrap.dedent(f"""\
-            # Written by karbor-standalone at every start. Sourced, it leads `karbor` and
-            # `openstack data protection` to it. Other `openstack` commands do not work in
-            # such a shell: everything is sent to Karbor.
+            # Written by karbor-standalone at every start. Sourced, it leads `karbor`,
+            # `openstack protection` and `openstack data protection` to it. Other `openstack`
+            # commands do not work in such a shell: everything is sent to Karbor.
             for name in $(env | sed -n 's/^\\(OS_[A-Z0-9_]*\\)=.*/\\1/p'); do unset "$name"; done
             unset name
             export OS_CLIENT_CONFIG_FILE={shlex.quote(str(self.path / 'clouds.yaml'))}

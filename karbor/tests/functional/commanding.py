@@ -12,12 +12,10 @@
 
 """``openstack protection``, whose commands call the API over HTTP."""
 
-import configparser
 import functools
 import importlib
 import io
 import json
-import pathlib
 import re
 import shlex
 import types
@@ -27,25 +25,19 @@ from unittest import mock
 
 from osc_lib.exceptions import CommandError
 
-import karbor
 from karbor.client.osc import waits
+from karbor.tests import client_package
 from karbor.tests.functional import calling
 
-ROOT = pathlib.Path(karbor.__file__).parents[1]
 _GROUP = 'openstack.protection.v1'
-
-
-def entry_points() -> dict[str, str]:
-    """The lines of each group of entry points."""
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / 'setup.cfg')
-    return dict(setup['entry_points'])
 
 
 @functools.cache
 def commands() -> dict[str, str]:
     """Where the class of each command is, by how it is typed."""
-    pairs = [line.split(' = ') for line in entry_points()[_GROUP].split('\n') if line]
+    pairs = [
+        line.split(' = ') for line in client_package.entry_points()[_GROUP].split('\n') if line
+    ]
     return {name.removeprefix('protection_').replace('_', ' '): place for name, place in pairs}
 
 

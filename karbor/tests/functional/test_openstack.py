@@ -19,23 +19,16 @@ import sys
 from typing import Any
 
 from karbor.common import state_dir
-from karbor.tests import personas
+from karbor.tests import client_package, personas
 from karbor.tests.base import PROJECT_ID
-from karbor.tests.functional import calling, commanding
+from karbor.tests.functional import calling
 
 
 class OpenStackTest(calling.CallsTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.volume(name='db')
-        # As an installed Karbor has it, whichever the tests' virtualenv may have.
-        entry_points = self.temp_dir / 'packages/karbor-1.dist-info/entry_points.txt'
-        entry_points.parent.mkdir(parents=True)
-        entry_points.with_name('METADATA').write_text('Name: karbor\nVersion: 1\n')
-        groups = commanding.entry_points()
-        entry_points.write_text(
-            '\n'.join(f'[{group}]{groups[group]}\n' for group in groups if 'openstack' in group)
-        )
+        self.python_path = client_package.python_path(self.temp_dir)
 
     def openstack(
         self, *words: str, persona: str = 'manager', environment: dict[str, str] | None = None
@@ -49,7 +42,6 @@ class OpenStackTest(calling.CallsTestCase):
             f'--os-endpoint={self.endpoint()}',
             f'--os-token={personas.token(persona, PROJECT_ID)}',
         )
-        path = os.pathsep.join([str(self.temp_dir / 'packages'), str(commanding.ROOT)])
         return subprocess.run(
             [
                 sys.executable,
@@ -64,7 +56,7 @@ class OpenStackTest(calling.CallsTestCase):
             timeout=60,
             env={
                 'PATH': os.environ['PATH'],
-                'PYTHONPATH': path,
+                'PYTHONPATH': self.python_path,
                 'HOME': str(self.temp_dir),
                 **(environment or {}),
             },

@@ -19,6 +19,7 @@ from unittest import mock
 
 from karbor.client.osc import plugin
 from karbor.testing.fake_cinder import Fault
+from karbor.tests import client_package
 from karbor.tests.base import PROVIDER_ID
 from karbor.tests.functional import calling, commanding
 from karbor.tests.functional.base import TRIGGER_PROPERTIES, VOLUME
@@ -26,7 +27,7 @@ from karbor.tests.functional.base import TRIGGER_PROPERTIES, VOLUME
 
 class PluginTest(commanding.CommandTestCase):
     def test_every_command_says_what_it_does(self) -> None:
-        page = (commanding.ROOT / 'doc/source/commands.rst').read_text()
+        page = (client_package.ROOT / 'doc/source/commands.rst').read_text()
         for name in commanding.commands():
             self.assertTrue(commanding.command_class(name).__doc__.strip(), name)
             self.assertIn(f'``{name}``', page)
