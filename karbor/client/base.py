@@ -180,7 +180,7 @@ class ServiceProxy(proxy.Proxy):
         :raises NotFoundException: there is none, and that is not to be ignored.
         :raises DuplicateResource: there are several; names their ids.
         """
-        if _is_id(name_or_id):
+        if is_id(name_or_id):
             try:
                 return self._fetched(resource_type, part(path, name_or_id))
             except exceptions.NotFoundException:
@@ -218,7 +218,8 @@ def given(**fields: Any) -> Body:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether something can be the id of what Karbor or Cinder has; it may be a name."""
     try:
         uuid.UUID(text)
     except ValueError:

@@ -13,10 +13,12 @@
 """Waiting for what takes time."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import Any, TypedDict, TypeVar
 
+from keystoneauth1 import exceptions as ks_exceptions
 from openstack import exceptions
 
 from karbor.client.base import Resource
@@ -24,6 +26,8 @@ from karbor.client.base import Resource
 ResourceT = TypeVar('ResourceT', bound=Resource)
 
 _INTERVAL = 2.0  # seconds
+_OUTAGE = 60.0  # seconds
+_PASSING = (500, 502, 503, 504)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,30 +104,49 @@ Judge = Callable[[Any], Look]
 def until_ended(find: Callable[[], ResourceT], judge: Judge, patience: Patience) -> ResourceT:
     """Wait for something; gives it as it ended.
 
+    While the API does not answer, it is asked again for a minute.
+
     :param find: finds it as it is now.
     :param judge: says how it is.
     :raises Failed:
     :raises TimedOut:
     """
-    timeout = patience.get('timeout')
-    callback = patience.get('callback')
-    begun = time.monotonic()
+    timeout = patience.get('timeout', math.inf)
+    begun = answered = time.monotonic()
     while True:
-        found = find()
-        seen = judge(found)
-        if callback is not None:
-            callback(seen.progress)
-        if seen.is_well:
-            return found
-        if seen.is_well is not None:
-            raise Failed(found, seen.status, seen.reason)
-        pause = patience.get('interval', _INTERVAL)
-        if timeout is not None:
-            left = begun + timeout - time.monotonic()
-            if left <= 0:
+        try:
+            found = find()
+            seen = judge(found)
+        except (exceptions.HttpException, ks_exceptions.ConnectFailure) as fault:
+            now = time.monotonic()
+            if not _is_passing(fault) or now - answered > _OUTAGE or now - begun >= timeout:
+                raise
+        else:
+            answered = time.monotonic()
+            if _has_ended(found, seen, patience):
+                return found
+            if time.monotonic() - begun >= timeout:
                 raise TimedOut(found, timeout, seen)
-            pause = min(pause, left)
-        time.sleep(pause)
+        left = begun + timeout - time.monotonic()
+        time.sleep(min(patience.get('interval', _INTERVAL), max(left, 0)))
+
+
+def _has_ended(found: Resource, seen: Look, patience: Patience) -> bool:
+    """Whether it has ended well.
+
+    :raises Failed: it has ended otherwise.
+    """
+    callback = patience.get('callback')
+    if callback is not None:
+        callback(seen.progress)
+    if seen.is_well is False:
+        raise Failed(found, seen.status, seen.reason)
+    return bool(seen.is_well)
+
+
+def _is_passing(fault: Exception) -> bool:
+    """Whether the same question may be answered later."""
+    return not isinstance(fault, exceptions.HttpException) or fault.status_code in _PASSING
 
 
 def _named(resource: Resource) -> str:

@@ -18,8 +18,9 @@ API shows, under the API's names.
 
 import argparse
 import dataclasses
+import itertools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from openstack import exceptions, fields
@@ -97,6 +98,24 @@ class Lister(Command, command.Lister):
             parser.add_argument('--long', action='store_true', help='Show more columns')
         return parser
 
+    def add_limit_to(self, parser: argparse.ArgumentParser, default: int | None = None) -> None:
+        """An option that says how many are shown."""
+        told = 'all' if default is None else default
+        parser.add_argument(
+            '--limit',
+            metavar='<number>',
+            type=_positive,
+            default=default,
+            help=f'How many (default: {told})',
+        )
+
+    def limited(self, parsed_args: argparse.Namespace, items: Iterator[Any]) -> list[Any]:
+        """As many as are to be shown; says so if there are more."""
+        found = list(itertools.islice(items, parsed_args.limit))
+        if parsed_args.limit is not None and next(items, None) is not None:
+            self.tell('There are more; --limit says how many are shown.')
+        return found
+
     def listed(self, parsed_args: argparse.Namespace, items: Iterable[Any]) -> Rows:
         """What is shown of things."""
         columns = [*self.columns, *(self.long_columns if getattr(parsed_args, 'long', 0) else ())]
@@ -117,6 +136,14 @@ class ShowOne(Command, command.ShowOne):
         """What is shown of something."""
         columns = self.columns if is_for_people(parsed_args) else complete(type(item))
         return titles(columns), values(columns, item)
+
+
+def _positive(text: str) -> int:
+    """:raises ValueError: it is not a number from 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def is_for_people(parsed_args: argparse.Namespace) -> bool:

@@ -133,6 +133,7 @@ class ListCheckpoints(base.Lister):
         parser.add_argument(
             '--status', choices=_STATUSES, help='Only these; deleted ones are shown with it only'
         )
+        self.add_limit_to(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
@@ -143,7 +144,10 @@ class ListCheckpoints(base.Lister):
             query['resource_id'] = names.known_volume(self.protection, parsed_args.volume).id
         if parsed_args.status:
             query['status'] = parsed_args.status
-        return self.listed(parsed_args, self.protection.checkpoints(**query))
+        if parsed_args.limit:
+            query['limit'] = parsed_args.limit + 1
+        found = self.protection.checkpoints(**query)
+        return self.listed(parsed_args, self.limited(parsed_args, found))
 
 
 class ShowCheckpoint(base.ShowOne):

@@ -13,7 +13,6 @@
 """``openstack protection job``: what was done, and how it ended."""
 
 import argparse
-import itertools
 
 from karbor.client.operation_logs import OperationLog, OperationLogQuery
 from karbor.client.osc import base, names, waits, words
@@ -52,13 +51,11 @@ class ListJobs(base.Lister):
             '--type', metavar='<type>', help='Only these, as protect, restore or retention'
         )
         parser.add_argument('--status', metavar='<status>', help='Only these, as error or fail')
-        parser.add_argument(
-            '--limit', metavar='<number>', type=int, default=20, help='How many (default: 20)'
-        )
+        self.add_limit_to(parser, 20)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        query: OperationLogQuery = {'limit': parsed_args.limit}
+        query: OperationLogQuery = {'limit': parsed_args.limit + 1}
         if parsed_args.plan:
             query['plan_id'] = names.plan(self.protection, parsed_args.plan).id
         if parsed_args.checkpoint:
@@ -68,7 +65,7 @@ class ListJobs(base.Lister):
         if parsed_args.status:
             query['status'] = parsed_args.status
         logs = self.protection.operation_logs(**query)
-        return self.listed(parsed_args, itertools.islice(logs, parsed_args.limit))
+        return self.listed(parsed_args, self.limited(parsed_args, logs))
 
 
 class ShowJob(base.ShowOne):

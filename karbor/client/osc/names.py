@@ -18,7 +18,7 @@ from typing import TypeVar
 from openstack import exceptions
 from osc_lib.exceptions import CommandError
 
-from karbor.client.base import Resource
+from karbor.client.base import Resource, is_id
 from karbor.client.checkpoints import Checkpoint
 from karbor.client.coverage import CoveredVolume
 from karbor.client.plans import Plan
@@ -79,7 +79,12 @@ def volume(protection: Proxy, name_or_id: str) -> ProtectableInstance:
 
 
 def volumes(protection: Proxy, name_or_id: str) -> list[ProtectableInstance]:
-    """Those that have a name, or an id."""
+    """Those that have an id or, if none has it, a name."""
+    if is_id(name_or_id):
+        try:
+            return [protection.get_protectable_instance(VOLUME, name_or_id)]
+        except exceptions.NotFoundException:
+            pass  # a name may look like an id
     return _called(protection.protectable_instances(VOLUME), name_or_id)
 
 

@@ -48,6 +48,7 @@ class ListRecoveryPoints(base.Lister):
             parser.add_argument(
                 f'--{name}', metavar='<moment>', help=f'The {told} day, or moment, in UTC'
             )
+        self.add_limit_to(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
@@ -62,4 +63,7 @@ class ListRecoveryPoints(base.Lister):
             query['since'] = parsed_args.since
         if parsed_args.until:
             query['until'] = parsed_args.until
-        return self.listed(parsed_args, self.protection.recovery_points(**query))
+        if parsed_args.limit:
+            query['limit'] = parsed_args.limit + 1
+        found = self.protection.recovery_points(**query)
+        return self.listed(parsed_args, self.limited(parsed_args, found))

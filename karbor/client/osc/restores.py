@@ -16,7 +16,7 @@ import argparse
 
 from karbor.client.osc import base, names, waits
 from karbor.client.osc.base import Column, attribute
-from karbor.client.uses import Restore
+from karbor.client.uses import Restore, UseQuery
 
 
 def _made(restore: Restore) -> str:
@@ -96,14 +96,17 @@ class ListRestores(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('--checkpoint', metavar='<checkpoint>', help='Only of this one (ID)')
+        self.add_limit_to(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        query: UseQuery = {}
         if parsed_args.checkpoint:
-            found = self.protection.restores(checkpoint_id=parsed_args.checkpoint)
-        else:
-            found = self.protection.restores()
-        return self.listed(parsed_args, found)
+            query['checkpoint_id'] = parsed_args.checkpoint
+        if parsed_args.limit:
+            query['limit'] = parsed_args.limit + 1
+        found = self.protection.restores(**query)
+        return self.listed(parsed_args, self.limited(parsed_args, found))
 
 
 class ShowRestore(base.ShowOne):

@@ -12,6 +12,7 @@
 
 """Commands of ``openstack protection`` about checkpoints, and those for administrators."""
 
+import time
 from unittest import mock
 
 from oslo_utils import timeutils
@@ -89,8 +90,8 @@ class CheckpointsTest(commanding.CommandTestCase):
     def test_it_goes_on_without_us(self) -> None:
         """Who does not want to wait any longer is told how to look again."""
         self.plan()
-        stopped = mock.patch.object(waiting.time, 'sleep', side_effect=KeyboardInterrupt)
-        with stopped:
+        clock = mock.Mock(monotonic=time.monotonic, sleep=mock.Mock(side_effect=KeyboardInterrupt))
+        with mock.patch.object(waiting, 'time', clock):  # of this thread alone
             self.assertRaises(
                 KeyboardInterrupt, self.run_command, 'checkpoint create nightly --wait'
             )
@@ -100,6 +101,20 @@ class CheckpointsTest(commanding.CommandTestCase):
             self.errors,
         )
         self.calls.wait_for_checkpoint(checkpoint, **calling.PATIENCE)
+
+
+class LimitsTest(commanding.CommandTestCase):
+    def test_there_are_more(self) -> None:
+        for _ in range(3):
+            made = self.calls.create_restore(self.checkpoint())
+            self.calls.wait_for_restore(made, **calling.PATIENCE)
+        for name in ('checkpoint list', 'recovery point list', 'restore list', 'job list'):
+            self.assertEqual(2, len(self.json(f'{name} --limit 2')), name)
+            self.assertEqual('There are more; --limit says how many are shown.\n', self.errors)
+            whole = self.json(name)
+            self.assertEqual('', self.errors)
+            self.assertEqual(whole, self.json(f'{name} --limit {len(whole)}'))
+            self.assertEqual('', self.errors)
 
 
 class RestoresTest(commanding.CommandTestCase):

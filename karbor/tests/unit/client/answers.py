@@ -59,6 +59,8 @@ class Transport(adapters.BaseAdapter):
 
     :ivar requests: those that were sent.
     :ivar status: of all answers.
+    :ivar away: statuses that some requests are answered with instead, by their numbers; one can be
+        'no connection'.
     :ivar answers: bodies to answer with, in turn; the last one again and again.
     """
 
@@ -67,12 +69,22 @@ class Transport(adapters.BaseAdapter):
         self.requests: list[requests.PreparedRequest] = []
         self.answers = list(answers)
         self.status = status
+        self.away: dict[int, Any] = {}
 
     def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> Any:
+        away = self.away.get(len(self.requests))
         self.requests.append(request)
+        if away == 'no connection':
+            raise requests.ConnectionError('No connection.')
+        if away is not None:
+            return self._response(request, away, {'fault': {'message': 'It is away.'}})
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return self._response(request, self.status, answer)
+
+    @staticmethod
+    def _response(request: requests.PreparedRequest, status: int, answer: Any) -> Any:
         response = requests.Response()
-        response.status_code = self.status
+        response.status_code = status
         response.request = request
         response.url = str(request.url)
         response.headers['Content-Type'] = 'application/json'

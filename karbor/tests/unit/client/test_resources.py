@@ -112,6 +112,13 @@ class ResourcesTest(base.BaseTestCase):
             annotated = {attribute for part in resource_type.__mro__ for attribute in vars(part)}
             self.assertLessEqual(shown, annotated, name)
 
+    def test_what_is_kept_of_a_class_is_what_openstacksdk_finds(self) -> None:
+        for resource_type in RESOURCES.values():
+            found = resource_type._attributes_iterator()
+            self.assertIs(found, resource_type._attributes_iterator())
+            anew = super(client_base.Resource, resource_type)._attributes_iterator()
+            self.assertEqual(tuple(anew), found)
+
     def test_look(self) -> None:
         self.assertEqual(
             set(answers.SCHEMAS['CoverageLook']['properties']),

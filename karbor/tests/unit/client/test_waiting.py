@@ -58,13 +58,10 @@ class WaitingTest(base.ClientTestCase):
         super().setUp()
         self.seconds = 0.0
         self.seen: list[Progress] = []
-        for name, stand_in in (
-            ('sleep', self.sleep),
-            ('monotonic', lambda: self.seconds),
-        ):
-            patch = mock.patch.object(waiting.time, name, stand_in)
-            patch.start()
-            self.addCleanup(patch.stop)
+        clock = mock.Mock(sleep=self.sleep, monotonic=lambda: self.seconds)
+        patch = mock.patch.object(waiting, 'time', clock)
+        patch.start()
+        self.addCleanup(patch.stop)
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
@@ -159,3 +156,37 @@ class WaitingTest(base.ClientTestCase):
         self.answer(checkpoint('error'))
         fault = self.assertRaises(waiting.Failed, self.protection.wait_for_checkpoint, CHECKPOINT)
         self.assertIn('no reason is known', str(fault))
+
+    def test_an_api_that_is_away_for_a_while(self) -> None:
+        """A restart of it, or of what stands before it, ends no wait."""
+        for away in (502, 503, 'no connection'):
+            self.answer(checkpoint('protecting'), checkpoint('available', 3))
+            self.transport.away = {1: away, 2: away}
+            ended = self.protection.wait_for_checkpoint(CHECKPOINT)
+            self.assertEqual('available', ended.status)
+            self.assertEqual(4, len(self.transport.requests))
+
+    def test_an_api_that_stays_away(self) -> None:
+        self.answer(checkpoint('protecting'))
+        self.transport.away = dict.fromkeys(range(1, 1000), 503)
+        fault = self.assertRaises(
+            exceptions.HttpException, self.protection.wait_for_checkpoint, CHECKPOINT
+        )
+        self.assertEqual(503, fault.status_code)
+        self.assertEqual(62, self.seconds)
+
+    def test_an_api_that_stays_away_until_the_end(self) -> None:
+        self.answer(checkpoint('protecting'))
+        self.transport.away = dict.fromkeys(range(1, 1000), 503)
+        self.assertRaises(
+            exceptions.HttpException, self.protection.wait_for_checkpoint, CHECKPOINT, timeout=7
+        )
+        self.assertEqual(7, self.seconds)
+
+    def test_what_does_not_pass(self) -> None:
+        self.answer(checkpoint('protecting'))
+        self.transport.away = {1: 404}
+        self.assertRaises(
+            exceptions.NotFoundException, self.protection.wait_for_checkpoint, CHECKPOINT
+        )
+        self.assertEqual(2, self.seconds)
