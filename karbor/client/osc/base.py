@@ -139,11 +139,10 @@ class ShowOne(Command, command.ShowOne):
 
 
 def _positive(text: str) -> int:
-    """:raises ValueError: it is not a number from 1."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    """:raises ArgumentTypeError: it is not a number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 1')
+    return int(text)
 
 
 def is_for_people(parsed_args: argparse.Namespace) -> bool:

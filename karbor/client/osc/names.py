@@ -28,6 +28,9 @@ from karbor.client.proxy import Proxy
 
 VOLUME = 'OS::Cinder::Volume'
 
+_GONE = 'gone'
+
+Volume = ProtectableInstance | CoveredVolume
 ResourceT = TypeVar('ResourceT', bound=Resource)
 
 
@@ -70,22 +73,29 @@ def checkpoint(protection: Proxy, checkpoint_id: str) -> Checkpoint:
     raise missing or CommandError('There is no provider, and so no checkpoint.')
 
 
-def volume(protection: Proxy, name_or_id: str) -> ProtectableInstance:
-    """A volume that can be protected.
+def volume(protection: Proxy, name_or_id: str) -> Volume:
+    """A volume that is in Cinder.
 
     :raises CommandError: there is none, or several have the name.
     """
     return _only(volumes(protection, name_or_id), name_or_id)
 
 
-def volumes(protection: Proxy, name_or_id: str) -> list[ProtectableInstance]:
-    """Those that have an id or, if none has it, a name."""
+def volumes(protection: Proxy, name_or_id: str) -> Sequence[Volume]:
+    """Those in Cinder that have an id or, if none has it, a name.
+
+    Volumes that can be protected are asked for as they are now; coverage, which may be half a
+    minute old, knows the others as well, such as those in error.
+    """
     if is_id(name_or_id):
         try:
             return [protection.get_protectable_instance(VOLUME, name_or_id)]
         except exceptions.NotFoundException:
             pass  # a name may look like an id
-    return _called(protection.protectable_instances(VOLUME), name_or_id)
+    named = _called(protection.protectable_instances(VOLUME), name_or_id)
+    return named or [
+        each for each in _called(protection.coverage().volumes, name_or_id) if each.state != _GONE
+    ]
 
 
 def known_volume(protection: Proxy, name_or_id: str) -> CoveredVolume:

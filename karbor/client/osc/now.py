@@ -18,7 +18,6 @@ from osc_lib.exceptions import CommandError
 
 from karbor.client.osc import base, checkpoints, names, plan_parts, waits
 from karbor.client.plans import Plan
-from karbor.client.protectables import ProtectableInstance
 
 #: by which a plan is known again that was made for one volume
 MARK = 'Made by openstack protection now'
@@ -64,7 +63,7 @@ class ProtectNow(base.ShowOne):
             )
         return plan
 
-    def _plan_of(self, volume: ProtectableInstance, provider: str | None) -> Plan:
+    def _plan_of(self, volume: names.Volume, provider: str | None) -> Plan:
         """That which protects this one volume."""
         for plan in self.protection.plans(description=MARK):
             if [entry['id'] for entry in plan.resources] == [volume.id]:

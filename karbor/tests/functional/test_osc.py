@@ -20,7 +20,7 @@ from unittest import mock
 from karbor.client.osc import plugin
 from karbor.testing.fake_cinder import Fault
 from karbor.tests import client_package
-from karbor.tests.base import PROVIDER_ID
+from karbor.tests.base import PROVIDER_ID, new_id
 from karbor.tests.functional import calling, commanding
 from karbor.tests.functional.base import TRIGGER_PROPERTIES, VOLUME
 
@@ -190,6 +190,14 @@ class PlansTest(commanding.CommandTestCase):
         self.assertEqual([self.get(f'/plans/{plan.id}')['plan']], self.json('plan list'))
         self.assertEqual(self.get(f'/plans/{plan.id}')['plan'], self.json('plan show nightly'))
         self.assertEqual('2 volumes: db, web', self.fields('plan show nightly')['Covers now'])
+
+    def test_a_volume_that_cannot_be_protected_now(self) -> None:
+        """It can be in a plan all the same; one that is not in Cinder cannot."""
+        volume = self.volume(name='bad', status='error')
+        self.run_command('plan create nightly --volume bad')
+        self.assertEqual(volume['id'], self.calls.find_plan('nightly').resources[0]['id'])
+        told = self.fail_command(f'plan create x --volume {new_id()}')
+        self.assertIn('There is no volume', told)
 
     def test_a_project(self) -> None:
         self.volume(name='db-1')

@@ -115,6 +115,9 @@ class LimitsTest(commanding.CommandTestCase):
             self.assertEqual('', self.errors)
             self.assertEqual(whole, self.json(f'{name} --limit {len(whole)}'))
             self.assertEqual('', self.errors)
+            for wrong in ('0', '-1', 'x'):
+                self.assertRaises(SystemExit, self.run_command, f'{name} --limit {wrong}')
+                self.assertIn('is not a whole number from 1', self.errors)
 
 
 class RestoresTest(commanding.CommandTestCase):
