@@ -81,7 +81,10 @@ class ShowJob(base.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.One:
         log = self.protection.get_operation_log(parsed_args.job)
-        if parsed_args.wait:
-            again = f'openstack protection job show {log.id}'
-            log = waits.until_ended(self, self.protection.wait_for_run, log, again)
-        return self.shown(parsed_args, log)
+        return self.shown(parsed_args, waited(self, log) if parsed_args.wait else log)
+
+
+def waited(command: base.Command, log: OperationLog) -> OperationLog:
+    """A job as it ended."""
+    again = f'openstack protection job show {log.id}'
+    return waits.until_ended(command, command.protection.wait_for_run, log, again)

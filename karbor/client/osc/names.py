@@ -25,6 +25,7 @@ from karbor.client.plans import Plan
 from karbor.client.protectables import ProtectableInstance
 from karbor.client.providers import Provider
 from karbor.client.proxy import Proxy
+from karbor.client.schedules import Schedule
 
 VOLUME = 'OS::Cinder::Volume'
 
@@ -41,6 +42,16 @@ def plan(protection: Proxy, name_or_id: str) -> Plan:
     found = protection.find_plan(name_or_id)
     if found is None:
         raise CommandError(f'There is no plan {name_or_id}.')
+    return found
+
+
+def schedule(protection: Proxy, name_or_id: str) -> Schedule:
+    """:raises SDKException: several have the name.
+    :raises CommandError: there is none.
+    """
+    found = protection.find_schedule(name_or_id)
+    if found is None:
+        raise CommandError(f'There is no schedule {name_or_id}.')
     return found
 
 

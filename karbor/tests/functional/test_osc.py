@@ -62,6 +62,11 @@ class PluginTest(commanding.CommandTestCase):
                 'Checkpoint, Plan, Restore, Schedule, User, Request',
             ),
             (
+                'schedule list',
+                'ID, Name, When, Keeps, Enabled, Next run, Last run',
+                'Plan, Description, Overlap',
+            ),
+            (
                 'service list',
                 'ID, Binary, Host, Status, State, Updated, Disabled reason',
                 '',

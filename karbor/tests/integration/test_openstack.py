@@ -144,12 +144,30 @@ class OpenStackTest(oslo_base.BaseTestCase):
         self.assertEqual(back, set(restored['new_resources'].values()))
         self.assertEqual(restored, tenant.sees(f'restore show {restored["id"]}'))
 
+        self.schedule(tenant, first)
         for checkpoint in tenant.sees('checkpoint list'):
             tenant.types(f'protection checkpoint delete {checkpoint["id"]} --wait')
         self.assertEqual([], tenant.sees('checkpoint list'))
         self.assertEqual({}, {k: v for k, v in self.project.snapshots().items() if v})
         tenant.types('protection plan delete nightly "now v0" --yes')
         self.assertEqual([], tenant.sees('plan list'))
+
+    def schedule(self, tenant: Tenant, volume_id: str) -> None:
+        """A volume is protected as long as it has a schedule."""
+        made = tenant.sees(
+            'schedule create daily --plan nightly --every day --at 02:30'
+            ' --timezone Europe/Berlin --keep-daily 7'
+        )
+        self.assertEqual(
+            ('30 2 * * *', 5, {'keep_daily': 7}),
+            (made['pattern'], len(made['next_fires']), made['retention']),
+        )
+        run = tenant.sees('schedule run daily --wait')
+        self.assertEqual(('available', made['id']), (run['status'], run['scheduled_operation_id']))
+        (covered,) = tenant.sees('status --volume v0 --exit-code')
+        self.assertEqual((volume_id, 'protected'), (covered['id'], covered['state']))
+        tenant.types('protection schedule delete daily')
+        tenant.types('protection status --volume v0 --exit-code', 1)
 
     def look_around(self, tenant: Tenant, plan_id: str, checkpoint_id: str) -> None:
         """What people read, and that the old commands are there, too."""
