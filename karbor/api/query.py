@@ -122,18 +122,20 @@ class Listing:
 def check_names(
     req: falcon.Request, listing: Listing | None, parameters: Sequence[Parameter]
 ) -> None:
-    """Refuse parameters that nobody would look at.
+    """Refuse parameters that nobody would look at, and all values but one of any.
 
     :param listing: what is asked for, if it is a list.
     :param parameters: what is taken beside that.
-    :raises InvalidInput: names one that is not known, and those that are.
+    :raises InvalidInput: names one that is not known, and those that are; or one of several values.
     """
     known = [parameter.name for parameter in parameters]
     ignored: Collection[str] = ()
     if listing is not None:
         known += [name for name, _ in listing.parameters()]
         ignored = _SENT_BY_OLD_CLIENT.get(listing.collection, ())
-    for name in req.params:
+    for name, value in req.params.items():
+        if isinstance(value, list):
+            raise exception.InvalidInput(reason=f'{name!r:.100} is given more than once.')
         if name not in known and name not in ignored:
             there_are = f'there are {", ".join(sorted(known))}' if known else 'there is none'
             raise exception.InvalidInput(

@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable
 
 from oslo_log import log as logging
+from oslo_utils import uuidutils
 
 from karbor import db, exception
 from karbor.common import state_dir
@@ -134,8 +135,12 @@ class HomeRegion:
             raise exception.InventoryFailed(
                 reason='the bank does not tell which snapshots the checkpoints of the folder have'
             )
-        if not ids or any(self._inventory.has_snapshot(each, is_retrying=False) for each in ids):
-            return bool(ids)
+        if not ids:
+            # Of a region that is misspelled the answer is that there is no Cinder.
+            self._inventory.has_snapshot(uuidutils.generate_uuid(), is_retrying=False)
+            return False
+        if any(self._inventory.has_snapshot(each, is_retrying=False) for each in ids):
+            return True
         raise state_dir.StateDirectoryError(
             f'{self._state.path} does not say in which region its checkpoints were made, and none '
             f'of its {len(ids)} newest snapshots is in {_named(region)}: take the cloud of their '

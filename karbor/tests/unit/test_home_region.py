@@ -94,6 +94,15 @@ class HomeRegionTest(base.TestCase):
             )
         return ids
 
+    def test_an_empty_folder_claims_no_region_without_a_cinder(self) -> None:
+        """As when its name is misspelled: the right one is taken later."""
+        inventory = _Inventory('RegoinOne')
+        inventory.fault = exception.InventoryFailed(reason='no endpoint')
+        self.assertFalse(self.home(inventory).is_settled())
+        self.assertIsNone(self.state.region)
+        self.assertTrue(self.home(_Inventory('RegionOne')).is_settled())
+        self.assertEqual('RegionOne', self.state.region)
+
     def regions(self) -> set[str | None]:
         with db.reader() as session:
             return set(session.scalars(sa.select(models.Checkpoint.region)))
