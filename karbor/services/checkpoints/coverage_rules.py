@@ -18,7 +18,7 @@ and nothing that was due since its newest good recovery point has failed or is m
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from karbor.common.constants import CoverageState as State
@@ -93,9 +93,8 @@ def judge(
     failing = _failure(enabled, points)
     if failing is not None:
         return Verdict(State.FAILING, failing)
-    overdue = [schedule for schedule in enabled if _is_overdue(schedule, points, now)]
-    if overdue and not points.is_empty:  # else it may have been taken into the plan since
-        due = max(schedule.due_at for schedule in overdue if schedule.due_at is not None)
+    due = max(_overdue(enabled, points, now), default=None)
+    if due is not None and not points.is_empty:  # else it may have been taken into the plan since
         lost = f'; {_ALL_MISSING}' if points.missing and not points.good else ''
         return Verdict(
             State.LATE, f'no good recovery point since the run that was due at {_text(due)}{lost}'
@@ -105,6 +104,8 @@ def judge(
         return Verdict(State.UNPROTECTED, f'no run follows any more: {_names(enabled)}')
     if not points.good:
         what = _ALL_MISSING if points.missing else _NONE_YET
+        if due is not None:
+            what += f'; a run was due at {_text(due)}'
         return Verdict(State.UNPROTECTED, f'{what}; the next run is at {_text(min(coming))}')
     return Verdict(State.PROTECTED, f'covered by {_names(enabled)}')
 
@@ -127,13 +128,17 @@ def _failure(enabled: Sequence[Schedule], points: Points) -> str | None:
     return None
 
 
-def _is_overdue(schedule: Schedule, points: Points, now: datetime.datetime) -> bool:
-    """Whether a run of it was due that has left nothing good of a volume."""
-    due = schedule.due_at
-    if due is None or now <= due + schedule.grace:
-        return False
-    moments = (points.newest_good_at, points.newest_making_at)
-    return not any(moment is not None and moment >= due for moment in moments)
+def _overdue(
+    enabled: Sequence[Schedule], points: Points, now: datetime.datetime
+) -> Iterator[datetime.datetime]:
+    """When runs were due that have left nothing good of a volume."""
+    moments = [
+        each for each in (points.newest_good_at, points.newest_making_at) if each is not None
+    ]
+    for schedule in enabled:
+        due = schedule.due_at
+        if due is not None and now > due + schedule.grace and all(each < due for each in moments):
+            yield due
 
 
 def _names(schedules: Sequence[Schedule]) -> str:

@@ -247,7 +247,7 @@ class StateTest(CoverageTestCase):
         self.set_trigger(last_fire_at=now - datetime.timedelta(hours=9))
         shown = self.coverage()[self.covered_id]
         self.assertEqual('unprotected', shown['state'])
-        self.assertIn('no recovery point yet; the next run is at', shown['reason'])
+        self.assertIn('no recovery point yet; a run was due at', shown['reason'])
 
     def test_a_plan_on_the_project_chooses(self) -> None:
         labelled = self.volume(metadata={'backup': 'yes'})

@@ -51,6 +51,9 @@ class Load:
         # Restores whose volumes were not looked at yet, and when they ended.
         self._restored: list[tuple[float, str]] = []
         self._looking = threading.Lock()
+        #: whether the database has the schema of this release, by which restores are looked at
+        self.may_look = threading.Event()
+        self.may_look.set()
         self._stopping = threading.Event()
         self._callers = [stage.new_caller() for _ in range(_CLIENTS)]
         runner = stage.new_caller()
@@ -119,6 +122,8 @@ class Load:
 
         Those that are left are looked at with all that is left.
         """
+        if not self.may_look.is_set():
+            return
         with self._looking:
             before = time.monotonic() - self._aftermath
             due = [restore_id for ended, restore_id in self._restored if ended <= before]

@@ -116,16 +116,18 @@ def _trial(folder: pathlib.Path, times: int, conditions: storms.Conditions) -> l
         crew = _Crew(karbor)
         stage = _Scene(karbor, crew.balancer)
         load = kill_load.Load(stage)
+        load.may_look.clear()
         with load:
             time.sleep(_PAUSE)
             karbor.code = None
             storms.say(karbor.manage('db', 'sync').stdout.splitlines()[-1])
-            _see_all_done(stage, 'the release before on the schema of this one')
+            load.may_look.set()
+            _see_all_done(stage, load, 'the release before on the schema of this one')
             dice = random.Random(conditions.seed)
             for number in range(times):
                 karbor.code = before if number % 2 else None
                 _replace_all(crew, dice.sample(PROCESSES, len(PROCESSES)) if number else PROCESSES)
-                _see_all_done(stage, 'the release before' if number % 2 else 'this release')
+                _see_all_done(stage, load, 'the release before' if number % 2 else 'this release')
         findings = [*load.findings, *load.calm_down(_LONGEST)]
         _complete_points(karbor, stage)
         findings += [*stage.audit.findings(), *_failed_requests(load), *_failed_jobs(stage)]
@@ -174,11 +176,15 @@ def _schema(karbor: service.Service) -> str | None:
         return connection.scalar(sa.text('SELECT version_num FROM alembic_version'))
 
 
-def _see_all_done(stage: scene.Scene, who: str) -> None:
-    """Wait until a job of each kind, and a run of a schedule, was begun and done from now on."""
+def _see_all_done(stage: scene.Scene, load: kill_load.Load, who: str) -> None:
+    """Wait until a job of each kind, and a run of a schedule, was begun and done from now on.
+
+    :raises AssertionError: it does not come to that; or a client has ended, which tells why.
+    """
     begin, since = time.monotonic(), timeutils.utcnow()
 
     def is_all_done() -> bool:
+        assert not load.findings, load.findings
         done = stage.rows.all(
             models.Job, models.Job.created_at > since, models.Job.state == jobs.JobState.DONE
         )

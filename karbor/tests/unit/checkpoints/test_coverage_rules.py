@@ -51,7 +51,13 @@ _TABLE = (
     ('all is well', (_DAILY,), _GOOD, 'protected', 'covered by daily'),
     ('by hand after a run was missed', (_DAILY,), _GOOD, 'protected', 'daily'),
     ('an old one', (_DAILY,), _OLD, 'late', 'due at 2026-11-27 02:00:00 UTC'),
-    ('none ever, and a run was due', (_DAILY,), _NONE, 'unprotected', 'no recovery point yet'),
+    (
+        'none ever, and a run was due',
+        (_DAILY,),
+        _NONE,
+        'unprotected',
+        'no recovery point yet; a run was due at 2026-11-27 02:00:00 UTC; the next run is at',
+    ),
     (
         'the newest is missing, and one had failed before it was made',
         (_DAILY,),
