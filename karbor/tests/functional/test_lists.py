@@ -71,7 +71,7 @@ class ListsTest(base.ApiTestCase):
                 '?limit=3&sort_dir=asc',
                 '?limit=5&sort=id',
                 '?sort=created_at:asc,id:desc&limit=4',
-                '?limit=3&all_tenants=True&status=%25&status=',
+                '?limit=3&all_tenants=True&status=',
             ):
                 pages = self.follow(path + query, collection)
                 found = [item['id'] for page in pages for item in page]
