@@ -109,6 +109,10 @@ class Lister(Command, command.Lister):
             help=f'How many (default: {told})',
         )
 
+    def page_limit(self, parsed_args: argparse.Namespace) -> int | None:
+        """How many are asked for at once: one more than is shown tells whether there are more."""
+        return None if parsed_args.limit is None else parsed_args.limit + 1
+
     def limited(self, parsed_args: argparse.Namespace, items: Iterator[Any]) -> list[Any]:
         """As many as are to be shown; says so if there are more."""
         found = list(itertools.islice(items, parsed_args.limit))

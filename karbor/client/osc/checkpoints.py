@@ -17,7 +17,8 @@ from collections.abc import Iterable
 
 from osc_lib.exceptions import CommandError
 
-from karbor.client.checkpoints import Checkpoint, CheckpointQuery
+from karbor.client.base import given
+from karbor.client.checkpoints import Checkpoint
 from karbor.client.osc import base, deletions, names, waits, words
 from karbor.client.osc.base import Column, attribute
 from karbor.client.uses import Verification
@@ -137,17 +138,13 @@ class ListCheckpoints(base.Lister):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        query: CheckpointQuery = {}
+        query = given(status=parsed_args.status, limit=self.page_limit(parsed_args))
         if parsed_args.plan:
             query['plan_id'] = names.plan(self.protection, parsed_args.plan).id
         if parsed_args.volume:
             query['resource_id'] = names.known_volume(self.protection, parsed_args.volume).id
-        if parsed_args.status:
-            query['status'] = parsed_args.status
-        if parsed_args.limit:
-            query['limit'] = parsed_args.limit + 1
-        found = self.protection.checkpoints(**query)
-        return self.listed(parsed_args, self.limited(parsed_args, found))
+        checkpoints = self.protection.checkpoints(**query)
+        return self.listed(parsed_args, self.limited(parsed_args, checkpoints))
 
 
 class ShowCheckpoint(base.ShowOne):

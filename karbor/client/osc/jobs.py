@@ -14,7 +14,8 @@
 
 import argparse
 
-from karbor.client.operation_logs import OperationLog, OperationLogQuery
+from karbor.client.base import given
+from karbor.client.operation_logs import OperationLog
 from karbor.client.osc import base, names, waits, words
 from karbor.client.osc.base import Column, attribute
 
@@ -55,15 +56,14 @@ class ListJobs(base.Lister):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        query: OperationLogQuery = {'limit': parsed_args.limit + 1}
+        query = given(
+            checkpoint_id=parsed_args.checkpoint,
+            operation_type=parsed_args.type,
+            status=parsed_args.status,
+            limit=self.page_limit(parsed_args),
+        )
         if parsed_args.plan:
             query['plan_id'] = names.plan(self.protection, parsed_args.plan).id
-        if parsed_args.checkpoint:
-            query['checkpoint_id'] = parsed_args.checkpoint
-        if parsed_args.type:
-            query['operation_type'] = parsed_args.type
-        if parsed_args.status:
-            query['status'] = parsed_args.status
         logs = self.protection.operation_logs(**query)
         return self.listed(parsed_args, self.limited(parsed_args, logs))
 

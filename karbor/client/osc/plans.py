@@ -225,10 +225,13 @@ class ShowPlan(base.ShowOne):
 
 
 def _covered(protection: Proxy, plan: Plan) -> str:
-    found = [each for each in protection.plan_resources(plan) if each.covered]
-    volumes = [each for each in found if each.type == names.VOLUME]
-    told = ', '.join(sorted(each.name or each.id for each in volumes))
-    return f'{words.counted(len(volumes), "volume")}{": " if told else ""}{told}'
+    volumes = [
+        each
+        for each in protection.plan_resources(plan)
+        if each.covered and each.type == names.VOLUME
+    ]
+    volume_names = ', '.join(sorted(each.name or each.id for each in volumes))
+    return f'{words.counted(len(volumes), "volume")}{": " if volumes else ""}{volume_names}'
 
 
 class DeletePlans(base.Command):

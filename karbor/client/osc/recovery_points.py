@@ -14,9 +14,10 @@
 
 import argparse
 
+from karbor.client.base import given
 from karbor.client.osc import base, names, words
 from karbor.client.osc.base import Column, attribute
-from karbor.client.recovery_points import RecoveryPoint, RecoveryPointQuery
+from karbor.client.recovery_points import RecoveryPoint
 
 _STATES = ('making', 'good', 'failed', 'missing', 'deleting', 'deleted', 'unknown')
 
@@ -44,26 +45,23 @@ class ListRecoveryPoints(base.Lister):
         parser.add_argument('--volume', metavar='<volume>', help='Only of this one (name or ID)')
         parser.add_argument('--plan', metavar='<plan>', help='Only of this one (name or ID)')
         parser.add_argument('--state', choices=_STATES, help='Only these')
-        for name, told in (('since', 'first'), ('until', 'last')):
+        for name, which in (('since', 'first'), ('until', 'last')):
             parser.add_argument(
-                f'--{name}', metavar='<moment>', help=f'The {told} day, or moment, in UTC'
+                f'--{name}', metavar='<moment>', help=f'The {which} day, or moment, in UTC'
             )
         self.add_limit_to(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        query: RecoveryPointQuery = {}
+        query = given(
+            state=parsed_args.state,
+            since=parsed_args.since,
+            until=parsed_args.until,
+            limit=self.page_limit(parsed_args),
+        )
         if parsed_args.volume:
             query['resource_id'] = names.known_volume(self.protection, parsed_args.volume).id
         if parsed_args.plan:
             query['plan_id'] = names.plan(self.protection, parsed_args.plan).id
-        if parsed_args.state:
-            query['state'] = parsed_args.state
-        if parsed_args.since:
-            query['since'] = parsed_args.since
-        if parsed_args.until:
-            query['until'] = parsed_args.until
-        if parsed_args.limit:
-            query['limit'] = parsed_args.limit + 1
-        found = self.protection.recovery_points(**query)
-        return self.listed(parsed_args, self.limited(parsed_args, found))
+        points = self.protection.recovery_points(**query)
+        return self.listed(parsed_args, self.limited(parsed_args, points))

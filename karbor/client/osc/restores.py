@@ -14,9 +14,10 @@
 
 import argparse
 
+from karbor.client.base import given
 from karbor.client.osc import base, names, waits
 from karbor.client.osc.base import Column, attribute
-from karbor.client.uses import Restore, UseQuery
+from karbor.client.uses import Restore
 
 
 def _made(restore: Restore) -> str:
@@ -100,13 +101,9 @@ class ListRestores(base.Lister):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        query: UseQuery = {}
-        if parsed_args.checkpoint:
-            query['checkpoint_id'] = parsed_args.checkpoint
-        if parsed_args.limit:
-            query['limit'] = parsed_args.limit + 1
-        found = self.protection.restores(**query)
-        return self.listed(parsed_args, self.limited(parsed_args, found))
+        query = given(checkpoint_id=parsed_args.checkpoint, limit=self.page_limit(parsed_args))
+        restores = self.protection.restores(**query)
+        return self.listed(parsed_args, self.limited(parsed_args, restores))
 
 
 class ShowRestore(base.ShowOne):

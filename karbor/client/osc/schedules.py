@@ -18,6 +18,7 @@ from typing import cast
 
 from osc_lib.exceptions import CommandError
 
+from karbor.client.base import given
 from karbor.client.operation_logs import OperationLog
 from karbor.client.osc import base, deletions, jobs, names, schedule_parts, waits, words
 from karbor.client.osc.base import Column, attribute
@@ -170,8 +171,8 @@ class ShowSchedule(base.ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.One:
-        found = names.schedule(self.protection, parsed_args.schedule)
-        return self.shown(parsed_args, self.protection.get_schedule(found))
+        schedule = names.schedule(self.protection, parsed_args.schedule)
+        return self.shown(parsed_args, self.protection.get_schedule(schedule))
 
 
 class DeleteSchedules(base.Command):
@@ -184,14 +185,14 @@ class DeleteSchedules(base.Command):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        found = [names.schedule(self.protection, each) for each in parsed_args.schedules]
-        named = ', '.join(schedule.name for schedule in found)
+        schedules = [names.schedule(self.protection, each) for each in parsed_args.schedules]
+        named = ', '.join(schedule.name for schedule in schedules)
         deletions.confirm(
             parsed_args,
-            f'{words.counted(len(found), "schedule")} ({named}); what was made stays, and is not '
-            'removed by their retention any more.',
+            f'{words.counted(len(schedules), "schedule")} ({named}); what was made stays, and is '
+            'not removed by their retention any more.',
         )
-        for schedule in found:
+        for schedule in schedules:
             self.protection.delete_schedule(schedule, ignore_missing=False)
 
 
@@ -255,9 +256,8 @@ class ListRuns(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         schedule = names.schedule(self.protection, parsed_args.schedule)
-        logs = self.protection.operation_logs(
-            scheduled_operation_id=schedule.id, limit=parsed_args.limit + 1
-        )
+        query = given(scheduled_operation_id=schedule.id, limit=self.page_limit(parsed_args))
+        logs = self.protection.operation_logs(**query)
         return self.listed(parsed_args, self.limited(parsed_args, logs))
 
 
