@@ -219,6 +219,9 @@ class ZooKeeper(Driver):
         board._client.close()
 
     def check(self, board: base.JobBoard) -> None:
+        if board._client.connected and not board.connected:
+            # The session had expired and Kazoo has a new one, which TaskFlow does not notice.
+            board.connect(timeout=_TIMEOUT)
         # Kazoo keeps what is asked until there is a server again, however long that takes.
         if not board.connected:
             raise taskflow_exc.JobFailure('there is no connection to ZooKeeper')
