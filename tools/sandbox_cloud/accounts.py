@@ -11,7 +11,7 @@
 # under the License.
 """Who can log in to the sandbox's Keystone.
 
-Every password is the user's name: both services listen on the loopback address only.
+Every password is the user's name: the services listen on the loopback address only.
 """
 
 import dataclasses
@@ -42,8 +42,9 @@ class Account:
 
 # Made by keystone-manage bootstrap.
 ADMIN = Account('admin', 'admin', ('admin',))
-# The cinder service itself, and the one that karbor's service logs in with.
+# The services themselves, and the one that karbor's service logs in with.
 CINDER = Account('cinder', SERVICE_PROJECT, ('admin', 'service'))
+GLANCE = Account('glance', SERVICE_PROJECT, ('admin', 'service'))
 KARBOR = Account('karbor', SERVICE_PROJECT, ('admin', 'service'))
 
 CLOUDS = {
@@ -51,4 +52,4 @@ CLOUDS = {
     'sandbox-other': Account('sandbox-other', 'sandbox-other', ('member',)),
     'sandbox-admin': ADMIN,
 }
-SEEDED = (CINDER, KARBOR, CLOUDS['sandbox'], CLOUDS['sandbox-other'])
+SEEDED = (CINDER, GLANCE, KARBOR, CLOUDS['sandbox'], CLOUDS['sandbox-other'])

@@ -26,25 +26,27 @@ from sandbox_cloud import settings as sandbox_settings
 from sandbox_cloud.settings import Settings
 
 _START_SECONDS = 60.0
-# Never through a proxy of the environment: both services are on this machine.
+# Never through a proxy of the environment: the services are on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Cloud:
-    """The Keystone and the Cinder of one sandbox."""
+    """The services of one sandbox."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.keystone = processes.ManagedProcess('keystone', settings.directory)
         self.cinder = processes.ManagedProcess('cinder', settings.directory)
+        self.glance = processes.ManagedProcess('glance', settings.directory)
         self._servers = {
             self.keystone: settings.keystone_url,
             self.cinder: f'{settings.cinder_root}/healthcheck',
+            self.glance: f'{settings.glance_url}/healthcheck',
         }
         self._giving_up = threading.Event()
 
     def is_up(self) -> bool:
-        """Whether both processes live and answer."""
+        """Whether all processes live and answer."""
         return all(server.pid() and _answers(url) for server, url in self._servers.items())
 
     def up(self) -> None:
@@ -53,7 +55,11 @@ class Cloud:
         configuration.write(self.settings)
         missing = [server for server in self._servers if server.pid() is None]
         self._check_ports(missing)
-        steps = {self.keystone: self._bring_up_keystone, self.cinder: self._bring_up_cinder}
+        steps = {
+            self.keystone: self._bring_up_keystone,
+            self.cinder: self._bring_up_cinder,
+            self.glance: self._bring_up_glance,
+        }
         try:
             self._run_together([steps[server] for server in missing])
         except BaseException:
@@ -62,7 +68,7 @@ class Cloud:
             raise
 
     def _run_together(self, steps: list[Callable[[], None]]) -> None:
-        """Both servers spend most of their start importing, which two cores do at once."""
+        """The servers spend most of their start importing, which two cores do at once."""
         with futures.ThreadPoolExecutor() as pool:
             running = [pool.submit(step) for step in steps]
             try:
@@ -78,14 +84,18 @@ class Cloud:
             self.keystone,
             'sandbox_cloud.keystone_server',
             sandbox_settings.HOST,
-            str(self.settings.keystone_port),
+            str(self.settings.ports['keystone']),
         )
-        seeded = self.settings.path('db', 'keystone.seeded')
-        if not seeded.exists():
-            self.run_inside(
-                'sandbox_cloud.seed', self.settings.keystone_url, self.settings.cinder_url
-            )
-            seeded.touch()
+        self._seed()
+
+    def _seed(self) -> None:
+        """Make accounts and catalog, once for the same services."""
+        settings = self.settings
+        urls = [settings.keystone_url, settings.cinder_url, settings.glance_url]
+        seeded = settings.path('db', 'keystone.seeded')
+        if not seeded.exists() or seeded.read_text().split() != urls:
+            self.run_inside('sandbox_cloud.seed', *urls)
+            seeded.write_text('\n'.join(urls))
             console.say('projects, users and catalog are there')
 
     def _bring_up_cinder(self) -> None:
@@ -95,7 +105,16 @@ class Cloud:
             'sandbox_cloud.cinder_all_in_one',
             str(self.settings.path('etc', configuration.CINDER_CONF)),
             sandbox_settings.HOST,
-            str(self.settings.cinder_port),
+            str(self.settings.ports['cinder']),
+        )
+
+    def _bring_up_glance(self) -> None:
+        databases.ensure_glance(self.settings)
+        self._start(
+            self.glance,
+            'sandbox_cloud.glance_server',
+            sandbox_settings.HOST,
+            str(self.settings.ports['glance']),
         )
 
     def _start(self, server: processes.ManagedProcess, module: str, *arguments: str) -> None:
@@ -114,17 +133,17 @@ class Cloud:
         console.say(f'{server.name} answers')
 
     def _check_ports(self, servers: list[processes.ManagedProcess]) -> None:
-        ports = {self.keystone: self.settings.keystone_port, self.cinder: self.settings.cinder_port}
         for server in servers:
-            if not sandbox_settings.is_free(ports[server]):
+            port = self.settings.ports[server.name]
+            if not sandbox_settings.is_free(port):
                 raise console.SandboxError(
-                    f'port {ports[server]}, which belongs to {server.name}, is taken by another '
+                    f'port {port}, which belongs to {server.name}, is taken by another '
                     f'program; "up --fresh" with other ports begins anew'
                 )
 
     def down(self) -> None:
-        """Stop both servers, Cinder first: it asks Keystone."""
-        for server in (self.cinder, self.keystone):
+        """Stop the servers, Keystone last: the others ask it."""
+        for server in (self.cinder, self.glance, self.keystone):
             if server.stop():
                 console.say(f'{server.name} stopped')
 
@@ -135,7 +154,7 @@ class Cloud:
                 shutil.rmtree(self.settings.path(name))
 
     def status(self) -> bool:
-        """Print how both servers are; True when all is well."""
+        """Print how the servers are; True when all is well."""
         healthy = True
         for server, url in self._servers.items():
             pid = server.pid()
@@ -179,6 +198,7 @@ class Cloud:
             **os.environ,
             'PYTHONPATH': str(sandbox_settings.TOOLS),
             'OS_KEYSTONE_CONFIG_FILES': str(self.settings.path('etc', configuration.KEYSTONE_CONF)),
+            'OS_GLANCE_CONFIG_DIR': str(self.settings.path('etc')),
             'OS_CINDER_DISABLE_EVENTLET_PATCHING': 'true',
             'NO_PROXY': sandbox_settings.HOST,
             'no_proxy': sandbox_settings.HOST,
@@ -189,6 +209,7 @@ class Cloud:
         print(
             f'keystone  {self.settings.keystone_url}\n'
             f'cinder    {self.settings.cinder_url}\n'
+            f'glance    {self.settings.glance_url}\n'
             f'clouds    {", ".join(accounts.CLOUDS)}\n'
             f'use it:   export OS_CLIENT_CONFIG_FILE='
             f'{self.settings.path(configuration.CLOUDS_FILE)}\n'

@@ -38,7 +38,7 @@ def up(options: argparse.Namespace) -> int:
 
 
 def down(options: argparse.Namespace) -> int:
-    """Stop both servers; with --purge remove the folder, but never one that is no sandbox."""
+    """Stop the servers; with --purge remove the folder, but never one that is no sandbox."""
     cloud = _load(options)
     with locking.lock_directory(options.dir):
         cloud.down()
@@ -49,7 +49,7 @@ def down(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> int:
-    """Say how both servers are; 1 unless all is well."""
+    """Say how the servers are; 1 unless all is well."""
     return 0 if _load(options).status() else 1
 
 
@@ -101,13 +101,13 @@ def _load_running(options: argparse.Namespace) -> sandbox_cloud.Cloud:
 def _settle(options: argparse.Namespace) -> sandbox_cloud.Cloud:
     """Bring the kept settings and those of the command line together, and keep them."""
     if not sandbox_settings.is_sandbox(options.dir):
-        settings = sandbox_settings.create(options.dir, options.keystone_port, options.cinder_port)
+        settings = sandbox_settings.create(options.dir, _ports(options))
     else:
         settings = sandbox_settings.load(options.dir)
         if options.fresh:
             _begin_anew(sandbox_cloud.Cloud(settings))
-            settings.keystone_port = options.keystone_port or settings.keystone_port
-            settings.cinder_port = options.cinder_port or settings.cinder_port
+            settings.ports.update(_ports(options))
+            settings.check_ports()
     _check_ports(options, settings)
     if options.venv is not None:
         settings.custom_venv = options.venv
@@ -121,12 +121,14 @@ def _settle(options: argparse.Namespace) -> sandbox_cloud.Cloud:
     return cloud
 
 
+def _ports(options: argparse.Namespace) -> dict[str, int]:
+    """The ports that the command line gives, by service."""
+    given = {name: getattr(options, f'{name}_port') for name in sandbox_settings.SERVICES}
+    return {name: port for name, port in given.items() if port is not None}
+
+
 def _check_ports(options: argparse.Namespace, settings: sandbox_settings.Settings) -> None:
-    asked = (
-        options.keystone_port or settings.keystone_port,
-        options.cinder_port or settings.cinder_port,
-    )
-    if asked != (settings.keystone_port, settings.cinder_port):
+    if not _ports(options).items() <= settings.ports.items():
         raise console.SandboxError(
             'the ports of this sandbox are in its catalog; only "up --fresh" can change them'
         )
@@ -153,5 +155,5 @@ def _interruptible() -> Iterator[None]:
 
 
 def absolute_path(text: str) -> Path:
-    """An argument that names a folder."""
-    return Path(text).absolute()
+    """An argument that names a folder; without ``..`` and links, whose locks Cinder mixes up."""
+    return Path(text).resolve()

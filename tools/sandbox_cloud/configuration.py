@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""The files from which Keystone, Cinder and their clients are configured."""
+"""The files from which the services and their clients are configured."""
 
 import base64
 import json
@@ -23,6 +23,7 @@ from sandbox_cloud.settings import Settings
 
 KEYSTONE_CONF = 'keystone.conf'
 CINDER_CONF = 'cinder.conf'
+GLANCE_CONF = 'glance-api.conf'
 CLOUDS_FILE = 'clouds.yaml'
 
 
@@ -34,6 +35,7 @@ def write(settings: Settings) -> None:
         _write_keys(settings.path('keys', repository))
     settings.path('etc', KEYSTONE_CONF).write_text(_keystone_conf(settings))
     settings.path('etc', CINDER_CONF).write_text(_cinder_conf(settings))
+    settings.path('etc', GLANCE_CONF).write_text(_glance_conf(settings))
     settings.path(CLOUDS_FILE).write_text(_clouds_yaml(settings))
 
 
@@ -97,6 +99,8 @@ def _cinder_conf(settings: Settings) -> str:
         api_paste_config = {etc}/api-paste.ini
         resource_query_filters_file = {etc}/resource_filters.json
         auth_strategy = keystone
+        glance_api_servers = {settings.glance_url}
+        volume_manager = sandbox_cloud.volume_manager.SandboxVolumeManager
         enabled_backends = file
         host = sandbox
         my_ip = 127.0.0.1
@@ -121,18 +125,63 @@ def _cinder_conf(settings: Settings) -> str:
         lock_path = {home}/lock
         [oslo_messaging_notifications]
         driver = noop
-        """) + _cinder_authentication(settings)
+        """) + _text(
+        [
+            *_authentication(settings, accounts.CINDER),
+            '[glance]',
+            '# Only a service may ask Glance where the bytes of an image are.',
+            *_login(settings, accounts.CINDER),
+        ]
+    )
 
 
-def _cinder_authentication(settings: Settings) -> str:
-    login = accounts.CINDER.auth(settings.keystone_url)
-    lines = [
+def _glance_conf(settings: Settings) -> str:
+    home = settings.directory
+    return textwrap.dedent(f"""\
+        [DEFAULT]
+        use_stderr = true
+        enabled_backends = file:file
+        # No import: images are uploaded, or made of volumes by Cinder.
+        enabled_import_methods = []
+        [paste_deploy]
+        flavor = keystone
+        config_file = {settings.venv}/etc/glance/glance-api-paste.ini
+        [glance_store]
+        default_backend = file
+        [file]
+        filesystem_store_datadir = {home}/images/stored
+        # Zeros become holes.
+        filesystem_thin_provisioning = true
+        [os_glance_staging_store]
+        filesystem_store_datadir = {home}/images/staging
+        [os_glance_tasks_store]
+        filesystem_store_datadir = {home}/images/tasks
+        [database]
+        connection = sqlite:///{home}/db/glance.db?timeout=60
+        sqlite_synchronous = false
+        [oslo_concurrency]
+        lock_path = {home}/lock
+        [oslo_messaging_notifications]
+        driver = noop
+        """) + _text(_authentication(settings, accounts.GLANCE))
+
+
+def _authentication(settings: Settings, account: accounts.Account) -> list[str]:
+    """How a service asks Keystone about tokens."""
+    return [
         '[keystone_authtoken]',
-        'auth_type = password',
-        *(f'{option} = {value}' for option, value in login.items()),
+        *_login(settings, account),
         f'www_authenticate_uri = {settings.keystone_url}',
         'service_token_roles_required = true',
-        '# For so long Cinder accepts a token after its revocation.',
+        '# For so long the service accepts a token after its revocation.',
         'token_cache_time = 10',
     ]
+
+
+def _login(settings: Settings, account: accounts.Account) -> list[str]:
+    login = account.auth(settings.keystone_url)
+    return ['auth_type = password', *(f'{option} = {value}' for option, value in login.items())]
+
+
+def _text(lines: list[str]) -> str:
     return '\n'.join(lines) + '\n'

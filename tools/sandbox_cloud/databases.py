@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""The two SQLite databases."""
+"""The SQLite databases."""
 
 import sqlite3
 from pathlib import Path
@@ -52,20 +52,29 @@ def ensure_keystone(settings: Settings) -> None:
 
 def ensure_cinder(settings: Settings) -> None:
     """Make Cinder's tables, once."""
-    ready = settings.path('db', 'cinder.ready')
+    _ensure(settings, 'cinder', configuration.CINDER_CONF)
+
+
+def ensure_glance(settings: Settings) -> None:
+    """Make Glance's tables, once."""
+    _ensure(settings, 'glance', configuration.GLANCE_CONF)
+
+
+def _ensure(settings: Settings, service: str, config_file: str) -> None:
+    ready = settings.path('db', f'{service}.ready')
     if ready.exists():
         return
-    _start_over(settings.path('db', 'cinder.db'))
+    _start_over(settings.path('db', f'{service}.db'))
     console.run(
         [
-            settings.executable('cinder-manage'),
+            settings.executable(f'{service}-manage'),
             '--config-file',
-            settings.path('etc', configuration.CINDER_CONF),
+            settings.path('etc', config_file),
             'db',
             'sync',
         ]
     )
-    _use_write_ahead_log(settings.path('db', 'cinder.db'))
+    _use_write_ahead_log(settings.path('db', f'{service}.db'))
     ready.touch()
 
 

@@ -25,17 +25,23 @@ other. ``sandbox.fault`` holds one or several of these, joined by commas:
     the driver sleeps first.
 
 The methods are create_volume, delete_volume, extend_volume, create_cloned_volume,
-create_volume_from_snapshot (of the new volume), create_snapshot, delete_snapshot and
-revert_to_snapshot (of the snapshot's volume).
+create_volume_from_snapshot and clone_image (of the new volume), create_snapshot, delete_snapshot
+and revert_to_snapshot (of the snapshot's volume), copy_volume_to_image, and those of a reimage:
+copy_image_to_volume, and copy_volume_data where the image stands for a snapshot. The fault of a
+reimage strikes when half is written.
+
+Images are to be raw: then neither qemu-img nor root is needed.
 """
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cinder import exception, interface, objects
-from cinder.volume import configuration, driver
+from cinder.volume import configuration, driver, volume_utils
 from oslo_config import cfg
 from oslo_utils import units
 
@@ -68,6 +74,13 @@ def inject_fault(method: str, volume: objects.Volume) -> None:
             raise exception.VolumeIsBusy(volume_name=volume.name)
         else:
             raise exception.VolumeDriverException(message=f'{FAULT_KEY}: {wanted}')
+
+
+def _refuse_unless_raw(image_meta: dict[str, Any]) -> None:
+    if image_meta['disk_format'] != 'raw' or image_meta['container_format'] != 'bare':
+        raise exception.ImageUnacceptable(
+            image_id=image_meta['id'], reason='the sandbox takes bare raw images only'
+        )
 
 
 @interface.volumedriver
@@ -168,6 +181,74 @@ class SandboxFileDriver(driver.VolumeDriver):
         """Put a volume back to what a snapshot holds."""
         inject_fault('revert_to_snapshot', volume)
         self._copy(self._snapshot_path(snapshot), self._volume_path(volume), volume)
+
+    # Images
+
+    def clone_image(
+        self,
+        context: Any,
+        volume: objects.Volume,
+        image_location: Any,
+        image_meta: dict[str, Any],
+        image_service: Any,
+    ) -> tuple[dict[str, Any], bool]:
+        """Make a volume with the bytes of an image; True, for nothing is left to Cinder."""
+        inject_fault('clone_image', volume)
+        path = self._volume_path(volume)
+        with self._downloaded(context, image_service, image_meta['id'], path) as draft:
+            os.truncate(draft, volume.size * units.Gi)
+            draft.rename(path)
+        return {}, True
+
+    def copy_image_to_volume(
+        self,
+        context: Any,
+        volume: objects.Volume,
+        image_service: Any,
+        image_id: str,
+        disable_sparse: bool = False,
+    ) -> None:
+        """Write an image over the start of a volume."""
+        path = self._volume_path(volume)
+        with self._downloaded(context, image_service, image_id, path) as draft:
+            self._overwrite('copy_image_to_volume', draft, volume)
+
+    def copy_volume_data(self, source: objects.Volume, target: objects.Volume) -> None:
+        """Write a volume over the start of another."""
+        self._overwrite('copy_volume_data', self._volume_path(source), target)
+
+    def copy_volume_to_image(
+        self, context: Any, volume: objects.Volume, image_service: Any, image_meta: dict[str, Any]
+    ) -> None:
+        """Upload a volume."""
+        inject_fault('copy_volume_to_image', volume)
+        _refuse_unless_raw(image_meta)
+        volume_utils.upload_volume(
+            context, image_service, image_meta, self.local_path(volume), volume
+        )
+
+    def _overwrite(self, method: str, source: Path, volume: objects.Volume) -> None:
+        target, size = self._volume_path(volume), source.stat().st_size
+        sparse_files.overwrite(source, target, 0, size // 2)
+        inject_fault(method, volume)
+        sparse_files.overwrite(source, target, size // 2, size)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _downloaded(
+        context: Any, image_service: Any, image_id: str, path: Path
+    ) -> Iterator[Path]:
+        """A file beside the path with the bytes of an image, for the time being."""
+        _refuse_unless_raw(image_service.show(context, image_id))
+        draft = path.with_name(path.name + '.image')
+        try:
+            with draft.open('wb') as stream:
+                writer = sparse_files.Writer(stream)
+                image_service.download(context, image_id, writer)
+                stream.truncate(writer.size)
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
 
     # Connections: whoever attaches a volume opens its file.
 

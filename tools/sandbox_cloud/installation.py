@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""The virtualenv with Keystone and Cinder, shared by all sandboxes of a checkout."""
+"""The virtualenv with the services, shared by all sandboxes of a checkout."""
 
 import hashlib
 import platform
@@ -19,7 +19,14 @@ from pathlib import Path
 
 from sandbox_cloud import console, locking
 
-PACKAGES = ('cheroot', 'cinder', 'keystone', 'python-cinderclient', 'python-openstackclient')
+PACKAGES = (
+    'cheroot',
+    'cinder',
+    'glance',
+    'keystone',
+    'python-cinderclient',
+    'python-openstackclient',
+)
 CONSTRAINTS = Path(__file__).with_name('constraints.txt')
 # The stamp says that an installation was finished, and of what; the mark, that one was begun
 # here. A folder with neither was not made by this command and is left alone.
@@ -28,7 +35,7 @@ MARK = 'sandbox-unfinished'
 
 
 def ensure(venv: Path) -> None:
-    """Install Keystone and Cinder, unless this very set of packages is there already."""
+    """Install the services, unless this very set of packages is there already."""
     if _is_installed(venv):
         return
     lock = venv.with_name(venv.name + '.lock')

@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""The sandbox's two server processes, known by process id and time of start."""
+"""The sandbox's server processes, known by process id and time of start."""
 
 import contextlib
 import os

@@ -11,7 +11,7 @@
 # under the License.
 """Fill Keystone: projects, users, roles, Cinder's endpoint (runs inside the virtualenv).
 
-    python -m sandbox_cloud.seed KEYSTONE_URL CINDER_URL
+    python -m sandbox_cloud.seed KEYSTONE_URL CINDER_URL GLANCE_URL
 
 What is there already is left as it is, so an interrupted run can be repeated.
 """
@@ -28,13 +28,14 @@ from sandbox_cloud import accounts
 
 def main() -> None:
     """Log in as the administrator and add what is missing."""
-    keystone_url, cinder_url = sys.argv[1:]
+    keystone_url, cinder_url, glance_url = sys.argv[1:]
     login = v3.Password(**accounts.ADMIN.auth(keystone_url))
     keystone = client.Client(session=session.Session(auth=login))
     roles = {role.name: role for role in keystone.roles.list()}
     for account in accounts.SEEDED:
         _ensure_account(keystone, account, roles)
-    _ensure_endpoints(keystone, cinder_url)
+    _ensure_endpoints(keystone, 'cinder', 'block-storage', cinder_url)
+    _ensure_endpoints(keystone, 'glance', 'image', glance_url)
 
 
 def _ensure_account(
@@ -52,13 +53,13 @@ def _ensure_account(
         keystone.roles.grant(roles[role], user=user, project=project)
 
 
-def _ensure_endpoints(keystone: client.Client, cinder_url: str) -> None:
-    service = _first(keystone.services.list(type='block-storage'))
+def _ensure_endpoints(keystone: client.Client, name: str, service_type: str, url: str) -> None:
+    service = _first(keystone.services.list(type=service_type))
     if service is None:
-        service = keystone.services.create('cinder', 'block-storage')
+        service = keystone.services.create(name, service_type)
     present = {endpoint.interface for endpoint in keystone.endpoints.list(service=service)}
     for interface in {'public', 'internal', 'admin'} - present:
-        keystone.endpoints.create(service, cinder_url, interface=interface, region=accounts.REGION)
+        keystone.endpoints.create(service, url, interface=interface, region=accounts.REGION)
 
 
 def _first(found: list[Any]) -> Any | None:

@@ -17,6 +17,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 # From linux/fs.h; Python's fcntl module names it from 3.12 on.
 _FICLONE = 0x40049409
@@ -37,6 +38,43 @@ def copy(source: Path, target: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
+def overwrite(source: Path, target: Path, begin: int, end: int) -> None:
+    """Write a range of a file to the same place of another, as a device is written.
+
+    What else the target holds stays, and so does its size.
+    """
+    with source.open('rb') as reader, target.open('r+b') as writer:
+        position = begin
+        for start, stop in _data_extents(reader.fileno(), begin, end):
+            _clear(writer.fileno(), position, start)
+            _copy_range(reader.fileno(), writer.fileno(), start, stop)
+            position = stop
+        _clear(writer.fileno(), position, end)
+
+
+def _clear(descriptor: int, begin: int, end: int) -> None:
+    """Write zeros where a range holds data."""
+    for start, stop in list(_data_extents(descriptor, begin, end)):
+        for position in range(start, stop, _CHUNK):
+            os.pwrite(descriptor, bytes(min(_CHUNK, stop - position)), position)
+
+
+class Writer:
+    """A new file in which zeros become holes; for ``write`` of whole pieces, one after the other."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """Append; the number of bytes."""
+        if data.count(0) < len(data):
+            self._stream.seek(self.size)
+            self._stream.write(data)
+        self.size += len(data)
+        return len(data)
+
+
 def _copy_content(source: int, target: int) -> None:
     """Share the extents where the filesystem can (btrfs, xfs), else copy those with data."""
     try:
@@ -46,20 +84,22 @@ def _copy_content(source: int, target: int) -> None:
             raise
         size = os.fstat(source).st_size
         os.ftruncate(target, size)
-        for start, end in _data_extents(source, size):
+        for start, end in _data_extents(source, 0, size):
             _copy_range(source, target, start, end)
 
 
-def _data_extents(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
-    position = 0
-    while position < size:
+def _data_extents(descriptor: int, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    position = begin
+    while position < end:
         try:
             start = os.lseek(descriptor, position, os.SEEK_DATA)
         except OSError as exc:
             if exc.errno == errno.ENXIO:  # nothing but a hole is left
                 return
             raise
-        position = os.lseek(descriptor, start, os.SEEK_HOLE)
+        if start >= end:
+            return
+        position = min(os.lseek(descriptor, start, os.SEEK_HOLE), end)
         yield start, position
 
 
