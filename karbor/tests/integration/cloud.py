@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The sandbox for tests: one real Keystone and Cinder a test run, a project of its own a test."""
+"""The sandbox for tests: one real cloud a test run, a project of its own a test."""
 
 import atexit
 import contextlib
@@ -29,6 +29,7 @@ from typing import Any
 
 import openstack
 from cinderclient import client as cinder_client
+from openstack import exceptions
 
 ROOT = pathlib.Path(__file__).parents[3]
 # As it is at the import: during a test it is a folder that ends with the test.
@@ -65,7 +66,7 @@ def tool(*arguments: str, **keywords: Any) -> bytes:
 
 
 def settings() -> dict[str, Any]:
-    """Where the sandbox's services are: ``keystone_url`` and ``cinder_url``."""
+    """Where the sandbox's services are: ``keystone_url``, ``cinder_url`` and ``glance_url``."""
     return json.loads((sandbox() / 'sandbox.json').read_text())
 
 
@@ -96,14 +97,18 @@ class Project:
             'password': name,
             'project_name': name,
         }
-        self.session = self.login()
+        connection = self._connect()
+        self.session, self.images = connection.session, connection.image
         # 3.44 for attachments
         # A busy Cinder may close a connection just as it is used again.
         self.cinder = cinder_client.Client('3.44', session=self.session, connect_retries=1)
 
     def login(self) -> Any:
         """A session of the user with a token that nobody else has."""
-        return openstack.connect(auth=self.auth, region_name='RegionOne').session
+        return self._connect().session
+
+    def _connect(self) -> openstack.connection.Connection:
+        return openstack.connect(auth=self.auth, region_name='RegionOne')
 
     def add_user(self, *roles: str) -> dict[str, Any]:
         """How a new user logs in who has these roles in the project."""
@@ -138,6 +143,27 @@ class Project:
             'new volumes',
         )
         return made
+
+    def image(self, data: bytes, **properties: str) -> str:
+        """The id of a new raw image that holds these bytes, none maybe."""
+        kind = {'name': 'test', 'disk_format': 'raw', 'container_format': 'bare'}
+        answer = self.images.post('/images', json={**kind, **properties})
+        exceptions.raise_from_response(answer)
+        image_id = answer.json()['id']
+        content = {'Content-Type': 'application/octet-stream'}
+        exceptions.raise_from_response(
+            self.images.put(f'/images/{image_id}/file', data=data, headers=content)
+        )
+        return image_id
+
+    def reimage(self, volume_id: str, image_id: str) -> str:
+        """Write an image over a volume, and wait; the volume's status then."""
+        cinder = cinder_client.Client('3.68', session=self.session)
+        cinder.volumes.reimage(volume_id, image_id)
+        return wait_until(
+            lambda: (status := cinder.volumes.get(volume_id).status) != 'downloading' and status,
+            f'the reimage of {volume_id}',
+        )
 
     def snapshots(self) -> dict[str, list[str]]:
         """What Cinder holds: volume id -> ids of its snapshots."""
@@ -198,6 +224,16 @@ def keystone_down() -> Iterator[None]:
         yield
     finally:
         tool('keystone', 'start')
+
+
+def log(service: str) -> list[str]:
+    """The lines that a service of the sandbox has logged."""
+    return (sandbox() / 'log' / f'{service}.log').read_text(errors='replace').splitlines()
+
+
+def volume_file(volume_id: str) -> pathlib.Path:
+    """Where the sandbox keeps the bytes of a volume."""
+    return sandbox() / 'data' / 'volumes' / f'volume-{volume_id}'
 
 
 def lose_snapshot_bytes(snapshot_id: str) -> None:
