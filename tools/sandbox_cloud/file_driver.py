@@ -220,12 +220,15 @@ class SandboxFileDriver(driver.VolumeDriver):
     def copy_volume_to_image(
         self, context: Any, volume: objects.Volume, image_service: Any, image_meta: dict[str, Any]
     ) -> None:
-        """Upload a volume."""
+        """Upload a volume.
+
+        Cinder's own function hands the file to eventlet, which on native threads may wait for ever.
+        """
         inject_fault('copy_volume_to_image', volume)
         _refuse_unless_raw(image_meta)
-        volume_utils.upload_volume(
-            context, image_service, image_meta, self.local_path(volume), volume
-        )
+        base = volume_utils.get_base_image_ref(volume)
+        with self._volume_path(volume).open('rb') as stream:
+            image_service.update(context, image_meta['id'], {}, stream, base_image_ref=base)
 
     def _overwrite(self, method: str, source: Path, volume: objects.Volume) -> None:
         target, size = self._volume_path(volume), source.stat().st_size

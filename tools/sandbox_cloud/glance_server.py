@@ -25,6 +25,8 @@ from sandbox_cloud import keystone_server, sqlite_transactions
 
 _THREADS = 8
 _PIECE = 1 << 20
+# How long a busy Cinder may pause within an upload.
+_TIMEOUT_SECONDS = 60
 
 
 class Upload:
@@ -63,7 +65,9 @@ def main() -> None:
     sqlite_transactions.begin_immediate()
     from glance.wsgi import api
 
-    server = wsgi.Server((address, int(port)), api.application, numthreads=_THREADS)
+    server = wsgi.Server(
+        (address, int(port)), api.application, numthreads=_THREADS, timeout=_TIMEOUT_SECONDS
+    )
     server.gateway = Gateway
     keystone_server.stop_on_signals(server)
     server.start()
