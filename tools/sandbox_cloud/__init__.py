@@ -9,14 +9,14 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""A real Keystone and a real Cinder on one machine, without root or a broker.
+"""A real Keystone, Cinder and Glance on one machine, without root or a broker.
 
-Two processes make a sandbox: Keystone under cheroot, and Cinder's API, scheduler and volume
-service together in a second one, so that oslo.messaging's in-memory transport is enough.
+Three processes make a sandbox: Keystone and Glance under cheroot, and Cinder's API, scheduler
+and volume service together in one, so that oslo.messaging's in-memory transport is enough.
 
 The modules come in two kinds. Those behind the command ``tools/sandbox`` use nothing but the
 standard library: accounts, cloud, commands, configuration, console, databases, installation,
 locking, processes and settings. The others run inside the sandbox's virtualenv:
-cinder_all_in_one, cinder_services, file_driver, keystone_server, seed, sparse_files,
-sqlite_transactions and volume_bytes.
+cinder_all_in_one, cinder_services, file_driver, glance_server, keystone_server, seed,
+sparse_files, sqlite_transactions, volume_bytes and volume_manager.
 """

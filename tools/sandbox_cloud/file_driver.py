@@ -238,9 +238,7 @@ class SandboxFileDriver(driver.VolumeDriver):
 
     @staticmethod
     @contextlib.contextmanager
-    def _downloaded(
-        context: Any, image_service: Any, image_id: str, path: Path
-    ) -> Iterator[Path]:
+    def _downloaded(context: Any, image_service: Any, image_id: str, path: Path) -> Iterator[Path]:
         """A file beside the path with the bytes of an image, for the time being."""
         _refuse_unless_raw(image_service.show(context, image_id))
         draft = path.with_name(path.name + '.image')

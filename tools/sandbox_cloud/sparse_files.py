@@ -60,7 +60,7 @@ def _clear(descriptor: int, begin: int, end: int) -> None:
 
 
 class Writer:
-    """A new file in which zeros become holes; for ``write`` of whole pieces, one after the other."""
+    """A new file, written piece by piece, in which zeros become holes."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

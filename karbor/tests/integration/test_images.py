@@ -36,9 +36,9 @@ class ImagesTest(base.BaseTestCase):
         self.wait_for_available(volume_id)
         return volume_id
 
-    def wait_for_available(self, volume_id: str) -> None:
+    def wait_for_available(self, volume_id: str, seconds: float = 60) -> None:
         cloud.wait_until(
-            lambda: self.cinder.volumes.get(volume_id).status == 'available', volume_id
+            lambda: self.cinder.volumes.get(volume_id).status == 'available', volume_id, seconds
         )
 
     def snapshot(self, volume_id: str) -> str:
@@ -93,7 +93,8 @@ class ImagesTest(base.BaseTestCase):
             volume_id, False, 'up', 'bare', 'raw', 'private', False
         )
         image_id = answer[1]['os-volume_upload_image']['image_id']
-        self.wait_for_available(volume_id)
+        # 20 s on a quiet machine: Glance reads every byte.
+        self.wait_for_available(volume_id, 180)
         image = self.project.images.get_image(image_id)
         self.assertEqual(('active', GIB), (image.status, image.size))
         with cloud.volume_file(volume_id).open('rb') as stream:
