@@ -43,6 +43,11 @@ class Cloud:
             self.cinder: f'{settings.cinder_root}/healthcheck',
             self.glance: f'{settings.glance_url}/healthcheck',
         }
+        self._steps = {
+            self.keystone: self._bring_up_keystone,
+            self.cinder: self._bring_up_cinder,
+            self.glance: self._bring_up_glance,
+        }
         self._giving_up = threading.Event()
 
     def is_up(self) -> bool:
@@ -55,13 +60,8 @@ class Cloud:
         configuration.write(self.settings)
         missing = [server for server in self._servers if server.pid() is None]
         self._check_ports(missing)
-        steps = {
-            self.keystone: self._bring_up_keystone,
-            self.cinder: self._bring_up_cinder,
-            self.glance: self._bring_up_glance,
-        }
         try:
-            self._run_together([steps[server] for server in missing])
+            self._run_together([self._steps[server] for server in missing])
         except BaseException:
             for server in missing:
                 server.stop()
@@ -170,13 +170,13 @@ class Cloud:
         with _OPENER.open(urllib.request.Request(url, method='POST'), timeout=60):
             console.say(f'volume service: {action}')
 
-    def switch_keystone(self, action: str) -> None:
-        """Stop Keystone, or start it again."""
+    def switch(self, server: processes.ManagedProcess, action: str) -> None:
+        """Stop one server, or start it again."""
         if action == 'stop':
-            self.keystone.stop()
-        elif self.keystone.pid() is None:
-            self._bring_up_keystone()
-        console.say(f'keystone: {action}')
+            server.stop()
+        elif server.pid() is None:
+            self._steps[server]()
+        console.say(f'{server.name}: {action}')
 
     def run_inside(self, module: str, *arguments: str) -> None:
         """Run a module in the virtualenv to its end."""

@@ -83,7 +83,16 @@ def volume_service(options: argparse.Namespace) -> int:
 def keystone(options: argparse.Namespace) -> int:
     """Stop Keystone while Cinder goes on, or start it again with all that it knew."""
     with locking.lock_directory(options.dir):
-        _load(options).switch_keystone(options.action)
+        cloud = _load(options)
+        cloud.switch(cloud.keystone, options.action)
+    return 0
+
+
+def glance(options: argparse.Namespace) -> int:
+    """Stop Glance while Cinder goes on, or start it again with all that it knew."""
+    with locking.lock_directory(options.dir):
+        cloud = _load(options)
+        cloud.switch(cloud.glance, options.action)
     return 0
 
 

@@ -226,6 +226,16 @@ def keystone_down() -> Iterator[None]:
         tool('keystone', 'start')
 
 
+@contextlib.contextmanager
+def glance_down() -> Iterator[None]:
+    """Meanwhile there is no Glance."""
+    tool('glance', 'stop')
+    try:
+        yield
+    finally:
+        tool('glance', 'start')
+
+
 def log(service: str) -> list[str]:
     """The lines that a service of the sandbox has logged."""
     return (sandbox() / 'log' / f'{service}.log').read_text(errors='replace').splitlines()

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 
+from cinderclient import exceptions
 from oslotest import base
 
 from karbor.tests.integration import cloud
@@ -102,6 +103,14 @@ class ImagesTest(base.BaseTestCase):
         # Cinder was answered well, too.
         errors = [line for line in cloud.log('cinder') if image_id in line and ' ERROR ' in line]
         self.assertEqual([], errors)
+
+    def test_without_glance(self) -> None:
+        volume_id = self.volume()
+        image_id = self.project.image(self.image_bytes)
+        with cloud.glance_down():
+            self.assertRaises(exceptions.ClientException, self.project.reimage, volume_id, image_id)
+        self.assertEqual('available', self.cinder.volumes.get(volume_id).status)
+        self.assertEqual('available', self.project.reimage(volume_id, image_id))
 
     def test_an_image_over_a_volume(self) -> None:
         volume_id = self.volume()
