@@ -40,9 +40,12 @@ _KEYS = {
     403: 'forbidden',
     404: 'itemNotFound',
     405: 'badMethod',
+    408: 'requestTimeout',
     409: 'conflictingRequest',
+    411: 'lengthRequired',
     413: 'overLimit',
     415: 'badMediaType',
+    431: 'headerTooLarge',
     501: 'notImplemented',
     503: 'serviceUnavailable',
 }
@@ -56,6 +59,11 @@ def fault(code: int, message: str) -> dict[str, Any]:
     if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         shown['retryAfter'] = '0'  # to wait does not help
     return {_KEYS.get(code, 'computeFault'): shown}
+
+
+def too_large(largest: int) -> str:
+    """What is said of a body that has more bytes."""
+    return f'The body is larger than {largest} bytes.'
 
 
 def install(app: falcon.App[Any, Any]) -> None:

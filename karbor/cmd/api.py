@@ -30,14 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve() -> int:
-    server = web_server.create(
-        (CONF.osapi_karbor_listen, CONF.osapi_karbor_listen_port),
-        application.create(),
-        CONF.osapi_karbor_threads,
-    )
+    server = web_server.WebServer(CONF.osapi_karbor_threads, web_server.Limits.configured())
+    api = application.create()
     stop = signals.stop_event()
-    server.prepare()
-    LOG.info('The API listens on %s port %d', *server.bind_addr[:2])
+    address = server.listen(CONF.osapi_karbor_listen, CONF.osapi_karbor_listen_port, api)
+    LOG.info('The API listens on %s port %d', *address)
     return signals.serve_until(stop, server)
 
 

@@ -15,8 +15,17 @@
 import os
 import signal
 import threading
+from typing import Protocol
 
-from cheroot import wsgi
+
+class Server(Protocol):
+    """What is ended by a signal."""
+
+    def serve(self) -> None:
+        """Returns when it was stopped."""
+
+    def stop(self) -> None:
+        """Returns when what was begun has ended."""
 
 
 def stop_event() -> threading.Event:
@@ -33,7 +42,7 @@ def stop_event() -> threading.Event:
     return stop
 
 
-def serve_until(stop: threading.Event, server: wsgi.Server) -> int:
+def serve_until(stop: threading.Event, server: Server) -> int:
     """Serve until the event is set; returns 1 when the server has ended by itself."""
 
     def serve() -> None:

@@ -24,7 +24,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
-from cheroot import wsgi
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log as logging
@@ -168,14 +167,11 @@ def _serve(arguments: argparse.Namespace) -> None:
     )
     services = Services.on(registry, protectable_plugins, trusts.NoTrusts(), board)
     token = state.token()
-    server = web_server.create(
-        (arguments.host, arguments.port),
-        app.create_app(
-            services,
-            middleware.TokenAuth(token, cloud.user_id, cloud.project_id, cloud.project_name),
-        ),
-        _API_THREADS,
+    api = app.create_app(
+        services,
+        middleware.TokenAuth(token, cloud.user_id, cloud.project_id, cloud.project_name),
     )
+    server = web_server.WebServer(_API_THREADS, web_server.Limits.configured())
     stop = signals.stop_event()
     inventory = functools.partial(_inventory_of, cloud)
     duties = (
@@ -191,8 +187,8 @@ def _serve(arguments: argparse.Namespace) -> None:
             duty.begin(stop)
         threading.Thread(target=firing.run, args=(stop,), name='engine', daemon=True).start()
 
-    server.prepare()
-    url = _url(arguments.host, server.bind_addr[1])
+    _, port = server.listen(arguments.host, arguments.port, api)
+    url = _url(arguments.host, port)
     state.write_openrc(url, cloud.project_id, token)
     if is_settled:
         begin_work()
@@ -330,7 +326,7 @@ def _warn_of_open_address(host: str) -> None:
         LOG.warning('The API listens on %s without TLS: the token can be read on the way.', host)
 
 
-def _run_until(stop: threading.Event, server: wsgi.Server, board: pool.WorkerPool) -> None:
+def _run_until(stop: threading.Event, server: web_server.WebServer, board: pool.WorkerPool) -> None:
     """Serve until the event is set; an API that ends by itself is a failure."""
     exit_code = signals.serve_until(stop, server)
     LOG.info('Stopping; running jobs have %g seconds', CONF.protection.shutdown_grace)

@@ -59,5 +59,7 @@ def set_defaults() -> None:
             'alembic=WARNING',
             'kazoo=WARNING',
             'taskflow=WARNING',
+            'waitress=WARNING',
+            'waitress.queue=ERROR',
         ]
     )

@@ -27,6 +27,22 @@ OPTS: list[cfg.Opt] = [
         min=1024,
         help='Largest body of a request, in bytes.',
     ),
+    cfg.IntOpt(
+        'osapi_max_connections',
+        default=500,
+        min=10,
+        help='Most connections of clients at once. Beyond it, those are closed that have been '
+        'waited for the longest, for a request or the rest of one. Of the web server that '
+        'karbor-api and karbor-standalone bring.',
+    ),
+    cfg.IntOpt(
+        'osapi_max_connections_per_address',
+        default=100,
+        min=0,
+        help='Most of them that one address of a client may have. 0 means no bound, for a proxy '
+        'from which all of them come; only those that it has in use count, as idle ones are '
+        'closed for new ones.',
+    ),
 ]
 
 

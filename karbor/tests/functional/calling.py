@@ -19,7 +19,6 @@ from typing import Any
 from unittest import mock
 
 import openstack
-from cheroot import wsgi
 
 import karbor.client
 from karbor.client import waiting
@@ -94,14 +93,10 @@ def requests_of(calls: Proxy) -> Iterator[list[Any]]:
 
 def serve(test: base.ApiTestCase, application: object) -> str:
     """Serve an application until the test is over; gives the URL without a path."""
-    server = web_server.create(('127.0.0.1', 0), application, _THREADS)
-    server.prepare()
-    thread = threading.Thread(target=_answer, args=(server,), name='API', daemon=True)
+    server = web_server.WebServer(_THREADS, web_server.Limits.configured())
+    address = server.listen('127.0.0.1', 0, application)
+    thread = threading.Thread(target=server.serve, name='API', daemon=True)
     thread.start()
     test.addCleanup(thread.join, 20)
     test.addCleanup(server.stop)
-    return 'http://{}:{}'.format(*server.bind_addr)
-
-
-def _answer(server: wsgi.Server) -> None:
-    server.serve()
+    return 'http://{}:{}'.format(*address)

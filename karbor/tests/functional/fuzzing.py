@@ -376,7 +376,7 @@ class Errors(logging.Handler):
             text = self.format(record)
             if threading.get_ident() == self._watched:
                 self._texts.append(text)
-            elif record.exc_info:
+            elif record.exc_info or record.name == 'waitress':
                 self._report('error of a thread', record.name, text)
 
     def begin(self) -> None:
