@@ -24,8 +24,11 @@ One line adds it to a connection::
         print(checkpoint.id, checkpoint.created_at)
 """
 
+from typing import Any
+
 from openstack import connection, service_description
 
+from karbor.client import standalone
 from karbor.client.proxy import Proxy
 
 #: of Karbor, in catalogs
@@ -37,17 +40,30 @@ def add_to(conn: connection.Connection) -> Proxy:
     """Give a connection ``protection``, by which it calls Karbor.
 
     Karbor is found in the catalog under ``data-protect``, or by ``data_protect_endpoint_override``
-    of clouds.yaml, which ends in ``/v1/PROJECT``.
+    of clouds.yaml, which ends in ``/v1/PROJECT``. Where neither is, it is the karbor-standalone
+    that the same user runs on this machine for the project, and no token is sent.
 
     :param conn: has credentials for a project.
-    :returns: what ``conn.protection`` is, with its type. In a cloud without Karbor, its calls
-        raise ServiceDisabledException.
+    :returns: what ``conn.protection`` is, with its type. Where there is no Karbor, its calls
+        raise ServiceDisabledException, which says what to start.
     :raises SDKException: Keystone does not let the caller in.
     """
-    conn.add_service(
-        service_description.ServiceDescription(
-            SERVICE_TYPE, supported_versions={'1': Proxy}, aliases=[ALIAS]
-        )
-    )
+    conn.add_service(_Description(SERVICE_TYPE, supported_versions={'1': Proxy}, aliases=[ALIAS]))
     added: Proxy = getattr(conn, ALIAS)
     return added
+
+
+class _Description(service_description.ServiceDescription):
+    """Where Karbor is found."""
+
+    _elsewhere: Proxy | standalone.Absent | None = None
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        """What the property of a connection is."""
+        found = super().__get__(instance, owner)
+        is_found = instance is None or isinstance(found, Proxy)
+        if is_found or not instance.config.has_service(SERVICE_TYPE):
+            return found
+        if self._elsewhere is None:
+            self._elsewhere = standalone.find(instance, SERVICE_TYPE)
+        return self._elsewhere

@@ -22,13 +22,14 @@ import os
 import pathlib
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log as logging
 
-from karbor import conf, db
+from karbor import conf, db, local
 from karbor import context as karbor_context
 from karbor.api import app, middleware
 from karbor.api.services import Services
@@ -128,8 +129,7 @@ def _configure(config_files: Sequence[str]) -> None:
 
 
 def _default_state_dir(cloud_name: str | None) -> pathlib.Path:
-    home = os.environ.get('XDG_STATE_HOME') or pathlib.Path.home() / '.local' / 'state'
-    return pathlib.Path(home, 'karbor', cloud_name or os.environ.get('OS_CLOUD') or 'envvars')
+    return local.home() / (cloud_name or os.environ.get('OS_CLOUD') or 'envvars')
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -188,6 +188,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         threading.Thread(target=firing.run, args=(stop,), name='engine', daemon=True).start()
 
     _, port = server.listen(arguments.host, arguments.port, api)
+    folder = _listen_in(state.path, server, api)
     url = _url(arguments.host, port)
     state.write_openrc(url, cloud.project_id, token)
     if is_settled:
@@ -196,7 +197,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         home.wait(begin_work, stop)
     _warn_of_open_address(arguments.host)
     LOG.info('The API is at %s/v1/%s; to use it: . %s', url, cloud.project_id, state.openrc)
-    _run_until(stop, server, board)
+    _run_until(stop, server, board, folder)
 
 
 def _use_cloud(cloud: clouds.Cloud) -> None:
@@ -326,9 +327,33 @@ def _warn_of_open_address(host: str) -> None:
         LOG.warning('The API listens on %s without TLS: the token can be read on the way.', host)
 
 
-def _run_until(stop: threading.Event, server: web_server.WebServer, board: pool.WorkerPool) -> None:
+def _listen_in(
+    path: pathlib.Path, server: web_server.WebServer, api: Callable[..., Iterable[bytes]]
+) -> local.Folder | None:
+    """Serve the owner without a token, on a socket in the folder; gives what removes it."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return api({**environ, middleware.IS_OWNER: True}, start_response)
+
+    try:
+        folder = local.Folder(path)
+        server.listen_on(folder.listen(), answer)
+    except (local.Untrusted, OSError) as exc:
+        LOG.warning('The API cannot be asked without a token: no socket in %s: %s', path, exc)
+        return None
+    return folder
+
+
+def _run_until(
+    stop: threading.Event,
+    server: web_server.WebServer,
+    board: pool.WorkerPool,
+    folder: local.Folder | None,
+) -> None:
     """Serve until the event is set; an API that ends by itself is a failure."""
     exit_code = signals.serve_until(stop, server)
+    if folder is not None:
+        folder.remove()
     LOG.info('Stopping; running jobs have %g seconds', CONF.protection.shutdown_grace)
     left = board.stop(CONF.protection.shutdown_grace)
     if left:

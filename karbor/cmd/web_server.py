@@ -13,6 +13,7 @@
 """The web server of ``karbor-api`` and ``karbor-standalone``: waitress, with bounds."""
 
 import dataclasses
+import os
 import socket
 import sys
 import threading
@@ -20,9 +21,13 @@ import time
 from typing import Any
 
 from oslo_config import cfg
+from oslo_log import log as logging
 from waitress import adjustments, server, task, wasyncore
 
+from karbor import local
 from karbor.cmd import web_connections
+
+LOG = logging.getLogger(__name__)
 
 _LARGEST_HEADERS = 64 * 1024  # bytes, with the request line
 _BODIES = 20  # of the largest size, that may be held at once
@@ -90,10 +95,11 @@ class WebServer:
         self._settings.cleanup_interval = limits.look_interval
         self._dispatcher = task.ThreadedTaskDispatcher()
         self._sockets: dict[int, Any] = {}
-        self._listeners: list[_Listener] = []
+        self._listeners: list[_Bounded] = []
         self._is_stopping = threading.Event()
         self._has_ended = threading.Event()
         self._has_ended.set()
+        self._end_lock = threading.Lock()
 
     def listen(self, host: str, port: int, application: Any) -> tuple[str, int]:
         """Take connections, once it serves.
@@ -113,7 +119,15 @@ class WebServer:
         added = self._add(_Listener, listening, application)
         return added.effective_host, int(added.effective_port)
 
-    def _add(self, kind: 'type[_Listener]', listening: socket.socket, application: Any) -> Any:
+    def listen_on(self, listening: socket.socket, application: Any) -> None:
+        """Take connections of this user, once it serves.
+
+        :param listening: a Unix socket that listens.
+        """
+        limits = dataclasses.replace(self._limits, connections_per_address=0)
+        self._add(_OwnListener, listening, application).limits = limits
+
+    def _add(self, kind: 'type[_Bounded]', listening: socket.socket, application: Any) -> Any:
         added = kind(
             application,
             self._sockets,
@@ -142,14 +156,16 @@ class WebServer:
             self._drain()
         finally:
             self._dispatcher.shutdown(timeout=1)
-            wasyncore.close_all(self._sockets)
-            self._has_ended.set()
+            with self._end_lock:
+                wasyncore.close_all(self._sockets)
+                self._has_ended.set()
 
     def stop(self) -> None:
         """End :meth:`serve`; waits until what was asked is answered, or some seconds."""
         self._is_stopping.set()
-        if not self._has_ended.is_set():
-            self._listeners[0].pull_trigger()
+        with self._end_lock:
+            if not self._has_ended.is_set():
+                self._listeners[0].pull_trigger()
         self._has_ended.wait(2 * _PATIENCE)
 
     def _turn(self) -> None:
@@ -172,7 +188,7 @@ class WebServer:
             self._turn()
 
 
-class _Listener(server.TcpWSGIServer):
+class _Bounded(server.BaseWSGIServer):
     """Where connections come from."""
 
     channel_class = web_connections.Connection
@@ -217,6 +233,28 @@ class _Listener(server.TcpWSGIServer):
     def end_accepting(self) -> None:
         """Take no more connections."""
         wasyncore.dispatcher.close(self)
+
+
+class _Listener(_Bounded, server.TcpWSGIServer):
+    """A port."""
+
+
+class _OwnListener(_Bounded, server.UnixWSGIServer):
+    """A Unix socket that only this user may connect to."""
+
+    def getsockname(self) -> tuple[str, int]:
+        return 'localhost', 0
+
+    def set_socket_options(self, connection: socket.socket) -> None:
+        """waitress calls this for a new connection.
+
+        :raises OSError: it is another user's.
+        """
+        uid = local.peer(connection)
+        if uid != os.geteuid():
+            connection.close()
+            LOG.warning('A connection of the user %d to the socket was refused', uid)
+            raise PermissionError(uid)
 
 
 def _drop_oldest(connections: Connections) -> None:

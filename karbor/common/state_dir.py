@@ -18,6 +18,7 @@
     project        id of the project that everything in here belongs to
     region         name of the region that it was made in
     token          what a client must know
+    api.sock       where the API is, too; for the owner only, without a token
     openrc         to be sourced by a shell: where the API is, and the token
     clouds.yaml    the same for `openstack`
     karbor.db      SQLite
@@ -38,6 +39,8 @@ from typing import IO
 
 import sqlalchemy
 from oslo_utils import uuidutils
+
+from karbor import local
 
 # oslo.config takes a $ for an option, and SQLAlchemy what follows a ? for parameters.
 _UNUSABLE = re.compile(r'[$?\n]')
@@ -97,10 +100,10 @@ class StateDirectory:
 
         :raises StateDirectoryError: the folder belongs to another project.
         """
-        path = self.path / 'project'
+        path = self.path / local.PROJECT
         owner = path.read_text().strip() if path.exists() else None
         if owner is None:
-            self._write('project', f'{project_id}\n')
+            self._write(local.PROJECT, f'{project_id}\n')
         elif owner != project_id:
             raise StateDirectoryError(
                 f'{self.path} belongs to the project {owner}, and the credentials are for '
@@ -109,7 +112,7 @@ class StateDirectory:
 
     @property
     def region_file(self) -> pathlib.Path:
-        return self.path / 'region'
+        return self.path / local.REGION
 
     @property
     def region(self) -> str | None:
@@ -125,7 +128,7 @@ class StateDirectory:
         """
         home = self.region
         if home is None:
-            self._write('region', f'{region}\n')
+            self._write(local.REGION, f'{region}\n')
         elif home != region:
             raise StateDirectoryError(
                 f'{self.path} belongs to the region {home}, and the cloud is used in the region '

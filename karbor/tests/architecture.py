@@ -51,7 +51,7 @@ ROOMS = (
         'client',
         'for programs that call the API of a Karbor elsewhere, on openstacksdk',
         ('karbor.client',),
-        only=(),
+        only=('local',),
     ),
     Room('wsgi', 'the API for a web server', ('karbor.wsgi',)),
     Room('cmd', 'a console script a file, and how processes are put together', ('karbor.cmd',)),
@@ -116,6 +116,12 @@ ROOMS = (
         ('karbor', 'karbor.common'),
     ),
     Room('policies', 'who may do what', ('karbor.policies',)),
+    Room(
+        'local',
+        'how a client and a karbor-standalone of one machine find each other',
+        ('karbor.local',),
+        only=(),
+    ),
     Room('conf', 'the options of karbor.conf, a section a module', ('karbor.conf',)),
 )
 

@@ -81,7 +81,7 @@ class ClientTest(base.BaseTestCase):
         unneeded = {'sqlalchemy', 'falcon', 'alembic', 'oslo_config', 'oslo_db', 'osc_lib'}
         self.assertEqual(set(), unneeded & loaded)
         self.assertEqual(
-            {'karbor'},
+            {'karbor', 'karbor.local'},
             {
                 name
                 for name in loaded
@@ -138,6 +138,8 @@ class RulesTest(base.BaseTestCase):
             ('karbor.cmd.api', 'karbor.testing.clock', False),
             ('karbor.client.plans', 'karbor.client.base', True),
             ('karbor.client.plans', 'karbor.common.constants', False),
+            ('karbor.client.standalone', 'karbor.local', True),
+            ('karbor.local', 'karbor.common.constants', False),
             ('karbor.client.plans', 'karbor.api.v1.plans', False),
         ):
             found = Import(importer, imported)
