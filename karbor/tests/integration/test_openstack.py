@@ -119,6 +119,43 @@ class OpenStackTest(oslo_base.BaseTestCase):
         )
         look()
 
+    def test_a_standalone_in_the_shell_of_the_cloud(self) -> None:
+        """``--os-cloud`` leads to Cinder, and to the karbor-standalone of that cloud's project."""
+        states = self.folder()
+        (states / 'karbor').mkdir()
+        karbor = base.Standalone(self.project, states / 'karbor', {'poll_interval': 0.2})
+        folder = self.folder()
+        tenant = Tenant(
+            self,
+            folder,
+            {
+                'OS_CLIENT_CONFIG_FILE': str(self.project.clouds_yaml(folder)),
+                'XDG_STATE_HOME': str(states),
+            },
+        )
+        ended = tenant.types('--os-cloud test protection status', 1)
+        self.assertIn('karbor-standalone --os-cloud test', ended.errors)
+        self.addCleanup(karbor.stop)
+        karbor.start()
+        look = self.watch(karbor.log)
+        self.project.volumes(2)
+        listed = json.loads(tenant.types('--os-cloud test volume list -f json').output)
+        self.assertEqual({'v0', 'v1'}, {each['Name'] for each in listed})
+        tenant.types('--os-cloud test protection now v0 --wait')
+        tenant.types('--os-cloud test protection now v1 --wait')
+        shown = tenant.types('--os-cloud test protection checkpoint list --limit 1 -f json')
+        self.assertEqual(1, len(json.loads(shown.output)))
+        shown = tenant.types('--os-cloud test protection recovery point list -f json')
+        self.assertEqual(2, len(json.loads(shown.output)))
+        ended = tenant.types('--os-cloud test --debug protection status')
+        self.assertTrue(ended.output.startswith('2 volumes: 2 unprotected\n'), ended.output)
+        self.assertIn('http+unix://karbor/v1/', ended.errors)
+        self.assertNotRegex(ended.errors, r'(?i)http\+unix://.*X-Auth-Token')
+        look()
+        karbor.stop()
+        ended = tenant.types('--os-cloud test protection status', 1)
+        self.assertIn(f'No karbor-standalone runs on {karbor.state}', ended.errors)
+
     def play(self, tenant: Tenant) -> None:
         """From nothing through protection and restore to nothing."""
         first, second = self.project.volumes(2)

@@ -22,10 +22,15 @@ import threading
 from unittest import mock
 
 import fixtures
+import openstack
 import requests
+from keystoneauth1 import exceptions as ks_exc
+from openstack import exceptions
 from oslo_config import cfg
 from oslotest import base
 
+import karbor.client
+from karbor import local
 from karbor.cmd import standalone
 from karbor.common import clouds, state_dir
 from karbor.db import schema_gate
@@ -300,6 +305,50 @@ class ProcessTest(base.BaseTestCase):
             self.assertNotIn(token, process.stdout.read())
         modes = {oct(path.stat().st_mode & 0o077) for path in self.state.rglob('*')}
         self.assertEqual({'0o0'}, modes)
+
+    def test_its_socket(self) -> None:
+        """Its owner needs no token there, even after one that was killed, or below a long path."""
+        self.useFixture(fixtures.EnvironmentVariable('XDG_STATE_HOME', str(self.folder)))
+        self.state = self.folder / 'karbor' / ('c' * 150)
+        path = self.state / 'api.sock'
+        conn = openstack.connect(cloud='c')
+        self.addCleanup(conn.close)
+        calls = karbor.client.add_to(conn)
+        self.assertRaises(exceptions.ServiceDisabledException, getattr, calls, 'plans')
+        for end in (signal.SIGKILL, signal.SIGTERM):
+            process = self.start()
+            self.serving(process)
+            self.assertEqual(0o600, path.stat().st_mode & 0o777)
+            calls = karbor.client.add_to(openstack.connect(cloud='c', api_timeout=2))
+            self.assertEqual([], list(calls.plans()))
+            self.assertEqual(1, len(list(calls.providers())))
+            with local.Folder(self.state) as folder, folder.connect(10) as connection:
+                connection.sendall(b'GET /v1/other/plans HTTP/1.1\r\nConnection: close\r\n\r\n')
+                self.assertIn(b' 400 ', connection.recv(1000))
+            process.send_signal(signal.SIGSTOP)
+            fault = self.assertRaises(ks_exc.ConnectTimeout, list, calls.plans())
+            self.assertIn('has not answered for 2 seconds', str(fault))
+            process.send_signal(signal.SIGCONT)
+            self.assertEqual([], list(calls.plans()))
+            process.send_signal(end)
+            process.wait(20)
+            self.assertEqual(end == signal.SIGKILL, path.exists())
+            fault = self.assertRaises(ks_exc.ConnectFailure, list, calls.plans())
+            self.assertIn('karbor-standalone --os-cloud c', str(fault))
+
+    def test_a_socket_that_cannot_be_made(self) -> None:
+        """The API is served all the same."""
+        self.state.mkdir(mode=0o700)
+        (self.state / 'api.sock').mkdir()
+        process = self.start()
+        said = ''
+        for line in process.stdout:
+            said += line
+            if 'The API is at ' in line:
+                break
+        self.assertIn('The API cannot be asked without a token: ', said)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait(20))
 
     def test_another_region_is_refused(self) -> None:
         def start(region: str) -> tuple[int, str]:
