@@ -71,6 +71,19 @@ class TokenTest(base.ApiTestCase):
         for path in ('/v1/x', '/V1', '/v1;', f'//v1/{PROJECT_ID}/plans'):
             self.assertEqual(401, self.client.simulate_get(path).status_code, path)
 
+    @base.in_process_only('of whom the web server says who it is')
+    def test_the_owner_needs_no_token(self):
+        for headers in ({}, {'X-Auth-Token': 'wrong'}):
+            for extras in ({middleware.IS_OWNER: True}, None):
+                code = 401 if extras is None else 200
+                self.get('/plans', code, headers=headers, extras=extras)
+        owner = {middleware.IS_OWNER: True}
+        self.get('/plans', 400, headers={}, extras=owner, project_id=OTHER_PROJECT_ID)
+
+    def test_no_header_makes_an_owner(self):
+        for name in (middleware.IS_OWNER, middleware.IS_OWNER.replace('.', '-')):
+            self.get('/plans', 401, headers={name: 'True'})
+
     def test_a_refused_request_changes_nothing(self):
         self.post('/plans', self.plan_body(), 401, headers={'X-Auth-Token': 'wrong'})
         self.assertEqual([], self.rows(models.Plan))

@@ -15,6 +15,7 @@
 from typing import Any
 
 import falcon
+import fixtures
 import openstack
 from openstack import exceptions
 
@@ -250,6 +251,8 @@ class CatalogTest(calling.ClientTestCase):
         self.auth_url = serving.__enter__()
         self.addCleanup(serving.__exit__, None, None, None)
         super().setUp()
+        states = self.useFixture(fixtures.TempDir()).path  # nor whoever runs this
+        self.useFixture(fixtures.EnvironmentVariable('XDG_STATE_HOME', states))
 
     def authentication(self) -> Any:
         return _Tokens(self.keystone)

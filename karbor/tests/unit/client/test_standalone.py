@@ -30,7 +30,6 @@ from openstack import exceptions
 
 import karbor.client
 from karbor import local
-from karbor.api import middleware
 from karbor.client.proxy import Proxy
 from karbor.cmd import web_server
 from karbor.testing import fake_keystone
@@ -289,8 +288,3 @@ class StandaloneTest(base.TestCase):
                     self.assertEqual(b'', connection.recv(1000))
             self.assertEqual(2, len(list(self.calls().plans())))  # others still are
         self.assertEqual(2, len(self.environs))
-
-
-class OwnerTest(base.TestCase):
-    def test_no_header_makes_an_owner(self) -> None:
-        self.assertFalse(middleware.IS_OWNER.startswith(('HTTP_', 'CONTENT_')))
