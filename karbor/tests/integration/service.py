@@ -40,10 +40,9 @@ def _endpoint_service() -> Any:
 
 def register(url: str) -> None:
     """Let the catalog say where Karbor is, and only that."""
+    unregister()
     identity = cloud.admin().identity
     service = _endpoint_service()
-    for endpoint in identity.endpoints(service_id=service.id):
-        identity.delete_endpoint(endpoint)
     for interface in ('public', 'internal', 'admin'):
         identity.create_endpoint(
             service_id=service.id,
@@ -51,6 +50,13 @@ def register(url: str) -> None:
             region_id='RegionOne',
             url=f'{url}/v1/$(project_id)s',
         )
+
+
+def unregister() -> None:
+    """Let the catalog have no Karbor, whatever an earlier test has written."""
+    identity = cloud.admin().identity
+    for endpoint in identity.endpoints(service_id=_endpoint_service().id):
+        identity.delete_endpoint(endpoint)
 
 
 class Service:

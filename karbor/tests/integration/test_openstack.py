@@ -121,6 +121,7 @@ class OpenStackTest(oslo_base.BaseTestCase):
 
     def test_a_standalone_in_the_shell_of_the_cloud(self) -> None:
         """``--os-cloud`` leads to Cinder, and to the karbor-standalone of that cloud's project."""
+        service.unregister()
         states = self.folder()
         (states / 'karbor').mkdir()
         karbor = base.Standalone(self.project, states / 'karbor', {'poll_interval': 0.2})
