@@ -12,4 +12,16 @@
 
 import setuptools
 
-setuptools.setup(setup_requires=['pbr>=6.1.0'], pbr=True)
+
+class WithoutTests(setuptools.Distribution):
+    """Karbor's own tests are larger than all the rest of it, and are run in a checkout."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.packages = [
+            name for name in self.packages or () if not f'{name}.'.startswith('karbor.tests.')
+        ]
+        self.exclude_package_data = {'karbor': ['tests/*']}
+
+
+setuptools.setup(setup_requires=['pbr>=6.1.0'], pbr=True, distclass=WithoutTests)

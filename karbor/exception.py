@@ -41,6 +41,7 @@
       InventoryFailed                      503
         InventoryRefused, RegionNotChosen
       IdentityUnavailable                  503
+      ExtraMissing                         500
       BankError                            500
         BankUpdateObjectFailed, BankGetObjectFailed, BankDeleteObjectFailed,
         BankListObjectsFailed, BankReadonlyViolation, AcquireLeaseFailed,
@@ -344,6 +345,12 @@ class IdentityUnavailable(KarborException):
 
     message = 'Keystone cannot be asked: %(reason)s'
     code = 503
+
+
+class ExtraMissing(KarborException):
+    """What is configured needs libraries that are not installed; see karbor.common.extras."""
+
+    message = "%(what)s needs karbor[%(extra)s]: pip install 'karbor[%(extra)s]'"
 
 
 class BankError(KarborException):

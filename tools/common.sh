@@ -30,7 +30,7 @@ virtualenv() {
     shift
     wanted=$("$PYTHON" --version; echo "$@")
     case " $* " in  # of this checkout
-        *' . '*) wanted+=$(cat setup.cfg ./*requirements.txt) ;;
+        *' . '* | *' .['*) wanted+=$(cat setup.cfg ./*requirements.txt) ;;
     esac
     [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ] && return
     echo "Installing .venv/$name; this is needed once."
@@ -38,4 +38,10 @@ virtualenv() {
     "$PYTHON" -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
     echo "$wanted" > "$venv/installed"
+}
+
+# Make .venv/test, with all extras.
+test_virtualenv() {
+    virtualenv test -r requirements.txt -r test-requirements.txt \
+        --editable '.[service,swift,s3,redis,etcd,zookeeper,mysql,postgresql]'
 }

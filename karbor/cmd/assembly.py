@@ -28,7 +28,7 @@ from karbor import context as karbor_context
 from karbor.cmd import job_kinds
 from karbor.db import models, schema_gate
 from karbor.services.identity import trusts
-from karbor.services.jobs import boards, kinds, taskflow_board, worker
+from karbor.services.jobs import boards, kinds, taskflow_drivers, worker
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
 from karbor.services.recovery import orphans, point_filling, volume_look
@@ -104,12 +104,16 @@ def operation_engine() -> engine.Engine:
 def job_board() -> boards.Board:
     """Where jobs wait for a worker: on the board of ``[jobboard] connection``, or in their rows.
 
-    :raises InvalidInput: the connection cannot be understood, or lacks a library.
+    :raises InvalidInput: the connection cannot be understood.
+    :raises ExtraMissing: what the board needs is not installed.
     """
     if not CONF.jobboard.connection:
         return boards.DatabaseBoard()
+    driver = taskflow_drivers.parse(CONF.jobboard.connection)
+    from karbor.services.jobs import taskflow_board  # imports TaskFlow, which is there
+
     return taskflow_board.TaskFlowBoard(
-        CONF.jobboard.connection, f'{CONF.host}-{uuid.uuid4()}', CONF.protection.job_lease
+        driver, f'{CONF.host}-{uuid.uuid4()}', CONF.protection.job_lease
     )
 
 

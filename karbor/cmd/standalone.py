@@ -29,7 +29,7 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log as logging
 
-from karbor import conf, db, local
+from karbor import conf, db, exception, local
 from karbor import context as karbor_context
 from karbor.api import app, middleware
 from karbor.api.services import Services
@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         clouds.CloudError,
         state_dir.StateDirectoryError,
         schema_gate.SchemaError,
+        exception.ExtraMissing,
         cfg.Error,
         OSError,
     ) as exc:
@@ -272,6 +273,7 @@ class Surroundings:
             clouds.CloudError,
             state_dir.StateDirectoryError,
             schema_gate.SchemaError,
+            exception.ExtraMissing,
             cfg.Error,
             OSError,
         ) as exc:

@@ -22,6 +22,7 @@ from sqlalchemy import exc as sa_exc
 
 from karbor import conf, db, exception
 from karbor.cmd import assembly
+from karbor.common import extras
 from karbor.db import jobs as job_rows
 from karbor.db import schema_gate
 from karbor.services.jobs import admin as job_admin
@@ -51,6 +52,8 @@ def _without_database(check: _Check) -> _Check:
     def guarded(self: 'Checks') -> upgradecheck.Result:
         try:
             return check(self)
+        except exception.ExtraMissing as exc:
+            return _failure(exc.msg)
         except (db_exc.DBError, sa_exc.SQLAlchemyError) as exc:
             return _failure(f'The database does not answer: {str(exc).partition(chr(10))[0]}')
 
@@ -112,6 +115,18 @@ class Checks(upgradecheck.UpgradeCommands):
             )
         )
 
+    def _extras(self) -> upgradecheck.Result:
+        try:
+            extras.check('service', extras.EXTRAS['service'].use)
+        except exception.ExtraMissing as exc:
+            return _failure(exc.msg)
+        left_out = [
+            f'{extra.name} ({extra.use})'
+            for extra in extras.EXTRAS.values()
+            if not extra.is_installed
+        ]
+        return _success(f'Not installed: {", ".join(left_out)}.' if left_out else None)
+
     def _region(self) -> upgradecheck.Result:
         try:
             region = assembly.Surroundings().inventory().region
@@ -127,6 +142,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return _success(f'Karbor acts in region {region}.')
 
     _upgrade_checks = (
+        ('Extras', _extras),
         ('Database schema', _schema),
         ('Parked jobs', _parked_jobs),
         ('Provider files', _providers),

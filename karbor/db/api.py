@@ -37,6 +37,8 @@ from oslo_db import options
 from oslo_db.sqlalchemy import enginefacade, exc_filters
 from sqlalchemy import event, orm
 
+from karbor.common import extras
+
 Arguments = ParamSpec('Arguments')
 Result = TypeVar('Result')
 
@@ -84,13 +86,16 @@ def configure(conf: cfg.ConfigOpts = cfg.CONF) -> None:
     """Open the database of ``[database] connection``.
 
     :param conf: configuration with oslo.db's options.
+    :raises ExtraMissing: the driver of the database is not installed.
     """
     global _facade
     options.set_defaults(conf)
     _facade = enginefacade.transaction_context()
     chosen = {key: value for key, value in conf.database.items() if key in _FACADE_OPTIONS}
+    connection = _for_oslo_db(chosen['connection'])
+    _load_driver(connection)
     _facade.configure(
-        **chosen | {'connection': _for_oslo_db(chosen['connection'])},
+        **chosen | {'connection': connection},
         thread_checkin=False,  # a pause for each connection that is given back, for eventlet
     )
     _facade.append_on_engine_create(_prepare_sqlite)
@@ -127,6 +132,13 @@ def _for_oslo_db(connection: str | None) -> str | None:
     url = sa.make_url(connection)
     url = url.set(drivername=url.drivername.replace('mariadb', 'mysql'))
     return url.update_query_dict({'charset': 'utf8mb4'}).render_as_string(hide_password=False)
+
+
+def _load_driver(connection: str | None) -> None:
+    """oslo.db would import it with the first transaction."""
+    if connection:
+        with extras.explaining('[database] connection'):
+            sa.make_url(connection).get_dialect().import_dbapi()
 
 
 def engine() -> sa.Engine:

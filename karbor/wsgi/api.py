@@ -19,8 +19,9 @@ oslo.config's usual places are looked at.
 import os
 import sys
 
-from karbor.cmd import application as api_application
+from karbor import exception
 from karbor.cmd import assembly
+from karbor.common import extras
 from karbor.db import schema_gate
 
 # By this exit code gunicorn knows not to start the process again and again.
@@ -28,9 +29,12 @@ _CANNOT_BOOT = 3
 
 _config_file = os.environ.get('OS_KARBOR_CONFIG_FILE')
 
-assembly.configure('karbor-api', ['--config-file', _config_file] if _config_file else [])
 try:
+    extras.check('service', 'The API')
+    from karbor.cmd import application as api_application
+
+    assembly.configure('karbor-api', ['--config-file', _config_file] if _config_file else [])
     application = api_application.create()
-except schema_gate.SchemaError as exc:
+except (schema_gate.SchemaError, exception.ExtraMissing) as exc:
     print(f'karbor-api: {exc}', file=sys.stderr)  # noqa: T201
     sys.exit(_CANNOT_BOOT)

@@ -54,14 +54,13 @@ class BoardAwayError(Exception):
 class TaskFlowBoard:
     """A board that many processes share.
 
-    :param connection: what ``[jobboard] connection`` says.
+    :param driver: of what ``[jobboard] connection`` says.
     :param owner: the name under which this process claims; no other may have it.
     :param expiry: for how long a claim holds that is not renewed, in seconds.
-    :raises InvalidInput: the connection cannot be understood, or lacks a library.
     """
 
-    def __init__(self, connection: str, owner: str, expiry: float) -> None:
-        self._driver = taskflow_drivers.parse(connection)
+    def __init__(self, driver: taskflow_drivers.Driver, owner: str, expiry: float) -> None:
+        self._driver = driver
         self._owner = owner
         self._expiry = expiry
         self._connecting = threading.Lock()

@@ -12,19 +12,22 @@
 
 """What differs between TaskFlow's jobboards in etcd, Redis and ZooKeeper."""
 
+from __future__ import annotations
+
 import base64
 import contextlib
-import importlib
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
-from taskflow import exceptions as taskflow_exc
-from taskflow.jobs import base
 
 from karbor import exception
+from karbor.common import extras
+
+if TYPE_CHECKING:  # what a connection says is read, and is wrong, without TaskFlow, too
+    from taskflow.jobs import base
 
 # How long a server of a board may take to answer, in seconds.
 _TIMEOUT = 2.0
@@ -38,20 +41,15 @@ class Driver:
     """One kind of board.
 
     :param options: TaskFlow's, for the board itself.
-    :raises InvalidInput: its library is not installed.
+    :raises ExtraMissing: TaskFlow or its library for the server is not installed.
     """
 
-    #: the library that TaskFlow needs
-    library: str
+    #: what brings them
+    extra: str
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
-        try:
-            importlib.import_module(self.library)
-        except ImportError as exc:
-            raise exception.InvalidInput(
-                reason=f'[jobboard] connection needs the Python package {self.library}.'
-            ) from exc
+        extras.check(self.extra, '[jobboard] connection')
 
     def client(self) -> Any:
         """What the board is to use: one that gives up soon, unlike those that boards make."""
@@ -109,7 +107,7 @@ class Driver:
 class Redis(Driver):
     """:param url: for redis-py."""
 
-    library = 'redis'
+    extra = 'redis'
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         super().__init__(options)
@@ -151,7 +149,7 @@ class Etcd(Driver):
     :param server: arguments of etcd3gw's client.
     """
 
-    library = 'etcd3gw'
+    extra = 'etcd'
 
     def __init__(self, server: Mapping[str, Any], options: dict[str, Any]) -> None:
         super().__init__(options)
@@ -199,7 +197,7 @@ class ZooKeeper(Driver):
     :param hosts: ``host:port,host:port``.
     """
 
-    library = 'kazoo'
+    extra = 'zookeeper'
 
     def __init__(self, hosts: str, options: dict[str, Any]) -> None:
         super().__init__(options)
@@ -223,6 +221,8 @@ class ZooKeeper(Driver):
             # The session had expired and Kazoo has a new one, which TaskFlow does not notice.
             board.connect(timeout=_TIMEOUT)
         # Kazoo keeps what is asked until there is a server again, however long that takes.
+        from taskflow import exceptions as taskflow_exc
+
         if not board.connected:
             raise taskflow_exc.JobFailure('there is no connection to ZooKeeper')
 
@@ -241,6 +241,8 @@ class ZooKeeper(Driver):
             pass
 
     def consume(self, board: base.JobBoard, posting: base.Job, owner: str) -> None:
+        from taskflow import exceptions as taskflow_exc
+
         try:
             super().consume(board, posting, owner)
         except taskflow_exc.NotFound:
@@ -260,6 +262,7 @@ def parse(connection: str) -> Driver:
         ``etcd://host[:port][/path]``; ``zookeeper://host[:port],host[:port][/path]``. Options
         may follow as a query.
     :raises InvalidInput:
+    :raises ExtraMissing: what the board needs is not installed.
     """
     try:
         url = urllib.parse.urlsplit(connection)

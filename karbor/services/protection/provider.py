@@ -27,6 +27,7 @@ from oslo_utils import uuidutils
 from stevedore import driver
 
 from karbor import exception
+from karbor.common import extras
 from karbor.services.protection import bank_plugin, checkpoint, protection_plugin
 
 LOG = logging.getLogger(__name__)
@@ -180,17 +181,22 @@ def load_class(name: str) -> Any:
     """The class of an entry point of ``karbor.protections`` or of a dotted path.
 
     :raises InvalidInput: there is neither.
+    :raises ExtraMissing: it imports what an extra brings, and that is not installed.
     """
     if not name:
         raise exception.InvalidInput(reason='A plugin has no name.')
     try:
-        return driver.DriverManager(ENTRY_POINTS, name, warn_on_missing_entrypoint=False).driver
+        with extras.explaining(name):
+            return driver.DriverManager(ENTRY_POINTS, name, warn_on_missing_entrypoint=False).driver
     except stevedore.exception.NoMatches:
         pass
     if '.' not in name:
         raise exception.InvalidInput(reason=f'There is no plugin {name!r}.')
+    # With a colon, a module that cannot be imported is not taken for one that is not there.
+    path = name if ':' in name else ':'.join(name.rsplit('.', 1))
     try:
-        return pkgutil.resolve_name(name)
+        with extras.explaining(name):
+            return pkgutil.resolve_name(path)
     except (ImportError, AttributeError, ValueError) as exc:
         raise exception.InvalidInput(reason=f'There is no plugin {name!r}: {exc}') from exc
 
