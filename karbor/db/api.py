@@ -90,10 +90,10 @@ def configure(conf: cfg.ConfigOpts = cfg.CONF) -> None:
     """
     global _facade
     options.set_defaults(conf)
-    _facade = enginefacade.transaction_context()
     chosen = {key: value for key, value in conf.database.items() if key in _FACADE_OPTIONS}
     connection = _for_oslo_db(chosen['connection'])
     _load_driver(connection)
+    _facade = enginefacade.transaction_context()
     _facade.configure(
         **chosen | {'connection': connection},
         thread_checkin=False,  # a pause for each connection that is given back, for eventlet

@@ -27,7 +27,7 @@ from karbor import db
 from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services.identity import trusts
-from karbor.services.jobs import taskflow_board, worker
+from karbor.services.jobs import taskflow_board, taskflow_drivers, worker
 from karbor.tests import base, board_servers, runners
 
 EXPIRY = 2
@@ -69,7 +69,9 @@ class BoardTestCase(base.TestCase):
         return self.fail(f'The board has not answered for {PATIENCE} s.')
 
     def board(self) -> taskflow_board.TaskFlowBoard:
-        made = taskflow_board.TaskFlowBoard(self.server.url, str(uuid.uuid4()), EXPIRY)
+        made = taskflow_board.TaskFlowBoard(
+            taskflow_drivers.parse(self.server.url), str(uuid.uuid4()), EXPIRY
+        )
         made._driver.options.update(namespace=self.place, path=f'/{self.place}/jobs')
         self.addCleanup(made._close)
         return made
@@ -230,7 +232,9 @@ class BoardSuite:
         with socket.create_server(('127.0.0.1', 0)) as silent:
             scheme = self.server.url.partition(':')[0]
             board = taskflow_board.TaskFlowBoard(
-                f'{scheme}://127.0.0.1:{silent.getsockname()[1]}', 'me', EXPIRY
+                taskflow_drivers.parse(f'{scheme}://127.0.0.1:{silent.getsockname()[1]}'),
+                'me',
+                EXPIRY,
             )
             begun = time.monotonic()
             for _ in range(20):
@@ -249,7 +253,7 @@ class BoardSuite:
         job_id = self.job()
         server = board_servers.KINDS[self.kind]()
         self.addCleanup(server.end)
-        board = taskflow_board.TaskFlowBoard(server.url, 'me', EXPIRY)
+        board = taskflow_board.TaskFlowBoard(taskflow_drivers.parse(server.url), 'me', EXPIRY)
         self.addCleanup(board._close)
         board.post_now(job_id)
         server.stop()

@@ -30,11 +30,12 @@ from oslo_config import cfg
 from oslotest import base
 
 import karbor.client
-from karbor import local
+from karbor import exception, local
 from karbor.cmd import standalone
 from karbor.common import clouds, state_dir
 from karbor.db import schema_gate
 from karbor.tests import base as karbor_base
+from karbor.tests import libraries
 from karbor.tests.unit import test_clouds
 from karbor.tests.unit.test_clouds import PROJECT_ID
 
@@ -233,6 +234,10 @@ class FailedStartTest(karbor_base.TestCase):
         error = schema_gate.SchemaError('upgrade Karbor')
         self.assertIn('upgrade Karbor', self.fails(error))
 
+    def test_a_library_that_is_not_installed(self) -> None:
+        error = exception.ExtraMissing(what='[database] connection', extra='mysql')
+        self.assertIn("pip install 'karbor[mysql]'", self.fails(error))
+
     def test_a_fault_of_the_program_is_not_hidden(self) -> None:
         with mock.patch.object(standalone, '_serve', side_effect=RuntimeError):
             self.assertRaises(RuntimeError, standalone.main, [])
@@ -347,6 +352,23 @@ class ProcessTest(base.BaseTestCase):
             if 'The API is at ' in line:
                 break
         self.assertIn('The API cannot be asked without a token: ', said)
+
+    def test_it_needs_no_extra(self) -> None:
+        """Nor does a bank that lacks one keep the others from working."""
+        environment = libraries.environment_without(self.folder, *libraries.OF_EXTRAS)
+        self.useFixture(fixtures.EnvironmentVariable('PYTHONPATH', environment['PYTHONPATH']))
+        state_dir.StateDirectory(self.state).ensure_provider()
+        (self.state / 'providers.d/away.conf').write_text(
+            '[provider]\nenabled = True\nid = 8a0c4e57-9d3b-4f16-b2c8-7e5a1d0f6b34\n'
+            'name = away\nbank = karbor-s3-bank-plugin\n'
+        )
+        process = self.start()
+        url = self.serving(process)
+        token = (self.state / 'token').read_text().strip()
+        found = requests.get(f'{url}/providers', headers={'X-Auth-Token': token}, timeout=10)
+        self.assertEqual(
+            ['cinder-snapshot'], [provider['name'] for provider in found.json()['providers']]
+        )
         process.send_signal(signal.SIGTERM)
         self.assertEqual(0, process.wait(20))
 

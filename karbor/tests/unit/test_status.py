@@ -12,6 +12,7 @@
 
 import contextlib
 import io
+from typing import Any
 from unittest import mock
 
 from oslo_config import cfg
@@ -22,7 +23,7 @@ from karbor import db, exception
 from karbor.cmd import assembly, status
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models, schema_gate
-from karbor.tests import base
+from karbor.tests import base, libraries
 
 SUCCESS, WARNING, FAILURE = (
     upgradecheck.Code.SUCCESS,
@@ -41,10 +42,10 @@ class UpgradeCheckTest(base.TestCase):
         self.inventory = mock.Mock(region='A')
         self.patch(assembly.Surroundings, 'inventory', lambda _: self.inventory)
 
-    def check(self) -> tuple[int, str]:
+    def check(self, **configure: Any) -> tuple[int, str]:
         """The code and what is printed."""
         text = io.StringIO()
-        with contextlib.redirect_stdout(text), mock.patch.object(db, 'configure'):
+        with contextlib.redirect_stdout(text), mock.patch.object(db, 'configure', **configure):
             code = status.Checks().check()
         return code, ' '.join(text.getvalue().replace('|', ' ').split())
 
@@ -126,6 +127,37 @@ class UpgradeCheckTest(base.TestCase):
         code, text = self.check()
         self.assertEqual(FAILURE, code)
         self.assertIn('[jobboard] connection', text)
+
+    def test_what_needs_an_extra_that_is_not_installed(self) -> None:
+        path = self.temp_dir / 'providers.d/away.conf'
+        path.write_text(
+            '[provider]\nenabled = True\nid = 8a0c4e57-9d3b-4f16-b2c8-7e5a1d0f6b34\n'
+            'bank = karbor-swift-bank-plugin\n'
+        )
+        self.config.config(connection='redis://board', group='jobboard')
+        for modules, what, extra in (
+            (('webob',), 'the service of a cloud', 'service'),
+            (('swiftclient',), 'karbor-swift-bank-plugin', 'swift'),
+            (('taskflow',), '[jobboard] connection', 'redis'),
+        ):
+            with libraries.without(*modules):
+                code, text = self.check()
+            self.assertEqual(FAILURE, code)
+            self.assertIn(f"{what} needs karbor[{extra}]: pip install 'karbor[{extra}]'", text)
+
+    def test_a_database_that_needs_one(self) -> None:
+        missing = exception.ExtraMissing(what='[database] connection', extra='mysql')
+        code, text = self.check(side_effect=missing)
+        self.assertEqual(FAILURE, code)
+        self.assertIn(
+            "[database] connection needs karbor[mysql]: pip install 'karbor[mysql]'", text
+        )
+
+    def test_extras_that_nobody_needs_are_named(self) -> None:
+        with libraries.without('boto3', 'kazoo'):
+            code, text = self.check()
+        self.assertEqual(SUCCESS, code)
+        self.assertIn('Not installed: s3 (karbor-s3-bank-plugin), zookeeper (', text)
 
     def test_regions(self) -> None:
         several = exception.RegionNotChosen(regions='A, B')

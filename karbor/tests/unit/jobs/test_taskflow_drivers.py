@@ -20,6 +20,7 @@ from oslotest import base
 
 from karbor import exception
 from karbor.services.jobs import taskflow_board, taskflow_drivers
+from karbor.tests.libraries import without
 
 
 class ParseTest(base.BaseTestCase):
@@ -89,13 +90,20 @@ class ParseTest(base.BaseTestCase):
         self.assertNotIn('secret', str(error))
 
     def test_a_library_that_is_missing_is_named(self) -> None:
-        with mock.patch.object(
-            taskflow_drivers.importlib, 'import_module', side_effect=ImportError
+        for connection, extra, module in (
+            ('redis://board', 'redis', 'redis'),
+            ('rediss://board', 'redis', 'taskflow'),
+            ('etcd://board', 'etcd', 'etcd3gw'),
+            ('zookeeper://board', 'zookeeper', 'kazoo'),
         ):
-            error = self.assertRaises(
-                exception.InvalidInput, taskflow_drivers.parse, 'zookeeper://board'
+            with without(module):
+                error = self.assertRaises(
+                    exception.ExtraMissing, taskflow_drivers.parse, connection
+                )
+            self.assertEqual(
+                f"[jobboard] connection needs karbor[{extra}]: pip install 'karbor[{extra}]'",
+                error.msg,
             )
-        self.assertIn('kazoo', error.msg)
 
 
 class SilentServerTest(base.BaseTestCase):
@@ -107,7 +115,9 @@ class SilentServerTest(base.BaseTestCase):
         with mock.patch.object(taskflow_drivers, '_TIMEOUT', 0.1):
             for kind in ('redis', 'etcd'):
                 board = taskflow_board.TaskFlowBoard(
-                    f'{kind}://127.0.0.1:{server.getsockname()[1]}', 'me', 60
+                    taskflow_drivers.parse(f'{kind}://127.0.0.1:{server.getsockname()[1]}'),
+                    'me',
+                    60,
                 )
                 begun = time.monotonic()
                 self.assertFalse(board.answers())
