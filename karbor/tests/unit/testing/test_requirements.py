@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the fakes need: nothing beyond what Karbor requires."""
+"""What the fakes need: nothing beyond what Karbor requires, and no extra."""
 
 import pkgutil
 import subprocess
@@ -19,13 +19,15 @@ import sys
 from oslotest import base
 
 from karbor import testing
+from karbor.tests import libraries
 
 # Test cases, which need a framework for tests; their documentation says so.
 NEED_MORE = {'karbor.testing.bank_suite', 'karbor.testing.bank_values'}
 
-PROGRAM = """
+HIDDEN = ('fixtures', 'hypothesis', 'oslotest', 'testtools', 'karbor.tests', *libraries.OF_EXTRAS)
+PROGRAM = f"""
 import importlib, sys
-for name in ('fixtures', 'hypothesis', 'oslotest', 'testtools', 'karbor.tests'):
+for name in {HIDDEN}:
     sys.modules[name] = None
 for name in sys.argv[1:]:
     importlib.import_module(name)
