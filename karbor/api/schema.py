@@ -36,14 +36,22 @@ DESCRIPTION: Schema = {
     'pattern': r'^[^\x00-\x1f\x7f]*\Z',
 }
 _KEY = r'^[a-zA-Z0-9-_:.# ]{1,255}\Z'
+_VALUES = ['boolean', 'string', 'integer', 'number']
 METADATA: Schema = {
     'type': ['object', 'null'],
-    'patternProperties': {_KEY: {'type': ['boolean', 'string', 'integer', 'number']}},
+    'patternProperties': {_KEY: {'type': _VALUES}},
     'additionalProperties': False,
 }
+# Null is what forms send of a field that nobody filled in.
 PARAMETERS: Schema = {
     'type': 'object',
-    'patternProperties': {_KEY: {**METADATA, 'type': 'object'}},
+    'patternProperties': {
+        _KEY: {
+            'type': 'object',
+            'patternProperties': {_KEY: {'type': [*_VALUES, 'null']}},
+            'additionalProperties': False,
+        }
+    },
     'additionalProperties': False,
 }
 

@@ -35,6 +35,7 @@ from karbor.testing.fake_cinder import FakeCinder
 
 PROVIDER_ID = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
 PLAN_ID = 'c2b5c1f0-3a52-4d0e-8f37-6d6d0f6a1b11'
+PLAN_NAME = 'nightly'
 PROJECT_ID = 'p'  # as the fake of Cinder has it
 
 Values = dict[str, Any]
@@ -76,7 +77,7 @@ def new_checkpoint(bank: bank_plugin.Bank) -> bank_checkpoint.Checkpoint:
     """A checkpoint in a bank, as it is when a protect job begins."""
     plan = {
         'id': PLAN_ID,
-        'name': 'nightly',
+        'name': PLAN_NAME,
         'provider_id': PROVIDER_ID,
         'resources': [],
         'parameters': {},
@@ -188,7 +189,9 @@ class PluginJobs:
     def protect(self, resource: Resource, parameters: Values | None = None) -> None:
         """:raises InvalidInput: the parameters do not fit the plugin's options schema."""
         schema = self._plugin_class.get_options_schema(resource.type)
-        self._run(constants.OperationType.PROTECT, resource, _valid(parameters, schema, resource))
+        defaults = self._plugin_class.get_default_options(resource.type, PLAN_NAME)
+        values = {**defaults, **_valid(parameters, schema, resource)}
+        self._run(constants.OperationType.PROTECT, resource, values)
 
     def delete(self, resource: Resource) -> None:
         """Delete what was made of the resource."""

@@ -13,6 +13,7 @@
 """What a plan covers now, from which a checkpoint is made."""
 
 import dataclasses
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ class Draft:
     """What a plan covers now."""
 
     plan: models.Plan
+    parameters: parameters.Parameters
     resource_graph: str
     resources: Sequence[Resource]
 
@@ -68,7 +70,7 @@ class Draft:
                 'name': plan.name,
                 'provider_id': plan.provider_id,
                 'resources': [plans.as_resource(fields).to_dict() for fields in plan.resources],
-                'parameters': plan.parameters,
+                'parameters': self.parameters,
             },
             resource_graph=self.resource_graph,
             resources_total=len(self.resources),
@@ -112,15 +114,22 @@ def draft(
         roots = graph.without(roots, _done_units(roots, done))
     resources = [node.value for node in graph.walk_nodes(roots)]
     provider.check_types(resource.type for resource in resources)
+    # A plan may be older than what its plugin needs to know, or than a type that it covers.
+    filled = parameters.filled(
+        plan.parameters,
+        resources,
+        (),
+        functools.partial(provider.default_options, plan_name=plan.name),
+    )
     for resource in resources:
         bank_checkpoint.check_resource_id(resource.id)
         values = parameters.complete(
-            parameters.merged(plan.parameters, resource),
+            parameters.merged(filled, resource),
             provider.schema_of('options')(resource.type),
             resource.key,
         )
         provider.check_options(resource.type, values, resource.key)
-    return Draft(plan, graph.serialize(roots), resources)
+    return Draft(plan, filled, graph.serialize(roots), resources)
 
 
 def _done_units(roots: Iterable[graph.GraphNode], done: Collection[Key]) -> set[Resource]:

@@ -14,7 +14,9 @@
 
 A request carries ``{"<type>": {...}, "<type>#<id>": {...}}``. The first holds for every
 resource of the type, the second for one, and wins property by property (Karbor contract,
-section A.15). Clients send text, which is coerced to what the plugin's schema asks for.
+section A.15). Clients send text, which is coerced to what the plugin's schema asks for, and null
+for what they leave out. What is missing is no fault, whatever a schema lists as ``required``: the
+Karbor of old never asked for it. A plugin that needs it says what stands in its place.
 """
 
 import math
@@ -33,7 +35,13 @@ from karbor.services.protection.protection_plugin import Schema
 Values = dict[str, Any]
 Parameters = Mapping[str, Values]
 SchemaOf = Callable[[str], Schema | None]
+DefaultsOf = Callable[[str], Values]
 CheckValues = Callable[[str, Values, str], None]
+
+
+def no_defaults(_resource_type: str) -> Values:
+    """Nothing stands in the place of what is missing, beyond the schema's defaults."""
+    return {}
 
 
 def takes_any(_resource_type: str, _values: Values, _where: str) -> None:
@@ -45,47 +53,73 @@ def merged(parameters: Parameters, resource: Resource) -> Values:
     return {**parameters.get(resource.type, {}), **parameters.get(resource.key, {})}
 
 
+def filled(
+    parameters: Parameters,
+    resources: Iterable[Resource],
+    later_types: Iterable[str],
+    defaults_of: DefaultsOf,
+) -> dict[str, Values]:
+    """The parameters with a type's defaults where a resource of it lacks something.
+
+    :param resources: the resources that are known already.
+    :param later_types: types of which resources may be found later.
+    """
+    whole = dict(parameters)
+    lacking = [(resource.type, merged(parameters, resource)) for resource in resources]
+    lacking += [(name, parameters.get(name, {})) for name in later_types]
+    for resource_type, values in lacking:
+        missing = {k: v for k, v in defaults_of(resource_type).items() if k not in values}
+        if missing:
+            whole[resource_type] = {**missing, **whole.get(resource_type, {})}
+    return whole
+
+
 def check(
     parameters: Parameters,
     resources: Iterable[Resource],
     later_types: Iterable[str],
     schema_of: SchemaOf,
     *,
+    defaults_of: DefaultsOf = no_defaults,
     check_values: CheckValues = takes_any,
 ) -> dict[str, Values]:
     """Validate what a request carries, before anything is made of it.
 
     :param parameters: as the caller sent them.
-    :param resources: the resources that are known already; each one's merged values must
-        fit its schema in full.
+    :param resources: the resources that are known already.
     :param later_types: types of which resources may be found later, whose ids nobody can
-        name yet; the values of the type alone must fit the schema in full.
+        name yet.
     :param schema_of: the schema of a type; None when nobody publishes one.
+    :param defaults_of: what stands in the place of what is missing.
     :param check_values: looks at values of a type that fit its schema: those of one key, and
         those that hold for a resource.
-    :returns: the parameters with every value coerced.
+    :returns: the parameters with every value coerced, and filled.
     :raises InvalidInput: names the key, the property and the fault.
     """
     coerced = {key: _check_entry(key, values, schema_of) for key, values in parameters.items()}
     for key, values in coerced.items():
         check_values(key.partition('#')[0], values, key)
+    resources, later_types = list(resources), list(later_types)
+    whole = filled(coerced, resources, later_types, defaults_of)
     # Of resources without values of their own, one of a type is enough.
     by_type = dict.fromkeys(later_types, '')
     for resource in resources:
-        if resource.key in coerced:
-            values = complete(merged(coerced, resource), schema_of(resource.type), resource.key)
+        if resource.key in whole:
+            values = complete(merged(whole, resource), schema_of(resource.type), resource.key)
             check_values(resource.type, values, resource.key)
         else:
             by_type[resource.type] = by_type.get(resource.type) or resource.key
     for resource_type, key in by_type.items():
         where = key or resource_type
-        values = complete(coerced.get(resource_type, {}), schema_of(resource_type), where)
+        values = complete(whole.get(resource_type, {}), schema_of(resource_type), where)
         check_values(resource_type, values, where)
-    return coerced
+    return whole
 
 
 def complete(values: Values, schema: Schema | None, where: str) -> Values:
-    """The values coerced, valid in full, and with the schema's defaults filled in.
+    """The values coerced, valid, and with the schema's defaults filled in.
+
+    A default of null says that there is none.
 
     :param values: merged values of one resource.
     :param schema: the plugin's schema for its type; None or empty takes anything.
@@ -93,13 +127,17 @@ def complete(values: Values, schema: Schema | None, where: str) -> Values:
     :raises InvalidInput: names the property and the fault.
     """
     if not schema:
-        return dict(values)
+        return _given(values)
     properties = schema.get('properties', {})
-    defaults = {name: rule['default'] for name, rule in properties.items() if 'default' in rule}
-    coerced = _coerced(values, schema, where)
-    # A default of null says that there is none; it is not held against the type.
-    _validate({**{k: v for k, v in defaults.items() if v is not None}, **coerced}, schema, where)
-    return {**defaults, **coerced}
+    defaults = _given({name: rule.get('default') for name, rule in properties.items()})
+    whole = {**defaults, **_coerced(values, schema, where)}
+    _validate(whole, schema, where)
+    return whole
+
+
+def _given(values: Values) -> Values:
+    """The values without nulls, which stand for what is left out."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _check_entry(key: str, values: Values, schema_of: SchemaOf) -> Values:
@@ -110,9 +148,9 @@ def _check_entry(key: str, values: Values, schema_of: SchemaOf) -> Values:
     if hash_sign:
         check_id(resource_type, resource_id, key)
     if not schema:
-        return dict(values)
+        return _given(values)
     coerced = _coerced(values, schema, key)
-    _validate(coerced, {**schema, 'required': []}, key)
+    _validate(coerced, schema, key)
     return coerced
 
 
@@ -139,7 +177,7 @@ def _coerced(values: Values, schema: Schema, where: str) -> Values:
         )
     return {
         name: coerce(value, properties[name].get('type'), f'{where}: {name}')
-        for name, value in values.items()
+        for name, value in _given(values).items()
     }
 
 
@@ -189,8 +227,9 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
 
 
 def _validate(values: Values, schema: Schema, where: str) -> None:
+    lenient = {**schema, 'required': []}
     error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema).iter_errors(values)
+        jsonschema.Draft202012Validator(lenient).iter_errors(values)
     )
     if error is not None:
         place = ''.join(f'{part}: ' for part in error.absolute_path)

@@ -12,6 +12,7 @@
 
 """Plans: what is to be protected, by which provider, with which parameters."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -57,7 +58,11 @@ class Plans:
         """
         _check_choices(fields['resources'])
         checked = self._checked_parameters(
-            fields['provider_id'], fields['resources'], fields['parameters'], are_new=True
+            fields['provider_id'],
+            fields['resources'],
+            fields['parameters'],
+            plan_name=fields['name'],
+            are_new=True,
         )
 
         @db.transaction
@@ -129,7 +134,11 @@ class Plans:
         contents = {
             'resources': resources,
             'parameters': self._checked_parameters(
-                plan.provider_id, resources, values, are_new=values != plan.parameters
+                plan.provider_id,
+                resources,
+                values,
+                plan_name=changes.get('name', plan.name),
+                are_new=values != plan.parameters,
             ),
         }
         return {name: contents[name] for name in new_contents}
@@ -159,10 +168,12 @@ class Plans:
         resource_fields: Iterable[Mapping[str, Any]],
         values: parameters.Parameters,
         *,
+        plan_name: str,
         are_new: bool,
     ) -> dict[str, parameters.Values]:
-        """The parameters coerced, once they fit the resources and the provider.
+        """The parameters coerced and completed, once they fit the resources and the provider.
 
+        :param plan_name: what plugins may call something by of which the parameters say nothing.
         :param are_new: they were not in the plan before, so that plugins may ask more of them.
         """
         try:
@@ -187,6 +198,7 @@ class Plans:
             resources,
             later,
             provider.schema_of('options'),
+            defaults_of=functools.partial(provider.default_options, plan_name=plan_name),
             check_values=provider.check_new_options if are_new else provider.check_options,
         )
 

@@ -111,8 +111,20 @@ class ProtectionPlugin:
 
     @classmethod
     def get_options_schema(cls, resource_type: str) -> Schema:
-        """JSON schema of a plan's parameters for the type."""
+        """JSON schema of a plan's parameters for the type.
+
+        What it lists as ``required`` is published, and may be missing all the same.
+        """
         raise NotImplementedError
+
+    @classmethod
+    def get_default_options(cls, resource_type: str, plan_name: str) -> dict[str, Any]:
+        """What a plan's parameters are completed with, beyond the defaults in their schema.
+
+        Asked when a plan is made or changed, and when a run begins. Not in the contract of old;
+        a plugin that leaves it as it is gets no more than was given.
+        """
+        return {}
 
     @classmethod
     def check_options(cls, resource_type: str, values: dict[str, Any]) -> None:

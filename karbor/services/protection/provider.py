@@ -86,6 +86,11 @@ class Provider:
         """Finds the schema of a type; kind is 'options', 'restore' or 'verify'."""
         return self.schemas[kind].get
 
+    def default_options(self, resource_type: str, plan_name: str) -> dict[str, Any]:
+        """What the plugin of a type takes for options that a plan leaves out."""
+        get_defaults = getattr(self.plugin_classes.get(resource_type), 'get_default_options', None)
+        return {} if get_defaults is None else get_defaults(resource_type, plan_name)
+
     def check_options(self, resource_type: str, values: Mapping[str, Any], where: str) -> None:
         """Let the plugin of a type look at options that fit its schema.
 

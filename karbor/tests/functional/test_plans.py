@@ -14,21 +14,27 @@ import io
 import json
 from typing import Any
 
+import fixtures
+import jsonschema
 from falcon import testing
 
 from karbor.db import models
+from karbor.services.jobs import hooks
 from karbor.services.protection import provider
+from karbor.services.protection.protection_plugins.volume import (
+    cinder_snapshot_plugin_schemas as schemas,
+)
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
 from karbor.tests.functional.base import OPTIONS, VOLUME, resource
 
 VOLUME_ID = '9e2c5d18-4c30-4f8f-b6a0-5a55d2b1c7aa'
+COMPLETED = {'snapshot_name': 'nightly', 'description': '', 'force': False}
 
 
 def _options(**changes: Any) -> dict[str, Any]:
-    """Parameters of a plan that fit, with changes to the volume's; None leaves one out."""
-    values = {**OPTIONS, **changes}
-    return {VOLUME: {name: value for name, value in values.items() if value is not None}}
+    """Parameters of a plan that fit, with changes to the volume's."""
+    return {VOLUME: {**OPTIONS, **changes}}
 
 
 #: parameters that do not fit -> what the message must name
@@ -36,11 +42,9 @@ BAD_PARAMETERS = [
     (_options(snapshot_nam='x'), (VOLUME, 'snapshot_nam', 'snapshot_name')),
     (_options(force='perhaps'), (VOLUME, 'force', "'perhaps'", 'boolean')),
     (_options(force=2), (VOLUME, 'force', '2')),
-    (_options(snapshot_name=None), (VOLUME, 'snapshot_name', 'required')),
-    ({VOLUME: {}}, (VOLUME, 'required')),
-    ({}, (VOLUME, 'required')),
     ({VOLUME: None}, (VOLUME, 'None')),
-    ({VOLUME: {**OPTIONS, 'force': None}}, (VOLUME, 'force', 'None')),
+    ({VOLUME: {'snapshot_nam': None}}, (VOLUME, 'snapshot_nam', 'snapshot_name')),
+    ({VOLUME: {'force': 'perhaps'}}, (VOLUME, 'force', "'perhaps'", 'boolean')),
     ({VOLUME: {**OPTIONS, 'snapshot_name': ['x']}}, (VOLUME, 'snapshot_name', 'x')),
     ({VOLUME: {**OPTIONS, 'snapshot_name': {'x': 1}}}, (VOLUME, 'snapshot_name', 'x')),
     (_options(snapshot_name='x' * 256), (VOLUME, 'snapshot_name has 256 characters', '255')),
@@ -62,6 +66,27 @@ BAD_PARAMETERS = [
     ([], ('parameters',)),
     (None, ('parameters',)),
     ('x', ('parameters',)),
+]
+
+#: parameters with something missing, of a plan called nightly -> what they are completed to
+LACKING: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {VOLUME: COMPLETED}),
+    ({VOLUME: {}}, {VOLUME: COMPLETED}),
+    ({VOLUME: dict.fromkeys(OPTIONS)}, {VOLUME: COMPLETED}),
+    (
+        {VOLUME: {'snapshot_name': 'x', 'force': 'True'}},
+        {VOLUME: {'snapshot_name': 'x', 'description': '', 'force': True}},
+    ),
+    ({VOLUME: {'description': 'x'}}, {VOLUME: {**COMPLETED, 'description': 'x'}}),
+    (_options(force=None), {VOLUME: OPTIONS}),
+    ({f'{VOLUME}#{VOLUME_ID}': OPTIONS}, {f'{VOLUME}#{VOLUME_ID}': OPTIONS}),
+    (
+        {f'{VOLUME}#{VOLUME_ID}': {'force': True}},
+        {
+            VOLUME: {'snapshot_name': 'nightly', 'description': ''},
+            f'{VOLUME}#{VOLUME_ID}': {'force': True},
+        },
+    ),
 ]
 
 BAD_FIELDS = [
@@ -220,22 +245,37 @@ class CreatePlanTest(base.ApiTestCase):
             },
             plan['parameters'],
         )
-        other = resource()
-        self.post('/plans', self.plan_body(resource(VOLUME_ID), other, parameters=parameters), 400)
+
+    def test_what_is_missing_is_completed(self):
+        for parameters, completed in LACKING:
+            plan = self.create_plan(resource(VOLUME_ID), parameters=parameters)
+            self.assertEqual(completed, plan['parameters'], parameters)
+            self.assertEqual(plan, self.get(f'/plans/{plan["id"]}')['plan'])
+
+    def test_another_volume_may_lack_what_one_has(self):
+        own = {f'{VOLUME}#{VOLUME_ID}': dict(OPTIONS)}
+        plan = self.create_plan(resource(VOLUME_ID), resource(), parameters=own)
+        self.assertEqual({**own, VOLUME: COMPLETED}, plan['parameters'])
+
+    def test_braces_in_the_name_of_a_plan_stand_for_nothing(self):
+        for name in ('{time}', 'all {of} it'):
+            plan = self.create_plan(name=name, parameters={})
+            self.assertEqual('{plan_name}', plan['parameters'][VOLUME]['snapshot_name'])
 
     def test_a_known_type_that_the_plan_does_not_have(self):
         parameters = {**_options(), 'OS::Nova::Server': {'any': 'thing'}}
         self.assertEqual(parameters, self.create_plan(parameters=parameters)['parameters'])
 
-    def test_a_project_needs_parameters_of_the_volumes_to_come(self):
+    def test_parameters_of_the_volumes_to_come(self):
         project = resource(PROJECT_ID, base.PROJECT)
-        self.refused(self.plan_body(project, parameters={}), VOLUME, 'required')
         self.refused(
             self.plan_body(project, parameters={**_options(), base.PROJECT: {'x': 'y'}}),
             base.PROJECT,
             'x',
         )
         self.create_plan(project)
+        plan = self.create_plan(project, parameters={})
+        self.assertEqual({VOLUME: COMPLETED}, plan['parameters'])
 
     def test_fields_that_are_not_allowed(self):
         for fields, part in BAD_FIELDS:
@@ -458,7 +498,6 @@ class UpdatePlanTest(base.ApiTestCase):
             {'resources': []},
             {'resources': None},
             {'description': 5},
-            {'parameters': {}},
             {'parameters': None},
             {'provider_id': PROVIDER_ID},
             {'id': new_id()},
@@ -471,14 +510,11 @@ class UpdatePlanTest(base.ApiTestCase):
         self.put(self.path, {'name': 'new'}, 400)
         self.assertEqual({'plan': self.plan}, self.get(self.path))
 
-    def test_resources_that_do_not_fit_the_parameters_any_more(self):
-        own = {f'{VOLUME}#{VOLUME_ID}': dict(OPTIONS)}
-        plan = self.create_plan(resource(VOLUME_ID), parameters=own)
-        path = f'/plans/{plan["id"]}'
-        for resources in ([resource()], [resource(PROJECT_ID, base.PROJECT)]):
-            message = self.put(path, {'plan': {'resources': resources}}, 400)
-            self.assertIn('required', message)
-        self.put(path, {'plan': {'resources': [resource(VOLUME_ID, name='renamed')]}})
+    def test_what_is_missing_is_completed_by_the_name_that_it_has_then(self):
+        changed = self.put(self.path, {'plan': {'name': 'new', 'parameters': {}}})['plan']
+        self.assertEqual({VOLUME: {**COMPLETED, 'snapshot_name': 'new'}}, changed['parameters'])
+        changed = self.put(self.path, {'plan': {'name': 'newer'}})['plan']
+        self.assertEqual('new', changed['parameters'][VOLUME]['snapshot_name'])
 
     def test_parameters_that_do_not_fit(self):
         self.put(self.path, {'plan': {'resources': [resource(VOLUME_ID)]}})
@@ -495,40 +531,10 @@ class UpdatePlanTest(base.ApiTestCase):
             self.put(self.path, {'plan': {'parameters': values}})
         self.assertEqual(_options(force=True), self.get(self.path)['plan']['parameters'])
 
-    def test_resources_and_parameters_that_only_fit_together(self):
+    def test_resources_and_parameters_together(self):
         own = {f'{VOLUME}#{VOLUME_ID}': dict(OPTIONS)}
         changes = {'resources': [resource(VOLUME_ID)], 'parameters': own}
-        self.assertIn('required', self.put(self.path, {'plan': {'parameters': own}}, 400))
         self.assertEqual({**self.plan, **changes}, self.put(self.path, {'plan': changes})['plan'])
-        back = {'resources': [resource()], 'parameters': _options()}
-        self.assertIn(
-            'required', self.put(self.path, {'plan': {'resources': back['resources']}}, 400)
-        )
-        self.assertEqual({**self.plan, **back}, self.put(self.path, {'plan': back})['plan'])
-
-    def test_changes_at_once_leave_what_was_looked_at_together(self):
-        """Each of the two fits what was there, but they do not fit each other."""
-        first, second = resource(VOLUME_ID), resource()
-        one_only = {
-            VOLUME: {'description': 'd', 'force': False},
-            f'{VOLUME}#{VOLUME_ID}': {'snapshot_name': 'db'},
-        }
-        for _ in range(8):
-            plan = self.create_plan(first)
-            codes = base.at_once(
-                *[
-                    lambda changes=changes, plan=plan: self.code_of_put(plan, changes)
-                    for changes in ({'resources': [first, second]}, {'parameters': one_only})
-                ]
-            )
-            self.assertEqual([200, 400], sorted(codes))
-
-    def code_of_put(self, plan, changes):
-        return self.client.simulate_put(
-            f'/v1/{PROJECT_ID}/plans/{plan["id"]}',
-            body=json.dumps({'plan': changes}),
-            headers={'X-Auth-Token': base.TOKEN, 'Content-Type': 'application/json'},
-        ).status_code
 
     def test_an_old_choice_that_is_wrong_keeps_no_parameters_from_being_changed(self):
         """It has no effect, as before there were choices."""
@@ -567,6 +573,56 @@ class _PlanRunsTestCase(base.CloudTestCase):
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
         self.assertEqual('available', checkpoint['status'], checkpoint)
         return checkpoint
+
+
+class CompletedRunsTest(_PlanRunsTestCase):
+    """What reaches the hooks of the snapshot plugin fits its schema to the letter."""
+
+    def setUp(self):
+        super().setUp()
+        self.given: list[dict[str, Any]] = []
+        call = hooks.call
+
+        def note(method: Any, four: dict[str, Any], keywords: dict[str, Any]) -> Any:
+            self.given.append(four['parameters'])
+            return call(method, four, keywords)
+
+        self.useFixture(fixtures.MockPatch('karbor.services.jobs.hooks.call', note))
+
+    def ran_with(self, plan: dict[str, Any]) -> Any:
+        """What the hooks of the only volume of a plan were given."""
+        self.given.clear()
+        self.run_plan(plan)
+        values = self.given[0]
+        self.assertEqual([values] * len(self.given), self.given)
+        jsonschema.validate(values, schemas.OPTIONS_SCHEMA)
+        return values
+
+    def test_a_plan_with_something_missing(self):
+        for parameters, _ in LACKING:
+            plan = self.create_plan(self.volume(), parameters=parameters)
+            given = {**COMPLETED, **parameters.get(VOLUME, {})}
+            wanted = {**COMPLETED, **{k: v for k, v in given.items() if v is not None}}
+            self.assertEqual({**wanted, 'force': bool(wanted['force'])}, self.ran_with(plan))
+
+    def test_a_plan_of_before_is_completed_when_it_is_used(self):
+        for parameters, given in (
+            ({}, COMPLETED),
+            ({VOLUME: {'snapshot_name': 'x'}}, {**COMPLETED, 'snapshot_name': 'x'}),
+        ):
+            row = self.add_row(
+                models.Plan, name='nightly', resources=[self.volume()], parameters=parameters
+            )
+            plan = self.get(f'/plans/{row.id}')['plan']
+            self.assertEqual(parameters, plan['parameters'])
+            self.assertEqual(given, self.ran_with(plan))
+
+    def test_resources_of_which_the_parameters_say_nothing(self):
+        own = {f'{VOLUME}#{VOLUME_ID}': dict(OPTIONS)}
+        plan = self.create_plan(resource(VOLUME_ID), parameters=own)
+        changes = {'resources': [self.volume()]}
+        changed = self.put(f'/plans/{plan["id"]}', {'plan': changes})['plan']
+        self.assertEqual(COMPLETED, self.ran_with(changed))
 
 
 class WordsInBracesTest(_PlanRunsTestCase):

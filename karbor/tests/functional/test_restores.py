@@ -99,10 +99,17 @@ class CreateRestoreTest(base.ApiTestCase):
             restore['restore']['parameters'],
         )
 
+    def test_null_is_left_out(self):
+        """The form of the old dashboard sends it for each field that nobody filled in."""
+        restore = self.create(
+            parameters={VOLUME: {'restore_name': None, 'restore_description': 'd'}}
+        )
+        self.assertEqual({VOLUME: {'restore_description': 'd'}}, restore['restore']['parameters'])
+
     def test_parameters_that_do_not_fit(self):
         for parameters, part in (
             ({VOLUME: {'snapshot_name': 'x'}}, 'snapshot_name'),
-            ({VOLUME: {'restore_name': None}}, 'restore_name'),
+            ({VOLUME: {'restore_nam': None}}, 'restore_nam'),
             ({VOLUME: {'restore_name': ['x']}}, 'restore_name'),
             ({VOLUME: None}, VOLUME),
             ({'OS::No::Such': {}}, 'OS::No::Such'),

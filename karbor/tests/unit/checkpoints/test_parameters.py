@@ -125,7 +125,7 @@ class CheckValuesTest(base.BaseTestCase):
         return seen
 
     def test_each_key_alone_and_what_holds_for_a_resource(self) -> None:
-        whole = {'description': None, 'copies': 1}
+        whole = {'copies': 1}
         self.assertEqual(
             [
                 (VOLUME_TYPE, VOLUME_TYPE, {'snapshot_name': 'a', 'force': True}),
@@ -206,7 +206,7 @@ class CompleteTest(base.BaseTestCase):
 
     def test_defaults_are_filled_in(self) -> None:
         self.assertEqual(
-            {'snapshot_name': 'a', 'description': None, 'force': False, 'copies': 1},
+            {'snapshot_name': 'a', 'force': False, 'copies': 1},
             parameters.complete({'snapshot_name': 'a'}, SCHEMA, VOLUME.key),
         )
 
@@ -220,11 +220,20 @@ class CompleteTest(base.BaseTestCase):
             ),
         )
 
-    def test_a_default_satisfies_required_but_none_does_not(self) -> None:
+    def test_what_is_required_may_be_missing(self) -> None:
         schema = {'properties': {'name': {'type': 'string', 'default': None}}, 'required': ['name']}
 
-        self.assertIn("'name' is a required property", self._refused({}, schema))
-        self.assertIn("'snapshot_name' is a required property", self._refused({}))
+        self.assertEqual({}, parameters.complete({}, schema, VOLUME.key))
+        self.assertEqual({}, parameters.complete({}, {**schema, 'required': ['other']}, VOLUME.key))
+
+    def test_null_is_left_out_and_the_default_holds(self) -> None:
+        self.assertEqual(
+            {'force': False, 'copies': 1},
+            parameters.complete({'snapshot_name': None, 'copies': None}, SCHEMA, VOLUME.key),
+        )
+        for schema in (None, {}):
+            self.assertEqual({}, parameters.complete({'any': None}, schema, VOLUME.key))
+        self.assertIn('colour', self._refused({'colour': None}))
 
     def test_unknown_properties(self) -> None:
         message = self._refused({'snapshot_name': 'a', 'forse': True, 'colour': 'red'})
@@ -241,7 +250,6 @@ class CompleteTest(base.BaseTestCase):
             ({'copies': '0'}, ('copies: 0', 'minimum')),
             ({'mode': 'half'}, ("mode: 'half'", 'incremental')),
             ({'force': 1}, ('force: 1', 'boolean')),
-            ({'snapshot_name': None}, ('snapshot_name: None', 'string')),
             ({'snapshot_name': ['a']}, ("snapshot_name: ['a']", 'string')),
         ):
             message = self._refused({'snapshot_name': 'a', **values})
@@ -262,7 +270,6 @@ class CompleteTest(base.BaseTestCase):
     def test_a_list_of_types_is_left_to_the_validation(self) -> None:
         schema = {'properties': {'size': {'type': ['integer', 'null']}}}
 
-        self.assertEqual({'size': None}, parameters.complete({'size': None}, schema, 'x'))
         self.assertEqual({'size': 5}, parameters.complete({'size': 5}, schema, 'x'))
         self.assertIn("size: '5'", self._refused({'size': '5'}, schema))
 
@@ -298,22 +305,15 @@ class CheckTest(base.BaseTestCase):
             ),
         )
 
-    def test_no_entry_needs_to_be_whole_but_each_resource_does(self) -> None:
+    def test_what_is_missing_stays_missing(self) -> None:
         given = {VOLUME.key: {'snapshot_name': 'a'}}
 
-        self.assertEqual(given, self._check(given, (VOLUME,)))
-        message = self._refused(given, (VOLUME, OTHER_VOLUME))
-        self.assertIn(OTHER_VOLUME.key, message)
-        self.assertIn('snapshot_name', message)
+        self.assertEqual(given, self._check(given, (VOLUME, OTHER_VOLUME), (SERVER_TYPE,)))
 
-    def test_types_of_which_resources_come_later_must_be_whole(self) -> None:
-        given = {VOLUME.key: {'snapshot_name': 'a'}}
+    def test_null_is_not_kept(self) -> None:
+        given = {VOLUME_TYPE: {'snapshot_name': None, 'mode': 'full'}}
 
-        message = self._refused(given, (), (VOLUME_TYPE,))
-
-        self.assertIn('snapshot_name', message)
-        self.assertNotIn('#', message)
-        self._check({VOLUME_TYPE: {'snapshot_name': 'a'}}, (), (VOLUME_TYPE,))
+        self.assertEqual({VOLUME_TYPE: {'mode': 'full'}}, self._check(given, (VOLUME,)))
 
     def test_entries_of_no_resource_are_checked_too(self) -> None:
         for values in ({'snapshot_name': 'a', 'colour': 'red'}, {'force': 'zzz'}, {'mode': 'half'}):
@@ -353,4 +353,36 @@ class CheckTest(base.BaseTestCase):
 
     def test_nothing_given(self) -> None:
         self.assertEqual({}, self._check({}))
-        self.assertIn('snapshot_name', self._refused({}, (VOLUME,)))
+        self.assertEqual({}, self._check({}, (VOLUME,)))
+
+
+class FilledTest(base.BaseTestCase):
+    def _filled(
+        self, given: dict[str, Any], *resources: Resource, later: tuple[str, ...] = ()
+    ) -> Any:
+        defaults = {VOLUME_TYPE: {'name': 'n', 'force': False}}
+        return parameters.filled(given, resources, later, lambda name: defaults.get(name, {}))
+
+    def test_table(self) -> None:
+        whole, own = {'name': 'x', 'force': True}, {'name': 'y'}
+        for given, resources, later, expected in (
+            ({}, [VOLUME], (), {VOLUME_TYPE: {'name': 'n', 'force': False}}),
+            ({}, [], (VOLUME_TYPE,), {VOLUME_TYPE: {'name': 'n', 'force': False}}),
+            ({}, [Resource(SERVER_TYPE, 's', '')], (SERVER_TYPE,), {}),
+            ({VOLUME_TYPE: own}, [VOLUME], (), {VOLUME_TYPE: {**own, 'force': False}}),
+            ({VOLUME_TYPE: whole}, [VOLUME], (VOLUME_TYPE,), {VOLUME_TYPE: whole}),
+            ({VOLUME.key: whole}, [VOLUME], (), {VOLUME.key: whole}),
+            (
+                {VOLUME.key: own},
+                [VOLUME],
+                (),
+                {VOLUME.key: own, VOLUME_TYPE: {'force': False}},
+            ),
+            (
+                {VOLUME.key: own},
+                [VOLUME, OTHER_VOLUME],
+                (),
+                {VOLUME.key: own, VOLUME_TYPE: {'name': 'n', 'force': False}},
+            ),
+        ):
+            self.assertEqual(expected, self._filled(given, *resources, later=later))

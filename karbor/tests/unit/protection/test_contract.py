@@ -367,7 +367,7 @@ class HappyTest(ContractTestCase):
         self.assertEqual(checkpoint.id, record.get('checkpoint_id'))
 
     def test_parameters_are_typed_merged_and_completed(self) -> None:
-        plain = {'name': 'nightly', 'force': True, 'copies': 1, 'description': None}
+        plain = {'name': 'nightly', 'force': True, 'copies': 1}
         restored = {'restore_name': 'back', 'bootable': True}
         checkpoint = self.run_protect()
         self.run_use(
@@ -388,7 +388,7 @@ class HappyTest(ContractTestCase):
             ('protect', VOLUMES[1].key): {**plain, 'name': 'shared', 'copies': 3},
             ('restore', SERVER): {'any': 'True'},
             ('restore', VOLUMES[0].key): restored,
-            ('restore', VOLUMES[1].key): {**restored, 'restore_name': None},
+            ('restore', VOLUMES[1].key): {'bootable': True},
             ('verify', SERVER): {},
             ('verify', VOLUMES[0].key): {'deep': False},
             ('delete', SERVER): {},

@@ -50,6 +50,8 @@ _NOT_KNOWN = protection_plugin.Loss('which snapshot it has is not known', is_gon
 # Looked at beside the schema, which is the specification's to the letter.
 _TEXTS = ('snapshot_name', 'description')
 
+_FORCE_DEFAULT = schemas.OPTIONS_SCHEMA['properties']['force']['default']
+
 OPTS = [
     cfg.FloatOpt(
         'poll_interval',
@@ -151,6 +153,12 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
     @classmethod
     def get_options_schema(cls, resource_type: str) -> protection_plugin.Schema:
         return schemas.OPTIONS_SCHEMA
+
+    @classmethod
+    def get_default_options(cls, resource_type: str, plan_name: str) -> dict[str, Any]:
+        # In the plan's name, braces are text.
+        name = '{plan_name}' if '{' in plan_name else plan_name
+        return {'snapshot_name': name, 'description': '', 'force': _FORCE_DEFAULT}
 
     @classmethod
     def check_options(cls, resource_type: str, values: dict[str, Any]) -> None:

@@ -1,0 +1,99 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Plugins of third parties, which are in no folder of Karbor's, behind the API."""
+
+from typing import Any
+
+from karbor.services.protection import provider
+from karbor.tests import third_party
+from karbor.tests.functional import base
+from karbor.tests.functional.base import VOLUME
+
+
+class ThirdPartyTestCase(base.CloudTestCase):
+    """One provider, which serves what the test names.
+
+    :cvar modules: of third parties.
+    :cvar plugins: the lines of the provider file.
+    """
+
+    modules: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.outside = self.useFixture(third_party.ThirdParty(*self.modules))
+        self.serve(*self.plugins)
+
+    def serve(self, *plugins: str) -> None:
+        """Begin anew with a provider that has these plugins."""
+        self.board.end()
+        self.build(provider.ProviderRegistry(self.provider_dir(plugins=plugins)))
+        self.work()
+
+
+class MissingParametersTest(ThirdPartyTestCase):
+    modules = ('noting_volumes',)
+    plugins = ('noting_volumes.NotingPlugin',)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.given = self.outside.module('noting_volumes').GIVEN
+
+    def run_plan(self, parameters: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """A checkpoint of a new volume, and the volume's id."""
+        volume = self.volume()
+        plan = self.create_plan(volume, parameters=parameters)
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        self.assertEqual('available', checkpoint['status'], checkpoint)
+        return checkpoint, volume['id']
+
+    def test_what_is_missing_stays_missing_and_null_is_missing(self):
+        for parameters, given in (
+            ({}, {}),
+            ({VOLUME: {'backup_name': None, 'container': None}}, {}),
+            ({VOLUME: {'backup_name': 'b'}}, {'backup_name': 'b'}),
+        ):
+            _, volume_id = self.run_plan(parameters)
+            expected = {'backup_mode': 'full', **given}
+            self.assertEqual(expected, self.given['protect', volume_id], parameters)
+
+    def test_a_restore_without_a_name_takes_the_one_that_the_plugin_makes(self):
+        checkpoint, volume_id = self.run_plan({})
+        for parameters in ({}, {VOLUME: {}}, {VOLUME: {'restore_name': None}}):
+            use = self.use('restore', checkpoint, parameters=parameters)
+            restore = self.ended_use('restore', use)
+            self.assertEqual('success', restore['status'], restore)
+            self.assertEqual({}, self.given['restore', volume_id])
+            self.assertEqual(
+                {f'{VOLUME}#{volume_id}': f'{checkpoint["id"]}@{volume_id}'},
+                restore['new_resources'],
+            )
+
+    def test_what_is_wrong_is_refused_as_ever(self):
+        volume = self.volume()
+        for values, part in (
+            ({'backup_mode': 'half'}, 'half'),
+            ({'backup_nam': 'x'}, 'backup_nam'),
+            ({'backup_nam': None}, 'backup_nam'),
+        ):
+            body = self.plan_body(volume, parameters={VOLUME: values})
+            self.assertIn(part, self.post('/plans', body, 400))
+
+    def test_what_is_required_is_published(self):
+        shown = self.get(f'/providers/{base.PROVIDER_ID}')['provider']['extended_info_schema']
+        self.assertEqual(
+            ['backup_name', 'container', 'backup_mode'],
+            shown['options_schema'][VOLUME]['required'],
+        )
+        self.assertEqual(['restore_name'], shown['restore_schema'][VOLUME]['required'])
