@@ -13,7 +13,7 @@
 """``karbor-status upgrade check``: whether the processes of this Karbor could be started."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from oslo_config import cfg
 from oslo_db import exception as db_exc
@@ -95,9 +95,9 @@ class Checks(upgradecheck.UpgradeCommands):
     def _providers(self) -> upgradecheck.Result:
         registry = assembly.providers()
         if registry.failures:
-            return _failure(
-                '; '.join(f'{name}: {reason}' for name, reason in registry.failures.items())
-            )
+            return _failure(_as_line(registry.failures))
+        if registry.remarks:
+            return _warning(_as_line(registry.remarks))
         if not list(registry):
             return _warning(f'There is no enabled provider in {cfg.CONF.provider_config_dir}.')
         return _success()
@@ -166,3 +166,7 @@ def _failure(text: str) -> upgradecheck.Result:
 
 if __name__ == '__main__':
     sys.exit(main())
+
+
+def _as_line(told: Mapping[str, str]) -> str:
+    return '; '.join(f'{name}: {text}' for name, text in told.items())

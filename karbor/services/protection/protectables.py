@@ -37,7 +37,21 @@ def load() -> 'Protectables':
             'The protectable plugin %s is left out: %s', entry_point, error
         ),
     )
-    return Protectables(plugin.obj for plugin in manager if plugin.obj is not None)
+    return Protectables(
+        each.obj for each in manager if each.obj is not None and _is_usable(each.name, each.obj)
+    )
+
+
+def _is_usable(name: str, plugin: ProtectablePlugin) -> bool:
+    """Whether a plugin tells what it finds; what it raises instead is logged."""
+    try:
+        plugin.get_resource_type()
+        tuple(plugin.get_parent_resource_types())
+    except Exception:
+        # A plugin may raise anything; the others find their types without it.
+        LOG.exception('The protectable plugin %s is left out', name)
+        return False
+    return True
 
 
 class Protectables:

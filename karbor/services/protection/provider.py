@@ -15,11 +15,9 @@
 import dataclasses
 import pathlib
 import pkgutil
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import jsonschema
 import stevedore.exception
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -28,7 +26,13 @@ from stevedore import driver
 
 from karbor import exception
 from karbor.common import extras
-from karbor.services.protection import bank_plugin, checkpoint, protection_plugin
+from karbor.services.protection import (
+    bank_plugin,
+    checkpoint,
+    plugin_services,
+    protection_plugin,
+)
+from karbor.services.protection.plugin_services import PluginClass
 
 LOG = logging.getLogger(__name__)
 
@@ -49,7 +53,6 @@ OPTS = [
     cfg.BoolOpt('enabled', default=False, help='Whether the provider is loaded.'),
 ]
 
-PluginClass = type[protection_plugin.ProtectionPlugin]
 SchemaOf = Callable[[str], protection_plugin.Schema | None]
 
 
@@ -61,6 +64,8 @@ class Provider:
     :param plugin_classes: resource type -> the class that serves it.
     :param schemas: 'options', 'restore', 'saved_info' and 'verify' -> resource type ->
         schema.
+    :param faults: plugin of the file -> why it, or a type of it, is left out.
+    :param remarks: plugin of the file -> what is wrong with it and does no harm.
     """
 
     id: str
@@ -70,6 +75,8 @@ class Provider:
     bank: bank_plugin.Bank
     plugin_classes: Mapping[str, PluginClass]
     schemas: Mapping[str, Mapping[str, protection_plugin.Schema]]
+    faults: Mapping[str, str]
+    remarks: Mapping[str, str]
 
     @property
     def checkpoints(self) -> checkpoint.CheckpointCollection:
@@ -127,7 +134,7 @@ class Provider:
 def load(path: pathlib.Path) -> Provider | None:
     """The provider of a file; None when it is not enabled.
 
-    :raises Exception: whatever a plugin raises; an unusable file raises InvalidInput or
+    :raises Exception: whatever the bank plugin raises; an unusable file raises InvalidInput or
         oslo.config's errors.
     """
     config = cfg.ConfigOpts()
@@ -147,36 +154,26 @@ def load(path: pathlib.Path) -> Provider | None:
             raise exception.InvalidInput(reason=f'[provider] {name} is not set.')
     if not uuidutils.is_uuid_like(options.id):
         raise exception.InvalidInput(reason=f'[provider] id {options.id!r} is not a UUID.')
-    plugin_classes: dict[str, PluginClass] = {}
-    for name in options.plugin:
-        plugin_class = load_class(name)
-        for resource_type in plugin_class.get_supported_resources_types():
-            plugin_classes[resource_type] = plugin_class
-    provider = Provider(
+    if not all(options.plugin):
+        raise exception.InvalidInput(reason='A plugin has no name.')
+    bank = bank_plugin.Bank(load_class(options.bank)(config))
+    _check_options(config)
+    services = plugin_services.load(options.plugin, load_class, config)
+    return Provider(
         options.id,
         options.name,
         options.description,
         config,
-        bank_plugin.Bank(load_class(options.bank)(config)),
-        plugin_classes,
-        {
-            'options': _schemas(plugin_classes, 'get_options_schema'),
-            'restore': _schemas(plugin_classes, 'get_restore_schema'),
-            'saved_info': _schemas(plugin_classes, 'get_saved_info_schema'),
-            'verify': _verify_schemas(plugin_classes),
-        },
+        bank,
+        {name: service.plugin_class for name, service in services.by_type.items()},
+        {kind: services.schemas(kind) for kind in ('options', 'restore', 'saved_info', 'verify')},
+        services.faults,
+        services.remarks,
     )
-    for schemas in provider.schemas.values():
-        for schema in schemas.values():
-            jsonschema.Draft202012Validator.check_schema(schema)
-    # Jobs make their own plugins; this shows now, not in a job at night, whether they can.
-    provider.new_plugins()
-    _check_options(config)
-    return provider
 
 
 def _check_options(config: cfg.ConfigOpts) -> None:
-    """Read every option that a plugin has registered: only then is its value parsed."""
+    """Read every option that the bank plugin has registered: only then is its value parsed."""
     for name in config:
         if isinstance(config[name], cfg.ConfigOpts.GroupAttr):
             dict(config[name])
@@ -188,14 +185,12 @@ def load_class(name: str) -> Any:
     :raises InvalidInput: there is neither.
     :raises ExtraMissing: it imports what an extra brings, and that is not installed.
     """
-    if not name:
-        raise exception.InvalidInput(reason='A plugin has no name.')
     try:
         with extras.explaining(name):
             return driver.DriverManager(ENTRY_POINTS, name, warn_on_missing_entrypoint=False).driver
     except stevedore.exception.NoMatches:
         pass
-    if '.' not in name:
+    if '.' not in name and ':' not in name:
         raise exception.InvalidInput(reason=f'There is no plugin {name!r}.')
     # With a colon, a module that cannot be imported is not taken for one that is not there.
     path = name if ':' in name else ':'.join(name.rsplit('.', 1))
@@ -206,52 +201,29 @@ def load_class(name: str) -> Any:
         raise exception.InvalidInput(reason=f'There is no plugin {name!r}: {exc}') from exc
 
 
-def _schemas(
-    plugin_classes: Mapping[str, PluginClass], getter: str
-) -> dict[str, protection_plugin.Schema]:
-    return {
-        resource_type: getattr(plugin_class, getter)(resource_type)
-        for resource_type, plugin_class in plugin_classes.items()
-    }
-
-
-def _verify_schemas(
-    plugin_classes: Mapping[str, PluginClass],
-) -> dict[str, protection_plugin.Schema]:
-    """Unlike the others it is optional: Karbor never asked plugins for it."""
-    found = {}
-    for resource_type, plugin_class in plugin_classes.items():
-        try:
-            found[resource_type] = plugin_class.get_verify_schema(resource_type)
-        except NotImplementedError:
-            continue
-    return found
-
-
-def _reason(error: Exception) -> str:
-    """What to tell of a file that cannot be loaded; without a text, where it broke."""
-    place = traceback.extract_tb(error.__traceback__)[-1].name
-    return f'{type(error).__name__}: {str(error) or f"raised by {place}"}'
-
-
 class ProviderRegistry:
     """The providers of a folder of files, by id.
 
     :param folder: where the ``*.conf`` files are.
+    :ivar failures: file, or file and plugin -> why it is left out.
+    :ivar remarks: file and plugin -> what is wrong with a plugin and does no harm.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._providers: dict[str, Provider] = {}
         self.failures: dict[str, str] = {}
+        self.remarks: dict[str, str] = {}
         for path in sorted(folder.glob('*.conf')):
             try:
                 provider = load(path)
             except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
-                self.failures[path.name] = _reason(exc)
+                self.failures[path.name] = plugin_services.reason_of(exc)
             else:
                 self._add(path, provider)
         for name, reason in self.failures.items():
             LOG.error('The provider file %s is left out: %s', name, reason)
+        for name, remark in self.remarks.items():
+            LOG.warning('The provider file %s is not quite right: %s', name, remark)
         if not self._providers:
             LOG.warning('There is no enabled provider in %s', folder)
 
@@ -266,6 +238,11 @@ class ProviderRegistry:
             )
         if not provider.plugin_classes:
             LOG.warning('The provider file %s names no plugin: it can protect nothing', path.name)
+        for told, texts in (
+            (self.failures, provider.faults),
+            (self.remarks, provider.remarks),
+        ):
+            told.update({f'{path.name}, plugin {name}': text for name, text in texts.items()})
         self._providers[provider.id] = provider
 
     def __iter__(self) -> Iterator[Provider]:

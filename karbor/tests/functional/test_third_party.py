@@ -12,6 +12,7 @@
 
 """Plugins of third parties, which are in no folder of Karbor's, behind the API."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from karbor.services.protection import provider
@@ -25,14 +26,18 @@ class ThirdPartyTestCase(base.CloudTestCase):
 
     :cvar modules: of third parties.
     :cvar plugins: the lines of the provider file.
+    :cvar entry_points: of the package that the modules are in.
     """
 
     modules: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
+    entry_points: Mapping[str, Mapping[str, str]] = {}
 
     def setUp(self) -> None:
         super().setUp()
-        self.outside = self.useFixture(third_party.ThirdParty(*self.modules))
+        self.outside = self.useFixture(
+            third_party.ThirdParty(*self.modules, entry_points=self.entry_points)
+        )
         self.serve(*self.plugins)
 
     def serve(self, *plugins: str) -> None:
@@ -97,3 +102,86 @@ class MissingParametersTest(ThirdPartyTestCase):
             shown['options_schema'][VOLUME]['required'],
         )
         self.assertEqual(['restore_name'], shown['restore_schema'][VOLUME]['required'])
+
+
+class SlippingPluginsTest(ThirdPartyTestCase):
+    """A plugin that is not quite right harms only itself."""
+
+    modules = ('noting_volumes', 'slipping_plugins', 'unloadable_plugin')
+    plugins = ('noting_volumes.NotingPlugin',)
+    entry_points = {
+        'karbor.protections': {
+            'noting': 'noting_volumes:NotingPlugin',
+            'unloadable': 'unloadable_plugin:Plugin',
+        },
+        'karbor.protectables': {
+            'no-type': 'slipping_plugins:NoTypeProtectable',
+            'failing': 'slipping_plugins:FailingProtectable',
+            'unloadable': 'unloadable_plugin:Protectable',
+        },
+    }
+
+    def types_beside(self, plugin: str) -> list[str]:
+        """The types of a provider that has a plugin beside one that is right."""
+        self.serve(plugin, *self.plugins)
+        (shown,) = self.get('/providers')['providers']
+        return sorted(shown['extended_info_schema']['options_schema'])
+
+    def test_what_cannot_be_used_is_left_out_and_told(self):
+        for plugin, types, parts in (
+            ('unloadable_plugin.Plugin', [], ('no_such_library',)),
+            ('unloadable', [], ('no_such_library',)),
+            ('slipping_plugins.NoSuchPlugin', [], ('NoSuchPlugin',)),
+            ('karbor-server-protection-plugin', [], ('There is no plugin',)),
+            ('slipping_plugins.FailsToBegin', [], ('RuntimeError', 'no licence')),
+            (
+                'slipping_plugins.NoRestoreSchema',
+                [],
+                ('OS::Glance::Image', 'its restore schema', 'restore schema away'),
+            ),
+            (
+                'slipping_plugins.NoOptionsSchema',
+                ['OS::Glance::Image'],
+                ('OS::Manila::Share', 'its options schema', 'backup_name: type', "'flag'"),
+            ),
+        ):
+            self.assertEqual([VOLUME, *types], self.types_beside(plugin), plugin)
+            (reason,) = self.registry.failures.values()
+            self.assertEqual([f'provider.conf, plugin {plugin}'], list(self.registry.failures))
+            for part in parts:
+                self.assertIn(part, reason)
+
+    def test_slips_that_do_no_harm_are_told(self):
+        image = 'OS::Glance::Image'
+        self.assertEqual([VOLUME, image], self.types_beside('slipping_plugins.ImagePlugin'))
+        self.assertEqual({}, self.registry.failures)
+        (remark,) = self.registry.remarks.values()
+        for part in (
+            'its saved_info schema: properties: metadata: type',
+            "'image'",
+            'its restore schema requires backup_name',
+        ):
+            self.assertIn(part, remark)
+        plan = self.create_plan(base.resource(resource_type=image), parameters={})
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        restore = self.ended_use('restore', self.use('restore', checkpoint))
+        self.assertEqual(('available', 'success'), (checkpoint['status'], restore['status']))
+
+    def test_what_finds_nothing_is_left_out(self):
+        self.assertEqual(
+            [VOLUME, base.PROJECT], sorted(self.get('/protectables')['protectable_type'])
+        )
+
+    def test_class_paths(self):
+        old = 'karbor.services.protection.protection_plugins.volume.volume_snapshot_plugin'
+        name = 'VolumeSnapshotProtectionPlugin'
+        for plugin in (
+            'noting',
+            'noting_volumes:NotingPlugin',
+            'noting_volumes.NotingPlugin',
+            f'{old}.{name}',
+            f'{old}:{name}',
+        ):
+            self.serve(plugin)
+            self.assertEqual({}, self.registry.failures)
+            self.assertEqual([VOLUME], list(self.registry.get(base.PROVIDER_ID).plugin_classes))

@@ -100,6 +100,16 @@ class NoSchema(Plain):
         return {'properties': {'force': {'type': 'strng'}}}
 
 
+class Careless(Plain):
+    @classmethod
+    def get_options_schema(cls, resource_type: str) -> dict[str, Any]:
+        return {'properties': {}, 'required': ['name']}
+
+    @classmethod
+    def get_saved_info_schema(cls, resource_type: str) -> dict[str, Any]:
+        raise LookupError('saved away')
+
+
 class NoRestoreSchema(protection_plugin.ProtectionPlugin):
     @classmethod
     def get_supported_resources_types(cls) -> list[str]:
@@ -355,23 +365,6 @@ class RegistryTest(ProviderTestCase):
             ({'bank': f'{HERE}.BrokenBank'}, 'LookupError: bank away'),
             ({'plugins': ('',)}, 'A plugin has no name'),
             ({'plugins': (f'{HERE}.Plain', '')}, 'A plugin has no name'),
-            ({'plugins': ('karbor-none',)}, "'karbor-none'"),
-            ({'plugins': ('no.such.module.Plugin',)}, 'no.such.module'),
-            ({'plugins': (f'{HERE}.NoSuchPlugin',)}, 'NoSuchPlugin'),
-            ({'plugins': (f'{HERE}.BrokenTypes',)}, 'LookupError: types away'),
-            ({'plugins': (f'{HERE}.BrokenSchema',)}, 'LookupError: schema away'),
-            ({'plugins': (f'{HERE}.BrokenVerifySchema',)}, 'LookupError: verify schema away'),
-            ({'plugins': (f'{HERE}.NoRestoreSchema',)}, 'NotImplementedError'),
-            ({'plugins': (f'{HERE}.NoSchema',)}, "'strng' is not valid"),
-            ({'plugins': (f'{HERE}.BrokenConstructor',)}, 'LookupError: constructor broken'),
-            ({'more': '[plain_plugin]\npoll_interval = often'}, 'often'),
-            (
-                {
-                    'plugins': ('karbor-volume-snapshot-plugin',),
-                    'more': '[volume_snapshot_plugin]\nrestore_timeout = long',
-                },
-                'long',
-            ),
             ({'enabled': 'perhaps'}, 'perhaps'),
             ({'more': 'neither option nor section'}, 'neither option nor section'),
         ]
@@ -389,8 +382,57 @@ class RegistryTest(ProviderTestCase):
         ]
         self.assertEqual([], unexpected)
 
-    def test_a_failure_says_what_is_missing_by_name(self) -> None:
-        self._write(plugins=('NoDots',))
+    def test_a_broken_plugin_is_told_and_the_others_serve(self) -> None:
+        for plugin, more, words in (
+            ('karbor-none', '', "'karbor-none'"),
+            ('NoDots', '', "'NoDots'"),
+            ('no.such.module.Plugin', '', 'no.such.module'),
+            (f'{HERE}.NoSuchPlugin', '', 'NoSuchPlugin'),
+            (f'{HERE}.BrokenTypes', '', 'LookupError: types away'),
+            (f'{HERE}.BrokenSchema', '', 'its restore schema: LookupError: schema away'),
+            (f'{HERE}.BrokenVerifySchema', '', 'LookupError: verify schema away'),
+            (f'{HERE}.NoRestoreSchema', '', 'NotImplementedError'),
+            (f'{HERE}.NoSchema', '', "properties: force: type: 'strng' is not valid"),
+            (f'{HERE}.BrokenConstructor', '', 'LookupError: constructor broken'),
+            (f'{HERE}.Plain', '[plain_plugin]\npoll_interval = often', 'often'),
+            (
+                'karbor-volume-snapshot-plugin',
+                '[volume_snapshot_plugin]\nrestore_timeout = long',
+                'long',
+            ),
+        ):
+            good = 'karbor-project-protection-plugin'
+            self._write(plugins=(plugin, good), more=more)
+
+            registry = self._registry()
+
+            (found,) = registry
+            self.assertEqual(['OS::Keystone::Project'], list(found.plugin_classes), plugin)
+            self.assertEqual([f'a.conf, plugin {plugin}'], list(registry.failures))
+            self.assertIn(words, registry.failures[f'a.conf, plugin {plugin}'])
+
+    def test_where_the_later_plugin_is_broken_the_earlier_one_serves(self) -> None:
+        self._write(plugins=(f'{HERE}.Plain', f'{HERE}.BrokenSchema'))
+
+        (found,) = self._registry()
+
+        self.assertEqual({'Acme::Disk': Plain}, found.plugin_classes)
+
+    def test_what_does_no_harm_is_told(self) -> None:
+        self._write(plugins=(f'{HERE}.Careless',))
+
+        registry = self._registry()
+
+        (found,) = registry
+        self.assertEqual({'Acme::Disk': Careless}, found.plugin_classes)
+        self.assertEqual({}, found.schemas['saved_info']['Acme::Disk'])
+        self.assertEqual({}, registry.failures)
+        remark = registry.remarks[f'a.conf, plugin {HERE}.Careless']
+        self.assertIn('Acme::Disk: its saved_info schema: LookupError: saved away', remark)
+        self.assertIn('Acme::Disk: its options schema requires name, which it has not', remark)
+
+    def test_a_file_that_is_left_out_is_named(self) -> None:
+        self._write(bank='NoDots')
 
         self.assertIn("'NoDots'", self._registry().failures['a.conf'])
 
