@@ -185,3 +185,32 @@ class SlippingPluginsTest(ThirdPartyTestCase):
             self.serve(plugin)
             self.assertEqual({}, self.registry.failures)
             self.assertEqual([VOLUME], list(self.registry.get(base.PROVIDER_ID).plugin_classes))
+
+
+class NoopTest(ThirdPartyTestCase):
+    plugins = ('karbor-noop-protection-plugin',)
+
+    def test_all_but_a_verification(self):
+        server = base.resource(resource_type='OS::Nova::Server')
+        plan = self.create_plan(self.volume(), server, parameters={VOLUME: {'any': 'thing'}})
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        self.assertEqual('available', checkpoint['status'], checkpoint)
+        for kind, status in (('restore', 'success'), ('verification', 'fail')):
+            ended = self.ended_use(kind, self.use(kind, checkpoint))
+            self.assertEqual(status, ended['status'], ended)
+        self.assertIn('no verify operation', ended['status_reason'])
+        self.delete(self.checkpoints_path(checkpoint['id']))
+        self.assertEqual('deleted', self.ended_checkpoint(checkpoint)['status'])
+
+    def test_an_old_provider_file(self):
+        old = (
+            'karbor-volume-protection-plugin',
+            'karbor-image-protection-plugin',
+            'karbor-server-protection-plugin',
+            'karbor-volume-snapshot-plugin',
+        )
+        self.serve(*old)
+        self.assertEqual([VOLUME], list(self.registry.get(base.PROVIDER_ID).plugin_classes))
+        self.assertEqual(
+            [f'provider.conf, plugin {name}' for name in old[:3]], list(self.registry.failures)
+        )
