@@ -13,14 +13,25 @@
 """Who asks: the context that the API makes and that hooks are given."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from oslo_context import context
 
 from karbor import policy
-from karbor.common import intents, leases
+from karbor.common import catalogs, intents, leases
 from karbor.common import progress as job_progress
 from karbor.common import traffic as job_traffic
+
+FindCatalog = Callable[['RequestContext'], catalogs.Catalog]
+
+_find_catalog: FindCatalog | None = None
+
+
+def use_catalogs(find: FindCatalog | None) -> None:
+    """Set what finds the catalog of a context that brings none, for the whole process."""
+    global _find_catalog
+    _find_catalog = find
 
 
 class RequestContext(context.RequestContext):
@@ -28,8 +39,9 @@ class RequestContext(context.RequestContext):
 
     :param user_id: Keystone id of the user.
     :param project_id: Keystone id of the project; every query is scoped by it.
-    :param service_catalog: entries of the token's catalog, used to find an endpoint when
-        there is no keystoneauth session.
+    :param service_catalog: entries of the token's catalog, by which clients find an endpoint when
+        they use no keystoneauth session. Without it, that of ``auth_token_info`` is taken, or of
+        whom a job acts for, once somebody asks.
     :param auth_token_info: what Keystone said of the token.
     :param trust_id: id of the trust by which a job acts for the user.
     :param is_trust_scoped: whether the token came from a trust, and so can make none.
@@ -87,7 +99,7 @@ class RequestContext(context.RequestContext):
             project_domain_id=project_domain,
             **kwargs,
         )
-        self.service_catalog = service_catalog or []
+        self._service_catalog = service_catalog
         self.auth_token_info = auth_token_info
         self.trust_id = trust_id
         self.is_trust_scoped = is_trust_scoped
@@ -100,6 +112,23 @@ class RequestContext(context.RequestContext):
         self.remote_address = remote_address
         self.timestamp = timestamp
         self.quota_class = quota_class
+
+    @property
+    def service_catalog(self) -> catalogs.Catalog:
+        """Entries with ``type``, ``name`` and ``endpoints``; see :mod:`karbor.common.catalogs`."""
+        if self._service_catalog is None:
+            self._service_catalog = self._found_catalog()
+        return self._service_catalog
+
+    @service_catalog.setter
+    def service_catalog(self, catalog: catalogs.Catalog) -> None:
+        self._service_catalog = catalog
+
+    def _found_catalog(self) -> catalogs.Catalog:
+        token = (self.auth_token_info or {}).get('token', {})
+        if 'catalog' in token:
+            return catalogs.of_token(token['catalog'])
+        return [] if _find_catalog is None else _find_catalog(self)
 
     def can(
         self, action: str, target_obj: dict[str, Any] | None = None, fatal: bool = True

@@ -17,16 +17,20 @@
     KarborException                        500
       Invalid                              400
         InvalidInput, InvalidParameterValue, InvalidPlan,
-        InvalidOperationDefinition
+        InvalidOperationDefinition, InvalidName, ValidationError,
+        ScheduledOperationExist, TriggerIsInvalid,
+        InvalidProtectableInstance, InvalidTaskFlowObject
       NotAuthorized                        403
-        PolicyNotAuthorized, TrustNotPossible
+        PolicyNotAuthorized, TrustNotPossible, AdminRequired,
+        AuthorizationFailure, AccessCheckpointNotAllowed,
+        DeleteCheckpointNotAllowed, DeleteTriggerNotAllowed
       NotFound                             404
         PlanNotFound, ProviderNotFound, CheckpointNotFound, RestoreNotFound,
         VerificationNotFound, TriggerNotFound, ScheduledOperationNotFound,
         OperationLogNotFound, ServiceNotFound, ProjectNotFound, JobNotFound,
         MarkerNotFound,
         ProtectableTypeNotFound, ProtectableResourceNotFound,
-        ProtectionPluginNotFound
+        ProtectionPluginNotFound, ConfigNotFound
       Conflict                             409
         CheckpointNotBeDeleted, CheckpointNotBeReset,
         ProtectableResourceInvalidStatus, PlanInUse, TriggerInUse,
@@ -36,6 +40,7 @@
       ResourceFailed                       500
         CreateResourceFailed, RestoreResourceFailed,
         DeleteResourceFailed, VerifyResourceFailed, ResourceGone
+      FlowError, CheckpointNotAvailable      500
       TrustDied                            500
       ListProtectableResourceFailed        503
       InventoryFailed                      503
@@ -49,7 +54,8 @@
           BankObjectNotFound (is a BankGetObjectFailed)
 
 The names, keyword arguments and codes are those that plugins written for Karbor use
-(plugin contract, section B.10); codes that the contract calls defects are mended.
+(plugin contract, section B.10); codes that the contract calls defects are mended. Those at the end
+are never raised by Karbor itself: they are there for plugins that name them.
 """
 
 from typing import Any
@@ -179,6 +185,10 @@ class ProtectableResourceNotFound(NotFound):
 
 class ProtectionPluginNotFound(NotFound):
     message = 'No protection plugin of this provider serves the type %(type)s.'
+
+
+class ConfigNotFound(NotFound):
+    message = 'There is no configuration %(path)s.'
 
 
 class Conflict(KarborException):
@@ -391,3 +401,55 @@ class CreateContainerFailed(BankError):
 
 class CreateBucketFailed(BankError):
     message = 'Making the bucket of the bank failed: %(reason)s'
+
+
+class InvalidName(Invalid):
+    message = 'Invalid name: %(reason)s'
+
+
+class ValidationError(Invalid):
+    message = '%(detail)s'
+
+
+class ScheduledOperationExist(Invalid):
+    message = 'There is such a scheduled operation already.'
+
+
+class TriggerIsInvalid(Invalid):
+    message = 'The trigger is not valid.'
+
+
+class InvalidProtectableInstance(Invalid):
+    message = 'The protectable instance is not valid.'
+
+
+class InvalidTaskFlowObject(Invalid):
+    message = 'The task flow is not valid.'
+
+
+class AdminRequired(NotAuthorized):
+    message = 'Only an administrator may do this.'
+
+
+class AuthorizationFailure(NotAuthorized):
+    message = 'This is not allowed: %(obj)s'
+
+
+class AccessCheckpointNotAllowed(NotAuthorized):
+    message = 'The checkpoint %(checkpoint_id)s is not yours.'
+
+
+class DeleteCheckpointNotAllowed(NotAuthorized):
+    message = 'The checkpoint %(checkpoint_id)s is not yours to delete.'
+
+
+class DeleteTriggerNotAllowed(NotAuthorized):
+    message = 'The trigger %(trigger_id)s is not yours to delete.'
+
+
+class FlowError(KarborException):
+    message = 'The flow %(flow)s failed: %(error)s'
+
+
+class CheckpointNotAvailable(KarborException):
+    message = 'Checkpoint %(checkpoint_id)s is not available.'

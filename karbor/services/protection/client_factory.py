@@ -17,6 +17,7 @@ A client module of ``karbor.services.protection.clients`` names its ``SERVICE`` 
 process's business: it calls :func:`use_sessions` once.
 """
 
+import functools
 import importlib
 import pkgutil
 import types
@@ -24,12 +25,16 @@ from collections.abc import Callable
 from typing import Any
 
 from keystoneauth1 import session as ks_session
+from keystoneauth1.identity import base as ks_identity
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.common import intents, leases
+from karbor.common import catalogs, intents, leases
 from karbor.services.protection import clients
+
+LOG = logging.getLogger(__name__)
 
 SessionLoader = Callable[[karbor_context.RequestContext], ks_session.Session]
 
@@ -46,6 +51,17 @@ def use_sessions(loader: SessionLoader | None) -> None:
     """
     global _session_loader
     _session_loader = loader
+    karbor_context.use_catalogs(None if loader is None else _catalog_of)
+
+
+def _catalog_of(context: karbor_context.RequestContext) -> catalogs.Catalog:
+    """The catalog of whom a context acts for; an empty one when there is none."""
+    if _session_loader is None:
+        return []
+    session = _session_loader(context)
+    if not isinstance(session.auth, ks_identity.BaseIdentityPlugin):
+        return []
+    return catalogs.of_token(session.auth.get_access(session).service_catalog.catalog or ())
 
 
 class ClientFactory:
@@ -133,7 +149,18 @@ class _FencedSession(ks_session.Session):
 
 def _client_module(service: str) -> types.ModuleType:
     for found in pkgutil.iter_modules(clients.__path__, f'{clients.__name__}.'):
-        module = importlib.import_module(found.name)
-        if service == module.SERVICE:
+        module = _imported(found.name)
+        if module is not None and getattr(module, 'SERVICE', None) == service:
             return module
     raise exception.KarborException(f'There is no client for the service {service!r}.')
+
+
+@functools.cache
+def _imported(name: str) -> types.ModuleType | None:
+    """A module; None of one that cannot be imported, which is logged, and not tried again."""
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit):
+        # A third party's module may raise anything; the others are there without it.
+        LOG.exception('The client module %s is passed over', name)
+        return None

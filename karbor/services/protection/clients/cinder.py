@@ -31,6 +31,9 @@ from karbor.services.protection import client_factory
 
 SERVICE = 'cinder'
 
+# Tests of third parties' plugins set options of it before they make a client.
+cinder_client_conf.register_opts(cfg.CONF)
+
 # Old enough for every cloud since Pike, new enough to filter snapshots by metadata (3.22),
 # and one where Cinder honours `force` (before 3.66).
 MICROVERSION = '3.43'

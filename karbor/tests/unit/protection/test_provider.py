@@ -299,6 +299,15 @@ class LoadTest(ProviderTestCase):
         self.assertIn('Acme::B, Acme::Z', error.msg)
         self.assertIn('first', error.msg)
 
+    def test_no_poll_interval_is_the_smallest_one(self) -> None:
+        for text, seconds in (('0', 0.05), ('0.0', 0.05), ('0.05', 0.05), ('7', 7)):
+            self._write(
+                plugins=('karbor-volume-snapshot-plugin',),
+                more=f'[volume_snapshot_plugin]\npoll_interval = {text}',
+            )
+            (plugin,) = self._only().new_plugins().values()
+            self.assertEqual(seconds, plugin.options.poll_interval)
+
     def test_no_plugin_line_serves_no_type(self) -> None:
         self._write(plugins=())
 

@@ -238,7 +238,16 @@ class ConstantsTest(base.BaseTestCase):
             ),
             (
                 'CHECKPOINT_STATUS_',
-                ['protecting', 'available', 'error', 'deleting', 'deleted', 'error-deleting'],
+                [
+                    'protecting',
+                    'available',
+                    'error',
+                    'deleting',
+                    'deleted',
+                    'error-deleting',
+                    'wait_copying',
+                    'copying',
+                ],
             ),
         ):
             found = [value for name, value in vars(constants).items() if name.startswith(prefix)]

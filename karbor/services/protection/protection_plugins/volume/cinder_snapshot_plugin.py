@@ -52,13 +52,31 @@ _TEXTS = ('snapshot_name', 'description')
 
 _FORCE_DEFAULT = schemas.OPTIONS_SCHEMA['properties']['force']['default']
 
+
+_SHORTEST = 0.05
+
+
+def _is_zero(value: Any) -> bool:
+    try:
+        return float(value) == 0
+    except ValueError:
+        return False
+
+
+class _Interval(cfg.types.Float):
+    """The time between two looks; none, as tests of old set it, is taken as the smallest."""
+
+    def __call__(self, value: Any) -> Any:
+        return super().__call__(_SHORTEST if _is_zero(value) else value)
+
+
 OPTS = [
-    cfg.FloatOpt(
+    cfg.Opt(
         'poll_interval',
+        type=_Interval(min=_SHORTEST),
         default=15,
-        min=0.05,
         help='Longest time between two looks at what Cinder is working on, in '
-        'seconds. The first looks follow faster.',
+        'seconds, from 0.05. The first looks follow faster.',
     ),
     cfg.FloatOpt(
         'snapshot_timeout',
