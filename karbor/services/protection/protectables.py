@@ -12,6 +12,7 @@
 
 """The protectable plugins that are installed, and the graph they span."""
 
+import copy
 from collections.abc import Iterable
 
 from oslo_log import log as logging
@@ -109,5 +110,7 @@ class Protectables:
     def graph(
         self, context: karbor_context.RequestContext, resources: Iterable[Resource]
     ) -> list[graph.GraphNode]:
-        """The graph that some resources span."""
-        return graph.build_graph(resources, lambda resource: self.dependents(context, resource))
+        """The graph that some resources span, as it is now."""
+        # What a plugin keeps by its context, for one server after the other, ends with the graph.
+        looking = copy.copy(context)
+        return graph.build_graph(resources, lambda resource: self.dependents(looking, resource))

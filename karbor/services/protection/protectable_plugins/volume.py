@@ -13,7 +13,8 @@
 """Cinder volumes as protectable resources."""
 
 import functools
-from collections.abc import Sequence
+import weakref
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
@@ -25,6 +26,7 @@ from karbor.common import constants
 from karbor.resource import Resource
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.protection import choices, client_factory, protectable_plugin
+from karbor.services.protection.protectable_plugins import pod_volumes
 
 # Statuses of volumes that are not offered to be put into a plan.
 _UNUSABLE_STATUSES = frozenset(('error', 'deleting', 'error_deleting'))
@@ -37,13 +39,26 @@ _MOST_REQUESTS = 20
 
 
 class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
-    """The volumes of the caller's project, each also a child of that project."""
+    """The volumes of the caller's project, each also a child of that project.
+
+    And of the servers that it is attached to, and of the pods that mount it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._listings: MutableMapping[karbor_context.RequestContext, list[Any]] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def get_resource_type(self) -> str:
         return constants.VOLUME_RESOURCE_TYPE
 
     def get_parent_resource_types(self) -> tuple[str, ...]:
-        return (constants.PROJECT_RESOURCE_TYPE,)
+        return (
+            constants.SERVER_RESOURCE_TYPE,
+            constants.POD_RESOURCE_TYPE,
+            constants.PROJECT_RESOURCE_TYPE,
+        )
 
     def list_resources(
         self, context: karbor_context.RequestContext, parameters: dict[str, Any] | None = None
@@ -100,10 +115,20 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
         """The volumes of a project, which must be the caller's, whatever their status.
 
         One that cannot be protected now is to be missed, not left out without a word. Those are
-        left out that the project's ``extra_info`` leaves out.
+        left out that the project's ``extra_info`` leaves out. Of a server or a pod it is the
+        project's volumes that it has.
 
         :raises ProtectableResourceNotFound: it is another project.
         """
+        if parent_resource.type == constants.SERVER_RESOURCE_TYPE:
+            return [
+                _resource(volume)
+                for volume in self._listed_once(context)
+                if any(each.get('server_id') == parent_resource.id for each in volume.attachments)
+            ]
+        if parent_resource.type == constants.POD_RESOURCE_TYPE:
+            ids = pod_volumes.volume_ids(context, parent_resource)
+            return [_resource(each) for each in self._listed_once(context) if each.id in ids]
         _check_project(context, parent_resource)
         choice = choices.stored(parent_resource.extra_info)
         return [
@@ -119,6 +144,8 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
         marker: str | None,
         limit: int,
     ) -> list[protectable_plugin.Child]:
+        if parent_resource.type != constants.PROJECT_RESOURCE_TYPE:
+            return super().page_of_children(context, parent_resource, marker, limit)
         _check_project(context, parent_resource)
         choice = choices.stored(parent_resource.extra_info)
         manager = _manager(context)
@@ -127,6 +154,12 @@ class VolumeProtectablePlugin(protectable_plugin.ProtectablePlugin):
         return [
             (_resource(volume), _judge(choice, volume)) for volume in _page(manager, limit, marker)
         ]
+
+    def _listed_once(self, context: karbor_context.RequestContext) -> list[Any]:
+        """All volumes, listed once a context: Cinder cannot be asked for those of one server."""
+        if context not in self._listings:
+            self._listings[context] = _listed(context)
+        return self._listings[context]
 
 
 def _check_project(context: karbor_context.RequestContext, resource: Resource) -> None:

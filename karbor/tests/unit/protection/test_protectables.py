@@ -28,6 +28,7 @@ from karbor.services.protection.protectable_plugins import project, volume
 
 PROJECT = 'OS::Keystone::Project'
 SERVER = 'OS::Nova::Server'
+POD = 'OS::Kubernetes::Pod'
 VOLUME = 'OS::Cinder::Volume'
 PROJECT_ID = '1f3c9a7be2d84c5f9b0d6e4a3c2b1a09'
 
@@ -229,10 +230,53 @@ class ProjectTest(base.BaseTestCase):
         )
 
 
-def _volume(volume_id: str, status: str = 'available', name: str | None = 'data') -> Any:
+def _volume(
+    volume_id: str,
+    status: str = 'available',
+    name: str | None = 'data',
+    servers: tuple[str, ...] = (),
+) -> Any:
     return types.SimpleNamespace(
-        id=volume_id, status=status, name=name, availability_zone='nova', metadata={}
+        id=volume_id,
+        status=status,
+        name=name,
+        availability_zone='nova',
+        metadata={},
+        attachments=[{'server_id': server_id} for server_id in servers],
     )
+
+
+class _Pods:
+    """A client of Kubernetes: one pod with a volume of its own, two claims and no more of ours."""
+
+    def __init__(self) -> None:
+        fields = types.SimpleNamespace
+        self._sources = {
+            'pv-b': fields(cinder=fields(volume_id='b'), csi=None),
+            'pv-c': fields(
+                cinder=None, csi=fields(driver='cinder.csi.openstack.org', volume_handle='c')
+            ),
+            'pv-d': fields(cinder=None, csi=fields(driver='other.csi', volume_handle='d')),
+        }
+
+    def read_namespaced_pod(self, name: str, namespace: str) -> Any:
+        if (name, namespace) != ('db-0', 'web'):
+            raise LookupError(name)
+        fields = types.SimpleNamespace
+        claimed = [
+            fields(persistent_volume_claim=fields(claim_name=f'claim-of-{name}'), cinder=None)
+            for name in self._sources
+        ]
+        own = fields(persistent_volume_claim=None, cinder=fields(volume_id='a'), csi=None)
+        return fields(spec=fields(volumes=[own, fields(config_map='x'), *claimed]))
+
+    def read_namespaced_persistent_volume_claim(self, name: str, namespace: str) -> Any:
+        return types.SimpleNamespace(
+            spec=types.SimpleNamespace(volume_name=name.removeprefix('claim-of-'))
+        )
+
+    def read_persistent_volume(self, name: str) -> Any:
+        return types.SimpleNamespace(spec=self._sources[name])
 
 
 class _Volumes:
@@ -361,7 +405,39 @@ class VolumeTest(base.BaseTestCase):
                 self.context, Resource(PROJECT, PROJECT_ID, 'demo')
             ),
         )
-        self.assertEqual((PROJECT,), self.plugin.get_parent_resource_types())
+        self.assertEqual((SERVER, POD, PROJECT), self.plugin.get_parent_resource_types())
+
+    def test_volumes_of_a_server(self) -> None:
+        """Whatever their status, and whatever its extra_info says: that chooses nothing."""
+        self._use(_volume('a', 'in-use', servers=('s', 't')), _volume('b'), _volume('c', 'error'))
+        server = Resource(SERVER, 's', 'web', '{"exclude": {"names": ["*"]}}')
+        self.assertEqual(
+            [Resource(VOLUME, 'a', 'data')],
+            self.plugin.get_dependent_resources(self.context, server),
+        )
+        ((child, verdict),) = self.plugin.page_of_children(self.context, server, None, 5)
+        self.assertEqual(('a', True), (child.id, verdict.is_in))
+        self.assertEqual([], self.plugin.page_of_children(self.context, server, 'a', 5))
+
+    def test_volumes_of_a_pod(self) -> None:
+        self._use(*(_volume(name) for name in 'abcd'))
+        cinder = self.create_client.return_value
+        self.create_client.side_effect = lambda service, _: _Pods() if service == 'k8s' else cinder
+        pod = Resource(POD, 'uuid', 'web:db-0')
+        self.assertEqual(
+            ['a', 'b', 'c'],
+            [each.id for each in self.plugin.get_dependent_resources(self.context, pod)],
+        )
+
+    def test_nobody_who_knows_the_volumes_of_a_pod(self) -> None:
+        self.create_client.side_effect = exception.KarborException('no client')
+        raised = self.assertRaises(
+            exception.ListProtectableResourceFailed,
+            self.plugin.get_dependent_resources,
+            self.context,
+            Resource(POD, 'uuid', 'web:db-0'),
+        )
+        self.assertIn('no client', raised.msg)
 
     def test_volumes_that_a_plan_chooses(self) -> None:
         """Without their labels: those would be kept with each checkpoint."""
