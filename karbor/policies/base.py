@@ -12,9 +12,9 @@
 
 """The personas that rules are made of.
 
-A reader sees, a member makes and removes, a manager mends what went wrong, an administrator
-sees all projects and sets limits, a service looks after Karbor's processes. Each can do what
-the one before can, if Keystone implies the roles, as it does by default.
+A reader sees, a member makes, mends and removes, an administrator sees all projects and sets limits,
+a service looks after Karbor's processes. A manager is a member that an operator's rules may leave
+more to. Each can do what the one before can, if Keystone implies the roles, as it does by default.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,6 @@ ADMIN = 'rule:context_is_admin'
 SERVICE_OR_ADMIN = 'rule:service_or_admin'
 READER = 'rule:project_reader'
 MEMBER = 'rule:project_member'
-MANAGER = 'rule:project_manager'
 
 ALL_TENANTS = 'all_tenants:get'
 
@@ -71,7 +70,7 @@ RULES: Sequence[policy.RuleDefault] = (
     policy.RuleDefault(
         'project_manager',
         f'(role:manager and {_IN_PROJECT}) or {ADMIN}',
-        'Who may mend what the project has.',
+        'Who may do what a member may, and what an operator leaves to managers.',
     ),
     rule(
         ALL_TENANTS,

@@ -12,7 +12,7 @@
 
 """Rules of checkpoints."""
 
-from karbor.policies.base import MANAGER, MEMBER, READER, rule
+from karbor.policies.base import MEMBER, READER, rule
 
 _ALL = '/providers/{provider_id}/checkpoints'
 _ONE = _ALL + '/{checkpoint_id}'
@@ -31,8 +31,8 @@ RULES = (
     ),
     rule(
         'provider:checkpoint_update',
-        MANAGER,
-        'Set the status of a checkpoint by hand.',
+        MEMBER,
+        'Set the status of a checkpoint by hand, which makes no recovery point good.',
         ('PUT', _ONE),
     ),
 )

@@ -58,7 +58,7 @@ TABLE = {
     f'POST {_CHECKPOINTS}': 'member',
     f'POST {_CHECKPOINTS}/action': 'member',
     f'GET {_CHECKPOINTS}/{{checkpoint_id}}': 'reader',
-    f'PUT {_CHECKPOINTS}/{{checkpoint_id}}': 'manager',
+    f'PUT {_CHECKPOINTS}/{{checkpoint_id}}': 'member',
     f'DELETE {_CHECKPOINTS}/{{checkpoint_id}}': 'member',
     f'PUT {_CHECKPOINTS}/{{checkpoint_id}}/pin': 'member',
     f'DELETE {_CHECKPOINTS}/{{checkpoint_id}}/pin': 'member',
@@ -404,7 +404,9 @@ class OverrideTest(base.ApiTestCase):
         self.get('/triggers', persona='reader')
 
     def test_a_persona_that_means_something_else(self):
-        self.write(project_manager='role:service')
+        self.write(
+            project_manager='role:service', provider__checkpoint_update='rule:project_manager'
+        )
         self.post('/plans', self.plan_body(), persona='service')
         row = self.add_row(models.Checkpoint)
         for persona, code in (('admin', 403), ('manager', 403), ('service', 200)):

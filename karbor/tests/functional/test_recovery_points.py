@@ -272,7 +272,11 @@ class DeleteTest(PointsTestCase):
 
     def test_a_reset_by_hand_makes_none_good(self):
         checkpoint = self.made_of(self.volume(name='a'), self.volume(name='bad', status='error'))
-        self.put(self.checkpoints_path(checkpoint['id']), {'os-resetState': {'state': 'available'}})
+        self.put(
+            self.checkpoints_path(checkpoint['id']),
+            {'os-resetState': {'state': 'available'}},
+            persona='member',
+        )
         self.assertEqual({'a': 'good', 'bad': 'failed'}, self.states(checkpoint))
 
 
