@@ -12,9 +12,10 @@
 
 """The personas that rules are made of.
 
-A reader sees, a member makes, mends and removes, an administrator sees all projects and sets limits,
-a service looks after Karbor's processes. A manager is a member that an operator's rules may leave
-more to. Each can do what the one before can, if Keystone implies the roles, as it does by default.
+A reader sees, a member makes, mends and removes, an administrator sees all projects and sets
+limits, a service looks after Karbor's processes. A manager is a member that an operator's rules may
+leave more to. Each can do what the one before can, if Keystone implies the roles, as it does by
+default.
 """
 
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ def _run(attempt: Attempt) -> Outcome:
     checkpoint = plugin_records.write_checkpoint(
         row, fencing.checkpoints(provider.bank, attempt.lease)
     )
-    failures = resource_work.run_hooks(attempt, row, checkpoint)
+    failures = resource_work.run_delete_hooks(attempt, row, checkpoint)
     if failures:
         checkpoint.status = constants.CheckpointStatus.ERROR_DELETING
         checkpoint.commit()

@@ -147,7 +147,7 @@ def _run(attempt: Attempt) -> Outcome:
     checkpoint = plugin_records.write_checkpoint(
         row, fencing.checkpoints(provider.bank, attempt.lease)
     )
-    failures = resource_work.run_hooks(
+    failures = resource_work.run_delete_hooks(
         attempt, row, checkpoint, left_out={_key(resource) for resource in resources} - going
     )
     removed = {

@@ -20,8 +20,8 @@ from karbor.db import models
 from karbor.resource import Key, Resource
 from karbor.services.checkpoints import parameters, plugin_records, regions
 from karbor.services.jobs import hooks
-from karbor.services.jobs.failures import Failures
-from karbor.services.jobs.kinds import Attempt
+from karbor.services.jobs.failures import Failure, Failures
+from karbor.services.jobs.kinds import Attempt, ResourceOutcome
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import graph
 
@@ -77,6 +77,40 @@ def run_hooks(
     failures = attempt_hooks.run(roots, plugins)
     attempt_hooks.look_again(plugins)
     return failures
+
+
+def run_delete_hooks(
+    attempt: Attempt,
+    row: models.Checkpoint,
+    checkpoint: bank_checkpoint.Checkpoint,
+    *,
+    left_out: Collection[Key] = (),
+) -> Failures:
+    """Run the hooks that delete; see :func:`run_hooks`.
+
+    A resource that no plugin serves any more fails, and the others are deleted without it.
+    """
+    provider = attempt.environment.registry.get(row.provider_id)
+    roots = without(graph.deserialize(row.resource_graph), left_out)
+    unserved: Failures = {
+        node.value: Failure(
+            f'no plugin of the provider {provider.name} serves {node.value.type} any more, so what '
+            f'was made of it is left'
+        )
+        for node in graph.walk_nodes(roots)
+        if node.value.type not in provider.plugin_classes
+    }
+    failures = run_hooks(
+        attempt,
+        row,
+        checkpoint,
+        left_out={*left_out, *((resource.type, resource.id) for resource in unserved)},
+    )
+    if unserved:
+        hooks.AttemptHooks(attempt=attempt, checkpoint=checkpoint, values={}, keywords={}).record(
+            [ResourceOutcome(resource=each, failure=why) for each, why in unserved.items()]
+        )
+    return failures | unserved
 
 
 def without(roots: list[graph.GraphNode], left_out: Collection[Key]) -> list[graph.GraphNode]:

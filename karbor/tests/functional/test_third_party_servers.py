@@ -15,6 +15,7 @@
 import json
 from typing import Any
 
+from karbor.db import models
 from karbor.tests.base import PROJECT_ID, new_id
 from karbor.tests.functional import base, test_third_party
 from karbor.tests.functional.base import VOLUME
@@ -139,3 +140,51 @@ class ServersTest(ServersTestCase):
         later = self.attached(self.ids[1])
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
         self.assertEqual({self.shared, later}, self.below(checkpoint)[self.ids[1]])
+
+
+class TypeThatNobodyServesTest(ServersTestCase):
+    """The plugin of the servers is gone; what it has made stays, and is told."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.checkpoint = self.run_plan(self.server())
+
+    def deleted(self) -> dict[str, Any]:
+        """The checkpoint once it was asked for its deletion."""
+        self.delete(self.checkpoints_path(self.checkpoint['id']))
+        return self.ended_checkpoint(self.checkpoint)
+
+    def states(self) -> dict[str, str]:
+        return {row.resource_id: row.state for row in self.rows(models.RecoveryPoint)}
+
+    def test_what_others_serve_is_deleted_and_what_is_left_is_told(self):
+        self.serve(*self.plugins[:2])
+        ended = self.deleted()
+        key = f'{SERVER}#{self.ids[0]}'
+        why = f'no plugin of the provider provider serves {SERVER} any more'
+        self.assertEqual('error-deleting', ended['status'])
+        self.assertIn(f'1 of 3 resources failed: {key}: {why}', ended['status_reason'])
+        self.assertEqual({key}, set(ended['resources_reason']))
+        self.assertEqual({}, self.cinder.snapshots)
+        self.assertEqual(
+            {self.ids[0]: 'failed', self.own: 'deleted', self.shared: 'deleted'}, self.states()
+        )
+
+    def test_it_is_deleted_once_somebody_serves_the_type_again(self):
+        for plugins in (self.plugins, ('karbor-noop-protection-plugin', *self.plugins[:2])):
+            self.serve(*self.plugins)
+            self.checkpoint = self.run_plan(self.server())
+            self.serve(*self.plugins[:2])
+            self.assertEqual('error-deleting', self.deleted()['status'])
+            self.serve(*plugins)
+            self.assertEqual('deleted', self.deleted()['status'])
+
+    def test_nobody_serves_any_of_it(self):
+        self.serve('karbor-project-protection-plugin')
+        ended = self.deleted()
+        self.assertEqual('error-deleting', ended['status'])
+        self.assertIn('3 of 3 resources failed', ended['status_reason'])
+        self.assertEqual(3, len(ended['resources_reason']))
+        self.assertEqual(2, len(self.cinder.snapshots))
+        self.serve(*self.plugins)
+        self.assertEqual('deleted', self.deleted()['status'])
