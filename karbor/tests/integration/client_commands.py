@@ -27,7 +27,6 @@ VOLUME = 'OS::Cinder::Volume'
 PROJECT = 'OS::Keystone::Project'
 
 MEMBER = 'member'
-MANAGER = 'manager'
 ADMIN = 'admin'
 
 
@@ -609,13 +608,6 @@ _USES = (
         'checkpoint-reset-state',
         'checkpoint reset state',
         '{provider} {checkpoint}',
-        refused="Failed to reset state of '{checkpoint}'; not allowed",
-    ),
-    Command(
-        'checkpoint-reset-state',
-        'checkpoint reset state',
-        '{provider} {checkpoint}',
-        who=MANAGER,
         server=(f'{_CHECKPOINT}/{{checkpoint}}', {'status': 'error'}),
     ),
     Command(
@@ -654,7 +646,6 @@ _RESET = (
         'checkpoint-reset-state',
         'checkpoint reset state',
         '{provider} {checkpoint} {checkpoint_wide} --available',
-        who=MANAGER,
         server=(f'{_CHECKPOINT}/{{checkpoint}}', {'status': 'available'}),
     ),
     Command(

@@ -52,7 +52,6 @@ class Scenario:
         self._karbor = shells.Shell(shells.KARBOR, shell.virtualenv, shell.folder)
         self._logins = {
             commands.MEMBER: self.project.auth,
-            commands.MANAGER: self.project.add_user('manager'),
             commands.ADMIN: cloud.admin().config.auth,
         }
         self.values = self._values()

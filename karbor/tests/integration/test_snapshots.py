@@ -115,7 +115,8 @@ class SnapshotTest(base.IntegrationTestCase):
             ),
         )
         kept = karbor.checkpoint(first['id'])['protection_plan']
-        self.assertEqual(('test', {base.VOLUME: words}), (kept['name'], kept['parameters']))
+        completed = {base.VOLUME: {**words, 'force': False}}
+        self.assertEqual(('test', completed), (kept['name'], kept['parameters']))
         for checkpoint in (first, second):
             self.assertEqual('deleted', karbor.delete(checkpoint['id'])['status'])
         self.assertEqual({}, self.project.snapshots())
