@@ -56,14 +56,12 @@ def add_to(conn: connection.Connection) -> Proxy:
 class _Description(service_description.ServiceDescription):
     """Where Karbor is found."""
 
-    _elsewhere: Proxy | standalone.Absent | None = None
-
     def __get__(self, instance: Any, owner: Any) -> Any:
         """What the property of a connection is."""
         found = super().__get__(instance, owner)
-        is_found = instance is None or isinstance(found, Proxy)
+        is_found = instance is None or isinstance(found, (Proxy, standalone.Absent))
         if is_found or not instance.config.has_service(SERVICE_TYPE):
             return found
-        if self._elsewhere is None:
-            self._elsewhere = standalone.find(instance, SERVICE_TYPE)
-        return self._elsewhere
+        # Kept with the connection: the last description that is added is that of all of them.
+        instance._proxies[SERVICE_TYPE] = standalone.find(instance, SERVICE_TYPE)
+        return instance._proxies[SERVICE_TYPE]

@@ -177,6 +177,20 @@ class StandaloneTest(base.TestCase):
         self.folder('mycloud', OTHER_PROJECT_ID)
         self.assertEqual(said, self.absent())
 
+    def test_each_connection_asks_that_of_its_own_cloud(self) -> None:
+        for name in ('one', 'two'):
+            self.folder(name)
+        conns = [self.conn(name) for name in ('one', 'two', 'third')]
+        for conn in conns:
+            karbor.client.add_to(conn)
+        for conn, said in zip(conns[:2], ('one', 'two'), strict=True):
+            fault = self.assertRaises(ks_exc.ConnectFailure, list, conn.protection.plans())
+            self.assertIn(f'runs on {self.states}/karbor/{said}.', str(fault))
+            self.assertIs(conn, conn.protection._connection)
+        self.assertRaises(
+            exceptions.ServiceDisabledException, getattr, conns[2].protection, 'plans'
+        )
+
     def test_several(self) -> None:
         paths = [self.folder(name) for name in ('one', 'mycloud', 'two')]
         with self.serving(paths[1]):
