@@ -19,6 +19,7 @@ another one, and who is refused is told so in the form of the API.
 """
 
 import json
+import logging
 import re
 import socket
 import time
@@ -97,6 +98,13 @@ class _Refusal(task.ErrorTask):
         return str(error.body)
 
 
+class _Log(logging.LoggerAdapter[logging.Logger]):
+    """waitress logs paths as clients write them, perhaps with line breaks."""
+
+    def process(self, msg: str, kwargs: Any) -> tuple[str, Any]:
+        return msg.encode('unicode_escape').decode(), kwargs
+
+
 class Connection(channel.HTTPChannel):
     """That of one client.
 
@@ -105,6 +113,7 @@ class Connection(channel.HTTPChannel):
 
     parser_class = _Request
     error_task_class = _Refusal
+    logger = _Log(utilities.logger)
     request: _Request | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -179,9 +188,18 @@ class Connection(channel.HTTPChannel):
         self._is_served = True
         self._has_begun = False
         self._is_refused = self.requests[0].error is not None
-        super().service()
-        self.since = time.monotonic()
-        self._is_served = False
+        try:
+            super().service()
+        except BaseException:  # which waitress leaves to the thread
+            self.cancel()
+            raise
+        finally:
+            self.since = time.monotonic()
+            self._is_served = False
+
+    def handle_expt(self) -> None:
+        """Close at urgent bytes: nobody reads them, so they would be told of without an end."""
+        self.drop()
 
     def handle_close(self) -> None:
         """Close; of who is refused, leave out what comes, since else the answer may be lost."""

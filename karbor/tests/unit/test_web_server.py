@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import fixtures
+
 from karbor.cmd import web_server
 from karbor.tests import base
 
@@ -52,6 +54,10 @@ class Application:
         if environ['PATH_INFO'] == '/slow':
             self.is_entered.set()
             self.may_go_on.wait(_LONG)
+        if environ['PATH_INFO'] == '/exit':
+            raise SystemExit
+        if environ['PATH_INFO'].startswith('/wrong'):
+            raise ValueError
         if environ['PATH_INFO'] == '/much':
             answer = b'a' * 50_000_000
         start_response('200 OK', [('Content-Length', str(len(answer)))])
@@ -316,6 +322,27 @@ class WebServerTest(base.TestCase):
         began = time.monotonic()
         self.server.stop()
         self.assertLess(time.monotonic() - began, 8)
+
+    def test_urgent_bytes_keep_nobody_busy(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        connection = self.connect()
+        connection.send(b'a', socket.MSG_OOB)
+        self.assertClosed(connection)
+        self.assertServed()
+        self.assertEqual('', log.output)
+
+    def test_the_log_has_no_lines_of_clients(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        self.assertEqual(500, self.status(b'GET /wrong%0AFORGED%1B HTTP/1.1\r\nHost: k\r\n\r\n'))
+        self.assertIn(r'/wrong\nFORGED\x1b', log.output)
+        self.assertNotIn('\nFORGED', log.output)
+
+    def test_an_application_that_exits_ends_no_thread(self):
+        self.useFixture(fixtures.FakeLogger())
+        for _ in range(2 * _THREADS):
+            self.assertEqual(b'', self.asked(b'GET /exit HTTP/1.1\r\nHost: k\r\n\r\n'))
+        self.assertEqual([], self.server._listeners[0].connections())
+        self.assertServed()
 
     def test_addresses(self):
         server = web_server.WebServer(_THREADS, _LIMITS)
