@@ -77,14 +77,15 @@ def explaining(what: str) -> Iterator[None]:
 
     :param what: needs the modules that are imported meanwhile.
     :raises ExtraMissing: in place of a ModuleNotFoundError; of a module that no extra brings,
-        that is left as it is.
+        or of a part of one that is there, that is left as it is.
     """
     try:
         yield
     except ModuleNotFoundError as exc:
         module = (exc.name or '').partition('.')[0]
         for extra in EXTRAS.values():
-            if module in extra.modules:
+            # Of a library that is there, only a part may be missing, as of another release.
+            if module in extra.modules and not _is_there(module):
                 raise exception.ExtraMissing(what=what, extra=extra.name) from exc
         raise
 

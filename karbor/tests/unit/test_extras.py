@@ -13,6 +13,7 @@
 """What the default installation lacks, and who says so."""
 
 import configparser
+import importlib
 import importlib.metadata
 import pathlib
 import re
@@ -20,6 +21,7 @@ import subprocess
 import sys
 
 import fixtures
+import testtools
 from oslo_config import cfg
 from oslotest import base
 from packaging import requirements
@@ -129,6 +131,24 @@ class ProcessTest(base.BaseTestCase):
         ):
             said = self.ended(*arguments)
             self.assertEqual((0, ''), (said.returncode, said.stderr), arguments)
+
+
+class ExplainingTest(base.BaseTestCase):
+    def test_a_part_that_is_missing_is_no_extra(self) -> None:
+        for name in ('boto3.absent', 'oslo_policy_absent'):
+            with testtools.ExpectedException(ModuleNotFoundError), extras.explaining('x'):
+                importlib.import_module(name)
+
+
+class PackagesTest(base.BaseTestCase):
+    def test_what_is_installed_without_git_is_all_of_it(self) -> None:
+        package = pathlib.Path(karbor.__file__).parent
+        folders = {path.parent for path in package.rglob('*.py')}
+        self.assertIn(package / 'db/migrations/versions', folders)
+        lost = [folder for folder in folders if not (folder / '__init__.py').exists()]
+        self.assertEqual(
+            [], [folder for folder in lost if not folder.is_relative_to(package / 'tests')]
+        )
 
 
 class DatabaseTest(karbor_base.TestCase):
