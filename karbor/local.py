@@ -146,4 +146,4 @@ class Folder:
 def folders() -> Iterator[pathlib.Path]:
     """Those at :func:`home`, by name."""
     with contextlib.suppress(OSError):  # whatever cannot be read has none
-        yield from sorted(path for path in home().iterdir() if path.is_dir())
+        yield from sorted(path for path in home().iterdir() if os.path.isdir(path))

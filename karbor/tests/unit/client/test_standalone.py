@@ -191,6 +191,11 @@ class StandaloneTest(base.TestCase):
             exceptions.ServiceDisabledException, getattr, conns[2].protection, 'plans'
         )
 
+    def test_what_leads_nowhere_hides_no_other(self) -> None:
+        path = self.folder('mycloud')
+        (path.parent / 'away').symlink_to('a' * 300)
+        self.assertIsInstance(self.calls(), Proxy)
+
     def test_several(self) -> None:
         paths = [self.folder(name) for name in ('one', 'mycloud', 'two')]
         with self.serving(paths[1]):
