@@ -28,9 +28,13 @@ from osc_lib import exceptions as osc_exceptions
 from osc_lib.command import command
 
 from karbor.client.base import Resource
+from karbor.client.osc import words
 from karbor.client.proxy import Proxy
 
 _PEOPLE = 'table'
+# Characters of a column.
+_ONE_OF_MANY = 40
+_THE_ONLY_ONE = 80
 
 Rows = tuple[Sequence[str], Iterable[Sequence[Any]]]
 One = tuple[Sequence[str], Sequence[Any]]
@@ -125,7 +129,8 @@ class Lister(Command, command.Lister):
         columns = [*self.columns, *(self.long_columns if getattr(parsed_args, 'long', 0) else ())]
         if not is_for_people(parsed_args):
             columns = complete(self.shows)
-        return titles(columns), [values(columns, item) for item in items]
+            return titles(columns), [values(columns, item) for item in items]
+        return titles(columns), [cells(columns, item, _ONE_OF_MANY) for item in items]
 
 
 class ShowOne(Command, command.ShowOne):
@@ -138,7 +143,9 @@ class ShowOne(Command, command.ShowOne):
 
     def shown(self, parsed_args: argparse.Namespace, item: Resource) -> One:
         """What is shown of something."""
-        columns = self.columns if is_for_people(parsed_args) else complete(type(item))
+        if is_for_people(parsed_args):
+            return titles(self.columns), cells(self.columns, item, _THE_ONLY_ONE)
+        columns = complete(type(item))
         return titles(columns), values(columns, item)
 
 
@@ -159,6 +166,14 @@ def titles(columns: Iterable[Column]) -> list[str]:
 
 def values(columns: Iterable[Column], item: Any) -> list[Any]:
     return [column.value(item) for column in columns]
+
+
+def cells(columns: Iterable[Column], item: Any, width: int) -> list[Any]:
+    """What stands in a table, in lines that are no longer than can be read."""
+    return [
+        words.wrapped(value, width) if isinstance(value, str) else value
+        for value in values(columns, item)
+    ]
 
 
 def complete(resource_type: type[Resource]) -> list[Column]:

@@ -24,6 +24,8 @@ from karbor.client.schedules import Schedule, SchedulePreview
 
 _DAYS = ('sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday')
 _TIME = re.compile('([0-9]{1,2}):([0-9]{2})')
+# What --every makes: minute, hour, day of the month, day of the week.
+_SIMPLE = re.compile(r'(\d{1,2}) (\d{1,2}|\*) (\d{1,2}|\*) \* ([0-6]|\*)')
 _PERIODS = ('last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly')
 _EVERY = ('hour', 'day', 'week', 'month')
 
@@ -151,15 +153,29 @@ def keeps(schedule: Schedule) -> str:
 
 
 def when(schedule: Schedule) -> str:
-    """When a schedule fires; of a calendar, its rule."""
+    """When a schedule fires, as it is said by --every; of a calendar, its rule."""
     lines = schedule.pattern.splitlines()
-    shown = next((line for line in lines if line.startswith('RRULE')), schedule.pattern)
-    return f'{shown} ({schedule.timezone})'
+    shown = next((line for line in lines if line.startswith('RRULE')), None)
+    return f'{shown or _every(schedule.pattern)} ({schedule.timezone})'
+
+
+def _every(pattern: str) -> str:
+    """What --every, --at and --on were for a line of a crontab; other lines stay."""
+    found = _SIMPLE.fullmatch(pattern)
+    if found is None:
+        return pattern
+    minute, hour, day, weekday = found.groups()
+    if hour == '*':
+        return pattern if (day, weekday) != ('*', '*') else f'every hour at :{int(minute):02}'
+    at = f'at {int(hour):02}:{int(minute):02}'
+    if weekday != '*':
+        return pattern if day != '*' else f'every {_DAYS[int(weekday)].capitalize()} {at}'
+    return f'every day {at}' if day == '*' else f'every month on day {int(day)} {at}'
 
 
 def fires(shown: Schedule | SchedulePreview) -> str:
     """The next fires by the clocks of their zone."""
-    return '\n'.join(fire['local'].replace('T', ' ') for fire in shown.next_fires or ())
+    return '\n'.join(words.moment_there(fire['local']) for fire in shown.next_fires or ())
 
 
 def year(preview: SchedulePreview) -> str:

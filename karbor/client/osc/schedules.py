@@ -13,6 +13,7 @@
 """``openstack protection schedule``"""
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from typing import cast
 
@@ -22,6 +23,7 @@ from karbor.client.base import given
 from karbor.client.operation_logs import OperationLog
 from karbor.client.osc import base, deletions, jobs, names, schedule_parts, waits, words
 from karbor.client.osc.base import Column, attribute
+from karbor.client.plans import Plan
 from karbor.client.schedules import Schedule, ScheduleChanges, SchedulePreview
 
 _HELP = 'Schedule (name or ID)'
@@ -46,6 +48,14 @@ _ONE = (
     Column('Last run', _last_run),
     Column('Next fires', schedule_parts.fires),
 )
+
+
+def _with_plan(plan: Plan | None) -> Sequence[Column]:
+    """The lines of a schedule, with the name of its plan."""
+    if plan is None:
+        return _ONE
+    named = Column('Plan', lambda _schedule: f'{plan.name} ({plan.id})')
+    return [named if column.title == named.title else column for column in _ONE]
 
 
 def _add_schedule_to(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +91,7 @@ class CreateSchedule(base.ShowOne):
         )
         if base.is_for_people(parsed_args):
             told = schedule_parts.year(self.protection.preview_schedule(plan=plan, **fields))
-            self.columns = (*_ONE, Column('A year of it', lambda _schedule: told))
+            self.columns = (*_with_plan(plan), Column('A year of it', lambda _schedule: told))
         return self.shown(parsed_args, made)
 
 
@@ -163,7 +173,7 @@ class ListSchedules(base.Lister):
 class ShowSchedule(base.ShowOne):
     """Show a schedule, and when it fires next"""
 
-    columns = _ONE
+    columns: Sequence[Column] = _ONE
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -172,6 +182,8 @@ class ShowSchedule(base.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.One:
         schedule = names.schedule(self.protection, parsed_args.schedule)
+        if base.is_for_people(parsed_args):
+            self.columns = _with_plan(self.protection.find_plan(schedule.plan_id))
         return self.shown(parsed_args, self.protection.get_schedule(schedule))
 
 
@@ -262,10 +274,15 @@ class ListRuns(base.Lister):
 
 
 def _weeks(preview: SchedulePreview) -> str:
-    return base.lines(
-        f'{week["week"]}: {words.counted(week["runs"], "run")}, {week["recovery_points"]} kept'
-        for week in preview.weeks
-    )
+    """How it goes on from week to week; weeks that are alike are told at once."""
+    told = []
+    for (runs, kept), alike in itertools.groupby(
+        preview.weeks, lambda week: (week['runs'], week['recovery_points'])
+    ):
+        first, *others = [week['week'] for week in alike]
+        last = f' to {others[-1]}' if others else ''
+        told.append(f'{first}{last}: {words.counted(runs, "run")}, {kept} kept')
+    return base.lines(told)
 
 
 class PreviewSchedule(base.ShowOne):

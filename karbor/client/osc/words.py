@@ -13,6 +13,7 @@
 """Moments, ages, sizes and counts as people say them."""
 
 import datetime
+import textwrap
 
 _UNITS = (('day', 86400), ('hour', 3600), ('minute', 60))
 
@@ -26,9 +27,27 @@ def size(gibibytes: int | None) -> str:
     return '' if gibibytes is None else f'{gibibytes} GiB'
 
 
+def wrapped(text: str, width: int) -> str:
+    """A text in lines of a width, as far as there are spaces."""
+    return '\n'.join(
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    )
+
+
 def moment(text: str | None) -> str:
     """A moment of the API in the local zone, as ``2026-11-27 03:30 CET``."""
-    return '' if text is None else f'{_read(text).astimezone():%Y-%m-%d %H:%M %Z}'
+    return '' if text is None else _told(_read(text).astimezone())
+
+
+def moment_there(text: str) -> str:
+    """A moment of the API in its own zone, as ``2026-11-27 03:30 UTC+01:00``."""
+    return _told(_read(text))
+
+
+def _told(read: datetime.datetime) -> str:
+    return f'{read:%Y-%m-%d %H:%M %Z}'
 
 
 def duration(seconds: float) -> str:

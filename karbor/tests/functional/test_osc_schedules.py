@@ -35,19 +35,28 @@ class SchedulesTest(commanding.CommandTestCase):
     def test_a_life(self) -> None:
         made = self.fields(f'schedule create daily --plan nightly {_DAILY} --description x')
         self.assertEqual(
-            ('daily', 'x', '30 2 * * * (Europe/Berlin)', 'daily 7, weekly 4', 'yes', ''),
+            (
+                'daily',
+                'x',
+                'every day at 02:30 (Europe/Berlin)',
+                'daily 7, weekly 4',
+                'yes',
+                '',
+                f'nightly ({self.plan_id})',
+            ),
             tuple(
                 made[name]
-                for name in ('Name', 'Description', 'When', 'Keeps', 'Enabled', 'Last run')
+                for name in ('Name', 'Description', 'When', 'Keeps', 'Enabled', 'Last run', 'Plan')
             ),
         )
         fires = made['Next fires'].splitlines()
         self.assertEqual(5, len(fires))
         for fire in fires:
-            self.assertTrue(re.fullmatch(r'\d{4}-\d\d-\d\d 02:30:00\+0[12]:00', fire), fire)
+            self.assertTrue(re.fullmatch(r'\d{4}-\d\d-\d\d 02:30 UTC\+0[12]:00', fire), fire)
         kept, needed, *remarks = made['A year of it'].splitlines()
         self.assertEqual(
-            self.calls.preview_schedule('30 2 * * *', self.plan_id, **_FIELDS).remarks, remarks
+            ' '.join(self.calls.preview_schedule('30 2 * * *', self.plan_id, **_FIELDS).remarks),
+            ' '.join(remarks),
         )
         self.assertRegex(kept, r'^1\d recovery points of a volume at most$')
         self.assertRegex(needed, r'^2\d snapshots of 2 volumes, \d\d GiB, at once$')
@@ -67,6 +76,7 @@ class SchedulesTest(commanding.CommandTestCase):
         self.assertEqual(('protect', 'available'), (run['Type'], run['Status']))
         shown = self.fields(f'schedule show {made["ID"]}')
         self.assertTrue(shown['Last run'].startswith('available, '))
+        self.assertEqual(made['Plan'], shown['Plan'])
         logs = self.table('schedule log daily')
         self.assertIn(('protect', 'available'), {(log['Type'], log['Status']) for log in logs})
         self.assertEqual(1, len(self.json('schedule log daily --limit 1')))
@@ -108,16 +118,23 @@ class SchedulesTest(commanding.CommandTestCase):
         self.assertEqual(other.id, self.json('schedule show weekly')['plan_id'])
 
     def test_when(self) -> None:
-        for said, pattern in (
-            ('--every hour', '0 * * * *'),
-            ('--every hour --at 00:15', '15 * * * *'),
-            ('--every day', '0 0 * * *'),
-            ('--every week', '0 0 * * 1'),
-            ('--every month --on 15 --at 23:59', '59 23 15 * *'),
-            ('--every month', '0 0 1 * *'),
-            ('--cron "5 4 * * 1-5"', '5 4 * * 1-5'),
+        for said, pattern, told in (
+            ('--every hour', '0 * * * *', 'every hour at :00'),
+            ('--every hour --at 00:15', '15 * * * *', 'every hour at :15'),
+            ('--every day', '0 0 * * *', 'every day at 00:00'),
+            ('--every week', '0 0 * * 1', 'every Monday at 00:00'),
+            (
+                '--every month --on 15 --at 23:59',
+                '59 23 15 * *',
+                'every month on day 15 at 23:59',
+            ),
+            ('--every month', '0 0 1 * *', 'every month on day 1 at 00:00'),
+            ('--cron "5 4 * * 1-5"', '5 4 * * 1-5', '5 4 * * 1-5'),
+            ('--cron "5 4 1 * 1"', '5 4 1 * 1', '5 4 1 * 1'),
+            ('--cron "5 * 1 * *"', '5 * 1 * *', '5 * 1 * *'),
         ):
-            self.run_command(f'schedule create x --plan nightly {said}')
+            made = self.fields(f'schedule create x --plan nightly {said}')
+            self.assertEqual(f'{told} (UTC)', made['When'])
             self.assertEqual(pattern, self.json('schedule show x')['pattern'], said)
             self.run_command('schedule delete x')
 
@@ -128,7 +145,7 @@ class SchedulesTest(commanding.CommandTestCase):
             f'schedule create x --plan nightly --ical {file} --start "2030-01-07 02:00:00"'
         )
         self.assertEqual('RRULE:FREQ=WEEKLY;INTERVAL=1;BYDAY=MO (UTC)', made['When'])
-        self.assertTrue(made['Next fires'].startswith('2030-01-07 02:00:00'))
+        self.assertTrue(made['Next fires'].startswith('2030-01-07 02:00 UTC\n'))
         self.assertIn('cannot be read', self.fail_command('schedule preview --ical /nowhere'))
 
     def test_previews(self) -> None:
@@ -136,10 +153,12 @@ class SchedulesTest(commanding.CommandTestCase):
         self.assertIn(shown['Runs in a year'], ('365', '366'))
         self.assertNotIn('GiB', shown['A year of it'])
         weeks = shown['Kept at the end of each week'].splitlines()
-        self.assertGreater(len(weeks), 50)
-        self.assertRegex(weeks[20], r'^\d{4}-W\d\d: 7 runs, 1\d kept$')
+        self.assertLess(len(weeks), 10)
+        alike = [week for week in weeks if ' to ' in week]
+        self.assertRegex(alike[-1], r'^(\d{4}-W\d\d)( to (?!\1)\d{4}-W\d\d): 7 runs, 1\d kept$')
         whole = self.json(f'schedule preview --plan nightly {_DAILY}')
         self.assertEqual(2, whole['most']['volumes'])
+        self.assertGreater(len(whole['weeks']), 50)
         self.assertEqual([], self.json('schedule list'))
 
     def test_errors(self) -> None:

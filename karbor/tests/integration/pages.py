@@ -27,7 +27,7 @@ _COMMAND = re.compile(r'( +)\$ (.+)')
 _ID = re.compile(r'\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})\b')
 #: what may differ beside ids: moments, how long something took, and how wide a table is
 _DIFFERING = (
-    (re.compile(r'\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?: [A-Z]{3,4}|[+-]\d\d:\d\d)?'), 'MOMENT'),
+    (re.compile(r'\d{4}-\d\d-\d\d[ T][\d:.]+(?: [A-Z]{3,4})?(?:[+-]\d\d:\d\d)?'), 'MOMENT'),
     (re.compile(r'\b\d+ (?:second|minute|hour|day)s?\b'), 'TIME'),
     (re.compile(r'-{2,}'), '-'),
     (re.compile(r' {2,}'), ' '),
@@ -95,9 +95,7 @@ class Page:
     def write(self, printed: Sequence[tuple[Step, str]]) -> None:
         """Have the page show what commands of it have printed."""
         for step, text in reversed(printed):
-            self._lines[step.begin : step.end] = [
-                step.indent + line for line in text.splitlines()
-            ]
+            self._lines[step.begin : step.end] = [step.indent + line for line in text.splitlines()]
         self.path.write_text('\n'.join([*self._lines, '']))
 
 

@@ -41,6 +41,14 @@ class WordsTest(base.BaseTestCase):
             (None, ''),
         ):
             self.assertEqual(told, words.moment(text))
+        there = words.moment_there('2026-07-27T11:30:00+09:00')
+        self.assertEqual('2026-07-27 11:30 UTC+09:00', there)
+
+    def test_lines_are_not_too_long(self) -> None:
+        word = 'a-word-that-is-longer'
+        self.assertEqual('one two\nthree\nfour', words.wrapped('one two three\nfour', 9))
+        self.assertEqual(f'a\n{word}', words.wrapped(f'a {word}', 9))
+        self.assertEqual('', words.wrapped('', 9))
 
     def test_durations(self) -> None:
         for seconds, told in (
