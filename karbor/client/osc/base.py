@@ -23,6 +23,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from keystoneauth1 import exceptions as ks_exceptions
 from openstack import exceptions, fields
 from osc_lib import exceptions as osc_exceptions
 from osc_lib.command import command
@@ -56,9 +57,11 @@ class Command(command.Command):
     """A command whose errors are the sentences of the API.
 
     :ivar exit_code: what it ends with, unless it fails.
+    :ivar is_for_people: whether a table is shown, in which all is told.
     """
 
     exit_code = 0
+    is_for_people = False
 
     @property
     def protection(self) -> Proxy:
@@ -68,11 +71,15 @@ class Command(command.Command):
         return calls
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        """:raises CommandError: says what the API says."""
+        """:raises CommandError: says what the API says, or that there is none."""
+        self.is_for_people = 'formatter' in parsed_args and is_for_people(parsed_args)
         try:
             return super().run(parsed_args) or self.exit_code
         except exceptions.SDKException as fault:
             raise osc_exceptions.CommandError(sentence(fault)) from fault
+        except ks_exceptions.ConnectFailure as fault:
+            tried, _, _ = str(fault).partition(': ')  # where, and then the errors of libraries
+            raise osc_exceptions.CommandError(f'{tried}.') from fault
 
     def tell(self, text: str) -> None:
         """Say something to people, beside the output."""

@@ -23,10 +23,14 @@ from karbor.client.osc.base import Column, attribute
 STATES = ('failing', 'late', 'unprotected', 'paused', 'gone', 'protected')
 _WRONG = ('failing', 'late', 'unprotected')
 _PROTECTED = 'protected'
+_FAILING = 'failing'
 
 
 def _why(volume: CoveredVolume) -> str:
-    return '' if volume.state == _PROTECTED else volume.reason
+    if volume.state == _PROTECTED:
+        return ''
+    failure = volume.last_failure if volume.state == _FAILING else None
+    return f'{volume.reason}: {failure["reason"]}' if failure else volume.reason
 
 
 def _age(volume: CoveredVolume) -> str:

@@ -40,6 +40,8 @@ def until_ended(
 ) -> ResourceT:
     """Wait for something; gives it as it ended, and sets the exit code by how.
 
+    Why it has failed is said beside the output, unless that is a table, which has it.
+
     :param wait: one of the waits of the client library.
     :param look_again: the command that shows it, if somebody does not want to wait longer.
     """
@@ -49,7 +51,8 @@ def until_ended(
     except waiting.Failed as fault:
         command.exit_code = _FAILED
         line.end()
-        command.tell(str(fault))
+        if not command.is_for_people:
+            command.tell(str(fault))
         ended: Any = fault.resource
         return ended
     except KeyboardInterrupt:

@@ -97,17 +97,19 @@ class CommandTestCase(calling.CallsTestCase):
         """The rows of the table that a command prints."""
         printed = self.run_command(line, **how)
         rows = [row for row in printed.splitlines() if row.startswith('|')]
-        cells = [[cell.strip() for cell in row.strip('|').split('|')] for row in rows]
-        return [dict(zip(cells[0], row, strict=True)) for row in cells[1:]]
+        titles, *cells = [[cell.strip() for cell in row.strip('|').split('|')] for row in rows]
+        found: list[dict[str, str]] = []
+        for row in cells:
+            if row[0] or not found:
+                found.append(dict(zip(titles, row, strict=True)))
+                continue
+            for title, cell in zip(titles, row, strict=True):
+                found[-1][title] = '\n'.join(filter(None, [found[-1][title], cell]))
+        return found
 
     def fields(self, line: str, **how: Any) -> dict[str, str]:
         """The lines of the table of one thing."""
-        found: dict[str, str] = {}
-        last = ''
-        for row in self.table(line, **how):
-            last = row['Field'] or last
-            found[last] = '\n'.join([*filter(None, [found.get(last)]), row['Value']])
-        return found
+        return {row['Field']: row['Value'] for row in self.table(line, **how)}
 
     def json(self, line: str, **how: Any) -> Any:
         return json.loads(self.run_command(f'{line} -f json', **how))

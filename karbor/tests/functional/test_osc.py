@@ -17,6 +17,9 @@ import time
 from typing import Any
 from unittest import mock
 
+from keystoneauth1 import exceptions as ks_exceptions
+
+from karbor.client import waiting
 from karbor.client.osc import plugin
 from karbor.testing.fake_cinder import Fault
 from karbor.tests import client_package
@@ -76,6 +79,13 @@ class PluginTest(commanding.CommandTestCase):
             self.assertEqual(columns, ', '.join(each.title for each in found.columns))
             self.assertEqual(more, ', '.join(each.title for each in found.long_columns))
 
+    def test_nobody_answers(self) -> None:
+        url = 'http://127.0.0.1:9/v1/p'
+        refused = ks_exceptions.ConnectFailure(f'Unable to establish connection to {url}: refused')
+        with mock.patch.object(self.calls, 'plans', side_effect=refused):
+            told = self.fail_command('plan list')
+        self.assertEqual(f'Unable to establish connection to {url}.', told)
+
     def test_the_client(self) -> None:
         manager = mock.Mock(sdk_connection=self.calls._get_connection())
         self.assertEqual(
@@ -129,12 +139,12 @@ class StatusTest(commanding.CommandTestCase):
             (good['id'], '1', 'nightly', 'keep'),
             tuple(row[name] for name in ('ID', 'Recovery points', 'Plans', 'Schedules')),
         )
-        shown = {volume['id']: volume for volume in self.json('status')}
+        shown = {volume.pop('id'): volume for volume in self.json('status')}
+        listed = {volume.pop('id'): volume for volume in self.get('/coverage')['coverage']}
+        for volume in (*shown.values(), *listed.values()):
+            volume.pop('last_good_age')  # one was asked for later
+        self.assertEqual(listed, shown)
         self.assertEqual({good['id'], other['id']}, set(shown))
-        self.assertEqual(
-            self.get('/coverage')['coverage'],
-            [shown[each['id']] for each in self.get('/coverage')['coverage']],
-        )
 
     def test_what_it_asks_for(self) -> None:
         """A hundred volumes are one request."""
@@ -144,6 +154,16 @@ class StatusTest(commanding.CommandTestCase):
             rows = self.table('status')
         self.assertEqual([f'v{number:02}' for number in range(100)], [r['Volume'] for r in rows])
         self.assertEqual(1, len(asked))
+
+    def test_why_a_volume_fails(self) -> None:
+        plan = self.plan(self.volume(name='db', status='error'))
+        schedule = self.calls.create_schedule('keep', plan, '30 2 * * *')
+        run = self.calls.run_scheduled_operation(schedule.id)
+        self.assertRaises(waiting.Failed, self.calls.wait_for_run, run, **calling.PATIENCE)
+        (row,) = self.table('status')
+        first, _, why = ' '.join(row['Why'].split()).partition(': ')
+        self.assertEqual(('failing', 'the newest recovery point has failed'), (row['State'], first))
+        self.assertTrue(why.startswith('the volume is in status error'), why)
 
     def test_for_cron(self) -> None:
         good, _ = self.volume(name='db'), self.volume(name='scratch')

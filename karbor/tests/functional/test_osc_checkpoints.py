@@ -76,6 +76,8 @@ class CheckpointsTest(commanding.CommandTestCase):
         shown = self.fields('checkpoint create nightly --wait', code=1)
         self.assertEqual(('error', '1 of 2, 1 failed'), (shown['Status'], shown['Resources']))
         self.assertIn('bad', shown['Contains'])
+        self.assertEqual('', self.errors)
+        self.run_command('checkpoint create nightly --wait -f value -c id', 1)
         self.assertIn('ended with error', self.errors)
         missing = new_id()
         self.assertIn(missing, self.fail_command(f'checkpoint show {missing}'))
