@@ -119,6 +119,7 @@ class Rule:
     probability: float = 1.0
     latency: float = 0.0
     retry_after: int | None = None
+    message: str = 'This answer was made up by the fault proxy.'
     applied: int = dataclasses.field(default=0, init=False)
 
     def matches(self, method: str, path: str) -> bool:
@@ -269,7 +270,7 @@ class _Handler(cut_server.CuttingHandler):
         if rule.latency and self.server.proxy.stopping.wait(rule.latency):
             self.reset()
         elif rule.fault in _STATUS:
-            self._answer_with_error(_STATUS[rule.fault], rule.headers())
+            self._answer_with_error(_STATUS[rule.fault], rule)
         elif rule.fault is Fault.RESET_BEFORE:
             self.reset()
         else:
@@ -318,13 +319,13 @@ class _Handler(cut_server.CuttingHandler):
         upstream.endheaders(body or None)
         return upstream.getresponse()
 
-    def _answer_with_error(self, status: http.HTTPStatus, headers: dict[str, str]) -> None:
+    def _answer_with_error(self, status: http.HTTPStatus, rule: Rule) -> None:
         """Answer as an OpenStack service does."""
         error = {
             'error': {
                 'code': status.value,
                 'title': status.phrase,
-                'message': 'This answer was made up by the fault proxy.',
+                'message': rule.message,
             }
         }
         content = json.dumps(error).encode()
@@ -332,7 +333,7 @@ class _Handler(cut_server.CuttingHandler):
             status.value,
             status.phrase,
             [
-                *headers.items(),
+                *rule.headers().items(),
                 ('Content-Type', 'application/json'),
                 ('Content-Length', str(len(content))),
             ],

@@ -81,10 +81,15 @@ class PluginTest(commanding.CommandTestCase):
 
     def test_nobody_answers(self) -> None:
         url = 'http://127.0.0.1:9/v1/p'
-        refused = ks_exceptions.ConnectFailure(f'Unable to establish connection to {url}: refused')
-        with mock.patch.object(self.calls, 'plans', side_effect=refused):
-            told = self.fail_command('plan list')
-        self.assertEqual(f'Unable to establish connection to {url}.', told)
+        for fault, said in (
+            (f'Unable to establish connection to {url}/plans: Pool: refused', f'{url}/plans.'),
+            (f'Unable to establish connection to {url}/plans?x=y: refused', f'{url}/plans.'),
+            ('None runs. To start it: karbor-standalone', 'To start it: karbor-standalone'),
+        ):
+            refused = ks_exceptions.ConnectFailure(fault)
+            with mock.patch.object(self.calls, 'plans', side_effect=refused):
+                told = self.fail_command('plan list')
+            self.assertTrue(told.endswith(said), told)
 
     def test_the_client(self) -> None:
         manager = mock.Mock(sdk_connection=self.calls._get_connection())

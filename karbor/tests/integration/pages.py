@@ -22,6 +22,21 @@ import pathlib
 import re
 from collections.abc import Callable, Sequence
 
+import karbor
+
+ROOT = pathlib.Path(karbor.__file__).parents[1]
+#: those that are run, by the names of their tests
+PAGES = {
+    'readme': 'README.rst',
+    'protect': 'doc/source/protect.rst',
+    'schedule': 'doc/source/schedule.rst',
+    'look': 'doc/source/look.rst',
+    'restore': 'doc/source/restore.rst',
+    'failed': 'doc/source/failed.rst',
+    'cleanup': 'doc/source/cleanup.rst',
+    'leave': 'doc/source/leave.rst',
+}
+
 _SCENE = re.compile(r'\.\. scene: (.+)')
 _COMMAND = re.compile(r'( +)\$ (.+)')
 _ID = re.compile(r'\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})\b')

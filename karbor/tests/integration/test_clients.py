@@ -307,6 +307,13 @@ class ClientsTest(base.BaseTestCase):
                 {command.osc for command in tested},
             )
 
+    def test_examples_are_of_tested_commands(self) -> None:
+        examples = re.findall(r'\$ karbor ([a-z-]+)', _DOCUMENTATION.read_text())
+        self.assertLess(10, len(examples))
+        self.assertEqual(
+            set(), set(examples) - {command.karbor for command in commands.all_commands()}
+        )
+
     def test_what_fails_is_documented(self) -> None:
         documented = re.findall(
             r'\* - ``openstack data protection ([a-z ]+)``.*\n'

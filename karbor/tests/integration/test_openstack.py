@@ -237,6 +237,11 @@ class OpenStackTest(oslo_base.BaseTestCase):
 
     def administer(self, admin: Tenant) -> None:
         self.assertIn('up', {each['state'] for each in admin.sees('service list')})
+        process = admin.sees('service list')[0]['id']
+        admin.types(f"protection service set {process} --disable --disable-reason 'new disk'")
+        status = {each['id']: each['status'] for each in admin.sees('service list')}
+        self.assertEqual('disabled', status[process])
+        admin.types(f'protection service set {process} --enable')
         admin.types(f'protection quota set {self.project.id} --plans 7')
         quota = admin.sees(f'quota show --project {self.project.id}')
         self.assertEqual(7, quota['plans']['limit'])

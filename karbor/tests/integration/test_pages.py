@@ -28,14 +28,19 @@ import sys
 import uuid
 
 import fixtures
+import openstack
 from oslotest import base
 
+from karbor import client
 from karbor.testing import fault_proxy
 from karbor.tests import client_package
-from karbor.tests.integration import client_shells, cloud, pages
+from karbor.tests.integration import client_shells, cloud, pages, service
+from karbor.tests.integration.base import VOLUME
 
 _WRITE = 'KARBOR_WRITE_PAGES'
 _CLOUD = 'mycloud'
+_HOME = '/home/me'
+_NAME = '{plan_name}-{volume_name}'
 _CLIENT = cloud.ROOT / '.venv' / client_shells.NEWEST / 'bin'
 
 
@@ -89,8 +94,9 @@ class Scene:
     def __init__(self, home: pathlib.Path) -> None:
         self._home = home
         self._project = cloud.Project()
-        self._cinder = fault_proxy.FaultProxy(cloud.settings()['cinder_url'])
-        self._cinder.start()
+        self._proxy = fault_proxy.FaultProxy(cloud.settings()['cinder_url'])
+        self._proxy.start()
+        self._state = home / '.local/state/karbor' / _CLOUD
         self._karbor: subprocess.Popen[bytes] | None = None
         self.log = home / 'karbor.log'
         folder = home / '.config/openstack'
@@ -98,7 +104,7 @@ class Scene:
         here = {'auth': self._project.auth, 'region_name': 'RegionOne'}
         (folder / 'clouds.yaml').write_text(json.dumps({'clouds': {_CLOUD: here}}))
         self._config = home / 'karbor.conf'
-        self._config.write_text(f'[cinder_client]\ncinder_endpoint = {self._cinder.url}/v3\n')
+        self._config.write_text(f'[cinder_client]\ncinder_endpoint = {self._proxy.url}/v3\n')
 
     def play(self, words: str) -> None:
         name, *arguments = shlex.split(words)
@@ -130,12 +136,30 @@ class Scene:
 
     def cinder(self, is_there: str) -> None:
         """Cinder answers 503, or (``up``) as ever."""
-        unavailable = [fault_proxy.Rule(fault=fault_proxy.Fault.UNAVAILABLE)]
-        self._cinder.rules = [] if is_there == 'up' else unavailable
+        down = fault_proxy.Rule(
+            fault=fault_proxy.Fault.UNAVAILABLE, message='The service is unavailable.'
+        )
+        self._proxy.rules = [] if is_there == 'up' else [down]
+
+    def nightly(self) -> None:
+        """The volumes are in a plan ``nightly``, whose schedule has run."""
+        config = openstack.config.OpenStackConfig(config_files=[str(self._state / 'clouds.yaml')])
+        calls = client.add_to(openstack.connection.Connection(config=config.get_one()))
+        volumes = sorted(calls.protectable_instances(VOLUME), key=lambda each: each.name)
+        plan = calls.create_plan(
+            'nightly',
+            next(calls.providers()),
+            [{'id': each.id, 'type': VOLUME, 'name': each.name} for each in volumes],
+            parameters={VOLUME: {'snapshot_name': _NAME, 'description': '', 'force': True}},
+        )
+        schedule = calls.create_schedule(
+            'nightly', plan, '30 2 * * *', timezone='Europe/Berlin', retention={'keep_daily': 7}
+        )
+        calls.wait_for_run(calls.run_scheduled_operation(schedule.id), interval=0.2)
 
     def start(self) -> None:
         """karbor-standalone is started, as ever."""
-        openrc = self._home / f'.local/state/karbor/{_CLOUD}/openrc'
+        openrc = self._state / 'openrc'
         openrc.unlink(missing_ok=True)
         arguments = ['--os-cloud', _CLOUD, '--port', '0', '--config-file', self._config]
         with self.log.open('ab') as log:
@@ -165,7 +189,7 @@ class Scene:
     def leave(self) -> None:
         """Nothing of this goes on."""
         self.kill()
-        self._cinder.stop()
+        self._proxy.stop()
 
 
 class PagesTest(base.BaseTestCase):
@@ -178,23 +202,15 @@ class PagesTest(base.BaseTestCase):
         self.useFixture(fixtures.EnvironmentVariable('OS_TEST_TIMEOUT', '600'))
         super().setUp()
         self.home = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        service.unregister()
         self.scene = Scene(self.home)
         self.addCleanup(self.scene.leave)
 
     def _shell(self) -> Shell:
-        # Commands of Karbor are led to it by its openrc, as long as there is no other way.
-        openstack = self.home / 'bin/openstack'
-        openstack.parent.mkdir()
-        openstack.write_text(
-            '#!/bin/sh\n'
-            f'[ "$1" = protection ] && . {self.home}/.local/state/karbor/{_CLOUD}/openrc\n'
-            f'exec {_CLIENT}/openstack "$@"\n'
-        )
-        openstack.chmod(0o755)
         shell = Shell(
             self.home,
             {
-                'PATH': os.pathsep.join([str(openstack.parent), str(_CLIENT), os.environ['PATH']]),
+                'PATH': os.pathsep.join([str(_CLIENT), os.environ['PATH']]),
                 'HOME': str(self.home),
                 'LANG': 'C.UTF-8',
                 'TZ': 'Europe/Berlin',
@@ -206,34 +222,40 @@ class PagesTest(base.BaseTestCase):
         return shell
 
     def check(self, name: str) -> None:
-        page = pages.Page(cloud.ROOT / name)
+        """Do what a page says."""
+        page = pages.Page(cloud.ROOT / pages.PAGES[name])
         self.scene.start()
-        found = pages.differences(page, self.scene.play, self._shell().type)
+        shell = self._shell()
+
+        def run(command: str) -> str:
+            return shell.type(command).replace(str(self.home), _HOME)
+
+        found = pages.differences(page, self.scene.play, run)
         if os.environ.get(_WRITE):
             page.write([(each.step, each.printed) for each in found])
         self.assertEqual([], found, '\n'.join(map(str, found)))
         self.assertNotIn('Traceback', self.scene.log.read_text())
 
     def test_readme(self) -> None:
-        self.check('README.rst')
+        self.check('readme')
 
     def test_protect(self) -> None:
-        self.check('doc/source/protect.rst')
+        self.check('protect')
 
     def test_schedule(self) -> None:
-        self.check('doc/source/schedule.rst')
+        self.check('schedule')
 
     def test_look(self) -> None:
-        self.check('doc/source/look.rst')
+        self.check('look')
 
     def test_restore(self) -> None:
-        self.check('doc/source/restore.rst')
+        self.check('restore')
 
     def test_failed(self) -> None:
-        self.check('doc/source/failed.rst')
+        self.check('failed')
 
     def test_cleanup(self) -> None:
-        self.check('doc/source/cleanup.rst')
+        self.check('cleanup')
 
     def test_leave(self) -> None:
-        self.check('doc/source/leave.rst')
+        self.check('leave')

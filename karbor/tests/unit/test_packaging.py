@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is shipped beside the code: samples, the paths that pages name, the README's plugin."""
+"""What is shipped beside the code: samples, the paths and the plugin of the documentation."""
 
 import pathlib
 import re
@@ -22,7 +22,7 @@ from oslotest import base
 import karbor
 from karbor.resource import Resource
 from karbor.services.protection import protection_plugin
-from karbor.tests import readme
+from karbor.tests import example_plugin
 
 _ROOT = pathlib.Path(karbor.__file__).parents[1]
 
@@ -79,9 +79,9 @@ class DocumentedPathsTest(base.BaseTestCase):
         self.assertEqual([], sorted(path for path in named if not (_ROOT / path).exists()))
 
 
-class ReadmeExampleTest(base.BaseTestCase):
+class ExamplePluginTest(base.BaseTestCase):
     def test_plugin_fulfils_the_contract(self) -> None:
-        plugin_class = readme.install().VolumeNamePlugin
+        plugin_class = example_plugin.install().VolumeNamePlugin
         config = cfg.ConfigOpts()
         config([])
         plugin = plugin_class(config)

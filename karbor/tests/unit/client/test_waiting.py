@@ -149,7 +149,7 @@ class WaitingTest(base.ClientTestCase):
             )
             fault = self.assertRaises(waiting.Failed, self.protection.wait_for_run, 'l')
             self.assertEqual(
-                f'OperationLog l ended with {status}: The last one goes on.', str(fault)
+                f'Operation log l ended with {status}: The last one goes on.', str(fault)
             )
 
     def test_no_reason_is_known(self) -> None:

@@ -10,8 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Tests of the fakes; one of them is of the README's plugin."""
+"""Tests of the fakes; one of them is of the documentation's plugin."""
 
-from karbor.tests import readme
+from karbor.tests import example_plugin
 
-readme.install()
+example_plugin.install()

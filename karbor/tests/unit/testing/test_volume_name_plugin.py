@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The README's plugin, tested as its author would; the documentation shows it."""
+"""The documentation's plugin, tested as its author would; the documentation shows that, too."""
 
 import unittest
 

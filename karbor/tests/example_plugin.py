@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The README's example plugin, as the module ``acme.volume_name`` that the README calls it."""
+"""The plugin of doc/source/plugins.rst, as the module ``acme.volume_name`` that it is there."""
 
 import pathlib
 import re
@@ -20,12 +20,12 @@ import types
 
 import karbor
 
-_README = pathlib.Path(karbor.__file__).parents[1] / 'README.rst'
+_PAGE = pathlib.Path(karbor.__file__).parents[1] / 'doc/source/plugins.rst'
 
 
 def install() -> types.ModuleType:
     """Let ``acme.volume_name`` be imported, as if somebody had written it to a file."""
-    code = re.search(r'code-block:: python\n\n((?:(?:    .*)?\n)+)', _README.read_text()).group(1)
+    code = re.search(r'code-block:: python\n\n((?:(?:    .*)?\n)+)', _PAGE.read_text()).group(1)
     module = types.ModuleType('acme.volume_name')
     exec(textwrap.dedent(code), module.__dict__)
     sys.modules['acme'] = types.ModuleType('acme')
