@@ -14,6 +14,7 @@
 
 import dataclasses
 import math
+import re
 import time
 from collections.abc import Callable
 from typing import Any, TypedDict, TypeVar
@@ -150,4 +151,5 @@ def _is_passing(fault: Exception) -> bool:
 
 
 def _named(resource: Resource) -> str:
-    return f'{type(resource).__name__} {resource.id}'
+    kind = re.sub('(?<=[a-z])(?=[A-Z])', ' ', type(resource).__name__).capitalize()
+    return f'{kind} {resource.id}'

@@ -19,6 +19,7 @@ API shows, under the API's names.
 import argparse
 import dataclasses
 import itertools
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -33,6 +34,8 @@ from karbor.client.osc import words
 from karbor.client.proxy import Proxy
 
 _PEOPLE = 'table'
+# Where it was, and then the errors of libraries.
+_UNREACHED = re.compile(r'(?s)(Unable to establish connection to \S+?)(?:\?|: ).*')
 # Characters of a column.
 _ONE_OF_MANY = 40
 _THE_ONLY_ONE = 80
@@ -78,8 +81,7 @@ class Command(command.Command):
         except exceptions.SDKException as fault:
             raise osc_exceptions.CommandError(sentence(fault)) from fault
         except ks_exceptions.ConnectFailure as fault:
-            tried, _, _ = str(fault).partition(': ')  # where, and then the errors of libraries
-            raise osc_exceptions.CommandError(f'{tried}.') from fault
+            raise osc_exceptions.CommandError(_UNREACHED.sub(r'\1.', str(fault))) from fault
 
     def tell(self, text: str) -> None:
         """Say something to people, beside the output."""
