@@ -26,11 +26,14 @@ from oslo_utils import timeutils
 
 from karbor import exception
 from karbor.cmd import assembly, job_kinds, standalone
-from karbor.db import migration, models, purging, schema_gate
+from karbor.db import migration, models, old_karbor, purging, schema_gate
 from karbor.services import processes
+from karbor.services.checkpoints import plans
 from karbor.services.identity import trusts
 from karbor.services.jobs import admin as job_admin
 from karbor.services.jobs import boards
+from karbor.services.moving import taking_over
+from karbor.services.protection import protectables
 from karbor.services.protection import provider as providers
 from karbor.services.recovery import bank_rebuilding, cinder_rebuilding, reconciling
 from karbor.services.recovery.inventory import Inventory
@@ -107,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         'show which processes there are, and which are up',
     )
     _add_reconcile(_area(areas, 'reconcile', 'what may be left after crashes'))
+    _add_import(areas)
     return parser
 
 
@@ -185,6 +189,25 @@ def _add_reconcile(area: Any) -> None:
     )
 
 
+def _add_import(areas: Any) -> None:
+    taken = _command(
+        areas,
+        'import',
+        _import,
+        'take over plans, triggers, scheduled operations and quotas of a Karbor of old, whose '
+        'database is only read',
+    )
+    taken.add_argument(
+        '--from',
+        dest='url',
+        metavar='URL',
+        required=True,
+        help='its [database] connection; the password may be in the place of the driver, such '
+        'as ~/.pgpass or read_default_file=~/.my.cnf',
+    )
+    taken.add_argument('--dry-run', action='store_true', help='only tell what would be made')
+
+
 def _days(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 100_000:
@@ -251,6 +274,23 @@ def _retry_job(options: argparse.Namespace) -> None:
 
 def _cancel_job(options: argparse.Namespace) -> None:
     job_admin.cancel(job_kinds.JOB_KINDS, options.id)
+
+
+def _import(options: argparse.Namespace) -> None:
+    checks = plans.Plans(assembly.providers(), protectables.load())
+    is_whole = True
+    with old_karbor.opened(options.url) as old:
+        for report in taking_over.take_over(old, checks, is_dry_run=options.dry_run):
+            _tell(
+                f'{report.what}: {report.made} {"would be made" if options.dry_run else "made"}, '
+                f'{report.known} known, {len(report.left_out)} left out'
+            )
+            for row_id, text in report.left_out.items():
+                _tell(f'{report.what}: {row_id}: {text}')
+            is_whole = is_whole and not report.left_out
+    _tell('Scheduled operations that are taken over are disabled until a person enables them.')
+    if not is_whole:
+        raise exception.KarborException('Not everything is taken over.')
 
 
 def _rebuild(options: argparse.Namespace) -> None:

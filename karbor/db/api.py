@@ -42,6 +42,10 @@ from karbor.common import extras
 Arguments = ParamSpec('Arguments')
 Result = TypeVar('Result')
 
+#: of sqlalchemy-migrate, by which a database of the Karbor of old is known
+OLD_VERSION_TABLE = 'migrate_version'
+_HAS_TABLE = 'SELECT 1 FROM sqlite_master WHERE name = ?'
+
 _facade = enginefacade.transaction_context()
 _is_reading = contextvars.ContextVar('_is_reading', default=False)
 
@@ -273,7 +277,9 @@ def _prepare_sqlite(new_engine: sa.Engine) -> None:
 
     @event.listens_for(new_engine, 'connect')
     def use_wal(connection: Any, _record: Any) -> None:
-        connection.execute('PRAGMA journal_mode=WAL')
+        # One of the Karbor of old, given by mistake, is left as it is.
+        if connection.execute(_HAS_TABLE, [OLD_VERSION_TABLE]).fetchone() is None:
+            connection.execute('PRAGMA journal_mode=WAL')
         connection.execute('PRAGMA busy_timeout=60000')
 
     @event.listens_for(new_engine, 'connect')

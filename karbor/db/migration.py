@@ -46,11 +46,12 @@ def upgrade(revision: str | None = None) -> Upgrade:
     the next upgrade goes on, and workers do.
 
     :param revision: the last one to run; None for all.
-    :raises SchemaError: the schema is too new for this code, or another process does not end.
+    :raises SchemaError: the schema is too new for this code or one of the Karbor of old, or
+        another process does not end.
     """
     with api.engine().connect() as connection, _alone(connection):
         before = schema_gate.read(connection)
-        if before.is_too_new(schema_gate.known()):
+        if before.is_old_karbor or before.is_too_new(schema_gate.known()):
             raise schema_gate.SchemaError(before.refusal(schema_gate.known()))
         for missing in _missing(before.revision, revision):
             _migrate(connection, missing)

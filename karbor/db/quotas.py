@@ -16,7 +16,7 @@ A use is counted in the transaction that makes or removes the object. So nothing
 reserved that is not made, and a crash leaves nothing to be given back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
@@ -85,6 +85,16 @@ def set_limits(session: orm.Session, project_id: str, limits: Mapping[str, int])
             models.Quota,
             {'project_id': project_id, 'resource': resource, 'hard_limit': limit},
         )
+
+
+def limits_set(session: orm.Session, project_ids: Collection[str]) -> set[tuple[str, str]]:
+    """Of which resources some projects have limits of their own: both, the project first."""
+    rows = session.execute(
+        sa.select(models.Quota.project_id, models.Quota.resource).where(
+            models.Quota.project_id.in_(project_ids)
+        )
+    )
+    return set(rows.tuples())
 
 
 def set_class_limits(session: orm.Session, class_name: str, limits: Mapping[str, int]) -> None:

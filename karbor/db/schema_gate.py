@@ -30,6 +30,12 @@ MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
 # Alembic's.
 _VERSION = sa.table('alembic_version', sa.column('version_num', sa.String))
 
+_OLD = (
+    f'The database is one of the Karbor of old, as it has the table {api.OLD_VERSION_TABLE}; it is '
+    'left as it is: give this Karbor an empty one, and take over what the old one has with '
+    '"karbor-manage import --from URL".'
+)
+
 
 class SchemaError(Exception):
     """This code may not work on the schema of the database; the text is one line that says why."""
@@ -43,6 +49,8 @@ class Schema:
     revision: str | None
     #: the last migration of the oldest code that may work on it; None before there was a gate
     oldest_code: str | None
+    #: whether it is one of the Karbor of old, on which no code of this one may work
+    is_old_karbor: bool = False
 
     def is_too_new(self, known: Sequence[str]) -> bool:
         """Whether it needs newer code.
@@ -57,6 +65,8 @@ class Schema:
         :param known: as :meth:`is_too_new` has it.
         """
         needed = known[-1]
+        if self.is_old_karbor:
+            return _OLD
         if self.revision is None:
             return (
                 f'The database has no tables, and this code needs schema {needed}: '
@@ -93,7 +103,10 @@ def exists(connection: sa.Connection) -> bool:
 
 def read(connection: sa.Connection) -> Schema:
     """What the database says of its schema."""
-    if not sa.inspect(connection).has_table(_VERSION.name):
+    inspector = sa.inspect(connection)
+    if inspector.has_table(api.OLD_VERSION_TABLE):
+        return Schema(revision=None, oldest_code=None, is_old_karbor=True)
+    if not inspector.has_table(_VERSION.name):
         return Schema(revision=None, oldest_code=None)
     revision = sa.select(_VERSION.c.version_num).scalar_subquery()
     if not exists(connection):

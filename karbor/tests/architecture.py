@@ -57,6 +57,11 @@ ROOMS = (
     Room('cmd', 'a console script a file, and how processes are put together', ('karbor.cmd',)),
     Room('api', 'HTTP in, JSON out; asks the services', ('karbor.api',)),
     Room(
+        'services/moving',
+        'what a Karbor of old has, taken over',
+        ('karbor.services.moving',),
+    ),
+    Room(
         'services/recovery',
         'what is in Cinder and in the banks after a loss, compared and written again',
         ('karbor.services.recovery',),

@@ -83,6 +83,21 @@ class Plans:
 
         return write()
 
+    def contents(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The resources and parameters of a plan that is there elsewhere, as one keeps them here.
+
+        No more is asked of them than of a plan that is here already.
+
+        :param fields: as :meth:`create`.
+        :raises Invalid: a fault in the resources or parameters, or an unknown provider.
+        """
+        return {
+            'resources': [_stored(resource) for resource in fields['resources']],
+            'parameters': self._checked_parameters(
+                fields['provider_id'], fields['resources'], fields['parameters'], are_new=False
+            ),
+        }
+
     def get(self, context: karbor_context.RequestContext, plan_id: str) -> models.Plan:
         with db.plain_reader() as connection:
             return plan_rows.look(connection, context.project_id, plan_id)

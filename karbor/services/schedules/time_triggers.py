@@ -269,10 +269,15 @@ def _pattern(properties: Mapping[str, Any]) -> str:
     reason = _misfit(pattern, pattern_format)
     if reason is None:
         return pattern
-    for other in _CHECKS:
-        if _misfit(pattern, other) is None:
-            raise _fault('pattern', f'it is written as {other}, but format is {pattern_format}')
+    other = format_of(pattern)
+    if other is not None:
+        raise _fault('pattern', f'it is written as {other}, but format is {pattern_format}')
     raise _fault('pattern', reason)
+
+
+def format_of(pattern: str) -> str | None:
+    """How a pattern is written; None if it is none."""
+    return next((name for name in _CHECKS if _misfit(pattern, name) is None), None)
 
 
 def _misfit(pattern: str, pattern_format: str) -> str | None:
