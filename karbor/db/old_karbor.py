@@ -198,7 +198,8 @@ def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() == 'postgresql':
         options = {'isolation_level': 'REPEATABLE READ', 'postgresql_readonly': True}
     try:
-        engine = sa.create_engine(url, execution_options=options)
+        with _explained():
+            engine = sa.create_engine(url, execution_options=options)
     except ModuleNotFoundError as exc:
         raise exception.KarborException(
             f'To read the old database, the module {exc.name} is needed.'

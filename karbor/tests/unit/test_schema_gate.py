@@ -106,6 +106,25 @@ class GateTestCase(base.TestCase):
             )
             session.execute(sa.update(models.SchemaGate).values(oldest_code=oldest_code))
 
+    def assert_refused(self, *command: str, code: int, name: str, says: str) -> None:
+        """A process ends at once, and what it says last is one line."""
+        config = self.temp_dir / 'karbor.conf'
+        config.write_text(f'[database]\nconnection = {cfg.CONF.database.connection}\n')
+        arguments = () if 'gunicorn' in command else ('--config-file', str(config))
+        ended = subprocess.run(
+            [sys.executable, '-m', *command, *arguments],
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            env={**os.environ, 'OS_KARBOR_CONFIG_FILE': str(config)},
+        )
+        self.assertEqual(code, ended.returncode, ended.stdout)
+        [line] = [line for line in ended.stdout.splitlines() if line.startswith(f'{name}: ')]
+        self.assertIn(says, line)
+        self.assertNotIn('Traceback', ended.stdout)
+
 
 class UpgradeTest(GateTestCase):
     def test_what_was_done(self) -> None:
@@ -228,25 +247,6 @@ class ManageTest(GateTestCase):
 
 class ProcessTest(GateTestCase):
     """The processes themselves, which need no more than the database to say no."""
-
-    def assert_refused(self, *command: str, code: int, name: str, says: str) -> None:
-        """A process ends at once, and what it says last is one line."""
-        config = self.temp_dir / 'karbor.conf'
-        config.write_text(f'[database]\nconnection = {cfg.CONF.database.connection}\n')
-        arguments = () if 'gunicorn' in command else ('--config-file', str(config))
-        ended = subprocess.run(
-            [sys.executable, '-m', *command, *arguments],
-            check=False,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=60,
-            env={**os.environ, 'OS_KARBOR_CONFIG_FILE': str(config)},
-        )
-        self.assertEqual(code, ended.returncode, ended.stdout)
-        [line] = [line for line in ended.stdout.splitlines() if line.startswith(f'{name}: ')]
-        self.assertIn(says, line)
-        self.assertNotIn('Traceback', ended.stdout)
 
     def test_each_refuses_a_schema_that_is_not_its_own(self) -> None:
         for revision, oldest_code, says in (
