@@ -146,7 +146,7 @@ def _is_there(table: sa.Table) -> sa.ColumnElement[bool]:
 
 @contextlib.contextmanager
 def opened(url: str) -> Iterator[OldKarbor]:
-    """One that nothing is written to, as it is at one moment.
+    """One that nothing is written to, as it is at one moment (SQLite: at each part).
 
     :param url: as ``[database] connection`` has it.
     :raises KarborException: it cannot be read, or is none of a Karbor of old. The text has no
