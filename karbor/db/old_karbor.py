@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from karbor import exception
+from karbor.common import extras
 from karbor.db import api
 
 _BATCH = 100
@@ -198,7 +199,7 @@ def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() == 'postgresql':
         options = {'isolation_level': 'REPEATABLE READ', 'postgresql_readonly': True}
     try:
-        with _explained():
+        with extras.explaining('The old database'), _explained():
             engine = sa.create_engine(url, execution_options=options)
     except ModuleNotFoundError as exc:
         raise exception.KarborException(

@@ -94,7 +94,11 @@ class Plans:
         return {
             'resources': [_stored(resource) for resource in fields['resources']],
             'parameters': self._checked_parameters(
-                fields['provider_id'], fields['resources'], fields['parameters'], are_new=False
+                fields['provider_id'],
+                fields['resources'],
+                fields['parameters'],
+                plan_name=fields['name'],
+                are_new=False,
             ),
         }
 

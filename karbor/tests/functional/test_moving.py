@@ -220,6 +220,14 @@ class ImportTest(MovingTestCase):
             ('started', ['kept']), (shown['status'], [each['name'] for each in shown['resources']])
         )
 
+    def test_a_plan_without_parameters(self) -> None:
+        plan = self.old.plan(parameters='{}')
+        self.move()
+        self.assertEqual(
+            {'snapshot_name': 'nightly', 'description': '', 'force': False},
+            self.get(f'/plans/{plan}')['plan']['parameters'][base.VOLUME],
+        )
+
     def test_an_older_one_without_quotas(self) -> None:
         old_database.QUOTAS.drop(self.old.engine)
         self.assertIn('quotas: 0 made, 0 known, 0 left out', self.move())

@@ -100,6 +100,8 @@ class OpeningTest(base.TestCase):
             ('mysql://karbor:SECRET@host:SECRET/karbor', 'is to be as'),
             ('oracle://karbor:SECRET@host/karbor', 'no database of oracle'),
             ('mysql+nothing://karbor:SECRET@host/karbor', 'nothing'),
+            ('mysql+oursql://karbor:SECRET@host/karbor', 'oursql'),
+            ('postgresql+pg8000://karbor:SECRET@host/karbor', 'the module pg8000 is needed'),
             ('mysql://karbor:x@SECRET@host/karbor', 'to be written %40'),
             ('mysql://karbor:x@SECRET/x@host/karbor', 'to be written %40'),
             ('mysql://karbor:SECRET@127.0.0.1:1/karbor', 'cannot be read'),
