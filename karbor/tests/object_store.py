@@ -384,6 +384,7 @@ def _answers(port: int) -> bool:
 @contextlib.contextmanager
 def _paused(process: subprocess.Popen[bytes]) -> Iterator[None]:
     process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # all its threads are
     try:
         yield
     finally:

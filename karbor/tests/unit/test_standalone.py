@@ -324,15 +324,16 @@ class ProcessTest(base.BaseTestCase):
             process = self.start()
             self.serving(process)
             self.assertEqual(0o600, path.stat().st_mode & 0o777)
-            calls = karbor.client.add_to(openstack.connect(cloud='c', api_timeout=2))
+            calls = karbor.client.add_to(openstack.connect(cloud='c', api_timeout=4))
             self.assertEqual([], list(calls.plans()))
             self.assertEqual(1, len(list(calls.providers())))
             with local.Folder(self.state) as folder, folder.connect(10) as connection:
                 connection.sendall(b'GET /v1/other/plans HTTP/1.1\r\nConnection: close\r\n\r\n')
                 self.assertIn(b' 400 ', connection.recv(1000))
             process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # all its threads are
             fault = self.assertRaises(ks_exc.ConnectTimeout, list, calls.plans())
-            self.assertIn('has not answered for 2 seconds', str(fault))
+            self.assertIn('has not answered for 4 seconds', str(fault))
             process.send_signal(signal.SIGCONT)
             self.assertEqual([], list(calls.plans()))
             process.send_signal(end)
