@@ -12,8 +12,8 @@
 
 """Restores and verifications: they use a checkpoint."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
 from openstack import exceptions
 from openstack.resource import Body
@@ -53,8 +53,18 @@ class Restore(Use):
     base_path = _RESTORES
 
     restore_target: str | None = Body('restore_target')
+    #: what was asked for, of a part of the checkpoint
+    resources: list[dict[str, Any]] | None = Body('resources')
+    partial: bool = Body('partial')
+    name_suffix: str | None = Body('name_suffix')
+    volume_type: str | None = Body('volume_type')
+    availability_zone: str | None = Body('availability_zone')
+    #: in GiB
+    size: int | None = Body('size')
     #: ids of what is made, by ``TYPE#ID`` of the original; where one restore is shown
     new_resources: dict[str, str] | None = Body('new_resources')
+    #: what has become of each resource; where one restore is shown
+    results: list[dict[str, Any]] | None = Body('results')
 
 
 class Verification(Use):
@@ -73,6 +83,20 @@ class UseQuery(base.ProjectsPage, total=False):
     provider_id: str
 
 
+class RestoreChoices(TypedDict, total=False):
+    """What is restored, and how it is to differ from what was."""
+
+    #: each with ``type`` and ``id``, and with choices for it alone
+    resources: Sequence[Mapping[str, Any]]
+    #: leave out what is not good
+    partial: bool
+    name_suffix: str
+    volume_type: str
+    availability_zone: str
+    #: in GiB
+    size: int
+
+
 class Calls(checkpoints.Calls):
     def restores(self, **query: Unpack[UseQuery]) -> Iterator[Restore]:
         """List restores, the newest first."""
@@ -85,6 +109,7 @@ class Calls(checkpoints.Calls):
         *,
         restore_target: str | None = None,
         restore_auth: Mapping[str, Any] | None = None,
+        **choices: Unpack[RestoreChoices],
     ) -> Restore:
         """Begin to restore a checkpoint.
 
@@ -92,10 +117,12 @@ class Calls(checkpoints.Calls):
             resource; see ``restore_schema`` of the provider.
         :param restore_target: is kept and shown.
         :param restore_auth: for the target.
+        :param choices: what of it, if not all, and how.
         """
         fields = {
             **_used(checkpoint, parameters),
             **base.given(restore_target=restore_target, restore_auth=restore_auth),
+            **choices,
         }
         return self._sent('POST', _RESTORES, Restore, fields)
 
@@ -147,9 +174,14 @@ class Calls(checkpoints.Calls):
         )
 
     def _judge_of(self, use: Use) -> waiting.Judge:
-        """It has as many resources as its checkpoint."""
+        """It has as many resources as its checkpoint, or as it was asked to restore."""
+        results = getattr(use, 'results', None)
         try:
-            total = self.get_checkpoint(use.checkpoint_id, use.provider_id).resources_total
+            total = (
+                len(results)
+                if results
+                else self.get_checkpoint(use.checkpoint_id, use.provider_id).resources_total
+            )
         except exceptions.NotFoundException:
             total = None
 

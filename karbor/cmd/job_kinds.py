@@ -35,6 +35,7 @@ JOB_KINDS = JobKinds(
         _by_retention(deleting.KIND),
         _by_retention(removing.KIND),
         restoring.RESTORE,
+        restoring.CHOSEN_RESTORE,
         restoring.VERIFY,
         status_reset.KIND,
         retention_jobs.kind(run_ends.lock, run_ends.follow_retention),

@@ -45,6 +45,7 @@ class OperationType(enum.StrEnum):
 
     PROTECT = 'protect'
     RESTORE = 'restore'
+    CHOSEN_RESTORE = 'chosen_restore'
     DELETE = 'delete'
     REMOVE = 'remove'
     VERIFY = 'verify'

@@ -27,6 +27,7 @@ class ResourceProgress:
     """How far a job is with one resource.
 
     :ivar reason: why it could not be done.
+    :ivar seconds: how long it took.
     """
 
     resource_type: str
@@ -34,6 +35,7 @@ class ResourceProgress:
     is_done: bool
     reason: str | None = None
     new_resource_id: str | None = None
+    seconds: float | None = None
 
 
 def record(session: orm.Session, job_id: str, progress: Iterable[ResourceProgress]) -> None:
@@ -87,6 +89,11 @@ def failures_of_newest(session: orm.Session, subject_id: str) -> Sequence[models
 def made_by_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
     """The resources of which the newest job about something has made new ones."""
     return _of_newest(session, subject_id, models.JobResource.new_resource_id.is_not(None))
+
+
+def of_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
+    """How far the newest job about something is with each resource that it has come to."""
+    return _of_newest(session, subject_id, sa.true())
 
 
 def _of_newest(

@@ -175,13 +175,26 @@ class CheckpointUse(Subject):
 
 
 class Restore(CheckpointUse, Base):
+    """What makes resources of a checkpoint anew.
+
+    ``choices`` is what was asked for beside the parameters, ``left_out`` what was asked for and
+    could not be had, by type, id and reason; both are null of what older Karbors wrote.
+    ``group_id`` is shared by those that were asked for together.
+    """
+
     __tablename__ = 'restores'
     __table_args__ = (
         sa.Index('restores_project_idx', 'project_id', 'created_at', 'id'),
         sa.Index('restores_all_idx', 'created_at', 'id'),
+        sa.Index('restores_group_idx', 'group_id'),
     )
 
     restore_target: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    choices: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON(none_as_null=True))
+    left_out: orm.Mapped[list[dict[str, str]] | None] = orm.mapped_column(
+        sa.JSON(none_as_null=True)
+    )
+    group_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
 
 
 class Verification(CheckpointUse, Base):
@@ -193,13 +206,17 @@ class Verification(CheckpointUse, Base):
 
 
 class ResourceResult(OfResource, Base):
-    """What a plugin told of one resource of a restore or a verification."""
+    """What a plugin told of one resource of a restore or a verification.
+
+    ``name`` is what the resource is called, where the plugin has told that.
+    """
 
     __tablename__ = 'resource_results'
 
     subject_id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
     status: orm.Mapped[str] = orm.mapped_column(sa.String(64))
     reason: orm.Mapped[str | None] = orm.mapped_column(LongText)
+    name: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
 
 
 class Job(Timestamps, Base):
@@ -245,7 +262,10 @@ class Job(Timestamps, Base):
 
 
 class JobResource(OfResource, Base):
-    """How far a job is with one resource; a job that runs again skips what is done."""
+    """How far a job is with one resource; a job that runs again skips what is done.
+
+    ``seconds`` is how long its last attempt took.
+    """
 
     __tablename__ = 'job_resources'
 
@@ -255,6 +275,7 @@ class JobResource(OfResource, Base):
     is_done: orm.Mapped[bool]
     reason: orm.Mapped[str | None] = orm.mapped_column(LongText)
     new_resource_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    seconds: orm.Mapped[float | None]
 
 
 class Trigger(Timestamps, Base):

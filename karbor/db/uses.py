@@ -29,12 +29,16 @@ Use = TypeVar('Use', models.Restore, models.Verification)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a plugin tells of one resource."""
+    """What a plugin tells of one resource.
+
+    :ivar name: what it is called.
+    """
 
     resource_type: str
     resource_id: str
     status: str
     reason: str | None
+    name: str | None = None
 
 
 def create(session: orm.Session, model: type[Use], **values: Any) -> Use:

@@ -54,7 +54,13 @@ class RecordOfUse(plugin_records.UseRecord):
         self.saved = 0
 
     def update_resource_status(
-        self, resource_type: str, resource_id: str, status: str, reason: str | None = None
+        self,
+        resource_type: str,
+        resource_id: str,
+        status: str,
+        reason: str | None = None,
+        *,
+        name: str | None = None,
     ) -> None:
         self.told.append((resource_type, resource_id, status, reason))
 

@@ -12,6 +12,7 @@
 
 """``/restores``"""
 
+import dataclasses
 from collections.abc import Sequence
 
 from karbor import context as karbor_context
@@ -20,7 +21,27 @@ from karbor.api.media import Object
 from karbor.api.operation import operation
 from karbor.api.v1 import checkpoint_uses
 from karbor.db import models, paging
-from karbor.services.checkpoints import queries
+from karbor.services.checkpoints import queries, restore_results
+
+# How what is made is to differ from what was; all of them are optional.
+CHOICES: schema.Schema = {
+    'name_suffix': {**schema.NAME, 'pattern': r'^[^\x00-\x1f\x7f]*\Z'},
+    'volume_type': schema.NAME,
+    'availability_zone': schema.NAME,
+    'size': {'type': 'integer', 'minimum': 1, 'maximum': 2**31 - 1},
+}
+RESOURCES: schema.Schema = {
+    'type': 'array',
+    'minItems': 1,
+    'items': schema.strict(
+        {
+            'type': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+            'id': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+            **CHOICES,
+        },
+        ['type', 'id'],
+    ),
+}
 
 CREATE = schema.wrapped(
     'restore',
@@ -31,9 +52,26 @@ CREATE = schema.wrapped(
             'parameters': schema.PARAMETERS,
             'restore_target': schema.DESCRIPTION,
             'restore_auth': schema.METADATA,
+            'resources': RESOURCES,
+            'partial': {'type': 'boolean'},
+            **CHOICES,
         },
         ['provider_id', 'checkpoint_id', 'parameters'],
     ),
+)
+
+RESULT = schema.shown(
+    'RestoreResult',
+    {
+        'type': schema.TEXT,
+        'id': schema.TEXT,
+        'recovery_point_id': schema.TEXT_OR_NULL,
+        'end': {'enum': sorted(restore_results.End)},
+        'new_id': schema.TEXT_OR_NULL,
+        'name': schema.TEXT_OR_NULL,
+        'reason': schema.TEXT_OR_NULL,
+        'seconds': {'type': ['number', 'null'], 'minimum': 0},
+    },
 )
 
 RESTORE = schema.shown(
@@ -41,9 +79,13 @@ RESTORE = schema.shown(
     {
         **checkpoint_uses.PROPERTIES,
         'restore_target': schema.TEXT_OR_NULL,
+        'resources': schema.or_null(RESOURCES),
+        'partial': {'type': 'boolean'},
+        **{name: schema.or_null(rule) for name, rule in CHOICES.items()},
         'new_resources': schema.OBJECT,
+        'results': {'type': 'array', 'items': RESULT},
     },
-    ['new_resources'],
+    ['new_resources', 'results'],
 )
 
 LISTING = query.Listing('restores', checkpoint_uses.FILTERS, checkpoint_uses.SORT_KEYS)
@@ -59,7 +101,18 @@ class _RestoreHandler(checkpoint_uses.UseHandler):
         results: Sequence[models.ResourceResult],
         progress: queries.Progress,
     ) -> Object:
-        return {**super().view(use, results, progress), 'restore_target': use.restore_target}
+        choices = use.choices or {}
+        return {
+            **super().view(use, results, progress),
+            'restore_target': use.restore_target,
+            'resources': choices.get('resources'),
+            'partial': choices.get('partial', False),
+            **{name: choices.get(name) for name in CHOICES},
+        }
+
+    def results(self, restore: models.Restore) -> list[Object]:
+        """What has become of each resource."""
+        return [dataclasses.asdict(each) for each in self.services.queries.restored(restore)]
 
 
 class Restores(_RestoreHandler):
@@ -72,12 +125,16 @@ class Restores(_RestoreHandler):
     @operation('restore:create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
         restore = self.services.commands.create_restore(context, body['restore'])
-        return {'restore': {**self.begun(restore), 'new_resources': {}}}
+        shown = self.begun(restore)
+        return {'restore': {**shown, 'new_resources': {}, 'results': self.results(restore)}}
 
 
 class Restore(_RestoreHandler):
     @operation('restore:get', ONE)
     def on_get(self, context: karbor_context.RequestContext, restore_id: str) -> Object:
-        restore = self.one(context, restore_id)
+        restore = self.found(context, restore_id)
         new_resources = self.services.queries.new_resources(restore_id)
-        return {'restore': {**restore, 'new_resources': new_resources}}
+        shown = self.shown(restore)
+        return {
+            'restore': {**shown, 'new_resources': new_resources, 'results': self.results(restore)}
+        }

@@ -117,7 +117,7 @@ class Lister(Command, command.Lister):
         parser.add_argument(
             '--limit',
             metavar='<number>',
-            type=_positive,
+            type=positive,
             default=default,
             help=f'How many (default: {told})',
         )
@@ -158,7 +158,7 @@ class ShowOne(Command, command.ShowOne):
         return titles(columns), values(columns, item)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     """:raises ArgumentTypeError: it is not a number from 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 1')

@@ -25,6 +25,7 @@ from karbor.client.plans import Plan
 from karbor.client.protectables import ProtectableInstance
 from karbor.client.providers import Provider
 from karbor.client.proxy import Proxy
+from karbor.client.recovery_points import RecoveryPoint
 from karbor.client.schedules import Schedule
 
 VOLUME = 'OS::Cinder::Volume'
@@ -116,6 +117,23 @@ def known_volume(protection: Proxy, name_or_id: str) -> CoveredVolume:
     """
     named = _called(protection.coverage(name=name_or_id).volumes, name_or_id)
     return _only(named or _called(protection.coverage().volumes, name_or_id), name_or_id)
+
+
+def point(points: Iterable[RecoveryPoint], name_or_id: str) -> RecoveryPoint:
+    """That of a volume, of the points of a checkpoint.
+
+    :raises CommandError: it has none, or several of the name.
+    """
+    points = list(points)
+    found = [each for each in points if each.resource_id == name_or_id] or [
+        each for each in points if each.resource_name == name_or_id
+    ]
+    if not found:
+        raise CommandError(f'The checkpoint has no volume {name_or_id}.')
+    if len(found) > 1:
+        ids = ', '.join(each.resource_id for each in found)
+        raise CommandError(f'More than one volume is called {name_or_id}: {ids}')
+    return found[0]
 
 
 def _called(found: Iterable[ResourceT], name_or_id: str) -> list[ResourceT]:

@@ -13,22 +13,30 @@
 """``openstack protection restore``"""
 
 import argparse
+from collections.abc import Sequence
 
 from karbor.client.base import given
+from karbor.client.checkpoints import Checkpoint
 from karbor.client.osc import base, names, waits
 from karbor.client.osc.base import Column, attribute
-from karbor.client.uses import Restore
+from karbor.client.uses import Restore, RestoreChoices
 
 
-def _made(restore: Restore) -> str:
+def _results(restore: Restore) -> str:
+    """A line for each resource: what became of it, the new one, and what is to be said of it."""
     return base.lines(
-        f'{old.rpartition("#")[2]} -> {new}'
-        for old, new in sorted((restore.new_resources or {}).items())
+        ' '.join(
+            part
+            for part in (
+                f'{each["id"]}: {each["end"]}',
+                each['new_id'] and f'-> {each["new_id"]}',
+                each['name'] and f'({each["name"]})',
+                each['reason'] and f'- {each["reason"]}',
+            )
+            if part
+        )
+        for each in restore.results or ()
     )
-
-
-def _failed(restore: Restore) -> str:
-    return base.lines(f'{key}: {reason}' for key, reason in restore.resources_reason.items())
 
 
 _ONE = (
@@ -38,9 +46,43 @@ _ONE = (
     attribute('Reason', 'status_reason', base.text),
     attribute('Done', 'resources_done'),
     attribute('Failed', 'resources_failed'),
-    Column('New volumes', _made),
-    Column('What failed', _failed),
+    Column('Results', _results),
 )
+
+
+def _add_choices_to(parser: argparse.ArgumentParser) -> None:
+    """Options that say how new volumes are to differ from the originals."""
+    parser.add_argument(
+        '--name-suffix', metavar='<text>', help='What to add to the name of each new volume'
+    )
+    parser.add_argument(
+        '--type',
+        metavar='<type>',
+        dest='volume_type',
+        help='Volume type of all new volumes (default: that of each original)',
+    )
+    parser.add_argument(
+        '--availability-zone',
+        metavar='<zone>',
+        help='Zone of all new volumes (default: that of each original)',
+    )
+    parser.add_argument(
+        '--size',
+        metavar='<GiB>',
+        type=base.positive,
+        help='Size of all new volumes, not smaller than that of an original (default: that)',
+    )
+
+
+def _choices(parsed_args: argparse.Namespace) -> RestoreChoices:
+    choices: RestoreChoices = {}
+    if parsed_args.partial:
+        choices['partial'] = True
+    for name in ('name_suffix', 'volume_type', 'availability_zone', 'size'):
+        value = getattr(parsed_args, name)
+        if value is not None:
+            choices[name] = value
+    return choices
 
 
 class CreateRestore(base.ShowOne):
@@ -57,8 +99,22 @@ class CreateRestore(base.ShowOne):
             help='Name of all new volumes (default: that of each original)',
         )
         parser.add_argument(
-            '--description', metavar='<text>', help='Description of all new volumes'
+            '--description',
+            metavar='<text>',
+            help='Description of all new volumes (default: that of each original)',
         )
+        parser.add_argument(
+            '--volume',
+            metavar='<volume>',
+            dest='volumes',
+            action='append',
+            default=[],
+            help='Only this one (name or ID); may be repeated',
+        )
+        parser.add_argument(
+            '--partial', action='store_true', help='Leave out what is not good in the checkpoint'
+        )
+        _add_choices_to(parser)
         waits.add_to(parser)
         return parser
 
@@ -69,13 +125,27 @@ class CreateRestore(base.ShowOne):
             options['restore_name'] = parsed_args.name
         if parsed_args.description is not None:
             options['restore_description'] = parsed_args.description
+        choices = _choices(parsed_args)
+        if parsed_args.volumes:
+            choices['resources'] = self._named(checkpoint, parsed_args.volumes)
         made = self.protection.create_restore(
-            checkpoint, {names.VOLUME: options} if options else None
+            checkpoint, {names.VOLUME: options} if options else None, **choices
         )
         if parsed_args.wait:
             again = f'openstack protection restore show {made.id}'
             made = waits.until_ended(self, self.protection.wait_for_restore, made, again)
         return self.shown(parsed_args, made)
+
+    def _named(self, checkpoint: Checkpoint, volumes: Sequence[str]) -> list[dict[str, str]]:
+        """What is named of a checkpoint.
+
+        :raises CommandError: it has none of a name, or several.
+        """
+        points = list(self.protection.recovery_points(checkpoint_id=checkpoint.id))
+        return [
+            {'type': point.resource_type, 'id': point.resource_id}
+            for point in (names.point(points, each) for each in volumes)
+        ]
 
 
 class ListRestores(base.Lister):

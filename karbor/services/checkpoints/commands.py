@@ -33,13 +33,13 @@ from karbor.resource import Key
 from karbor.services.checkpoints import (
     drafts,
     job_begins,
-    parameters,
     regions,
     removing,
     status_reset,
+    use_begins,
 )
 from karbor.services.identity import trusts
-from karbor.services.protection import graph, protectables
+from karbor.services.protection import protectables
 from karbor.services.protection import provider as providers
 
 Subject = TypeVar('Subject')
@@ -256,64 +256,27 @@ class Commands:
     ) -> models.Restore:
         """Begin to make new resources from a checkpoint.
 
-        :param fields: provider_id, checkpoint_id, parameters and restore_target.
+        :param fields: provider_id, checkpoint_id, parameters, restore_target, and what
+            :mod:`restore_choices` says.
         :raises NotFound: there is no such provider or checkpoint.
-        :raises Invalid: a fault in the parameters.
+        :raises Invalid: a fault in the parameters, or in what is chosen.
         """
-        return self._create_use(
-            context,
-            models.Restore,
-            constants.OperationType.RESTORE,
-            fields,
-            restore_target=fields.get('restore_target'),
-        )
+        provider = self._registry.get(fields['provider_id'])
+        return self._begin_use(context, use_begins.restore(context, provider, fields))
 
     def create_verification(
         self, context: karbor_context.RequestContext, fields: Mapping[str, Any]
     ) -> models.Verification:
         """Begin to look whether a checkpoint could be restored; see
         :meth:`create_restore`."""
-        return self._create_use(
-            context, models.Verification, constants.OperationType.VERIFY, fields
-        )
-
-    def _create_use(
-        self,
-        context: karbor_context.RequestContext,
-        table: type[uses.Use],
-        kind: constants.OperationType,
-        fields: Mapping[str, Any],
-        **more: Any,
-    ) -> uses.Use:
         provider = self._registry.get(fields['provider_id'])
-        checked = _checked_parameters(context, provider, kind, fields)
+        return self._begin_use(context, use_begins.verification(context, provider, fields))
 
+    def _begin_use(
+        self, context: karbor_context.RequestContext, asked: use_begins.Asked[uses.Use]
+    ) -> uses.Use:
         def write(session: orm.Session, trust_id: str | None) -> _Written[uses.Use]:
-            checkpoint = checkpoints.get(
-                session, context.project_id, provider.id, fields['checkpoint_id'], lock=True
-            )
-            is_available = checkpoint.status == constants.CheckpointStatus.AVAILABLE
-            use = uses.create(
-                session,
-                table,
-                project_id=context.project_id,
-                provider_id=provider.id,
-                checkpoint_id=checkpoint.id,
-                parameters=checked,
-                status=constants.OperationStatus.IN_PROGRESS
-                if is_available
-                else constants.OperationStatus.FAIL,
-                status_reason=None if is_available else job_begins.why_not(checkpoint),
-                **more,
-            )
-            new_job = job_begins.new_job(kind, context, checkpoint, trust_id, subject_id=use.id)
-            restore_id = use.id if table is models.Restore else None
-            if not is_available:
-                job_begins.log_refusal(session, context, new_job, checkpoint, restore_id=restore_id)
-                return _Written(use, None, trust_id)
-            job = job_begins.begin(
-                session, context, new_job, checkpoint, status=use.status, restore_id=restore_id
-            )
+            use, job = asked.write(session, context, trust_id)
             return _Written(use, job, trust_id)
 
         return self._write_and_post(context, write)
@@ -333,22 +296,6 @@ class Commands:
         else:
             self._post(written.job.id)
         return written.subject
-
-
-def _checked_parameters(
-    context: karbor_context.RequestContext,
-    provider: providers.Provider,
-    kind: constants.OperationType,
-    fields: Mapping[str, Any],
-) -> dict[str, parameters.Values]:
-    with db.reader() as session:
-        checkpoint = checkpoints.get(
-            session, context.project_id, provider.id, fields['checkpoint_id']
-        )
-    resources = [
-        node.value for node in graph.walk_nodes(graph.deserialize(checkpoint.resource_graph))
-    ]
-    return parameters.check(fields['parameters'], resources, (), provider.schema_of(kind))
 
 
 def _schedule_id(

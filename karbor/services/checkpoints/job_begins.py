@@ -20,6 +20,11 @@ from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models, operation_logs
 
+# What operation logs call a kind of job, where that is not its name.
+_LOGGED_AS: dict[str, str] = {
+    constants.OperationType.CHOSEN_RESTORE: constants.OperationType.RESTORE
+}
+
 
 def new_job(
     kind: constants.OperationType,
@@ -79,7 +84,7 @@ def log_refusal(
     """Write that nothing is to be done, as the checkpoint is not good."""
     status = constants.OperationStatus.FAIL
     log = _log(session, context, refused, checkpoint, status=status, restore_id=restore_id)
-    log.ended_at, log.error_info = timeutils.utcnow(), why_not(checkpoint)
+    log.ended_at, log.error_info = timeutils.utcnow(), why_not(checkpoint, refused.kind)
 
 
 def _log(
@@ -91,10 +96,11 @@ def _log(
     status: str,
     **more: str | None,
 ) -> models.OperationLog:
+    kind = new_job.kind
     return operation_logs.begin(
         session,
         context,
-        new_job.kind,
+        _LOGGED_AS.get(kind, kind),
         status,
         checkpoint_id=checkpoint.id,
         plan_id=checkpoint.plan_id,
@@ -103,9 +109,17 @@ def _log(
     )
 
 
-def why_not(checkpoint: models.Checkpoint) -> str:
-    """Why a checkpoint is not restored or verified, and what to do."""
+def why_not(checkpoint: models.Checkpoint, kind: str) -> str:
+    """Why a checkpoint is not restored or verified, and what to do.
+
+    :param kind: of the job that would do it.
+    """
     reason = f'The checkpoint is in status {checkpoint.status}, not available.'
     if checkpoint.status == constants.CheckpointStatus.ERROR:
-        reason += ' To restore what it does have, reset its state to available.'
+        if kind == constants.OperationType.VERIFY:
+            return f'{reason} To verify what it does have, reset its state to available.'
+        reason += (
+            ' To restore what is good in it, ask for a partial restore, or name what is to be '
+            'restored.'
+        )
     return reason

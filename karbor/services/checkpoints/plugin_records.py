@@ -23,7 +23,8 @@ from sqlalchemy import orm
 
 from karbor import db
 from karbor.db import jobs as job_rows
-from karbor.db import models, uses
+from karbor.db import models, recovery_points, uses
+from karbor.services.checkpoints import restore_choices
 from karbor.services.protection import checkpoint as bank_checkpoint
 
 # What plugins tell within so many seconds is stored together.
@@ -42,6 +43,7 @@ class UseRecord(dict[str, Any]):
         self.__dict__['_job'] = job
         self.__dict__['_storing'] = threading.Lock()
         self.__dict__['_told'] = []
+        self.__dict__['_choices'] = None
         self.__dict__['_stored_at'] = float('-inf')
 
     def __getattr__(self, name: str) -> Any:
@@ -50,20 +52,36 @@ class UseRecord(dict[str, Any]):
         except KeyError:
             raise AttributeError(name) from None
 
+    def choices_of(self, resource_type: str, resource_id: str) -> dict[str, Any]:
+        """How a restore is to make a resource anew; see :mod:`restore_choices`."""
+        choices = self.get('choices') or {}
+        if self._choices is None:
+            self.__dict__['_choices'] = restore_choices.by_resource(choices)
+        own = self._choices.get((resource_type, resource_id), {})
+        return {**restore_choices.for_all(choices), **own}
+
     def update_resource_status(
-        self, resource_type: str, resource_id: str, status: str, reason: str | None = None
+        self,
+        resource_type: str,
+        resource_id: str,
+        status: str,
+        reason: str | None = None,
+        *,
+        name: str | None = None,
     ) -> None:
         """Tell the status of a resource.
 
         It is stored at once, or with others that are told in the same moment.
 
-        :param reason: why; anything but text is left out.
+        :param reason: why, or what else there is to say; anything but text is left out.
+        :param name: what a new resource is called.
         """
         result = uses.Result(
             resource_type=resource_type,
             resource_id=resource_id,
             status=status,
             reason=reason if isinstance(reason, str) and reason else None,
+            name=None if name is None else recovery_points.stored_name(name),
         )
         self._told.append(result)
         if time.monotonic() >= self._stored_at + _STORED_TOGETHER:

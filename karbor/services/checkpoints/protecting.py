@@ -278,7 +278,7 @@ def _summary_of_rest(before: TriedBefore, row: models.Checkpoint) -> str | None:
         return None
     return (
         f'of {len(elsewhere)} resources, which did not fail before, the recovery points are in the '
-        f'checkpoint {before.checkpoint_id}, whose state is to be reset before they are restored'
+        f'checkpoint {before.checkpoint_id}, of which they are restored by naming them'
     )
 
 

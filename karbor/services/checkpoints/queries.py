@@ -22,6 +22,7 @@ from karbor import context as karbor_context
 from karbor import db
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import checkpoints, job_resources, models, paging, reality, recovery_points, uses
+from karbor.services.checkpoints import restore_results
 from karbor.services.protection import provider
 
 
@@ -125,6 +126,11 @@ class Queries:
                 for row in job_resources.made_by_newest(session, subject_id)
                 if row.new_resource_id
             }
+
+    def restored(self, restore: models.Restore) -> list[restore_results.Restored]:
+        """What has become of each resource that a restore is about, so far."""
+        with db.reader() as session:
+            return restore_results.of(session, restore)
 
     def failures(self, subject_id: str) -> dict[str, str | None]:
         """Reasons of the resources that the newest job could not do, by ``type#id``."""

@@ -19,6 +19,7 @@ more is missing from then on, and one that was missing and is found well is good
 import dataclasses
 import functools
 from collections.abc import Callable, Collection, Sequence
+from typing import Self
 
 from sqlalchemy import orm
 
@@ -29,8 +30,15 @@ from karbor.db import jobs as job_rows
 from karbor.db import models, point_removal, uses
 from karbor.db import reality as reality_rows
 from karbor.db.reality import StoredPoint
-from karbor.resource import Key
-from karbor.services.checkpoints import plugin_records, reality, regions, removing, resource_work
+from karbor.resource import Key, Resource
+from karbor.services.checkpoints import (
+    plugin_records,
+    reality,
+    regions,
+    removing,
+    resource_work,
+    restore_choices,
+)
 from karbor.services.jobs import fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import graph
@@ -45,23 +53,79 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
     record = plugin_records.UseRecord(
         attempt.job, {column.key: getattr(use, column.key) for column in table.__table__.columns}
     )
-    keyword = attempt.job.kind  # by contract, the record and the schema go by the same name
+    # By contract, the record and the schema go by the same name.
+    keyword = attempt.kind.plugin_operation
+    extent = _Extent.of(row, use)
     failures = resource_work.run_hooks(
         attempt,
         row,
         fencing.checkpoints(provider.bank, attempt.lease).get(row.id),
-        left_out=removed,
+        left_out=extent.left_alone | removed,
         schema_kind=keyword,
         request_parameters=use.parameters,
         keywords={keyword: record, 'new_resources': {}},
         told=record,
     )
     record.store()
-    return Outcome(
-        reason=resource_work.summary(failures, row.resources_total),
-        remark=_told_of(row, removed),
-        failures=failures,
-    )
+    reason = resource_work.summary(failures, extent.total)
+    remark = extent.told_of_left_out() or extent.told_of_removed(removed)
+    if reason and extent.left_out:
+        reason = f'{reason}; {remark}'
+    return Outcome(reason=reason, remark=remark, failures=failures)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Extent:
+    """What of a checkpoint a restore or a verification is about.
+
+    :ivar resources: all of the checkpoint.
+    :ivar total: how many of them are asked for.
+    :ivar left_out: those that are asked for and not good.
+    :ivar left_alone: type and id of each that is not worked on.
+    """
+
+    resources: Sequence[Resource]
+    total: int
+    left_out: Sequence[Resource]
+    left_alone: set[Key]
+
+    @classmethod
+    def of(cls, row: models.Checkpoint, use: uses.Use) -> Self:
+        """That of a restore or a verification of a checkpoint."""
+        roots = graph.deserialize(row.resource_graph)
+        resources = [node.value for node in graph.walk_nodes(roots)]
+        meant = resources
+        obstacles: dict[Key, str] = {}
+        if isinstance(use, models.Restore):
+            meant = restore_choices.meant(roots, use.choices or {})
+            obstacles = restore_choices.obstacles(use)
+        worked_on = {_key(each) for each in meant} - set(obstacles)
+        return cls(
+            resources=resources,
+            total=len(meant),
+            left_out=[each for each in meant if _key(each) in obstacles],
+            left_alone={_key(each) for each in resources} - worked_on,
+        )
+
+    def told_of_left_out(self) -> str | None:
+        """What is said of those that are not good; None when all are."""
+        if not self.left_out:
+            return None
+        return (
+            f'left out: {len(self.left_out)} of {self.total} resources, without a good recovery '
+            f'point: {resource_work.names_of(self.left_out)}'
+        )
+
+    def told_of_removed(self, removed: Collection[Key]) -> str | None:
+        """What is said of resources that are still in the graph, and are being removed."""
+        going = [
+            each
+            for each in self.resources
+            if _key(each) in removed and _key(each) not in self.left_alone
+        ]
+        if not going:
+            return None
+        return f'left out, as retention removes it: {resource_work.names_of(going)}'
 
 
 def _verify(attempt: Attempt) -> Outcome:
@@ -155,18 +219,8 @@ def _write(
     return reality.write(session, changes, reason, row.provider_id).told
 
 
-def _told_of(row: models.Checkpoint, removed: Collection[Key]) -> str | None:
-    """What is said of resources that are still in the graph, and are being removed."""
-    if not removed:
-        return None
-    left_out = [
-        node.value
-        for node in graph.walk_nodes(graph.deserialize(row.resource_graph))
-        if (node.value.type, node.value.id) in removed
-    ]
-    if not left_out:
-        return None
-    return f'left out, as retention removes it: {resource_work.names_of(left_out)}'
+def _key(resource: Resource) -> Key:
+    return resource.type, resource.id
 
 
 def _end(table: type[uses.Use], session: orm.Session, job: models.Job, outcome: Outcome) -> str:
@@ -179,7 +233,9 @@ def _end(table: type[uses.Use], session: orm.Session, job: models.Job, outcome: 
 
 
 def _kind(
-    name: constants.OperationType, table: type[uses.Use], run: Callable[[Attempt], Outcome]
+    name: constants.OperationType,
+    table: type[uses.Use],
+    run: Callable[[Attempt], Outcome],
 ) -> JobKind:
     return JobKind(
         name=name,
@@ -194,5 +250,11 @@ def _kind(
 
 RESTORE = _kind(
     constants.OperationType.RESTORE, models.Restore, functools.partial(_run, models.Restore)
+)
+# One with choices has a kind of its own, as the release before would leave them out of account.
+CHOSEN_RESTORE = dataclasses.replace(
+    RESTORE,
+    name=constants.OperationType.CHOSEN_RESTORE,
+    operation=constants.OperationType.RESTORE,
 )
 VERIFY = _kind(constants.OperationType.VERIFY, models.Verification, _verify)

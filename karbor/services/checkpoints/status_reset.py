@@ -110,7 +110,7 @@ def why_busy(session: orm.Session, row: models.Checkpoint) -> str | None:
     :param row: locked.
     """
     kinds = job_rows.unfinished_of_checkpoint(session, row.id)
-    return f'a {kinds[0]} of it is not finished.' if kinds else None
+    return f'a {kinds[0].replace("_", " ")} of it is not finished.' if kinds else None
 
 
 def _give_up(session: orm.Session, job: models.Job, reason: str) -> None:

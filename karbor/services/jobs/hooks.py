@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any, Protocol
@@ -171,6 +172,7 @@ class AttemptHooks:
             is_done=failure is None,
             reason=None if failure is None else failure.reason,
             new_resource_id=self.keywords.get('new_resources', {}).get(resource.id),
+            seconds=outcome.seconds,
         )
 
     def logged(self, resource: Resource, error: Exception) -> Failure:
@@ -212,6 +214,7 @@ class _Run:
         self._requests = requests
         self._plain = plain
         self._saved: dict[Resource, SavedInfo] = {}
+        self._begun: dict[Resource, float] = {}
         self.failures: Failures = {}
 
     def close(self, *, wait: bool) -> None:
@@ -250,6 +253,7 @@ class _Run:
         :param is_saved: whether the plugin is asked behind it what it keeps of the resource.
         """
         self._attempt.lease.check()
+        self._begun.setdefault(resource, time.monotonic())
         four = {
             'checkpoint': self._hooks.checkpoint,
             'resource': resource,
@@ -305,10 +309,12 @@ class _Run:
     def _outcome(self, resource: Resource, error: Exception | None) -> ResourceOutcome:
         if error is not None:
             self.failures[resource] = self._hooks.logged(resource, error)
+        begun = self._begun.pop(resource, None)
         return ResourceOutcome(
             resource=resource,
             failure=self.failures.get(resource),
             saved=self._saved.pop(resource, SavedInfo()),
+            seconds=None if begun is None else time.monotonic() - begun,
         )
 
 

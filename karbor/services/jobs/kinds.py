@@ -135,11 +135,13 @@ class ResourceOutcome:
 
     :ivar failure: why it could not be done; None when it was.
     :ivar saved: what its plugin tells that it keeps of it.
+    :ivar seconds: from the begin of its first hook to the end of the last; None without any.
     """
 
     resource: Resource
     failure: Failure | None = None
     saved: SavedInfo = SavedInfo()
+    seconds: float | None = None
 
 
 def _records_nothing(

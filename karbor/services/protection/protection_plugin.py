@@ -157,6 +157,17 @@ class ProtectionPlugin:
         raise NotImplementedError
 
     @classmethod
+    def get_restore_choices(cls, resource_type: str) -> frozenset[str]:
+        """Which choices of a restore the plugin serves for the type.
+
+        They stand beside the parameters, in the body of the restore: ``name_suffix``,
+        ``volume_type``, ``availability_zone`` and ``size``. Hooks get those that are made from
+        ``restore.choices_of(type, id)``; one that is not served is refused before anything is
+        made. Not in the contract of old; a plugin may leave it as it is.
+        """
+        return frozenset()
+
+    @classmethod
     def get_saved_info_schema(cls, resource_type: str) -> Schema:
         """JSON schema of what the plugin keeps of a protected resource."""
         raise NotImplementedError

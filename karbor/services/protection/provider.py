@@ -98,6 +98,11 @@ class Provider:
         get_defaults = getattr(self.plugin_classes.get(resource_type), 'get_default_options', None)
         return {} if get_defaults is None else get_defaults(resource_type, plan_name)
 
+    def restore_choices(self, resource_type: str) -> frozenset[str]:
+        """The choices of restores that the plugin of a type serves; those of old serve none."""
+        ask = getattr(self.plugin_classes.get(resource_type), 'get_restore_choices', None)
+        return frozenset() if ask is None else frozenset(ask(resource_type))
+
     def check_options(self, resource_type: str, values: Mapping[str, Any], where: str) -> None:
         """Let the plugin of a type look at options that fit its schema.
 

@@ -801,7 +801,18 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
                     'restore_auth': {'type': 'password'},
                     'parameters': {VOLUME: {'restore_name': 'back'}},
                 }
-            }
+            },
+            {
+                'restore': {
+                    **use,
+                    'resources': [{'type': VOLUME, 'id': resource['id'], 'size': 2}],
+                    'partial': True,
+                    'name_suffix': '-again',
+                    'volume_type': 'fast',
+                    'availability_zone': 'nova',
+                    'size': 3,
+                }
+            },
         ],
         'POST /verifications': [{'verification': use}],
         'POST /triggers': triggers,

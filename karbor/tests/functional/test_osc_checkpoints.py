@@ -24,7 +24,6 @@ from karbor.db import models
 from karbor.testing.fake_cinder import Fault
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import calling, commanding
-from karbor.tests.functional.base import VOLUME
 
 
 class CheckpointsTest(commanding.CommandTestCase):
@@ -128,7 +127,7 @@ class RestoresTest(commanding.CommandTestCase):
         made = self.checkpoint(volume)
         shown = self.fields(f'restore create {made.id} --name back --description x --wait')
         self.assertEqual(('success', '1'), (shown['Status'], shown['Done']))
-        old, _, new = shown['New volumes'].partition(' -> ')
+        old, _, new = shown['Results'].removesuffix(' (back)').partition(': restored -> ')
         self.assertEqual((volume['id'], 'back'), (old, self.cinder.volumes[new]['name']))
         (row,) = self.table(f'restore list --checkpoint {made.id} --long')
         self.assertEqual((shown['ID'], 'success'), (row['ID'], row['Status']))
@@ -145,7 +144,27 @@ class RestoresTest(commanding.CommandTestCase):
         self.cinder.faults.append(Fault(method='POST', path='/volumes', status=400))
         shown = self.fields(f'restore create {made.id} --wait', code=1)
         self.assertEqual('fail', shown['Status'])
-        self.assertIn(VOLUME, shown['What failed'])
+        self.assertIn(': failed - ', shown['Results'])
+
+    def test_one_volume_of_some(self) -> None:
+        volumes = [self.volume(name=name) for name in ('a', 'b', 'b')]
+        made = self.checkpoint(*volumes)
+        shown = self.fields(f'restore create {made.id} --volume a --wait')
+        self.assertRegex(shown['Results'], rf'^{volumes[0]["id"]}: restored -> \S+ \(\S+\)$')
+        by_id = self.fields(f'restore create {made.id} --volume {volumes[1]["id"]} --wait')
+        self.assertIn(f'{volumes[1]["id"]}: restored', by_id['Results'])
+        for name, told in (('b', 'More than one volume'), ('c', 'has no volume c')):
+            self.assertIn(told, self.fail_command(f'restore create {made.id} --volume {name}'))
+
+    def test_what_is_good_of_one_in_error(self) -> None:
+        volumes = [self.volume(name=name) for name in ('a', 'b')]
+        self.cinder.quota_snapshots = 1
+        made = self.calls.create_checkpoint(self.plan(*volumes))
+        self.assertRaises(waiting.Failed, self.calls.wait_for_checkpoint, made, **calling.PATIENCE)
+        shown = self.fields(f'restore create {made.id} --partial --wait')
+        self.assertEqual('success', shown['Status'])
+        self.assertIn('left out: 1 of 2 resources', shown['Reason'])
+        self.assertEqual(1, shown['Results'].count(': left_out - '))
 
 
 class NowTest(commanding.CommandTestCase):

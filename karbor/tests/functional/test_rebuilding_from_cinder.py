@@ -191,7 +191,7 @@ class WithRowsTest(RebuildTestCase):
         self.lose_bank()
         self.rebuild()
         use = self.ended_use('restore', self.use('restore', checkpoint))
-        self.assertIn('reset its state to available', use['status_reason'])
+        self.assertIn('ask for a partial restore', use['status_reason'])
         self.put(self.checkpoints_path(checkpoint['id']), {'os-resetState': {'state': 'available'}})
         before = len(self.cinder.volumes)
         use = self.ended_use('restore', self.use('restore', checkpoint))

@@ -57,11 +57,30 @@ class CreateRestoreTest(base.ApiTestCase):
                 'resources_done': 0,
                 'resources_failed': 0,
                 'new_resources': {},
+                'resources': None,
+                'partial': False,
+                'name_suffix': None,
+                'volume_type': None,
+                'availability_zone': None,
+                'size': None,
+                'results': [
+                    {
+                        'type': VOLUME,
+                        'id': self.checkpoint.protection_plan['resources'][0]['id'],
+                        'recovery_point_id': None,
+                        'end': 'waiting',
+                        'new_id': None,
+                        'name': None,
+                        'reason': None,
+                        'seconds': None,
+                    }
+                ],
             },
             restore,
         )
         self.assertEqual({'restore': restore}, self.get(f'/restores/{restore["id"]}'))
-        restore.pop('new_resources')
+        for name in ('new_resources', 'results'):
+            restore.pop(name)
         self.assertEqual({'restores': [restore]}, self.get('/restores'))
 
     def test_what_the_old_client_sends(self):

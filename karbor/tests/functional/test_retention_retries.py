@@ -86,7 +86,7 @@ class RetryTest(RetryTestCase):
         self.assertEqual(known, len(self.cinder.snapshots))
         told = (
             'of 1 resources, which did not fail before, the recovery points are in the checkpoint '
-            f'{by_failed}, whose state is to be reset before they are restored'
+            f'{by_failed}, of which they are restored by naming them'
         )
         self.assertEqual(told, retry['error_info'])
         self.assertEqual(told, self.shown(by_retry)['status_reason'])

@@ -64,11 +64,22 @@ def status_poll(
 
 
 def update_resource_restore_result(
-    restore_record: Any, resource_type: str, resource_id: str, status: str, reason: str = ''
+    restore_record: Any,
+    resource_type: str,
+    resource_id: str,
+    status: str,
+    reason: str = '',
+    *,
+    name: str | None = None,
 ) -> None:
-    """Tell a restore how one of its new resources is doing; a failure to is only logged."""
+    """Tell a restore how one of its new resources is doing; a failure to is only logged.
+
+    :param reason: why, or what else there is to say of it.
+    :param name: what it is called, if that is to be told.
+    """
+    more = {} if name is None else {'name': name}
     try:
-        restore_record.update_resource_status(resource_type, resource_id, status, reason)
+        restore_record.update_resource_status(resource_type, resource_id, status, reason, **more)
         restore_record.save()
     except Exception:
         # By contract: the resource is restored, whether or not that can be told.

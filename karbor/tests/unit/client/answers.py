@@ -26,7 +26,13 @@ Schema = dict[str, Any]
 DOCUMENT = openapi.document(app.ROUTES)
 SCHEMAS: dict[str, Schema] = DOCUMENT['components']['schemas']
 
-_PLAIN: dict[str, Any] = {'integer': 7, 'boolean': True, 'object': {'a': 'b'}, 'array': []}
+_PLAIN: dict[str, Any] = {
+    'integer': 7,
+    'number': 0.5,
+    'boolean': True,
+    'object': {'a': 'b'},
+    'array': [],
+}
 
 
 def example(schema: Any) -> Any:

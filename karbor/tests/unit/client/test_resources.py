@@ -77,6 +77,7 @@ _INSIDE = {
     'ProtectedPlan',
     'ProtectedResource',
     'QuotaUsage',
+    'RestoreResult',
     'RetentionVerdict',
 }
 _ELSEWHERE = {'Error', 'Fault', 'Schedule', 'Trigger'}  # detailed ones have all that these have

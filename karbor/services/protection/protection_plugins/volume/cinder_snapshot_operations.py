@@ -213,7 +213,11 @@ class RestoreOperation(_SnapshotOperation):
             )
             kwargs['new_resources'][resource.id] = volume.id
             utils.update_resource_restore_result(
-                restore, resource.type, volume.id, constants.ResourceStatus.AVAILABLE
+                restore,
+                resource.type,
+                volume.id,
+                constants.ResourceStatus.AVAILABLE,
+                name=volume.name,
             )
 
     def _available_volume(
