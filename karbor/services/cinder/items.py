@@ -16,10 +16,8 @@ import contextlib
 import dataclasses
 import functools
 import math
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent import futures
 from typing import Any, NamedTuple, TypeVar
 
 from cinderclient import exceptions as cinder_exc
@@ -31,6 +29,7 @@ from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder import waits
 from karbor.services.cinder.marks import Marks
+from karbor.services.cinder.shared import Shared
 from karbor.services.cinder.watcher import Waiting, WaitTimeout, Watcher
 from karbor.services.protection.steps import Steps, Wait
 
@@ -89,10 +88,12 @@ class Order:
 
     :ivar marks: what it, and nothing else, carries.
     :ivar arguments: of the manager's ``create``, by their names; without the metadata.
+    :ivar metadata: what it carries beside the marks.
     """
 
     marks: Marks
     arguments: Mapping[str, Any]
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Hope:
@@ -169,6 +170,11 @@ def _usable(items: Iterable[Any], marks: Marks) -> Any:
     )
 
 
+def _is_settled(item: Any) -> bool:
+    """Whether nothing goes on with an item; None is gone."""
+    return item is None or item.status in _READY_STATUSES | FAILED_STATUSES
+
+
 def _name(item: Any) -> str:
     return f'the {type(item).__name__.lower()} {item.id}'
 
@@ -226,9 +232,7 @@ class CinderItems:
         # What is being made is the newest of a job; what is being removed, the oldest.
         self._made = self._watcher('created_at:desc', newest_first=True)
         self._removed = self._watcher('created_at:asc', newest_first=False)
-        self._lock = threading.Lock()
-        # One for each occasion; see _shared_list.
-        self._lists: dict[str, futures.Future[_Listed]] = {}
+        self._lists = Shared[_Listed]()
         self.is_doubtful = False
 
     def _watcher(self, sort: str, *, newest_first: bool) -> Watcher:
@@ -291,26 +295,13 @@ class CinderItems:
         return listed.items.get(resource_id, [])
 
     def _shared_list(self, occasion: str) -> Generator[Wait, Any, '_Listed']:
-        """What there is of all resources, with the job's marks.
+        """What there is of all resources, with the job's marks; listed once on each occasion."""
+        return self._lists.get(occasion, self._list)
 
-        It is listed by the first who asks on an occasion, while the others wait; a list that fails
-        fails for all, instead of once a resource.
-        """
-        with self._lock:
-            is_first = occasion not in self._lists
-            shared = self._lists.setdefault(occasion, futures.Future())
-        if is_first:
-            begun = self._clock.monotonic()
-            try:
-                items = yield from self.find(self._marks)
-            except GeneratorExit:  # the walk is over, and with it those who wait
-                shared.set_exception(CinderFault('the job is over'))
-                raise
-            except BaseException as exc:
-                shared.set_exception(exc)
-                raise
-            shared.set_result(_Listed(begun, _by_resource(items)))
-        return shared.result() if shared.done() else (yield shared)
+    def _list(self) -> Generator[Wait, Any, '_Listed']:
+        begun = self._clock.monotonic()
+        items = yield from self.find(self._marks)
+        return _Listed(begun, _by_resource(items))
 
     def adopt(
         self, marks: Marks, made_id: str | None, in_flight_until: float
@@ -359,7 +350,9 @@ class CinderItems:
         self._answers.check(_TRIED_EVERY)
         with self._answers.attempt(cinder_requests.is_passing):
             made = yield from cinder_requests.create(
-                lambda: self.manager.create(**order.arguments, metadata=order.marks.metadata()),
+                lambda: self.manager.create(
+                    **order.arguments, metadata={**order.metadata, **order.marks.metadata()}
+                ),
                 lambda: _usable(self._listed(order.marks), order.marks),
                 self._patience,
                 self.pause,
@@ -369,27 +362,47 @@ class CinderItems:
         self.is_doubtful = self.is_doubtful or made.is_doubtful
         return made.item
 
-    def wait_until_available(self, item: Any, timeout: float) -> Steps:
-        """Wait for a new item.
+    def wait_until_available(self, item: Any, timeout: float) -> Generator[Wait, Any, Any]:
+        """Wait for a new item; returns it as it is then.
 
         :raises CinderFault: it ended in another status, or was deleted by somebody.
         :raises WaitTimeout: it did not end in time.
         """
-
-        def settled(current: Any) -> bool:
-            return current is None or current.status in _READY_STATUSES | FAILED_STATUSES
-
-        deadline = retrying.Deadline(timeout, self._clock)
+        if _is_settled(item):
+            return self._good(item, item)
         with self._outcomes.attempt(lambda fault: isinstance(fault, WaitTimeout)):
-            current = item
-            if not settled(item):
-                current = yield self._made.wait(item, settled, timeout)
-            if current is None:  # in the list no more: gone, or only without its metadata?
-                current = yield self._made.wait(item, settled, deadline.remaining(), listed=False)
+            current = yield from self._look_until_settled(item, timeout)
+        return self._good(item, current)
+
+    def wait_for_change(self, item: Any, timeout: float) -> Generator[Wait, Any, Any]:
+        """The same of an item whose status, as it was seen last, is that of before a change."""
+        return self._good(item, (yield from self._look_until_settled(item, timeout)))
+
+    def _look_until_settled(self, item: Any, timeout: float) -> Generator[Wait, Any, Any]:
+        """An item that is between two states, as it is behind that; None when it is gone."""
+        deadline = retrying.Deadline(timeout, self._clock)
+        current = yield self._made.wait(item, _is_settled, timeout)
+        if current is None:  # in the list no more: gone, or only without its metadata?
+            current = yield self._made.wait(item, _is_settled, deadline.remaining(), listed=False)
+        return current
+
+    def _good(self, item: Any, current: Any) -> Any:
+        """An item as it is now.
+
+        :raises CinderFault: it is not good, or not there any more.
+        """
         if current is None:
             raise ItemGone(f'{_name(item)} was deleted while it was being made')
         if current.status in FAILED_STATUSES:
             raise CinderFault(f'{_name(item)} {self._status_and_message(current)}')
+        return current
+
+    def change(self, request: Callable[[Any], Result]) -> Generator[Wait, Any, Result]:
+        """Ask Cinder for a change that may be asked for twice.
+
+        :param request: sends it, given the manager.
+        """
+        return self._answered(lambda _: request(self.manager))
 
     def remove_doubles(self, kept_id: Callable[[str], str | None], timeout: float) -> Steps:
         """Remove what requests made whose answers were lost, beside what is kept.
@@ -476,6 +489,10 @@ class CinderItems:
                 ) from exc
             return False
         return True
+
+    def message_about(self, item_id: str) -> str:
+        """What Cinder tells the user about an item, or that it tells nothing."""
+        return self._user_message(item_id) or _NO_MESSAGE
 
     def _status_and_message(self, item: Any, when: str = '') -> str:
         message = self._user_message(item.id)

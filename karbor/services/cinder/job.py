@@ -16,11 +16,12 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from concurrent import futures
-from typing import Any
+from typing import Any, TypeVar
 
 from cinderclient import exceptions as cinder_exc
+from oslo_utils import uuidutils
 
 from karbor import context as karbor_context
 from karbor.common import leases, timers
@@ -30,8 +31,15 @@ from karbor.services.cinder import places
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderItems
 from karbor.services.cinder.marks import Marks
+from karbor.services.cinder.properties import VolumeProperties
+from karbor.services.cinder.shared import Shared
 from karbor.services.protection import client_factory
 from karbor.services.protection.steps import Wait
+
+Result = TypeVar('Result')
+
+# For how long a look is tried again that can be done without, in seconds.
+_SHORT_PATIENCE = 30.0
 
 
 class _AttemptClock:
@@ -97,6 +105,8 @@ class CinderJob:
         self._pause = timers.after if clock is time else functools.partial(_slept, clock)
         self._lock = threading.Lock()
         self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
+        self._seen = Shared[dict[str, VolumeProperties]]()
+        self._type_names = Shared[str]()
 
     def in_flight_until(self, longest: float) -> float:
         """When Cinder cannot get to what an earlier attempt has asked for any more, by the clock.
@@ -129,6 +139,54 @@ class CinderJob:
         except cinder_exc.NotFound:
             return False
         return True
+
+    def properties(
+        self, volume_id: str, wanted: Collection[str]
+    ) -> Generator[Wait, Any, VolumeProperties | None]:
+        """What a volume is like when that is first asked of one; None when it is not there.
+
+        It serves people, so that it is not waited for as long as for what is needed.
+
+        :param wanted: ids of all volumes of which it may be asked: of several, all are listed.
+        """
+        if len(wanted) > 1:
+            seen = yield from self._seen.get('volumes', lambda: self._list_volumes(wanted))
+            return seen.get(volume_id)
+        try:
+            volume = yield from self._looked(lambda: self._client.volumes.get(volume_id))
+        except cinder_exc.NotFound:
+            return None
+        return VolumeProperties.of_volume(volume)
+
+    def _list_volumes(
+        self, wanted: Collection[str]
+    ) -> Generator[Wait, Any, dict[str, VolumeProperties]]:
+        volumes = yield from self._looked(
+            lambda: cinder_requests.listed_once(self._client.volumes, {})
+        )
+        return {
+            volume.id: VolumeProperties.of_volume(volume)
+            for volume in volumes
+            if volume.id in wanted
+        }
+
+    def _looked(self, request: Callable[[], Result]) -> Generator[Wait, Any, Result]:
+        return cinder_requests.retry_in_steps(
+            lambda _: request(), min(self._patience, _SHORT_PATIENCE), self._pause, self._clock
+        )
+
+    def type_name(self, name_or_id: str) -> Generator[Wait, Any, str]:
+        """The name of a volume type that is given by its name, or by its id.
+
+        :raises cinderclient.exceptions.NotFound: there is none of the id.
+        """
+        if not uuidutils.is_uuid_like(name_or_id):
+            return name_or_id
+        return (yield from self._type_names.get(name_or_id, lambda: self._type_of(name_or_id)))
+
+    def _type_of(self, type_id: str) -> Generator[Wait, Any, str]:
+        found = yield from self._looked(lambda: self._client.volume_types.get(type_id))
+        return str(found.name)
 
     @contextlib.contextmanager
     def telling(self, source: str) -> Iterator[Callable[[str, float], None]]:

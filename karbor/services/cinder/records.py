@@ -14,7 +14,8 @@
 
 ``metadata``
     the snapshot: ``volume_id``, ``size``, ``snapshot_id`` and ``created_at``, when it is good, or
-    is there and has failed. Karbors before had ``volume_id`` alone in it when it was asked for.
+    is there and has failed; and in ``volume`` what the volume was like. Karbors before left that
+    out, and had ``volume_id`` alone in it when it was asked for.
 ``restore-<id>``
     the volume of a restore: ``asked_at`` before it is asked for, ``volume_id`` when it is made.
 ``status``
@@ -33,6 +34,7 @@ from oslo_utils import timeutils
 
 from karbor import exception
 from karbor.common import moments
+from karbor.services.cinder.properties import VolumeProperties
 from karbor.services.protection import bank_plugin
 from karbor.services.protection.steps import Wait
 
@@ -67,12 +69,14 @@ class SnapshotRecord:
 
     :ivar size: of the volume when it was taken, in GiB.
     :ivar created_at: when it was taken by Cinder's clock, in UTC without a zone.
+    :ivar volume: what the volume was like, where that is known.
     """
 
     volume_id: str | None
     size: int | None = None
     snapshot_id: str | None = None
     created_at: datetime.datetime | None = None
+    volume: VolumeProperties | None = None
 
     @property
     def made_id(self) -> str | None:
@@ -85,6 +89,7 @@ class SnapshotRecord:
             size=saved.get('size'),
             snapshot_id=saved.get('snapshot_id'),
             created_at=moments.read_utc(saved.get('created_at')),
+            volume=VolumeProperties.from_dict(saved.get('volume')),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,9 +173,14 @@ class BankRecord(Generic[RecordT]):
         return self._section.begin_update(self._key, record.to_dict())
 
 
-def of_snapshot(section: bank_plugin.BankSection, volume_id: str) -> BankRecord[SnapshotRecord]:
-    """The record of a volume's snapshot."""
-    return BankRecord(section, SNAPSHOT_KEY, SnapshotRecord(volume_id=volume_id))
+def of_snapshot(
+    section: bank_plugin.BankSection, volume_id: str, volume: VolumeProperties | None = None
+) -> BankRecord[SnapshotRecord]:
+    """The record of a volume's snapshot.
+
+    :param volume: what the volume is like, for one that is to be written.
+    """
+    return BankRecord(section, SNAPSHOT_KEY, SnapshotRecord(volume_id=volume_id, volume=volume))
 
 
 def of_restore(section: bank_plugin.BankSection, restore_id: str) -> BankRecord[RestoreRecord]:
@@ -206,8 +216,10 @@ def remove(section: bank_plugin.BankSection) -> None:
 
 def _known_fields(record: SnapshotRecord | RestoreRecord) -> dict[str, Any]:
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    return {
-        name: value.isoformat() if isinstance(value, datetime.datetime) else value
-        for name, value in values.items()
-        if value is not None
-    }
+    return {name: _as_json(value) for name, value in values.items() if value is not None}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    return value.to_dict() if isinstance(value, VolumeProperties) else value

@@ -23,7 +23,7 @@ It keeps volumes, snapshots and messages in memory, and answers as Cinder 29 doe
 States change by looking, not by time: a new snapshot, volume or deletion is shown as
 ``creating`` or ``deleting`` by the next ``looks_until_settled`` lists or gets that show it.
 
-It is not Cinder. It has no backups, types, attachments, groups, transfers or quotas by project,
+It is not Cinder. It has no backups, attachments, groups, transfers or quotas by project,
 knows one microversion, takes any token, and checks of a request only what Karbor could get
 wrong. What it says of Cinder is what its authors know of Cinder; the real one, on one machine,
 is in ``tools/sandbox``.

@@ -52,6 +52,11 @@ def missing(collection: str, item_id: str | None) -> Refused:
     return Refused(404, f'{collection[:-1].capitalize()} {item_id} could not be found.')
 
 
+def missing_type(name: str) -> Refused:
+    """There is no such volume type."""
+    return Refused(404, f'Volume type with name {name} could not be found.')
+
+
 def content(status: int, body: Any) -> Answer:
     """An answer with a body; None is an empty one."""
     return status, _headers({}), b'' if body is None else _encoded(body)

@@ -23,7 +23,7 @@ import requests
 from keystoneauth1 import session as ks_session
 from keystoneauth1 import token_endpoint
 
-from karbor.testing.fake_cinder import answers, lists, store, transport
+from karbor.testing.fake_cinder import actions, answers, lists, store, transport
 from karbor.testing.fake_cinder.answers import Answer, Item, Refused
 from karbor.testing.fake_cinder.faults import Fault
 
@@ -137,6 +137,8 @@ class FakeCinder(store.Store):
         if not parts:
             return lambda query, body: (300, self._versions())
         collection, item_id = parts[0], parts[1] if len(parts) > 1 else None
+        if collection == 'volumes' and item_id and parts[2:] == ['action'] and method == 'POST':
+            return lambda query, body: self._act(item_id, answers.decoded(body))
         if collection not in _COLLECTIONS or len(parts) > 2:
             raise Refused(404, 'The resource could not be found.')
         if item_id in (None, 'detail'):
@@ -279,9 +281,14 @@ class FakeCinder(store.Store):
             self.begin(snapshot, 'snapshot', 'snapshots')
             return 202, {'snapshot': dict(snapshot)}
 
+    def _act(self, volume_id: str, body: Any) -> tuple[int, Any]:
+        with self.lock:
+            return actions.act(self, self.find('volumes', volume_id), body)
+
     def _create_volume(self, body: Item) -> tuple[int, Item]:
         wanted = dict(_member(body, 'volume'))
         with self.lock:
+            self._check_type_and_zone(wanted)
             if wanted.get('snapshot_id'):
                 snapshot = self.find('snapshots', wanted['snapshot_id'])
                 wanted['size'] = wanted.get('size') or snapshot['size']
@@ -297,6 +304,23 @@ class FakeCinder(store.Store):
             self.volumes[volume['id']] = volume
             self.begin(volume, 'volume', 'volumes')
             return 202, {'volume': dict(volume)}
+
+    def _check_type_and_zone(self, wanted: Item) -> None:
+        zone, volume_type = wanted.get('availability_zone'), wanted.get('volume_type')
+        if zone and zone not in self.zones:
+            raise Refused(400, f"Availability zone '{zone}' is invalid.")
+        if not volume_type:
+            return
+        if volume_type not in self.volume_types:
+            raise answers.missing_type(volume_type)
+        snapshot = self.snapshots.get(wanted.get('snapshot_id') or '', {})
+        source = self.volumes.get(snapshot.get('volume_id', ''), {})
+        if snapshot and volume_type != source.get('volume_type', '__DEFAULT__'):
+            raise Refused(
+                400,
+                f'Invalid input received: Invalid volume_type provided: {volume_type} (requested '
+                'type is not compatible; recommend omitting the type argument).',
+            )
 
     def _delete_snapshot(self, snapshot_id: str) -> tuple[int, None]:
         with self.lock:

@@ -51,13 +51,20 @@ class Store:
         self.messages: list[Item] = []
         #: How many looks show a new item, or one that is being deleted, as it began.
         self.looks_until_settled = 1
-        #: What becomes of what is made: 'available', 'error', or None for never; and of
-        #: what is deleted: 'gone', 'error_deleting', or None. Asked when it settles.
+        #: What becomes of what is made: 'available', 'error', or None for never; of
+        #: what is deleted: 'gone', 'error_deleting', or None; and of what is retyped:
+        #: 'available' with the new type, 'refused' with the old one. Asked when it settles.
         self.settle_to: dict[str, str | None] = {
             'snapshot': 'available',
             'volume': 'available',
             'deletion': 'gone',
+            'retype': 'available',
         }
+        #: The types that there are; a snapshot is only made a volume of its own type.
+        self.volume_types = {'__DEFAULT__'}
+        self.zones = {'nova'}
+        #: The types that volumes are being changed to, by their ids.
+        self.retypes: dict[str, str] = {}
         #: What the user is told when something settles to an error.
         self.error_message = ''
         #: How many deletions of each snapshot end with it available again, by its id.
@@ -73,6 +80,8 @@ class Store:
         self._pending: dict[str, _Pending] = {}
         self._last_time = datetime.datetime.min
         self._snapshots_gone_at: list[float] = []
+        # As they were when each snapshot was taken, by its id.
+        self._image_metadata: dict[str, dict[str, str]] = {}
 
     def add_volume(
         self, name: str = 'v', size: int = 1, status: str = 'available', **fields: Any
@@ -152,6 +161,10 @@ class Store:
             if collection == 'snapshots' and self.quota_lag:
                 self._snapshots_gone_at.append(time.monotonic())
             return
+        if pending.kind == 'retype':
+            wanted = self.retypes.pop(item['id'])
+            item['volume_type'] = item['volume_type'] if status == 'refused' else wanted
+            status = 'available' if status == 'refused' else status
         item['status'] = status
         if status.startswith('error') and self.error_message:
             self.add_message(item['id'], self.error_message)
@@ -169,8 +182,10 @@ class Store:
             self._settle(collection, item, pending)
 
     def new_snapshot(self, volume: Item, fields: Item) -> Item:
+        snapshot_id = str(uuid.uuid4())
+        self._image_metadata[snapshot_id] = dict(volume.get('volume_image_metadata', {}))
         return {
-            'id': str(uuid.uuid4()),
+            'id': snapshot_id,
             'created_at': self._now(),
             'updated_at': None,
             'name': fields.get('name'),
@@ -185,6 +200,10 @@ class Store:
         }
 
     def new_volume(self, fields: Item) -> Item:
+        snapshot = self.snapshots.get(fields.get('snapshot_id') or '')
+        source = {} if snapshot is None else self.volumes.get(snapshot['volume_id'], {})
+        is_bootable = source.get('bootable') == 'true'
+        images = self._image_metadata.get(fields.get('snapshot_id') or '') if is_bootable else None
         return {
             'id': str(uuid.uuid4()),
             'created_at': self._now(),
@@ -196,10 +215,12 @@ class Store:
             'metadata': dict(fields.get('metadata') or {}),
             'snapshot_id': fields.get('snapshot_id'),
             'source_volid': None,
-            'volume_type': fields.get('volume_type') or '__DEFAULT__',
-            'availability_zone': fields.get('availability_zone') or 'nova',
+            'volume_type': fields.get('volume_type') or source.get('volume_type', '__DEFAULT__'),
+            'availability_zone': fields.get('availability_zone')
+            or source.get('availability_zone', 'nova'),
             'attachments': [],
-            'bootable': 'false',
+            'bootable': 'true' if is_bootable else 'false',
+            **({'volume_image_metadata': dict(images)} if images else {}),
             'encrypted': False,
             'multiattach': False,
             'group_id': None,

@@ -170,6 +170,8 @@ class JobCostsTest(base.CloudTestCase):
         # The index is written again at the end.
         costs = self.costs_of_job([1, 1, 1, 1, 2 * count, 1])
         self.check(costs, {('POST', '/snapshots'): count}, objects=2 * count + 5)
+        # What volumes are like is asked of all together.
+        self.assertEqual(1, costs.requests['GET', '/volumes/detail'])
         self.assertLessEqual(costs.syncs, 2 * _INDEX + _KEYS + most_syncs(count, 2))
 
         self.use('restore', checkpoint)
@@ -213,7 +215,7 @@ class JobCostsTest(base.CloudTestCase):
     def check(self, costs: Costs, requests: Mapping[tuple[str, str], int], *, objects: int) -> None:
         """Check what a job has cost.
 
-        :param requests: those that are no lists, of which there is one before the first look.
+        :param requests: those that are no lists; of lists there is one before the first look.
         :param objects: as many as are written to the bank.
         """
         is_list = {kind: kind[1].endswith('/detail') for kind in costs.requests}

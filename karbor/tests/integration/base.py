@@ -159,6 +159,12 @@ class Standalone:
         self._process = None
         return code
 
+    def refusal(self, path: str, body: Any) -> str:
+        """What is said of a POST that is refused with 400."""
+        answer = requests.post(self.url + path, json=body, headers=self._headers, timeout=30)
+        assert answer.status_code == 400, f'POST {path}: {answer.status_code} {answer.text}'
+        return answer.json()['badRequest']['message']
+
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """A request that is to succeed; returns the object under the answer's one key."""
         answer = requests.request(
@@ -229,8 +235,11 @@ class Standalone:
     def ask_to_delete(self, checkpoint_id: str) -> None:
         self.call('DELETE', f'{self._checkpoints}/{checkpoint_id}')
 
-    def use(self, kind: str, checkpoint_id: str, parameters: Any = None) -> str:
-        """Begin a restore or a verification."""
+    def use(self, kind: str, checkpoint_id: str, parameters: Any = None, **fields: Any) -> str:
+        """Begin a restore or a verification.
+
+        :param fields: what it asks for beside the parameters.
+        """
         return self.call(
             'POST',
             f'/{kind}s',
@@ -239,9 +248,14 @@ class Standalone:
                     'provider_id': PROVIDER_ID,
                     'checkpoint_id': checkpoint_id,
                     'parameters': parameters or {},
+                    **fields,
                 }
             },
         )['id']
+
+    def restored(self, checkpoint_id: str, **fields: Any) -> Any:
+        """A restore that has ended."""
+        return self.wait_for_use('restore', self.use('restore', checkpoint_id, **fields))
 
     def wait_for_use(self, kind: str, use_id: str, seconds: float = 120) -> Any:
         def ended() -> Any:

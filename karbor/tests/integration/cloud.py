@@ -267,6 +267,17 @@ def admin_cinder() -> cinder_client.Client:
     return cinder_client.Client('3.44', session=admin().session)
 
 
+@functools.cache
+def volume_type(name: str, **specs: str) -> str:
+    """The name of a volume type, made when it is first asked for."""
+    types = admin_cinder().volume_types
+    if name not in {each.name for each in types.list()}:
+        made = types.create(name)
+        if specs:
+            made.set_keys(specs)
+    return name
+
+
 def write(volume_id: str, data: bytes) -> None:
     tool('write', volume_id, input=data)
 

@@ -118,6 +118,13 @@ def _only_one(names: Iterable[str | None]) -> str | None:
     return regions[0] if regions else None
 
 
+def _may_be_empty(response: Any) -> bool:
+    """Whether an answer without JSON can be Cinder's: of a deletion, or of an action."""
+    request = response.request
+    is_action = str(request.path_url).partition('?')[0].endswith('/action')
+    return request.method == 'DELETE' or (is_action and not response.content)
+
+
 class _SessionClient(cinder_client.SessionClient):
     """Keeps what cinderclient's exceptions forget: an answer's Retry-After and address.
 
@@ -136,7 +143,7 @@ class _SessionClient(cinder_client.SessionClient):
             error.retry_after = response.headers.get('Retry-After')
             error.url = response.url
             raise error
-        if body is None and response.request.method != 'DELETE':
+        if body is None and not _may_be_empty(response):
             # Of a proxy in between, or cut off: as good as no answer.
             raise cinder_exc.ClientException(502, 'The answer is not JSON')
         return response, body

@@ -173,12 +173,13 @@ class SnapshotPluginTestCase(base.BaseTestCase):
         return self.checkpoint.get_resource_bank_section(volume_id or self.volume['id'])
 
     def in_bank(self, volume_id: str | None = None) -> dict[str, Any]:
-        """What the bank holds of a volume; without the moment at which something was asked."""
+        """What the bank holds of a volume; not what it is like, nor when something was asked."""
         section = self.section(volume_id)
         found = {key: section.get_object(key) for key in section.list_objects()}
         for value in found.values():
             if isinstance(value, dict):
                 value.pop('asked_at', None)
+                value.pop('volume', None)
         return found
 
     def marks(self, **more: str) -> dict[str, str]:
@@ -302,8 +303,8 @@ class PublishedTest(SnapshotPluginTestCase):
             self.section(), Resource(VOLUME_TYPE, self.volume['id'], 'db')
         )
         self.assertEqual(set(schema['properties']), set(saved))
-        # Checkpoints of older Karbors do not have the moment.
-        self.assertEqual({*schema['required'], 'created_at'}, set(saved))
+        # Checkpoints of older Karbors have neither the moment, nor what the volume was like.
+        self.assertEqual({*schema['required'], 'created_at', 'volume'}, set(saved))
 
     def test_supported_types(self) -> None:
         self.assertEqual([VOLUME_TYPE], self.plugin_class.get_supported_resources_types())
@@ -407,7 +408,9 @@ class ProtectTest(SnapshotPluginTestCase):
     def test_a_snapshot_that_is_ready_at_once_is_not_waited_for(self) -> None:
         self.cinder.looks_until_settled = 0
         self.protect()
-        self.assertEqual({('POST', '/snapshots'): 1}, dict(self.cinder.requests))
+        self.assertEqual(
+            {('GET', '/volumes/{id}'): 1, ('POST', '/snapshots'): 1}, dict(self.cinder.requests)
+        )
         self.assertEqual('available', self.in_bank()['status'])
 
     # How a snapshot can end
@@ -604,7 +607,7 @@ class ProtectTest(SnapshotPluginTestCase):
         reason = self.fails(exception.CreateResourceFailed, self.protect)
         self.assertIn('quota', reason)
         self.assertIn('Maximum number of snapshots allowed (0) exceeded', reason)
-        self.assertEqual(1, sum(self.cinder.requests.values()), 'tried again')
+        self.assertEqual(1, self.requests('POST', '/snapshots'), 'tried again')
 
     def test_volume_that_does_not_exist(self) -> None:
         self.cinder.volumes.clear()
@@ -612,7 +615,7 @@ class ProtectTest(SnapshotPluginTestCase):
         self.assertIn('does not exist any more', reason)
         self.assertIn(f'Volume {self.volume["id"]} could not be found', reason)
         self.assertEqual(
-            {('POST', '/snapshots'): 1, ('GET', '/volumes/{id}'): 1}, dict(self.cinder.requests)
+            {('POST', '/snapshots'): 1, ('GET', '/volumes/{id}'): 2}, dict(self.cinder.requests)
         )
 
     def test_a_404_though_the_volume_is_there(self) -> None:
@@ -908,7 +911,7 @@ class RestoreTest(SnapshotPluginTestCase):
             {
                 'size': 3,
                 'snapshot_id': self.snapshot['id'],
-                'name': f'volume-{self.checkpoint.id}@{self.volume["id"]}',
+                'name': 'db',
                 'metadata': self.marks(karbor_restore_id=self.record['id']),
             },
             wanted,
@@ -1570,7 +1573,10 @@ class RequestCountTest(SnapshotPluginTestCase):
         counts = dict(self.cinder.requests)
         self.assertEqual(number, counts.pop((method, path), 0))
         listed = counts.pop(('GET', lists), 0)
+        looks = [counts.pop(('GET', f'/volumes/{each}'), 0) for each in ('{id}', 'detail')]
         self.assertEqual({}, counts)
+        # What volumes are like is asked of one, which may be the first of many, and then of all.
+        self.assertLessEqual(max(looks), 1 if path == '/snapshots' else 0)
         self.assertGreaterEqual(listed, 2, 'nothing was waited for')
         bound = 2 + more if number == 1 else max(8, number // 2) + more
         self.assertLessEqual(listed, bound, f'{listed} lists for {number} volumes')

@@ -19,11 +19,12 @@ lost. The bank has what was made once that is good, or is left of what failed.
 
 import contextlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from karbor import context as karbor_context
 from karbor import exception
@@ -36,6 +37,7 @@ from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderFault, CinderItems, Order
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
+from karbor.services.cinder.properties import VolumeProperties
 from karbor.services.protection import bank_plugin, protection_plugin
 from karbor.services.protection.protection_plugins import utils
 from karbor.services.protection.protection_plugins.volume import (
@@ -46,10 +48,12 @@ from karbor.services.protection.protection_plugins.volume import (
 )
 from karbor.services.protection.steps import Steps, Wait, stepwise
 
+LOG = logging.getLogger(__name__)
+
 Context = karbor_context.RequestContext
 
 
-class _SnapshotOperation(protection_plugin.Operation):
+class SnapshotOperation(protection_plugin.Operation):
     """What the four have in common.
 
     :param cinder: finds what the job's resources share of Cinder.
@@ -86,8 +90,22 @@ class _SnapshotOperation(protection_plugin.Operation):
         return (yield from items.adopt(marks, made_id, in_flight_until))
 
 
-class ProtectOperation(_SnapshotOperation):
-    """Takes the snapshot of a volume."""
+class ProtectOperation(SnapshotOperation):
+    """Takes the snapshot of a volume, and records what the volume is like.
+
+    :param protected: ids of all volumes of the job; it may still grow.
+    """
+
+    def __init__(
+        self,
+        cinder: Callable[[Context], CinderJob],
+        options: cfg.ConfigOpts.GroupAttr,
+        clock: retrying.Clock,
+        *,
+        protected: Collection[str],
+    ) -> None:
+        super().__init__(cinder, options, clock)
+        self._protected = protected
 
     @stepwise
     def on_main(
@@ -100,6 +118,7 @@ class ProtectOperation(_SnapshotOperation):
     ) -> Steps:
         section = checkpoint.get_resource_bank_section(resource.id)
         values = texts.values_of(checkpoint, resource)
+        cinder = self._cinder(context)
         order = Order(
             marks=Marks.of_resource(checkpoint, resource.id).of_run(checkpoint),
             arguments={
@@ -110,19 +129,32 @@ class ProtectOperation(_SnapshotOperation):
             },
         )
         with faults.failing_as(exception.CreateResourceFailed, resource):
-            yield from faults.marking_failed(
-                section, self._protect(self._cinder(context), order, section)
-            )
+            yield from faults.marking_failed(section, self._protect(cinder, order, section))
 
     def _protect(self, cinder: CinderJob, order: Order, section: bank_plugin.BankSection) -> Steps:
         volume_id = str(order.marks.resource_id)
+        volume = yield from self._properties(cinder, volume_id)
         snapshots = cinder.snapshots(Marks(checkpoint_id=order.marks.checkpoint_id))
-        record = records.of_snapshot(section, volume_id)
+        record = records.of_snapshot(section, volume_id, volume)
         making = self._available_snapshot(cinder, snapshots, order, record)
         snapshot = yield from cinder.places.holding(faults.telling_gone(cinder, volume_id, making))
         recorded = record.begin_made(snapshot)
         yield records.begin_status(section, constants.ResourceStatus.AVAILABLE)
         yield recorded
+
+    def _properties(
+        self, cinder: CinderJob, volume_id: str
+    ) -> Generator[Wait, Any, VolumeProperties | None]:
+        """What the volume is like; a snapshot is worth more than to know that."""
+        try:
+            return (yield from cinder.properties(volume_id, self._protected))
+        except cinder_requests.CLIENT_ERRORS as exc:
+            LOG.warning(
+                'What the volume %s is like is not recorded: %s',
+                volume_id,
+                cinder_requests.describe(exc),
+            )
+            return None
 
     def _available_snapshot(
         self,
@@ -175,101 +207,7 @@ class ProtectOperation(_SnapshotOperation):
         raise AssertionError('pauses never end')
 
 
-class RestoreOperation(_SnapshotOperation):
-    """Makes a new volume from the snapshot."""
-
-    @stepwise
-    def on_main(
-        self,
-        checkpoint: Any,
-        resource: Resource,
-        context: Context,
-        parameters: dict[str, Any],
-        **kwargs: Any,
-    ) -> Steps:
-        restore = kwargs['restore']
-        section = checkpoint.get_resource_bank_section(resource.id)
-        with faults.failing_as(exception.RestoreResourceFailed, resource):
-            saved = yield from _saved_snapshot(section, resource)
-            order = Order(
-                marks=Marks.of_resource(checkpoint, resource.id).of_restore(restore['id']),
-                arguments={
-                    'size': saved.size,
-                    'snapshot_id': saved.snapshot_id,
-                    'name': (
-                        parameters.get('restore_name') or f'volume-{checkpoint.id}@{resource.id}'
-                    ),
-                    'description': parameters.get('restore_description'),
-                },
-            )
-            cinder = self._cinder(context)
-            volume = yield from cinder.places.holding(
-                self._available_volume(
-                    cinder,
-                    cinder.volumes(Marks(restore_id=restore['id'])),
-                    order,
-                    records.of_restore(section, restore['id']),
-                )
-            )
-            kwargs['new_resources'][resource.id] = volume.id
-            utils.update_resource_restore_result(
-                restore,
-                resource.type,
-                volume.id,
-                constants.ResourceStatus.AVAILABLE,
-                name=volume.name,
-            )
-
-    def _available_volume(
-        self,
-        cinder: CinderJob,
-        volumes: CinderItems,
-        order: Order,
-        record: records.BankRecord[records.RestoreRecord],
-    ) -> Generator[Wait, Any, Any]:
-        """The new volume of this restore; when it fails, nothing of it stays in Cinder.
-
-        The bank names it from the request on, and not any more when it has failed.
-
-        :raises CinderFault: tells why it failed, and whether what was made is removed.
-        """
-        volume = recorded = None
-        try:
-            volume = yield from self._made_before(cinder, volumes, order.marks, record)
-            if volume is None:
-                yield record.begin_blank()
-                volume = yield from volumes.make(order)
-            recorded = record.begin_made(volume)
-            yield from volumes.wait_until_available(volume, self._options.restore_timeout)
-        except cinder_items.FAULTS as exc:
-            is_not_made = cinder_requests.is_refusal(exc) or isinstance(exc, cinder_items.NotAsked)
-            if volume is None and is_not_made:
-                raise
-            outcome = yield from self._remove_all(volumes, order.marks, volume)
-            if recorded is not None:
-                yield recorded
-            yield record.begin_blank()
-            raise CinderFault(f'{cinder_items.describe(exc)}; {outcome}') from exc
-        yield recorded
-        return volume
-
-    def _remove_all(
-        self, volumes: CinderItems, marks: Marks, volume: Any
-    ) -> Generator[Wait, Any, str]:
-        """Remove every volume that a failed restore made; tells in words how that went."""
-        try:
-            found = yield from volumes.find(marks)
-            made = {item.id: item for item in found}
-            if volume is not None:
-                made[volume.id] = volume
-            for item in made.values():
-                yield from volumes.remove(item, self._options.settle_timeout, listed=False)
-        except cinder_items.FAULTS as exc:
-            return f'it is left in Cinder: {cinder_items.describe(exc)}'
-        return 'it was removed' if made else 'nothing was made'
-
-
-class VerifyOperation(_SnapshotOperation):
+class VerifyOperation(SnapshotOperation):
     """Looks whether a restore would find what it needs."""
 
     @stepwise
@@ -288,7 +226,7 @@ class VerifyOperation(_SnapshotOperation):
                 yield from self._check(
                     self._cinder(context).snapshots(Marks(checkpoint_id=checkpoint.id)),
                     resource,
-                    (yield from _saved_snapshot(section, resource)),
+                    (yield from saved_snapshot(section, resource)),
                 )
             except CinderFault as exc:
                 utils.update_resource_verify_result(
@@ -317,7 +255,7 @@ class VerifyOperation(_SnapshotOperation):
             )
 
 
-class DeleteOperation(_SnapshotOperation):
+class DeleteOperation(SnapshotOperation):
     """Deletes every snapshot that this checkpoint has of the volume."""
 
     @stepwise
@@ -381,7 +319,7 @@ class DeleteOperation(_SnapshotOperation):
         return next((item for item in all_of_volume if item.id == snapshot_id), None)
 
 
-def _saved_snapshot(
+def saved_snapshot(
     section: bank_plugin.BankSection, resource: Resource
 ) -> Generator[Wait, Any, records.SnapshotRecord]:
     """What protect has recorded.

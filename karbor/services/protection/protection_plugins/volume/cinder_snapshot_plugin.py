@@ -42,6 +42,9 @@ from karbor.services.protection.protection_plugins.volume import (
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_texts as texts,
 )
+from karbor.services.protection.protection_plugins.volume.cinder_snapshot_restore import (
+    RestoreOperation,
+)
 
 GROUP = 'volume_snapshot_plugin'
 
@@ -150,6 +153,7 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         self._clock = clock
         self._lock = threading.Lock()
         self._job: CinderJob | None = None
+        self._protected: set[str] = set()
 
     def _cinder(self, context: karbor_context.RequestContext) -> CinderJob:
         """What the job's resources share of Cinder, made when it is first needed."""
@@ -202,6 +206,10 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         return schemas.RESTORE_SCHEMA
 
     @classmethod
+    def get_restore_choices(cls, resource_type: str) -> frozenset[str]:
+        return frozenset(('name_suffix', 'volume_type', 'availability_zone', 'size'))
+
+    @classmethod
     def get_verify_schema(cls, resource_type: str) -> protection_plugin.Schema:
         return schemas.VERIFY_SCHEMA
 
@@ -215,10 +223,13 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
         return metadata_store.get_object(records.SNAPSHOT_KEY)
 
     def get_protect_operation(self, resource: Resource) -> operations.ProtectOperation:
-        return operations.ProtectOperation(self._cinder, self.options, self._clock)
+        self._protected.add(resource.id)
+        return operations.ProtectOperation(
+            self._cinder, self.options, self._clock, protected=self._protected
+        )
 
-    def get_restore_operation(self, resource: Resource) -> operations.RestoreOperation:
-        return operations.RestoreOperation(self._cinder, self.options, self._clock)
+    def get_restore_operation(self, resource: Resource) -> RestoreOperation:
+        return RestoreOperation(self._cinder, self.options, self._clock)
 
     def get_delete_operation(self, resource: Resource) -> operations.DeleteOperation:
         return operations.DeleteOperation(self._cinder, self.options, self._clock)

@@ -93,6 +93,12 @@ SAVED_INFO_SCHEMA: dict[str, Any] = {
             'description': 'The moment that the snapshot is of, in UTC, by the clock of Cinder. '
             'Older checkpoints lack it.',
         },
+        'volume': {
+            'type': 'object',
+            'title': 'Volume',
+            'description': 'What the volume was like: its name, description, metadata, type, zone, '
+            'flags and image metadata. Older checkpoints lack it.',
+        },
     },
     'required': ['volume_id', 'snapshot_id', 'size'],
 }
