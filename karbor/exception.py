@@ -143,6 +143,10 @@ class RestoreNotFound(NotFound):
     message = 'Restore %(restore_id)s could not be found.'
 
 
+class RestoreGroupNotFound(NotFound):
+    message = 'Restore group %(restore_group_id)s could not be found.'
+
+
 class VerificationNotFound(NotFound):
     message = 'Verification %(verification_id)s could not be found.'
 

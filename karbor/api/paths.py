@@ -26,6 +26,7 @@ PARAMETERS: Mapping[str, schema.Schema] = {
     'plan_id': schema.UUID,
     'checkpoint_id': schema.UUID,
     'restore_id': schema.UUID,
+    'restore_group_id': schema.UUID,
     'verification_id': schema.UUID,
     'trigger_id': schema.UUID,
     'scheduled_operation_id': schema.UUID,

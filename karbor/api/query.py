@@ -241,8 +241,14 @@ def _end(req: falcon.Request, name: str) -> datetime.datetime | None:
     :raises InvalidInput: it is neither.
     """
     value_text = text(req, name)
-    if value_text is None:
-        return None
+    return None if value_text is None else end_of(name, value_text)
+
+
+def end_of(name: str, value_text: str) -> datetime.datetime:
+    """The same of a text.
+
+    :param name: what it is called in an error.
+    """
     step = datetime.timedelta(days=1) if _as_day(value_text) else datetime.timedelta.resolution
     return min(_parsed(name, value_text), datetime.datetime.max - step) + step
 

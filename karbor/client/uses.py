@@ -20,8 +20,9 @@ from openstack.resource import Body
 
 from karbor.client import base, checkpoints, waiting
 from karbor.client.checkpoints import Checkpoint
+from karbor.client.providers import Provider
 
-_RESTORES, _VERIFICATIONS = '/restores', '/verifications'
+_RESTORES, _GROUPS, _VERIFICATIONS = '/restores', '/restore_groups', '/verifications'
 _ENDS = {'success': True, 'fail': False}
 
 Parameters = Mapping[str, Mapping[str, Any]]
@@ -53,6 +54,8 @@ class Restore(Use):
     base_path = _RESTORES
 
     restore_target: str | None = Body('restore_target')
+    #: of a restore by time, see :class:`RestoreGroup`
+    group_id: str | None = Body('group_id')
     #: what was asked for, of a part of the checkpoint
     resources: list[dict[str, Any]] | None = Body('resources')
     partial: bool = Body('partial')
@@ -65,6 +68,21 @@ class Restore(Use):
     new_resources: dict[str, str] | None = Body('new_resources')
     #: what has become of each resource; where one restore is shown
     results: list[dict[str, Any]] | None = Body('results')
+
+
+class RestoreGroup(base.Resource):
+    """Restores that were asked for together, of what was at a moment."""
+
+    resource_key = 'restore_group'
+    base_path = _GROUPS
+
+    project_id: str = Body('project_id')
+    #: the day, or the moment, as it was asked for
+    at: str | None = Body('at')
+    #: of all together: ``in_progress``, ``success`` or ``fail``
+    status: str = Body('status')
+    #: each as a restore is shown
+    restores: list[dict[str, Any]] = Body('restores')
 
 
 class Verification(Use):
@@ -83,18 +101,27 @@ class UseQuery(base.ProjectsPage, total=False):
     provider_id: str
 
 
-class RestoreChoices(TypedDict, total=False):
-    """What is restored, and how it is to differ from what was."""
+class Choices(TypedDict, total=False):
+    """How what is restored is to differ from what was.
 
-    #: each with ``type`` and ``id``, and with choices for it alone
-    resources: Sequence[Mapping[str, Any]]
-    #: leave out what is not good
-    partial: bool
+    :ivar size: in GiB.
+    """
+
     name_suffix: str
     volume_type: str
     availability_zone: str
-    #: in GiB
     size: int
+
+
+class RestoreChoices(Choices, total=False):
+    """The same, and what is restored.
+
+    :ivar resources: each with ``type`` and ``id``, and with choices for it alone.
+    :ivar partial: leave out what is not good.
+    """
+
+    resources: Sequence[Mapping[str, Any]]
+    partial: bool
 
 
 class Calls(checkpoints.Calls):
@@ -142,6 +169,46 @@ class Calls(checkpoints.Calls):
         return waiting.until_ended(
             lambda: self.get_restore(first.id), self._judge_of(first), patience
         )
+
+    def create_restore_group(
+        self,
+        resources: Sequence[Mapping[str, Any]],
+        at: str | None = None,
+        *,
+        provider: Provider | str | None = None,
+        parameters: Parameters | None = None,
+        **choices: Unpack[Choices],
+    ) -> RestoreGroup:
+        """Begin to restore of each resource the newest good recovery point that is not too late.
+
+        :param resources: each with ``type`` and ``id``, and with choices for it alone.
+        :param at: the last day, or moment, that may be gone back to; None is now.
+        :param provider: whose recovery points; None is any.
+        :param parameters: see :meth:`create_restore`.
+        """
+        provider_id = None if provider is None else base.id_of(provider)
+        fields = {
+            'resources': resources,
+            'parameters': parameters or {},
+            **base.given(at=at, provider_id=provider_id),
+            **choices,
+        }
+        return self._sent('POST', _GROUPS, RestoreGroup, fields)
+
+    def get_restore_group(self, group: RestoreGroup | str) -> RestoreGroup:
+        """Show restores that were asked for together, with what they have made so far."""
+        return self._fetched(RestoreGroup, base.part(_GROUPS, group))
+
+    def wait_for_restore_group(
+        self, group: RestoreGroup | str, **patience: Unpack[waiting.Patience]
+    ) -> RestoreGroup:
+        """Wait until all restores of a group have ended well.
+
+        :raises Failed: one has not; says the reason.
+        :raises TimedOut: one goes on after ``timeout``.
+        """
+        first = self.get_restore_group(group)
+        return waiting.until_ended(lambda: self.get_restore_group(first.id), _judge_group, patience)
 
     def verifications(self, **query: Unpack[UseQuery]) -> Iterator[Verification]:
         """List verifications, the newest first."""
@@ -198,3 +265,16 @@ def _used(checkpoint: Checkpoint, parameters: Parameters | None) -> base.Body:
         'checkpoint_id': checkpoint.id,
         'parameters': parameters or {},
     }
+
+
+def _judge_group(group: Any) -> waiting.Look:
+    """How the restores of a group are, together."""
+    results = [result for restore in group.restores for result in restore['results']]
+    ends = [result['end'] for result in results]
+    reasons = [restore['status_reason'] for restore in group.restores]
+    return waiting.Look(
+        group.status,
+        '; '.join(reason for reason in reasons if reason) or None,
+        waiting.Progress(ends.count('restored'), ends.count('failed'), len(ends)),
+        _ENDS.get(group.status),
+    )

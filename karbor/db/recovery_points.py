@@ -24,7 +24,7 @@ from sqlalchemy import orm
 from karbor.common import constants
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import batches, models, paging, plain_rows, resource_keys, upserts
-from karbor.resource import Resource
+from karbor.resource import Key, Resource
 
 # What there is one row of.
 KEY = ('checkpoint_id', 'resource_type', 'resource_id')
@@ -40,6 +40,9 @@ _OF_CHECKPOINT = (
         models.RecoveryPoint.resource_id,
     )
 )
+
+# Of what is good in the latter, all can be restored.
+_RESTORED_FROM = (constants.CheckpointStatus.AVAILABLE, constants.CheckpointStatus.ERROR)
 
 # A project has nothing that could be gone back to: it only stands for what it holds.
 WITHOUT_POINTS = frozenset((constants.PROJECT_RESOURCE_TYPE,))
@@ -380,6 +383,48 @@ def of_checkpoints(
 def of_checkpoint(connection: sa.Connection, checkpoint_id: str) -> Sequence[models.RecoveryPoint]:
     """The points of a checkpoint, by type and name, see :mod:`karbor.db.plain_rows`."""
     return plain_rows.fetch(connection, _OF_CHECKPOINT, checkpoint_id=checkpoint_id)
+
+
+def newest_good(
+    session: orm.Session,
+    project_id: str,
+    resources: Collection[Key],
+    before: datetime.datetime,
+    provider_id: str | None = None,
+) -> dict[Key, Any]:
+    """The newest good point of each of some resources, in a checkpoint that can be restored.
+
+    :param resources: types and ids; those without any are left out.
+    :param before: moment, in UTC, of which the data is not to be any more, see :func:`page`.
+    :param provider_id: with which the checkpoint is to be; None is with any.
+    :returns: of each the resource_type, resource_id, checkpoint_id and provider_id.
+    """
+    point, checkpoint = models.RecoveryPoint, models.Checkpoint
+    moment = sa.func.coalesce(point.taken_at, point.created_at)
+    place = sa.func.row_number().over(
+        partition_by=(point.resource_type, point.resource_id),
+        order_by=(moment.desc(), point.id.desc()),
+    )
+    of_provider = sa.true() if provider_id is None else point.provider_id == provider_id
+    found: dict[Key, Any] = {}
+    for batch in batches.of(resources):
+        placed = (
+            sa.select(point.resource_type, point.resource_id, point.checkpoint_id)
+            .add_columns(point.provider_id, place.label('place'))
+            .join(checkpoint, checkpoint.id == point.checkpoint_id)
+            .where(
+                point.project_id == project_id,
+                point.state == State.GOOD,
+                moment < before,
+                checkpoint.status.in_(_RESTORED_FROM),
+                of_provider,
+                resource_keys.is_of(point, batch),
+            )
+            .subquery()
+        )
+        for row in session.execute(sa.select(placed).where(placed.c.place == 1)):
+            found[row.resource_type, row.resource_id] = row
+    return found
 
 
 def page(

@@ -13,7 +13,7 @@
 """Queries on what uses a checkpoint: restores and verifications."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -60,6 +60,21 @@ def get(session: orm.Session, model: type[Use], project_id: str, use_id: str) ->
             raise exception.RestoreNotFound(restore_id=use_id)
         raise exception.VerificationNotFound(verification_id=use_id)
     return use
+
+
+def of_group(session: orm.Session, project_id: str, group_id: str) -> Sequence[models.Restore]:
+    """The restores of a project that were asked for together.
+
+    :raises RestoreGroupNotFound: there are none.
+    """
+    found = session.scalars(
+        sa.select(models.Restore)
+        .where(models.Restore.group_id == group_id, models.Restore.project_id == project_id)
+        .order_by(models.Restore.created_at, models.Restore.id)
+    ).all()
+    if not found:
+        raise exception.RestoreGroupNotFound(restore_group_id=group_id)
+    return found
 
 
 def page(

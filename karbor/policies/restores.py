@@ -18,4 +18,16 @@ RULES = (
     rule('restore:get_all', READER, 'List restores.', ('GET', '/restores')),
     rule('restore:get', READER, 'Show a restore.', ('GET', '/restores/{restore_id}')),
     rule('restore:create', MEMBER, 'Make new resources from a checkpoint.', ('POST', '/restores')),
+    rule(
+        'restore_group:get',
+        READER,
+        'Show restores that were asked for together.',
+        ('GET', '/restore_groups/{restore_group_id}'),
+    ),
+    rule(
+        'restore_group:create',
+        MEMBER,
+        'Make new resources as they were at a moment.',
+        ('POST', '/restore_groups'),
+    ),
 )

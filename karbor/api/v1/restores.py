@@ -79,6 +79,7 @@ RESTORE = schema.shown(
     {
         **checkpoint_uses.PROPERTIES,
         'restore_target': schema.TEXT_OR_NULL,
+        'group_id': schema.or_null(schema.UUID),
         'resources': schema.or_null(RESOURCES),
         'partial': {'type': 'boolean'},
         **{name: schema.or_null(rule) for name, rule in CHOICES.items()},
@@ -92,7 +93,7 @@ LISTING = query.Listing('restores', checkpoint_uses.FILTERS, checkpoint_uses.SOR
 ONE = schema.wrapped('restore', RESTORE)
 
 
-class _RestoreHandler(checkpoint_uses.UseHandler):
+class RestoreHandler(checkpoint_uses.UseHandler):
     model = models.Restore
 
     def view(
@@ -105,6 +106,7 @@ class _RestoreHandler(checkpoint_uses.UseHandler):
         return {
             **super().view(use, results, progress),
             'restore_target': use.restore_target,
+            'group_id': use.group_id,
             'resources': choices.get('resources'),
             'partial': choices.get('partial', False),
             **{name: choices.get(name) for name in CHOICES},
@@ -114,8 +116,17 @@ class _RestoreHandler(checkpoint_uses.UseHandler):
         """What has become of each resource."""
         return [dataclasses.asdict(each) for each in self.services.queries.restored(restore)]
 
+    def whole(self, restore: models.Restore) -> Object:
+        """One as it is by now, with all that it has made."""
+        new_resources = self.services.queries.new_resources(restore.id)
+        return {
+            **self.shown(restore),
+            'new_resources': new_resources,
+            'results': self.results(restore),
+        }
 
-class Restores(_RestoreHandler):
+
+class Restores(RestoreHandler):
     @operation('restore:get_all', schema.listed('restores', RESTORE), listing=LISTING)
     def on_get(
         self, _context: karbor_context.RequestContext, selection: paging.Selection
@@ -129,12 +140,7 @@ class Restores(_RestoreHandler):
         return {'restore': {**shown, 'new_resources': {}, 'results': self.results(restore)}}
 
 
-class Restore(_RestoreHandler):
+class Restore(RestoreHandler):
     @operation('restore:get', ONE)
     def on_get(self, context: karbor_context.RequestContext, restore_id: str) -> Object:
-        restore = self.found(context, restore_id)
-        new_resources = self.services.queries.new_resources(restore_id)
-        shown = self.shown(restore)
-        return {
-            'restore': {**shown, 'new_resources': new_resources, 'results': self.results(restore)}
-        }
+        return {'restore': self.whole(self.found(context, restore_id))}

@@ -150,10 +150,19 @@ class ShowOne(Command, command.ShowOne):
 
     columns: Sequence[Column]
 
-    def shown(self, parsed_args: argparse.Namespace, item: Resource) -> One:
-        """What is shown of something."""
+    def shown(
+        self,
+        parsed_args: argparse.Namespace,
+        item: Resource,
+        columns: Sequence[Column] | None = None,
+    ) -> One:
+        """What is shown of something.
+
+        :param columns: the lines of the table, of something that has others.
+        """
         if is_for_people(parsed_args):
-            return titles(self.columns), cells(self.columns, item, _THE_ONLY_ONE)
+            told = self.columns if columns is None else columns
+            return titles(told), cells(told, item, _THE_ONLY_ONE)
         columns = complete(type(item))
         return titles(columns), values(columns, item)
 

@@ -13,16 +13,27 @@
 """``openstack protection restore``"""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from osc_lib.exceptions import CommandError
 
 from karbor.client.base import given
 from karbor.client.checkpoints import Checkpoint
 from karbor.client.osc import base, names, waits
 from karbor.client.osc.base import Column, attribute
-from karbor.client.uses import Restore, RestoreChoices
+from karbor.client.uses import Choices, Parameters, Restore, RestoreChoices, RestoreGroup
 
 
 def _results(restore: Restore) -> str:
+    return _lines(restore.results or ())
+
+
+def _results_of_group(group: RestoreGroup) -> str:
+    return _lines([each for restore in group.restores for each in restore['results']])
+
+
+def _lines(results: Iterable[Mapping[str, Any]]) -> str:
     """A line for each resource: what became of it, the new one, and what is to be said of it."""
     return base.lines(
         ' '.join(
@@ -35,7 +46,7 @@ def _results(restore: Restore) -> str:
             )
             if part
         )
-        for each in restore.results or ()
+        for each in results
     )
 
 
@@ -47,6 +58,13 @@ _ONE = (
     attribute('Done', 'resources_done'),
     attribute('Failed', 'resources_failed'),
     Column('Results', _results),
+)
+_GROUP = (
+    attribute('ID', 'id'),
+    attribute('At', 'at', base.text),
+    attribute('Status', 'status'),
+    Column('Restores', lambda group: base.lines(each['id'] for each in group.restores)),
+    Column('Results', _results_of_group),
 )
 
 
@@ -74,10 +92,8 @@ def _add_choices_to(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _choices(parsed_args: argparse.Namespace) -> RestoreChoices:
-    choices: RestoreChoices = {}
-    if parsed_args.partial:
-        choices['partial'] = True
+def _choices(parsed_args: argparse.Namespace) -> Choices:
+    choices: Choices = {}
     for name in ('name_suffix', 'volume_type', 'availability_zone', 'size'):
         value = getattr(parsed_args, name)
         if value is not None:
@@ -92,7 +108,17 @@ class CreateRestore(base.ShowOne):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument('checkpoint', metavar='<checkpoint>', help='Checkpoint (ID)')
+        parser.add_argument(
+            'checkpoint',
+            metavar='<checkpoint>',
+            nargs='?',
+            help='Checkpoint (ID); without it, the newest good recovery point of each --volume',
+        )
+        parser.add_argument(
+            '--at',
+            metavar='<moment>',
+            help='Without a checkpoint: the last day, or moment, in UTC, to go back to',
+        )
         parser.add_argument(
             '--name',
             metavar='<name>',
@@ -119,22 +145,46 @@ class CreateRestore(base.ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.One:
-        checkpoint = names.checkpoint(self.protection, parsed_args.checkpoint)
         options = {}
         if parsed_args.name is not None:
             options['restore_name'] = parsed_args.name
         if parsed_args.description is not None:
             options['restore_description'] = parsed_args.description
-        choices = _choices(parsed_args)
+        parameters = {names.VOLUME: options} if options else None
+        if parsed_args.checkpoint is None:
+            return self._by_time(parsed_args, parameters)
+        if parsed_args.at is not None:
+            raise CommandError('Say either a checkpoint, or with --at a moment.')
+        checkpoint = names.checkpoint(self.protection, parsed_args.checkpoint)
+        choices: RestoreChoices = {**_choices(parsed_args)}
+        if parsed_args.partial:
+            choices['partial'] = True
         if parsed_args.volumes:
             choices['resources'] = self._named(checkpoint, parsed_args.volumes)
-        made = self.protection.create_restore(
-            checkpoint, {names.VOLUME: options} if options else None, **choices
-        )
+        made = self.protection.create_restore(checkpoint, parameters, **choices)
         if parsed_args.wait:
             again = f'openstack protection restore show {made.id}'
             made = waits.until_ended(self, self.protection.wait_for_restore, made, again)
         return self.shown(parsed_args, made)
+
+    def _by_time(self, parsed_args: argparse.Namespace, parameters: Parameters | None) -> base.One:
+        """Restore what is named as it was at a moment, whichever checkpoints have it.
+
+        :raises CommandError: nothing is named, or not what the API can be asked for.
+        """
+        if not parsed_args.volumes or parsed_args.partial:
+            raise CommandError('Say a checkpoint, or with --volume what is to be restored.')
+        resources = [
+            {'type': names.VOLUME, 'id': names.known_volume(self.protection, each).id}
+            for each in parsed_args.volumes
+        ]
+        made = self.protection.create_restore_group(
+            resources, parsed_args.at, parameters=parameters, **_choices(parsed_args)
+        )
+        if parsed_args.wait:
+            again = f'openstack protection restore group show {made.id}'
+            made = waits.until_ended(self, self.protection.wait_for_restore_group, made, again)
+        return self.shown(parsed_args, made, _GROUP)
 
     def _named(self, checkpoint: Checkpoint, volumes: Sequence[str]) -> list[dict[str, str]]:
         """What is named of a checkpoint.
@@ -188,3 +238,17 @@ class ShowRestore(base.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.One:
         return self.shown(parsed_args, self.protection.get_restore(parsed_args.restore))
+
+
+class ShowRestoreGroup(base.ShowOne):
+    """Show restores that were asked for together, and what they have made"""
+
+    columns = _GROUP
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('group', metavar='<group>', help='Group of restores (ID)')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.One:
+        return self.shown(parsed_args, self.protection.get_restore_group(parsed_args.group))

@@ -18,7 +18,7 @@ of the checkpoint, so that a protect, a restore and a delete of one checkpoint n
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import orm
@@ -35,6 +35,7 @@ from karbor.services.checkpoints import (
     job_begins,
     regions,
     removing,
+    restore_groups,
     status_reset,
     use_begins,
 )
@@ -55,12 +56,12 @@ _DELETABLE = (
 class _Written(Generic[Subject]):
     """What is written.
 
-    :ivar job: that it waits for; None when nothing is to be done.
+    :ivar jobs: that it waits for; none when nothing is to be done.
     :ivar trust_id: the trust by which the job acts.
     """
 
     subject: Subject
-    job: models.Job | None
+    jobs: Sequence[models.Job]
     trust_id: str | None
 
 
@@ -123,7 +124,7 @@ class Commands:
                 status=checkpoint.status,
                 scheduled_operation_id=schedule_id,
             )
-            return _Written(checkpoint, job, trust_id)
+            return _Written(checkpoint, [job], trust_id)
 
         return self._write_and_post(context, write)
 
@@ -145,7 +146,7 @@ class Commands:
         def write(session: orm.Session, trust_id: str | None) -> _Written[models.Checkpoint]:
             checkpoint = _lock_idle(session, context, provider_id, checkpoint_id, acting_in=region)
             job = _begin_deletion(session, context, checkpoint, trust_id)
-            return _Written(checkpoint, job, trust_id)
+            return _Written(checkpoint, [job], trust_id)
 
         self._write_and_post(context, write)
 
@@ -188,7 +189,7 @@ class Commands:
                 raise exception.CheckpointNotBeDeleted(
                     checkpoint_id=checkpoint.id, reason='newer recovery points are lost meanwhile.'
                 )
-            return _Written(going.resources, job, trust_id)
+            return _Written(going.resources, [job], trust_id)
 
         return self._write_and_post(context, write)
 
@@ -264,6 +265,30 @@ class Commands:
         provider = self._registry.get(fields['provider_id'])
         return self._begin_use(context, use_begins.restore(context, provider, fields))
 
+    def create_restore_group(
+        self, context: karbor_context.RequestContext, fields: Mapping[str, Any]
+    ) -> Sequence[models.Restore]:
+        """Begin to make resources anew as they were at a moment, see :mod:`restore_groups`.
+
+        No checkpoint that one of the restores is of can be deleted before that has ended.
+
+        :param fields: resources, before, at, provider_id, parameters, and choices.
+        :raises ProviderNotFound:
+        :raises Invalid: a fault in the parameters, or something that cannot be had.
+        """
+        asked = restore_groups.ask(context, self._registry, fields)
+
+        def write(session: orm.Session, trust_id: str | None) -> _Written[Sequence[models.Restore]]:
+            written = [each.write(session, context, trust_id) for each in asked]
+            jobs = [job for _, job in written if job is not None]
+            if len(jobs) < len(written):
+                raise exception.InvalidInput(
+                    reason='what was to be restored is being deleted meanwhile.'
+                )
+            return _Written([restore for restore, _ in written], jobs, trust_id)
+
+        return self._write_and_post(context, write)
+
     def create_verification(
         self, context: karbor_context.RequestContext, fields: Mapping[str, Any]
     ) -> models.Verification:
@@ -277,7 +302,7 @@ class Commands:
     ) -> uses.Use:
         def write(session: orm.Session, trust_id: str | None) -> _Written[uses.Use]:
             use, job = asked.write(session, context, trust_id)
-            return _Written(use, job, trust_id)
+            return _Written(use, [] if job is None else [job], trust_id)
 
         return self._write_and_post(context, write)
 
@@ -286,15 +311,15 @@ class Commands:
         context: karbor_context.RequestContext,
         write: Callable[[orm.Session, str | None], _Written[Subject]],
     ) -> Subject:
-        """Write what is asked for with its job and post the job; returns what is written.
+        """Write what is asked for with its jobs and post these; returns what is written.
 
         :param write: see :func:`trusts.with_trust`.
         """
         written = trusts.with_trust(self._trusts, context, write)
-        if written.job is None:
+        if not written.jobs:
             self._trusts.release(written.trust_id)
-        else:
-            self._post(written.job.id)
+        for job in written.jobs:
+            self._post(job.id)
         return written.subject
 
 

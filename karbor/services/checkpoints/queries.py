@@ -132,6 +132,16 @@ class Queries:
         with db.reader() as session:
             return restore_results.of(session, restore)
 
+    def restore_group(
+        self, context: karbor_context.RequestContext, group_id: str
+    ) -> Sequence[models.Restore]:
+        """The restores that were asked for together.
+
+        :raises RestoreGroupNotFound: there are none.
+        """
+        with db.reader() as session:
+            return uses.of_group(session, context.project_id, group_id)
+
     def failures(self, subject_id: str) -> dict[str, str | None]:
         """Reasons of the resources that the newest job could not do, by ``type#id``."""
         with db.reader() as session:

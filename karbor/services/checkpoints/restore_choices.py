@@ -12,9 +12,9 @@
 
 """What of a checkpoint is restored, and how: what a restore asks for beside its parameters.
 
-The row of a restore has it as it was asked for: ``resources``, ``partial``, and choices, which say
-how new resources are to differ from the old ones. A choice stands for all resources, or in an entry
-of ``resources`` for that one.
+The row of a restore has it as it was asked for: ``resources``, ``partial``, ``at`` of a restore by
+time, and choices, which say how new resources are to differ from the old ones. A choice stands for
+all resources, or in an entry of ``resources`` for that one.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ Choices = Mapping[str, Any]
 #: what a plugin may be able to do, if it says so; see ``ProtectionPlugin.get_restore_choices``
 NAMES = ('name_suffix', 'volume_type', 'availability_zone', 'size')
 
-_ASKED = ('resources', 'partial', *NAMES)
+_ASKED = ('resources', 'partial', 'at', *NAMES)
 
 # Of what can be tried, and of what is good as far as anybody knows.
 _TRIED = frozenset((State.GOOD, State.UNKNOWN, State.MISSING))

@@ -814,6 +814,20 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
                 }
             },
         ],
+        'POST /restore_groups': [
+            {
+                'restore_group': {
+                    'resources': [{'type': VOLUME, 'id': resource['id'], 'size': 2}],
+                    'at': '2030-01-01T00:00:00Z',
+                    'provider_id': PROVIDER_ID,
+                    'parameters': {VOLUME: {'restore_name': 'back'}},
+                    'name_suffix': '-again',
+                    'volume_type': 'fast',
+                    'availability_zone': 'nova',
+                    'size': 3,
+                }
+            }
+        ],
         'POST /verifications': [{'verification': use}],
         'POST /triggers': triggers,
         'PUT /triggers/{trigger_id}': [

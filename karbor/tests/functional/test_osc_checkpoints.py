@@ -156,6 +156,28 @@ class RestoresTest(commanding.CommandTestCase):
         for name, told in (('b', 'More than one volume'), ('c', 'has no volume c')):
             self.assertIn(told, self.fail_command(f'restore create {made.id} --volume {name}'))
 
+    def test_volumes_as_they_were(self) -> None:
+        volumes = [self.volume(name=name) for name in ('a', 'b')]
+        for volume in volumes:
+            self.checkpoint(volume)
+        shown = self.fields('restore create --volume a --volume b --name-suffix + --wait')
+        self.assertEqual(('success', 2), (shown['Status'], shown['Results'].count('+)')))
+        self.assertEqual(2, len(shown['Restores'].split()))
+        again = self.fields(f'restore group show {shown["ID"]}')
+        self.assertEqual(shown['Results'], again['Results'])
+        self.assertEqual(
+            self.get(f'/restore_groups/{shown["ID"]}')['restore_group'],
+            self.json(f'restore group show {shown["ID"]}'),
+        )
+        for line, told in (
+            ('--volume a --at 2001-01-01', 'no good recovery point'),
+            ('--volume a --at x', "at: 'x' is neither"),
+            ('', 'Say a checkpoint'),
+            ('--volume a --partial', 'Say a checkpoint'),
+            (f'{new_id()} --at 2001-01-01', 'Say either a checkpoint'),
+        ):
+            self.assertIn(told, self.fail_command(f'restore create {line}'))
+
     def test_what_is_good_of_one_in_error(self) -> None:
         volumes = [self.volume(name=name) for name in ('a', 'b')]
         self.cinder.quota_snapshots = 1

@@ -24,7 +24,7 @@ from karbor import db, policies, policy
 from karbor.api import app, openapi
 from karbor.db import models
 from karbor.tests import personas
-from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID
+from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
 
 #: who may, by the least of them
@@ -67,6 +67,8 @@ TABLE = {
     'GET /restores': 'reader',
     'POST /restores': 'member',
     'GET /restores/{restore_id}': 'reader',
+    'POST /restore_groups': 'member',
+    'GET /restore_groups/{restore_group_id}': 'reader',
     'GET /verifications': 'reader',
     'POST /verifications': 'member',
     'GET /verifications/{verification_id}': 'reader',
@@ -247,6 +249,8 @@ class ObjectsTestCase(base.CloudTestCase):
             'quota_project_id': PROJECT_ID,
             'class_name': 'gold',
             'used_plan': plan.id,
+            'good_resource': self._good_resource(),
+            'restore_group_id': self.add_row(models.Restore, group_id=new_id()).group_id,
             **{
                 f'{name}_id': self.add_row(model).id
                 for name, model in (
@@ -257,6 +261,20 @@ class ObjectsTestCase(base.CloudTestCase):
                 )
             },
         }
+
+    def _good_resource(self) -> str:
+        """The id of a resource that has a good recovery point."""
+        checkpoint = self.add_row(models.Checkpoint)
+        resource_id = checkpoint.protection_plan['resources'][0]['id']
+        self.add_row(
+            models.RecoveryPoint,
+            checkpoint_id=checkpoint.id,
+            resource_type=base.VOLUME,
+            resource_id=resource_id,
+            resource_name='data',
+            state='good',
+        )
+        return resource_id
 
     def body(self, asked: str, fields: dict[str, str]) -> Any:
         use = {
@@ -279,6 +297,11 @@ class ObjectsTestCase(base.CloudTestCase):
             f'POST {_CHECKPOINTS}/action': {'copy': {'plan_id': fields['used_plan']}},
             f'PUT {_CHECKPOINTS}/{{checkpoint_id}}': {'os-resetState': {'state': 'error'}},
             'POST /restores': {'restore': use},
+            'POST /restore_groups': {
+                'restore_group': {
+                    'resources': [{'type': base.VOLUME, 'id': fields['good_resource']}]
+                }
+            },
             'POST /verifications': {'verification': use},
             'POST /triggers': {
                 'trigger_info': {'name': 't', 'type': 'time', 'properties': base.TRIGGER_PROPERTIES}

@@ -69,6 +69,7 @@ class Side:
             'scheduled_operation',
             'checkpoint',
             'restore',
+            'restore_group',
             'verification',
         ):
             self.values[what] = self.new(what)
@@ -91,6 +92,14 @@ class Side:
             return self.owner.scheduled_operation(
                 self.values['trigger'], self.values['plan'], f'{self.mark} operation'
             )
+        if what == 'restore_group':
+            resource = {'type': 'OS::Cinder::Volume', 'id': self.values['volume']}
+            group = self.owner.call(
+                'POST', '/restore_groups', {'restore_group': {'resources': [resource]}}
+            )
+            (restore,) = group['restores']
+            assert self.owner.wait_for_use('restore', restore['id'])['status'] == 'success'
+            return str(group['id'])
         use_id = self.owner.use(what, self.values['checkpoint'])
         assert self.owner.wait_for_use(what, use_id)['status'] == 'success'
         return use_id

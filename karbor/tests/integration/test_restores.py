@@ -94,6 +94,32 @@ class ChosenTest(RestoresTestCase):
         self.assertEqual(('success', None), (by_name['status'], by_name['status_reason']))
 
 
+class ByTimeTest(RestoresTestCase):
+    def test_across_checkpoints(self) -> None:
+        karbor = self.standalone()
+        first = self.filled(2)
+        one, other = first
+        early = self.protected(karbor, [one, other])
+        at = karbor.call('GET', f'/recovery_points?checkpoint_id={early}&sort=created_at:desc')
+        moment = max(point['taken_at'] for point in at)
+        cloud.write(one, data := os.urandom(_SIZE))
+        late = self.protected(karbor, [one])
+        cloud.write(one, os.urandom(_SIZE))
+        for when, sums, checkpoints in (
+            ({'at': moment}, first, {early}),
+            ({}, {**first, one: cloud.sha256_of(data)}, {early, late}),
+        ):
+            body = {'resources': _named(one, other), **when}
+            group = karbor.call('POST', '/restore_groups', {'restore_group': body})
+            self.assertEqual(checkpoints, {each['checkpoint_id'] for each in group['restores']})
+            cloud.wait_until(lambda: self.group(karbor, group)['status'] == 'success', 'the group')
+            for restore in self.group(karbor, group)['restores']:
+                self.assertBytes(sums, restore)
+
+    def group(self, karbor: base.Standalone, group: dict[str, Any]) -> Any:
+        return karbor.call('GET', f'/restore_groups/{group["id"]}')
+
+
 class AsItWasTest(RestoresTestCase):
     def boot_like(self) -> tuple[str, str]:
         """A volume with all that can be lost; its id and the sha256 of its first bytes."""

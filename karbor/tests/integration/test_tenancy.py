@@ -154,6 +154,9 @@ _BODIES: Mapping[str, Callable[..., Any]] = {
         'copy': {'plan_id': plan_id}
     },
     'POST ~/restores': _use('restore'),
+    'POST ~/restore_groups': lambda volume: {
+        'restore_group': {'resources': [{'type': 'OS::Cinder::Volume', 'id': volume}]}
+    },
     'POST ~/verifications': _use('verification'),
     'POST ~/triggers': lambda: {
         'trigger_info': {

@@ -109,6 +109,19 @@ CALLS: dict[str, tuple[Call, ...]] = {
         ),
     ),
     'GET /restores/{restore_id}': (lambda p: p.get_restore(FIRST),),
+    'POST /restore_groups': (
+        lambda p: p.create_restore_group([{'type': VOLUME, 'id': FIRST}]),
+        lambda p: p.create_restore_group(
+            [{'type': VOLUME, 'id': FIRST, 'volume_type': 'fast'}],
+            '2026-11-26',
+            provider=SECOND,
+            parameters={VOLUME: {'restore_name': 'x'}},
+            name_suffix='-again',
+            availability_zone='nova',
+            size=3,
+        ),
+    ),
+    'GET /restore_groups/{restore_group_id}': (lambda p: p.get_restore_group(FIRST),),
     'GET /verifications': (lambda p: list(p.verifications()),),
     'POST /verifications': (
         lambda p: p.create_verification(CHECKPOINT),

@@ -48,6 +48,7 @@ RESOURCES: dict[str, type[client_base.Resource]] = {
     'RecoveryPoint': recovery_points.RecoveryPoint,
     'CoveredVolume': coverage.CoveredVolume,
     'Restore': uses.Restore,
+    'RestoreGroup': uses.RestoreGroup,
     'Verification': uses.Verification,
     'DetailedTrigger': triggers.Trigger,
     'DetailedSchedule': schedules.Schedule,
