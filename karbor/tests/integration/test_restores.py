@@ -112,12 +112,17 @@ class ByTimeTest(RestoresTestCase):
             body = {'resources': _named(one, other), **when}
             group = karbor.call('POST', '/restore_groups', {'restore_group': body})
             self.assertEqual(checkpoints, {each['checkpoint_id'] for each in group['restores']})
-            cloud.wait_until(lambda: self.group(karbor, group)['status'] == 'success', 'the group')
-            for restore in self.group(karbor, group)['restores']:
+            for restore in self.ended(karbor, group['id'])['restores']:
                 self.assertBytes(sums, restore)
 
-    def group(self, karbor: base.Standalone, group: dict[str, Any]) -> Any:
-        return karbor.call('GET', f'/restore_groups/{group["id"]}')
+    def ended(self, karbor: base.Standalone, group_id: str) -> Any:
+        """A group whose restores have gone well."""
+
+        def look() -> Any:
+            group = karbor.call('GET', f'/restore_groups/{group_id}')
+            return group if group['status'] == 'success' else None
+
+        return cloud.wait_until(look, f'the end of {group_id}')
 
 
 class AsItWasTest(RestoresTestCase):
