@@ -25,7 +25,7 @@
         AuthorizationFailure, AccessCheckpointNotAllowed,
         DeleteCheckpointNotAllowed, DeleteTriggerNotAllowed
       NotFound                             404
-        PlanNotFound, ProviderNotFound, CheckpointNotFound, RestoreNotFound,
+        PlanNotFound, ProviderNotFound, CheckpointNotFound, RestoreNotFound, RestoreGroupNotFound,
         VerificationNotFound, TriggerNotFound, ScheduledOperationNotFound,
         OperationLogNotFound, ServiceNotFound, ProjectNotFound, JobNotFound,
         MarkerNotFound,

@@ -57,6 +57,7 @@ class CreateRestoreTest(base.ApiTestCase):
                 'resources_done': 0,
                 'resources_failed': 0,
                 'new_resources': {},
+                'group_id': None,
                 'resources': None,
                 'partial': False,
                 'name_suffix': None,
