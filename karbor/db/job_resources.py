@@ -86,11 +86,6 @@ def failures_of_newest(session: orm.Session, subject_id: str) -> Sequence[models
     return _of_newest(session, subject_id, models.JobResource.is_done.is_(False))
 
 
-def made_by_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
-    """The resources of which the newest job about something has made new ones."""
-    return _of_newest(session, subject_id, models.JobResource.new_resource_id.is_not(None))
-
-
 def of_newest(session: orm.Session, subject_id: str) -> Sequence[models.JobResource]:
     """How far the newest job about something is with each resource that it has come to."""
     return _of_newest(session, subject_id, sa.true())

@@ -62,19 +62,43 @@ def get(session: orm.Session, model: type[Use], project_id: str, use_id: str) ->
     return use
 
 
-def of_group(session: orm.Session, project_id: str, group_id: str) -> Sequence[models.Restore]:
-    """The restores of a project that were asked for together.
+def restore_with_graph(
+    session: orm.Session, project_id: str, restore_id: str
+) -> tuple[models.Restore, str | None]:
+    """A restore of the project, with the graph of its checkpoint; None when that is purged.
+
+    :raises RestoreNotFound:
+    """
+    found = _with_graphs(session, project_id, models.Restore.id == restore_id)
+    if not found:
+        raise exception.RestoreNotFound(restore_id=restore_id)
+    return found[0]
+
+
+def group_with_graphs(
+    session: orm.Session, project_id: str, group_id: str
+) -> Sequence[tuple[models.Restore, str | None]]:
+    """The same of the restores that were asked for together.
 
     :raises RestoreGroupNotFound: there are none.
     """
-    found = session.scalars(
-        sa.select(models.Restore)
-        .where(models.Restore.group_id == group_id, models.Restore.project_id == project_id)
-        .order_by(models.Restore.created_at, models.Restore.id)
-    ).all()
+    found = _with_graphs(session, project_id, models.Restore.group_id == group_id)
     if not found:
         raise exception.RestoreGroupNotFound(restore_group_id=group_id)
     return found
+
+
+def _with_graphs(
+    session: orm.Session, project_id: str, condition: sa.ColumnElement[bool]
+) -> list[tuple[models.Restore, str | None]]:
+    checkpoint = models.Checkpoint
+    rows = session.execute(
+        sa.select(models.Restore, checkpoint.resource_graph)
+        .outerjoin(checkpoint, checkpoint.id == models.Restore.checkpoint_id)
+        .where(condition, models.Restore.project_id == project_id)
+        .order_by(models.Restore.created_at, models.Restore.id)
+    )
+    return [(restore, resource_graph) for restore, resource_graph in rows]
 
 
 def page(

@@ -60,15 +60,8 @@ class UseHandler(Handler):
         return shown, has_more
 
     def one(self, context: karbor_context.RequestContext, use_id: str) -> Object:
-        return self.shown(self.found(context, use_id))
-
-    def found(self, context: karbor_context.RequestContext, use_id: str) -> Any:
-        """The row of one."""
-        return self.services.queries.get_use(context, self.model, use_id)
-
-    def shown(self, use: Any) -> Object:
-        """One as it is by now."""
         checkpoint_queries = self.services.queries
+        use = checkpoint_queries.get_use(context, self.model, use_id)
         results, progress = (
             checkpoint_queries.results([use.id]),
             checkpoint_queries.progress([use.id]),

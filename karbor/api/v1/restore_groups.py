@@ -21,7 +21,7 @@ from karbor.api.media import Object
 from karbor.api.operation import operation
 from karbor.api.v1 import restores
 from karbor.common import constants
-from karbor.db import models
+from karbor.services.checkpoints import restore_results
 
 CREATE = schema.wrapped(
     'restore_group',
@@ -51,14 +51,14 @@ ONE = schema.wrapped('restore_group', RESTORE_GROUP)
 
 
 class _GroupHandler(restores.RestoreHandler):
-    def group(self, members: Sequence[models.Restore]) -> Object:
-        first = members[0]
+    def group(self, members: Sequence[restore_results.WholeRestore]) -> Object:
+        first = members[0].row
         return {
             'restore_group': {
                 'id': first.group_id,
                 'project_id': first.project_id,
                 'at': (first.choices or {}).get('at'),
-                'status': _status({member.status for member in members}),
+                'status': _status({member.row.status for member in members}),
                 'restores': [self.whole(member) for member in members],
             }
         }
@@ -84,12 +84,10 @@ class RestoreGroups(_GroupHandler):
     @operation('restore_group:create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
         fields = body['restore_group']
-        return self.group(
-            self.services.commands.create_restore_group(
-                context,
-                {'parameters': {}, **fields, 'before': _before(fields.get('at'))},
-            )
+        begun = self.services.commands.create_restore_group(
+            context, {'parameters': {}, **fields, 'before': _before(fields.get('at'))}
         )
+        return self.group([self.services.queries.begun(restore) for restore in begun])
 
 
 class RestoreGroup(_GroupHandler):

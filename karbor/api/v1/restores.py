@@ -112,17 +112,18 @@ class RestoreHandler(checkpoint_uses.UseHandler):
             **{name: choices.get(name) for name in CHOICES},
         }
 
-    def results(self, restore: models.Restore) -> list[Object]:
-        """What has become of each resource."""
-        return [dataclasses.asdict(each) for each in self.services.queries.restored(restore)]
-
-    def whole(self, restore: models.Restore) -> Object:
-        """One as it is by now, with all that it has made."""
-        new_resources = self.services.queries.new_resources(restore.id)
+    def whole(self, restore: restore_results.WholeRestore) -> Object:
+        """One with all that it has made so far."""
+        failed = sum(not row.is_done for row in restore.ends.values())
+        progress = queries.Progress(len(restore.ends) - failed, failed)
         return {
-            **self.shown(restore),
-            'new_resources': new_resources,
-            'results': self.results(restore),
+            **self.view(restore.row, list(restore.told.values()), progress),
+            'new_resources': {
+                row.resource_key: row.new_resource_id
+                for row in restore.ends.values()
+                if row.new_resource_id
+            },
+            'results': [dataclasses.asdict(each) for each in restore.restored],
         }
 
 
@@ -136,11 +137,10 @@ class Restores(RestoreHandler):
     @operation('restore:create', ONE, body=CREATE)
     def on_post(self, context: karbor_context.RequestContext, body: Object) -> Object:
         restore = self.services.commands.create_restore(context, body['restore'])
-        shown = self.begun(restore)
-        return {'restore': {**shown, 'new_resources': {}, 'results': self.results(restore)}}
+        return {'restore': self.whole(self.services.queries.begun(restore))}
 
 
 class Restore(RestoreHandler):
     @operation('restore:get', ONE)
     def on_get(self, context: karbor_context.RequestContext, restore_id: str) -> Object:
-        return {'restore': self.whole(self.found(context, restore_id))}
+        return {'restore': self.whole(self.services.queries.restore(context, restore_id))}

@@ -118,29 +118,34 @@ class Queries:
         with db.plain_reader() as connection:
             return _progress(connection, subject_ids)
 
-    def new_resources(self, subject_id: str) -> dict[str, str]:
-        """What a restore has made so far: ``type#id`` of the original -> id of the new one."""
-        with db.reader() as session:
-            return {
-                row.resource_key: row.new_resource_id
-                for row in job_resources.made_by_newest(session, subject_id)
-                if row.new_resource_id
-            }
+    def restore(
+        self, context: karbor_context.RequestContext, restore_id: str
+    ) -> restore_results.WholeRestore:
+        """A restore and all that has come of it so far.
 
-    def restored(self, restore: models.Restore) -> list[restore_results.Restored]:
-        """What has become of each resource that a restore is about, so far."""
+        :raises RestoreNotFound:
+        """
         with db.reader() as session:
-            return restore_results.of(session, restore)
+            found = uses.restore_with_graph(session, context.project_id, restore_id)
+            return restore_results.whole(session, *found)
 
     def restore_group(
         self, context: karbor_context.RequestContext, group_id: str
-    ) -> Sequence[models.Restore]:
-        """The restores that were asked for together.
+    ) -> list[restore_results.WholeRestore]:
+        """The same of the restores that were asked for together.
 
         :raises RestoreGroupNotFound: there are none.
         """
         with db.reader() as session:
-            return uses.of_group(session, context.project_id, group_id)
+            found = uses.group_with_graphs(session, context.project_id, group_id)
+            return [restore_results.whole(session, *each) for each in found]
+
+    def begun(self, restore: models.Restore) -> restore_results.WholeRestore:
+        """The same of one that was just asked for."""
+        with db.reader() as session:
+            checkpoint = session.get(models.Checkpoint, restore.checkpoint_id)
+            resource_graph = None if checkpoint is None else checkpoint.resource_graph
+            return restore_results.whole(session, restore, resource_graph)
 
     def failures(self, subject_id: str) -> dict[str, str | None]:
         """Reasons of the resources that the newest job could not do, by ``type#id``."""

@@ -56,8 +56,28 @@ class Restored:
     seconds: float | None = None
 
 
-def of(session: orm.Session, restore: models.Restore) -> list[Restored]:
-    """What has become of each, in the order of the checkpoint."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WholeRestore:
+    """A restore and all that has come of it so far.
+
+    :ivar told: what plugins told of resources, by types and ids.
+    :ivar ends: how far the newest job is with those that it has come to.
+    :ivar restored: what has become of each resource, in the order of the checkpoint.
+    """
+
+    row: models.Restore
+    told: Mapping[Key, models.ResourceResult]
+    ends: Mapping[Key, models.JobResource]
+    restored: Sequence[Restored]
+
+
+def whole(
+    session: orm.Session, restore: models.Restore, resource_graph: str | None
+) -> WholeRestore:
+    """A restore with all that has come of it.
+
+    :param resource_graph: of its checkpoint; None when that is purged.
+    """
     ends = {
         (row.resource_type, row.resource_id): row
         for row in job_resources.of_newest(session, restore.id)
@@ -71,26 +91,23 @@ def of(session: orm.Session, restore: models.Restore) -> list[Restored]:
         for point in recovery_points.of_checkpoints(session, [restore.checkpoint_id])
     }
     obstacles = restore_choices.obstacles(restore)
-    return [
+    restored = [
         Restored(
             type=key[0],
             id=key[1],
             recovery_point_id=points.get(key),
             **_about(restore, ends.get(key), told, obstacles.get(key)),
         )
-        for key in _keys(session, restore) or list(ends)
+        for key in (ends if resource_graph is None else _keys(restore, resource_graph))
     ]
+    return WholeRestore(row=restore, told=told, ends=ends, restored=restored)
 
 
-def _keys(session: orm.Session, restore: models.Restore) -> Sequence[Key]:
-    """Type and id of each resource that it is about; none when the checkpoint is purged."""
-    checkpoint = session.get(models.Checkpoint, restore.checkpoint_id)
-    if checkpoint is None:
-        return ()
-    roots = graph.deserialize(checkpoint.resource_graph)
+def _keys(restore: models.Restore, resource_graph: str) -> Sequence[Key]:
+    """Type and id of each resource that it is about."""
     return [
         (each.type, each.id)
-        for each in restore_choices.meant(roots, restore.choices or {})
+        for each in restore_choices.meant(graph.deserialize(resource_graph), restore.choices or {})
         if each.type not in recovery_points.WITHOUT_POINTS
     ]
 
