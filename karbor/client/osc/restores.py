@@ -13,7 +13,7 @@
 """``openstack protection restore``"""
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from osc_lib.exceptions import CommandError
@@ -24,29 +24,28 @@ from karbor.client.osc import base, names, waits
 from karbor.client.osc.base import Column, attribute
 from karbor.client.uses import Choices, Parameters, Restore, RestoreChoices, RestoreGroup
 
-
-def _results(restore: Restore) -> str:
-    return _lines(restore.results or ())
+_AHEAD = {'left_out': 'left out: '}
 
 
-def _results_of_group(group: RestoreGroup) -> str:
-    return _lines([each for restore in group.restores for each in restore['results']])
+def _results(shown: Restore | RestoreGroup) -> list[dict[str, Any]]:
+    """What has become of each resource."""
+    if isinstance(shown, RestoreGroup):
+        return [each for restore in shown.restores for each in restore['results']]
+    return shown.results or []
 
 
-def _lines(results: Iterable[Mapping[str, Any]]) -> str:
-    """A line for each resource: what became of it, the new one, and what is to be said of it."""
+def _made(shown: Restore | RestoreGroup) -> str:
     return base.lines(
-        ' '.join(
-            part
-            for part in (
-                f'{each["id"]}: {each["end"]}',
-                each['new_id'] and f'-> {each["new_id"]}',
-                each['name'] and f'({each["name"]})',
-                each['reason'] and f'- {each["reason"]}',
-            )
-            if part
-        )
-        for each in results
+        f'{each["id"]} -> {each["new_id"]}' for each in _results(shown) if each['new_id']
+    )
+
+
+def _failed(shown: Restore | RestoreGroup) -> str:
+    """What failed, what was left out, and what could not be put back of what is well."""
+    return base.lines(
+        f'{each["type"]}#{each["id"]}: {_AHEAD.get(each["end"], "")}{each["reason"]}'
+        for each in _results(shown)
+        if each['reason']
     )
 
 
@@ -57,14 +56,16 @@ _ONE = (
     attribute('Reason', 'status_reason', base.text),
     attribute('Done', 'resources_done'),
     attribute('Failed', 'resources_failed'),
-    Column('Results', _results),
+    Column('New volumes', _made),
+    Column('What failed', _failed),
 )
 _GROUP = (
     attribute('ID', 'id'),
     attribute('At', 'at', base.text),
     attribute('Status', 'status'),
     Column('Restores', lambda group: base.lines(each['id'] for each in group.restores)),
-    Column('Results', _results_of_group),
+    Column('New volumes', _made),
+    Column('What failed', _failed),
 )
 
 

@@ -24,6 +24,7 @@ from karbor.db import models
 from karbor.testing.fake_cinder import Fault
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import calling, commanding
+from karbor.tests.functional.base import VOLUME
 
 
 class CheckpointsTest(commanding.CommandTestCase):
@@ -127,7 +128,7 @@ class RestoresTest(commanding.CommandTestCase):
         made = self.checkpoint(volume)
         shown = self.fields(f'restore create {made.id} --name back --description x --wait')
         self.assertEqual(('success', '1'), (shown['Status'], shown['Done']))
-        old, _, new = shown['Results'].removesuffix(' (back)').partition(': restored -> ')
+        old, _, new = shown['New volumes'].partition(' -> ')
         self.assertEqual((volume['id'], 'back'), (old, self.cinder.volumes[new]['name']))
         (row,) = self.table(f'restore list --checkpoint {made.id} --long')
         self.assertEqual((shown['ID'], 'success'), (row['ID'], row['Status']))
@@ -144,15 +145,15 @@ class RestoresTest(commanding.CommandTestCase):
         self.cinder.faults.append(Fault(method='POST', path='/volumes', status=400))
         shown = self.fields(f'restore create {made.id} --wait', code=1)
         self.assertEqual('fail', shown['Status'])
-        self.assertIn(': failed - ', shown['Results'])
+        self.assertIn(VOLUME, shown['What failed'])
 
     def test_one_volume_of_some(self) -> None:
         volumes = [self.volume(name=name) for name in ('a', 'b', 'b')]
         made = self.checkpoint(*volumes)
         shown = self.fields(f'restore create {made.id} --volume a --wait')
-        self.assertRegex(shown['Results'], rf'^{volumes[0]["id"]}: restored -> \S+ \(\S+\)$')
+        self.assertRegex(shown['New volumes'], rf'^{volumes[0]["id"]} -> \S+$')
         by_id = self.fields(f'restore create {made.id} --volume {volumes[1]["id"]} --wait')
-        self.assertIn(f'{volumes[1]["id"]}: restored', by_id['Results'])
+        self.assertIn(f'{volumes[1]["id"]} -> ', by_id['New volumes'])
         for name, told in (('b', 'More than one volume'), ('c', 'has no volume c')):
             self.assertIn(told, self.fail_command(f'restore create {made.id} --volume {name}'))
 
@@ -161,10 +162,10 @@ class RestoresTest(commanding.CommandTestCase):
         for volume in volumes:
             self.checkpoint(volume)
         shown = self.fields('restore create --volume a --volume b --name-suffix + --wait')
-        self.assertEqual(('success', 2), (shown['Status'], shown['Results'].count('+)')))
+        self.assertEqual(('success', 2), (shown['Status'], shown['New volumes'].count(' -> ')))
         self.assertEqual(2, len(shown['Restores'].split()))
         again = self.fields(f'restore group show {shown["ID"]}')
-        self.assertEqual(shown['Results'], again['Results'])
+        self.assertEqual(shown['New volumes'], again['New volumes'])
         self.assertEqual(
             self.get(f'/restore_groups/{shown["ID"]}')['restore_group'],
             self.json(f'restore group show {shown["ID"]}'),
@@ -186,7 +187,7 @@ class RestoresTest(commanding.CommandTestCase):
         shown = self.fields(f'restore create {made.id} --partial --wait')
         self.assertEqual('success', shown['Status'])
         self.assertIn('left out: 1 of 2 resources', shown['Reason'])
-        self.assertEqual(1, shown['Results'].count(': left_out - '))
+        self.assertEqual(1, ' '.join(shown['What failed'].split()).count('left out: '))
 
 
 class NowTest(commanding.CommandTestCase):
