@@ -23,6 +23,7 @@ from oslo_utils import uuidutils
 
 from karbor import exception
 from karbor.api.schema import Schema
+from karbor.common import faults
 
 Object = dict[str, Any]  # of JSON, in a request or an answer
 
@@ -60,12 +61,12 @@ def check(document: Any, schema: Schema, name: str = '') -> None:
     :param name: of the document, for the message.
     :raises InvalidInput: names the place and the fault.
     """
-    error = jsonschema.exceptions.best_match(
+    error = faults.worst(
         jsonschema.Draft202012Validator(schema, format_checker=FORMATS).iter_errors(document)
     )
     if error is not None:
         place = '.'.join(str(part) for part in (name, *error.absolute_path) if part != '')
-        raise exception.InvalidInput(reason=f'{place}: {error.message}'.removeprefix(': '))
+        raise exception.InvalidInput(reason=f'{place}: {faults.told(error)}'.removeprefix(': '))
 
 
 def check_text(text: str) -> None:

@@ -37,17 +37,23 @@ DESCRIPTION: Schema = {
 }
 _KEY = r'^[a-zA-Z0-9-_:.# ]{1,255}\Z'
 _VALUES = ['boolean', 'string', 'integer', 'number']
+# Bounds stand before what they bound, so that too much of it is not looked at.
+MOST_RESOURCES = 10_000  # of a plan
+_MOST_VALUES = 100  # of one object that has names of the caller's choice
 METADATA: Schema = {
     'type': ['object', 'null'],
+    'maxProperties': _MOST_VALUES,
     'patternProperties': {_KEY: {'type': _VALUES}},
     'additionalProperties': False,
 }
 # Null is what forms send of a field that nobody filled in.
 PARAMETERS: Schema = {
     'type': 'object',
+    'maxProperties': MOST_RESOURCES + _MOST_VALUES,  # of each resource, and of types
     'patternProperties': {
         _KEY: {
             'type': 'object',
+            'maxProperties': _MOST_VALUES,
             'patternProperties': {_KEY: {'type': [*_VALUES, 'null']}},
             'additionalProperties': False,
         }

@@ -24,6 +24,7 @@ _LIMITS = {
     'minimum': 'at least {}',
     'maximum': 'at most {}',
     'minItems': 'at least {} items',
+    'maxItems': 'at most {} items',
     'minProperties': 'at least {} of its fields',
     'maxProperties': 'at most {} fields',
     'pattern': 'like ``{}``',

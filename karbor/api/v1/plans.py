@@ -24,6 +24,7 @@ from karbor.services.checkpoints.plan_resources import Covered
 _RESOURCES: schema.Schema = {
     'type': 'array',
     'minItems': 1,
+    'maxItems': schema.MOST_RESOURCES,
     'items': {
         'type': 'object',
         'properties': {

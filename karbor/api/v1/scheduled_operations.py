@@ -27,7 +27,11 @@ _FIELDS: schema.Schema = {
     'description': schema.DESCRIPTION,
     'trigger_id': schema.UUID,
     # The newest openstack client sends it as the text "provider_id=...,plan_id=...".
-    'operation_definition': {'type': ['object', 'string'], 'maxLength': 4096},
+    'operation_definition': {
+        'type': ['object', 'string'],
+        'maxLength': 4096,
+        'maxProperties': 100,
+    },
 }
 
 CREATE = schema.wrapped(

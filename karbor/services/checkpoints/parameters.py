@@ -28,7 +28,7 @@ import jsonschema
 from oslo_utils import strutils, uuidutils
 
 from karbor import exception
-from karbor.common import constants
+from karbor.common import constants, faults
 from karbor.resource import Resource
 from karbor.services.protection.protection_plugin import Schema
 
@@ -228,9 +228,7 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
 
 def _validate(values: Values, schema: Schema, where: str) -> None:
     lenient = {**schema, 'required': []}
-    error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(lenient).iter_errors(values)
-    )
+    error = faults.worst(jsonschema.Draft202012Validator(lenient).iter_errors(values))
     if error is not None:
         place = ''.join(f'{part}: ' for part in error.absolute_path)
-        raise exception.InvalidInput(reason=f'{where}: {place}{error.message}')
+        raise exception.InvalidInput(reason=f'{where}: {place}{faults.told(error)}')
