@@ -42,10 +42,11 @@ class Checkpoint(base.Resource):
     status: str = Body('status')
     #: what is waited for, or what failed
     status_reason: str | None = Body('status_reason')
-    #: the plan as it was then: ``id``, ``name``, ``provider_id``, ``resources``, ``parameters``
+    #: the plan as it was then: ``id`` and ``name``; where one checkpoint is shown, ``provider_id``,
+    #: ``resources`` and ``parameters``, too
     protection_plan: dict[str, Any] = Body('protection_plan')
-    #: JSON of what is in it, and what in what
-    resource_graph: str = Body('resource_graph')
+    #: JSON of what is in it, and what in what; where one checkpoint is shown
+    resource_graph: str | None = Body('resource_graph')
     resources_total: int = Body('resources_total')
     #: how many are done by what works on it now, or did last
     resources_done: int = Body('resources_done')

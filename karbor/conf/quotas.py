@@ -20,7 +20,7 @@ OPTS: list[cfg.Opt] = [
     ),
     cfg.IntOpt(
         'quota_checkpoints',
-        default=-1,
+        default=50_000,
         min=-1,
         help='How many checkpoints a project may have; -1 is no limit.',
     ),

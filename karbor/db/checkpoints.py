@@ -24,6 +24,13 @@ from karbor import exception
 from karbor.common import constants
 from karbor.db import models, paging, plain_rows
 
+_PLAN_NAME = models.Checkpoint.protection_plan['name'].as_string()
+# What lists show. Plan and graph of one checkpoint may have megabytes.
+_LISTED = [
+    sa.func.coalesce(column, _PLAN_NAME).label('plan_name') if column.key == 'plan_name' else column
+    for column in models.Checkpoint.__table__.columns
+    if column.key not in ('protection_plan', 'resource_graph')
+]
 # Filters that are about what is in a checkpoint.
 OF_RESOURCES = frozenset(('resource_id', 'resource_type'))
 
@@ -44,7 +51,8 @@ _ONE = plain_rows.select(models.Checkpoint).where(
 
 
 def create(session: orm.Session, **values: Any) -> models.Checkpoint:
-    checkpoint = models.Checkpoint(**values)
+    name = values['protection_plan'].get('name')
+    checkpoint = models.Checkpoint(plan_name=name, **values)
     session.add(checkpoint)
     session.flush()
     return checkpoint
@@ -145,7 +153,7 @@ def page(
     since: datetime.datetime | None,
     before: datetime.datetime | None,
 ) -> tuple[list[models.Checkpoint], bool]:
-    """One page of checkpoints with a provider, and whether more follow.
+    """One page of checkpoints with a provider, without plan and graph, and whether more follow.
 
     Without a filter by status, deleted checkpoints are left out. ``resource_id`` and
     ``resource_type`` are of a resource that is in them.
@@ -164,7 +172,7 @@ def page(
     if before is not None:
         conditions.append(models.Checkpoint.created_at < before)
     selection = dataclasses.replace(selection, filters=own)
-    return paging.rows(connection, models.Checkpoint, selection, conditions)
+    return paging.rows(connection, models.Checkpoint, selection, conditions, columns=_LISTED)
 
 
 def _still_in(selection: paging.Selection) -> list[sa.ColumnElement[bool]]:

@@ -95,7 +95,8 @@ class Checkpoint(Subject, Base):
     """What protects the resources of a plan, as they were at one moment.
 
     ``region`` is the one of the cloud that it was made in; null of one that an older Karbor made
-    and that no look has found there yet.
+    and that no look has found there yet. ``plan_name`` is that of ``protection_plan``, for lists;
+    null in the row of an older Karbor.
     """
 
     __tablename__ = 'checkpoints'
@@ -107,6 +108,7 @@ class Checkpoint(Subject, Base):
     )
 
     plan_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    plan_name: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     protection_plan: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
     resource_graph: orm.Mapped[str] = orm.mapped_column(LongText)
     resources_total: orm.Mapped[int]

@@ -13,6 +13,8 @@
 """Pages of lists, found by an index and never by counting."""
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -36,6 +38,35 @@ Row = TypeVar(
 
 
 _SEARCHED = ('name', 'description')
+
+_MOST_CHARACTERS = 8 * 1024 * 1024  # of what is large in the rows of a page
+_OF_A_RESULT = 150  # characters that a list shows of one resource, besides its reason
+# Rows that a driver may hold beyond those that are asked for.
+_READ_AHEAD = 20
+
+
+def _length(*columns: Any) -> sa.ColumnElement[int]:
+    """How many characters columns have in the database."""
+    lengths = (sa.func.coalesce(sa.func.length(sa.cast(column, sa.Text)), 0) for column in columns)
+    return functools.reduce(operator.add, lengths)
+
+
+def _length_of_use(model: type[models.Restore | models.Verification]) -> sa.ColumnElement[int]:
+    """The same of a restore or verification with what is told of its resources."""
+    results = sa.select(
+        sa.func.coalesce(sa.func.sum(_OF_A_RESULT + _length(models.ResourceResult.reason)), 0)
+    ).where(models.ResourceResult.subject_id == model.id)
+    return _length(model.parameters) + results.scalar_subquery()
+
+
+# Of these a row may have megabytes, and so a page gigabytes.
+_LENGTHS: Mapping[Any, sa.ColumnElement[int]] = {
+    models.Plan: _length(models.Plan.resources, models.Plan.parameters),
+    models.Checkpoint: _length(models.Checkpoint.extra_info),
+    models.Restore: _length_of_use(models.Restore),
+    models.Verification: _length_of_use(models.Verification),
+    models.OperationLog: _length(models.OperationLog.extra_info, models.OperationLog.error_info),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +106,19 @@ def rows(
     model: type[Row],
     selection: Selection,
     conditions: Sequence[Any] = (),
+    *,
+    columns: Sequence[sa.ColumnElement[Any]] | None = None,
 ) -> tuple[list[Row], bool]:
     """The rows of one page, see :mod:`karbor.db.plain_rows`, and whether more follow.
 
+    Of large rows a page may have fewer than are asked for, though more follow.
+
     :param model: a table with a ``project_id``.
     :param conditions: what else holds for the rows.
+    :param columns: what is read of them; all, unless they are given.
     :raises MarkerNotFound: the marker is the id of no row that may be seen.
     """
-    seen = plain_rows.select(model)
+    seen = plain_rows.select(model, columns)
     if selection.project_id is not None:
         seen = seen.where(model.project_id == selection.project_id)
     page = selection.page
@@ -102,8 +138,32 @@ def rows(
     query = utils.paginate_query(
         query, model, page.limit + 1, list(keys), marker=marker, sort_dirs=list(keys.values())
     )
-    rows_found = plain_rows.fetch(connection, query.offset(page.offset))
-    return list(rows_found[: page.limit]), len(rows_found) > page.limit
+    return _fitting(connection, query.offset(page.offset), _LENGTHS.get(model), page.limit)
+
+
+def _fitting(
+    connection: sa.Connection,
+    query: sa.Select[tuple[Row]],
+    length: sa.ColumnElement[int] | None,
+    limit: int,
+) -> tuple[list[Row], bool]:
+    """The first rows of a query that fit a page, at least one, and whether more follow.
+
+    :param length: of what is large in a row; None when nothing is.
+    """
+    if length is None:
+        rows_found = plain_rows.fetch(connection, query)
+        return list(rows_found[:limit]), len(rows_found) > limit
+    fitting: list[Row] = []
+    characters = 0
+    query_of_lengths = query.add_columns(length.label('length'))
+    with plain_rows.stream(connection, query_of_lengths, _READ_AHEAD) as found:
+        for row in found:
+            characters += row.length
+            if len(fitting) == limit or (fitting and characters > _MOST_CHARACTERS):
+                return fitting, True
+            fitting.append(row)
+    return fitting, False
 
 
 def _filtered(model: type[models.Base], filters: Mapping[str, str]) -> list[Any]:

@@ -16,7 +16,8 @@ To make objects of them that a session follows takes longer than to find them. S
 as the database gives them, with the columns of their table for attributes.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -26,9 +27,14 @@ from karbor.db import models
 Row = TypeVar('Row', bound=models.Base)
 
 
-def select(model: type[Row]) -> sa.Select[tuple[Row]]:
-    """A query for all columns of a table; what it finds has the attributes of the model."""
-    return cast('sa.Select[tuple[Row]]', sa.select(*model.__table__.columns))
+def select(
+    model: type[Row], columns: Sequence[sa.ColumnElement[Any]] | None = None
+) -> sa.Select[tuple[Row]]:
+    """A query for columns of a table; what it finds has those attributes of the model.
+
+    :param columns: all, unless they are given.
+    """
+    return cast('sa.Select[tuple[Row]]', sa.select(*(columns or model.__table__.columns)))
 
 
 def fetch(connection: sa.Connection, query: sa.Select[tuple[Row]], **values: Any) -> Sequence[Row]:
@@ -37,3 +43,14 @@ def fetch(connection: sa.Connection, query: sa.Select[tuple[Row]], **values: Any
     :param values: of the parameters of the query.
     """
     return cast('Sequence[Row]', connection.execute(query, values).all())
+
+
+@contextlib.contextmanager
+def stream(connection: sa.Connection, query: sa.Select[Any], ahead: int) -> Iterator[Iterable[Any]]:
+    """The rows of a query as they are asked for; what is not asked for stays in the database.
+
+    :param ahead: how many are read beyond that.
+    """
+    options = {'stream_results': True, 'max_row_buffer': ahead}
+    with connection.execute(query, execution_options=options) as rows:
+        yield rows

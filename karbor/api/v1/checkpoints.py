@@ -67,13 +67,27 @@ _PROTECTED_RESOURCE = schema.shown(
     },
 )
 
+_LISTED: schema.Schema = {
+    'id': schema.UUID,
+    'project_id': schema.TEXT,
+    'status': schema.TEXT,
+    'status_reason': schema.TEXT_OR_NULL,
+    'protection_plan': schema.shown('PlanOfCheckpoint', {'id': schema.UUID, 'name': schema.TEXT}),
+    'resources_total': schema.INTEGER,
+    'resources_done': schema.INTEGER,
+    'resources_failed': schema.INTEGER,
+    'pinned': {'type': 'boolean'},
+    'region': schema.TEXT_OR_NULL,
+    'created_at': schema.MOMENT,
+    'extra_info': schema.TEXT_OR_NULL,
+}
+
+LISTED_CHECKPOINT = schema.shown('ListedCheckpoint', _LISTED)
+
 CHECKPOINT = schema.shown(
     'Checkpoint',
     {
-        'id': schema.UUID,
-        'project_id': schema.TEXT,
-        'status': schema.TEXT,
-        'status_reason': schema.TEXT_OR_NULL,
+        **_LISTED,
         'protection_plan': schema.shown(
             'ProtectedPlan',
             {
@@ -85,15 +99,8 @@ CHECKPOINT = schema.shown(
             },
         ),
         'resource_graph': schema.TEXT,
-        'resources_total': schema.INTEGER,
-        'resources_done': schema.INTEGER,
-        'resources_failed': schema.INTEGER,
         'resources_reason': schema.OBJECT,
         'resources': {'type': 'array', 'items': _PROTECTED_RESOURCE},
-        'pinned': {'type': 'boolean'},
-        'region': schema.TEXT_OR_NULL,
-        'created_at': schema.MOMENT,
-        'extra_info': schema.TEXT_OR_NULL,
     },
     ['resources_reason', 'resources'],
 )
@@ -114,7 +121,16 @@ ONE = schema.wrapped('checkpoint', CHECKPOINT)
 
 
 def view(checkpoint: models.Checkpoint, progress: queries.Progress, missing: int = 0) -> Object:
-    """A checkpoint as it is shown.
+    """A checkpoint as it is shown alone; parameters as those of :func:`view_in_list`."""
+    return {
+        **view_in_list(checkpoint, progress, missing),
+        'protection_plan': checkpoint.protection_plan,
+        'resource_graph': checkpoint.resource_graph,
+    }
+
+
+def view_in_list(checkpoint: models.Checkpoint, progress: queries.Progress, missing: int) -> Object:
+    """A checkpoint as it is shown among others.
 
     :param missing: how many of its recovery points are missing, which its reason tells then.
     """
@@ -123,8 +139,7 @@ def view(checkpoint: models.Checkpoint, progress: queries.Progress, missing: int
         'project_id': checkpoint.project_id,
         'status': checkpoint.status,
         'status_reason': _reason(checkpoint.status_reason, missing),
-        'protection_plan': checkpoint.protection_plan,
-        'resource_graph': checkpoint.resource_graph,
+        'protection_plan': {'id': checkpoint.plan_id, 'name': checkpoint.plan_name or ''},
         'resources_total': checkpoint.resources_total,
         'resources_done': progress.done,
         'resources_failed': progress.failed,
@@ -160,7 +175,7 @@ def view_resource(point: models.RecoveryPoint) -> Object:
 class Checkpoints(Handler):
     @operation(
         'provider:checkpoint_get_all',
-        schema.listed('checkpoints', CHECKPOINT),
+        schema.listed('checkpoints', LISTED_CHECKPOINT),
         listing=LISTING,
         parameters=(query.START_DATE, query.END_DATE),
     )
@@ -176,7 +191,7 @@ class Checkpoints(Handler):
         items, has_more = self.services.queries.page_of_checkpoints(
             provider_id, selection, start_date, end_date
         )
-        return [view(*item) for item in items], has_more
+        return [view_in_list(*item) for item in items], has_more
 
     @operation('provider:checkpoint_create', ONE, body=CREATE)
     def on_post(

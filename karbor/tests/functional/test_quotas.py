@@ -76,7 +76,7 @@ class QuotasTestCase(base.ApiTestCase):
 class LimitsTest(QuotasTestCase):
     @base.in_process_only('options change between two requests')
     def test_configured(self):
-        limits = {'plans': 50, 'checkpoints': -1, 'schedules': 100}
+        limits = {'plans': 50, 'checkpoints': 50_000, 'schedules': 100}
         for part in ('', '/defaults'):
             self.assertEqual({**limits, 'id': PROJECT_ID}, self.quota(part=part))
         self.assertEqual(

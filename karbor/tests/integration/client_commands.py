@@ -166,7 +166,7 @@ _SCHEDULE = {
     'operation_definition': AsJson({'provider_id': '{provider}', 'plan_id': '{plan}'}),
 }
 _SCHEDULE_HIDES = ('operation_type', 'trigger_id', 'operation_definition')
-_LIMITS = {'id': '{project}', 'plans': '50', 'checkpoints': '-1', 'schedules': '100'}
+_LIMITS = {'id': '{project}', 'plans': '50', 'checkpoints': '50000', 'schedules': '100'}
 _PROCESS = {
     'id': '{process}',
     'binary': 'karbor-protection',

@@ -118,7 +118,7 @@ class SchemaTest(base.TestCase):
                 connection.execute(
                     sa.text(
                         f"INSERT INTO checkpoints VALUES ('{checkpoint_id}', 'project', 'x', 'p1', "
-                        f"'{status}', NULL, '{{}}', '', 0, '{{}}', {moment}, NULL)"
+                        f"'{status}', NULL, '{{\"name\": \"daily\"}}', '', 0, '{{}}', {moment}, NULL)"
                     )
                 )
             connection.execute(
@@ -138,6 +138,7 @@ class SchemaTest(base.TestCase):
             self.assertEqual({'plans': 2, 'checkpoints': 1}, quotas.in_use(session, 'project'))
             self.assertIsNone(session.get(models.Job, 'j').claimed_until)
             self.assertEqual(1, len(job_resources.of_job(session, 'j')))
+            self.assertEqual('daily', session.get(models.Checkpoint, 'c1').plan_name)
 
     def test_to_upgrade_again_changes_nothing(self) -> None:
         with db.writer() as session:
