@@ -27,6 +27,7 @@ from karbor import conf, db, exception
 from karbor import context as karbor_context
 from karbor.cmd import job_kinds
 from karbor.db import models, schema_gate
+from karbor.services import old_logs
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, taskflow_drivers, worker
 from karbor.services.protection import client_factory, protectables, provider
@@ -92,6 +93,7 @@ def protection_worker() -> worker.Worker:
         *orphans.OrphanCheck(registry, inventory).duties(),
         *volume_look.VolumeLook(inventory).duties(),
         *point_filling.PointFilling(registry).duties(),
+        *old_logs.duties(),
     )
     return worker.Worker(job_kinds.runner(environment), used_trusts, board, duties)
 

@@ -37,7 +37,7 @@ from karbor.cmd import home_region, job_kinds, signals, web_server
 from karbor.common import clouds, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models, schema_gate
-from karbor.services import periodic
+from karbor.services import old_logs, periodic
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, pool
 from karbor.services.jobs import runner as job_runner
@@ -179,6 +179,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         *orphans.OrphanCheck(registry, inventory).duties(),
         *volume_look.VolumeLook(inventory).duties(),
         *point_filling.PointFilling(registry).duties(),
+        *old_logs.duties(),
     )
     firing = engine.Engine(board.post, CONF.operationengine.poll_interval)
 

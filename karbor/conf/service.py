@@ -34,6 +34,14 @@ OPTS: list[cfg.Opt] = [
         default='/etc/karbor/providers.d',
         help='Folder of the provider files.',
     ),
+    cfg.IntOpt(
+        'operation_log_days',
+        default=90,
+        min=0,
+        max=100_000,
+        help='For how many days operation logs are kept after the end of what they are about; 0 '
+        'keeps them until "karbor-manage db purge" removes them.',
+    ),
     cfg.StrOpt(
         'host',
         default=socket.gethostname(),

@@ -67,6 +67,14 @@ def purge(before: datetime.datetime, kinds_with: KindsWith) -> dict[str, int]:
     }
 
 
+def purge_logs(before: datetime.datetime) -> int:
+    """Remove the operation logs of what has ended before a moment; returns how many.
+
+    :param before: UTC without a zone.
+    """
+    return _purge(models.OperationLog, _old_log(before), ())
+
+
 def _purge(model: Any, condition: sa.ColumnElement[bool], kinds: Sequence[str]) -> int:
     total = 0
     while removed := db.transaction(_purge_batch)(model, condition, kinds):
@@ -137,11 +145,23 @@ def _old_job(before: datetime.datetime) -> sa.ColumnElement[bool]:
     )
 
 
+def _old_log(before: datetime.datetime) -> sa.ColumnElement[bool]:
+    """That of a job that is parked is needed when the job is retried."""
+    unfinished = sa.exists().where(
+        models.Job.id == models.OperationLog.id, models.Job.state.not_in(_OVER)
+    )
+    return sa.and_(
+        models.OperationLog.created_at < before,  # has an index, and is never after the end
+        models.OperationLog.ended_at < before,
+        sa.not_(unfinished),
+    )
+
+
 _OLD: dict[str, tuple[Any, Callable[[datetime.datetime], sa.ColumnElement[bool]]]] = {
     'restores': (models.Restore, _old_use(models.Restore)),
     'verifications': (models.Verification, _old_use(models.Verification)),
     'checkpoints': (models.Checkpoint, _old_checkpoint),
     'jobs': (models.Job, _old_job),
-    'operation_logs': (models.OperationLog, lambda before: models.OperationLog.ended_at < before),
+    'operation_logs': (models.OperationLog, _old_log),
     'trigger_fires': (models.TriggerFire, lambda before: models.TriggerFire.fired_at < before),
 }

@@ -23,8 +23,9 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import random
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from keystoneauth1 import session as ks_session
@@ -46,6 +47,10 @@ Result = TypeVar('Result')
 
 # Seconds; longer than it takes from Keystone's making a trust to the row of its first job.
 _YOUNG = 600
+
+# Of those that the table has, and of those that only Keystone has. What is left is for the next
+# sweep: each takes a request or two, and meanwhile others wait for Keystone.
+_MOST_SWEPT = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,7 +233,10 @@ class KeystoneTrusts:
             db.transaction(rows.retire_dead)(trust_id)
 
     def sweep(self) -> None:
-        """Delete every trust that no job needs, also what a crash left in Keystone alone."""
+        """Delete trusts that no job needs, also what a crash left in Keystone alone.
+
+        Of very many only some are deleted, whichever: what cannot be deleted keeps no other.
+        """
         with _logged('Trusts cannot be swept now'):
             # Keystone is asked before the table, where else a trust that is made in between
             # would not be found; and if it is away, all the rest would be in vain.
@@ -236,7 +244,7 @@ class KeystoneTrusts:
             before = timeutils.utcnow() - datetime.timedelta(seconds=_YOUNG)
             with db.reader() as session:
                 idle = rows.idle(session, before)
-            for trust_id in idle:
+            for trust_id in _some(idle):
                 self.release(trust_id)
 
     def _sweep_unknown(self, made_ids: set[str]) -> None:
@@ -246,11 +254,16 @@ class KeystoneTrusts:
         self._unknown_since = {
             trust_id: self._unknown_since.get(trust_id, now) for trust_id in unknown
         }
-        for trust_id, since in self._unknown_since.items():
-            if now - since >= _YOUNG:
-                with _logged(f'Trust {trust_id}, which no job knows: cannot be deleted now'):
-                    self._keystone.delete(trust_id)
-                    LOG.warning('Trust %s, which no job knows: deleted', trust_id)
+        old = [key for key, since in self._unknown_since.items() if now - since >= _YOUNG]
+        for trust_id in _some(old):
+            with _logged(f'Trust {trust_id}, which no job knows: cannot be deleted now'):
+                self._keystone.delete(trust_id)
+                LOG.warning('Trust %s, which no job knows: deleted', trust_id)
+
+
+def _some(trust_ids: Sequence[str]) -> Sequence[str]:
+    """As many of some trusts as one sweep deletes."""
+    return random.sample(trust_ids, min(len(trust_ids), _MOST_SWEPT))
 
 
 def with_trust(

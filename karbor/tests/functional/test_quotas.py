@@ -102,7 +102,7 @@ class LimitsTest(QuotasTestCase):
         for part in ('', '/defaults'):
             self.assertEqual(20, self.quota(part=part)['plans'])
             self.assertEqual(
-                (-1, 100),
+                (50_000, 100),
                 tuple(self.quota(part=part)[name] for name in ('checkpoints', 'schedules')),
             )
         self.assertEqual(10, self.set_limits(plans=10)['plans'])
@@ -211,7 +211,7 @@ class LimitsTest(QuotasTestCase):
             self.assertEqual({'plans', 'checkpoints', 'schedules', 'id'}, set(shown))
             self.assertEqual(9, self.set_class(name, plans=9)['plans'])
             shown = self.get(f'/quota_classes/{name}', persona='admin')['quota_class']
-            self.assertEqual((9, -1), (shown['plans'], shown['checkpoints']))
+            self.assertEqual((9, 50_000), (shown['plans'], shown['checkpoints']))
         for name in ('%00', 'n' * 256):
             self.get(f'/quota_classes/{name}', 400, persona='admin')
             self.set_class(name, 400, plans=9)

@@ -114,11 +114,12 @@ class SchemaTest(base.TestCase):
                         f"'suspended', '[]', '{{}}', {moment}, NULL)"
                     )
                 )
+            plan = '{"name": "daily"}'
             for checkpoint_id, status in (('c1', 'available'), ('c2', 'deleted')):
                 connection.execute(
                     sa.text(
                         f"INSERT INTO checkpoints VALUES ('{checkpoint_id}', 'project', 'x', 'p1', "
-                        f"'{status}', NULL, '{{\"name\": \"daily\"}}', '', 0, '{{}}', {moment}, NULL)"
+                        f"'{status}', NULL, '{plan}', '', 0, '{{}}', {moment}, NULL)"
                     )
                 )
             connection.execute(

@@ -11,14 +11,17 @@
 # under the License.
 
 import datetime
+import threading
 from typing import Any
 
 import sqlalchemy as sa
+from oslo_config import fixture as config_fixture
 from oslo_utils import timeutils
 
 from karbor import db
 from karbor.cmd import job_kinds
 from karbor.db import models, purging
+from karbor.services import old_logs
 from karbor.tests import base
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 
@@ -169,6 +172,25 @@ class PurgeTest(base.TestCase):
         self.assertEqual({'operation_logs': 1, 'trigger_fires': 1}, self.purge())
         self.assertEqual(3, self.count()['operation_logs'])
 
+    def test_logs_go_by_themselves(self):
+        ended = self.now - 91 * _DAY
+        self.add(models.OperationLog, 91, operation_type='x', status='x', ended_at=ended)
+        parked = self.job(91, 'protect', new_id(), new_id(), state='parked')
+        fields = {'operation_type': 'x', 'status': 'x'}
+        kept = {
+            self.add(models.OperationLog, 91, id=parked, ended_at=ended, **fields),
+            self.add(models.OperationLog, 89, ended_at=self.now - 89 * _DAY, **fields),
+            self.add(models.OperationLog, 91, ended_at=self.now - 89 * _DAY, **fields),
+            self.add(models.OperationLog, 400, **fields),
+        }
+        (duty,) = old_logs.duties()
+        stopping = threading.Event()
+        stopping.wait = lambda _interval: True
+        duty.fulfil(stopping)
+        self.assertEqual(kept, self.ids(models.OperationLog))
+        self.useFixture(config_fixture.Config()).config(operation_log_days=0)
+        self.assertEqual((), old_logs.duties())
+
     def test_more_than_one_transaction_removes(self):
         with db.writer() as session:
             session.add_all(
@@ -176,6 +198,7 @@ class PurgeTest(base.TestCase):
                     project_id=PROJECT_ID,
                     operation_type='x',
                     status='x',
+                    created_at=self.now - 40 * _DAY,
                     ended_at=self.now - 40 * _DAY,
                 )
                 for _ in range(1201)

@@ -595,6 +595,19 @@ class SweepTest(TrustsTestCase):
         self.assertEqual(2, len(lost))
         self.assert_live()
 
+    def test_a_sweep_is_bounded(self) -> None:
+        """150 trusts of one tenant held up the sweep, and Keystone, for 14 s."""
+        for number in range(45):
+            self.trusts.of(self.context(user_id=f'user {number}'))
+            self.keystone.add(karbor='karbor')
+        self.age(610)
+        left = []
+        with mock.patch.object(trusts, '_YOUNG', 0):
+            for _ in range(3):
+                self.trusts.sweep()
+                left.append(len(self.keystone.trusts))
+        self.assertEqual([50, 10, 0], left)
+
     def test_an_answer_that_is_none(self) -> None:
         self.keystone.answers.update({'list': 502})
         self.trusts.sweep()
