@@ -15,8 +15,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0009'
-down_revision = '0008'
+revision = '0010'
+down_revision = '0009'
 
 #: the last migration of the oldest code that may work on the schema as it is now
 oldest_code = '0003'
