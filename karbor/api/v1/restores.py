@@ -33,6 +33,7 @@ CHOICES: schema.Schema = {
 RESOURCES: schema.Schema = {
     'type': 'array',
     'minItems': 1,
+    'maxItems': schema.MOST_RESOURCES,
     'items': schema.strict(
         {
             'type': {'type': 'string', 'minLength': 1, 'maxLength': 255},
