@@ -72,7 +72,9 @@ _GROUP = (
 def _add_choices_to(parser: argparse.ArgumentParser) -> None:
     """Options that say how new volumes are to differ from the originals."""
     parser.add_argument(
-        '--name-suffix', metavar='<text>', help='What to add to the name of each new volume'
+        '--name-suffix',
+        metavar='<text>',
+        help='What to add to the name of each new volume (as --name-suffix=-of-monday)',
     )
     parser.add_argument(
         '--type',

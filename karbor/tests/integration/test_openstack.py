@@ -181,7 +181,7 @@ class OpenStackTest(oslo_base.BaseTestCase):
         back = {each.id for each in self.project.cinder.volumes.list() if each.name == 'back'}
         self.assertEqual(back, set(restored['new_resources'].values()))
         self.assertEqual(restored, tenant.sees(f'restore show {restored["id"]}'))
-        group = tenant.sees('restore create --volume v0 --name-suffix -newest --wait')
+        group = tenant.sees('restore create --volume v0 --name-suffix=-newest --wait')
         self.assertEqual('success', group['status'])
         self.assertEqual(group, tenant.sees(f'restore group show {group["id"]}'))
         self.assertIn('v0-newest', {each.name for each in self.project.cinder.volumes.list()})
