@@ -15,9 +15,7 @@
 import json
 from typing import Any
 
-from oslo_utils import uuidutils
-
-from karbor.common import constants
+from karbor.common import constants, ids
 
 
 def scheduled_operation_id(extra_info: Any) -> str | None:
@@ -37,4 +35,4 @@ def scheduled_operation_id(extra_info: Any) -> str | None:
     ):
         return None
     found = info.get(constants.CHECKPOINT_SCHEDULE_ID)
-    return found if isinstance(found, str) and uuidutils.is_uuid_like(found) else None
+    return found if ids.is_own(found) else None

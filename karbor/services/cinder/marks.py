@@ -19,9 +19,7 @@ claim: any part may be missing, or be anything.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self, TypeGuard
-
-from oslo_utils import uuidutils
+from typing import Any, Self
 
 from karbor.common import origins
 
@@ -93,8 +91,3 @@ class Marks:
     def sought(self) -> Metadata:
         """As Cinder's lists are filtered by them."""
         return dataclasses.replace(self, **dict.fromkeys(_NOT_SOUGHT)).metadata()
-
-
-def is_id(mark: str | None) -> TypeGuard[str]:
-    """Whether a mark that was read can be one of Karbor's own ids."""
-    return uuidutils.is_uuid_like(mark)

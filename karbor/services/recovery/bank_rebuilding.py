@@ -23,11 +23,12 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from oslo_db import exception as db_exc
 from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
-from karbor.common import constants, origins
+from karbor.common import constants, ids, origins
 from karbor.db import checkpoints, models, recovery_points
 from karbor.db import quotas as quota_rows
 from karbor.services import quotas
@@ -40,6 +41,7 @@ from karbor.services.recovery import bank_points
 LOG = logging.getLogger(__name__)
 
 _PAGE = 1000
+_LONGEST_SHOWN = 100
 _LOST = 'The database was lost while a job worked on it.'
 
 # What no job works on any more, and what it is then.
@@ -47,6 +49,18 @@ BROKEN_OFF: dict[str, constants.CheckpointStatus] = {
     constants.CheckpointStatus.PROTECTING: constants.CheckpointStatus.ERROR,
     constants.CheckpointStatus.DELETING: constants.CheckpointStatus.ERROR_DELETING,
 }
+
+
+# What one checkpoint may be to blame for; the next may be good.
+FAULTS = (
+    exception.KarborException,
+    db_exc.DBError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+)
 
 
 @dataclasses.dataclass
@@ -62,21 +76,34 @@ class Report:
     faulty: dict[str, str] = dataclasses.field(default_factory=dict)
     remarks: dict[str, str] = dataclasses.field(default_factory=dict)
 
+    def blame(self, checkpoint_id: str, fault: Exception) -> None:
+        """Tell why a checkpoint is passed over.
+
+        :raises DBConnectionError: the database is away, which is the fault of none.
+        """
+        if isinstance(fault, db_exc.DBConnectionError):
+            raise fault
+        LOG.warning('Checkpoint %s cannot be rebuilt', checkpoint_id, exc_info=fault)
+        if isinstance(fault, db_exc.DBError):  # the rest of its text is the statement
+            self.faulty[checkpoint_id] = f'the database does not take it: {_first_line(fault)}'
+        else:
+            self.faulty[checkpoint_id] = str(fault) or type(fault).__name__
+
 
 def from_bank(provider: providers.Provider, is_dry_run: bool = False) -> Report:
     """Write the rows that the database lacks; those that it has stay as they are.
 
     :param is_dry_run: only tell what would be written.
     :raises BankListObjectsFailed: the bank cannot be listed.
+    :raises DBConnectionError: the database is away.
     """
     report = Report()
     for checkpoint_id in ids_in_bank(provider.bank, provider.id):
         try:
             checkpoint = provider.checkpoints.get(checkpoint_id)
             is_new = restore_row(provider, checkpoint, is_dry_run)
-        except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
-            LOG.warning('Checkpoint %s cannot be read from the bank', checkpoint_id, exc_info=exc)
-            report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
+        except FAULTS as exc:
+            report.blame(checkpoint_id, exc)
             continue
         (report.restored if is_new else report.known).append(checkpoint_id)
     return report
@@ -99,6 +126,10 @@ def row_values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
 
     :raises ValueError: what the bank has is no checkpoint, and so with KeyError and TypeError.
     """
+    plan_id = checkpoint.protection_plan['id']
+    for each in (checkpoint.id, plan_id):
+        if not ids.is_own(each):
+            raise ValueError(f'{str(each)[:_LONGEST_SHOWN]!r} is no id of ours')
     roots = checkpoint.resource_graph or []
     status = checkpoint.status
     created_at = datetime.datetime.fromtimestamp(checkpoint.timestamp, datetime.UTC)
@@ -106,7 +137,7 @@ def row_values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
         'id': checkpoint.id,
         'project_id': checkpoint.project_id,
         'provider_id': checkpoint.provider_id,
-        'plan_id': checkpoint.protection_plan['id'],
+        'plan_id': plan_id,
         'status': BROKEN_OFF.get(status, status),
         'status_reason': _LOST if status in BROKEN_OFF else None,
         'protection_plan': {'parameters': {}, **checkpoint.protection_plan},
@@ -166,3 +197,7 @@ def write_row(
     recovery_points.add_missing(session, row, points, operation_id)
     quota_rows.take(session, values['project_id'], quotas.CHECKPOINTS, limit=-1)
     return True
+
+
+def _first_line(fault: Exception) -> str:
+    return str(fault).partition('\n')[0]

@@ -14,32 +14,32 @@
 
 The snapshots carry the ids of checkpoint, plan and volume. The rest is in the row of the
 checkpoint, if the database still has it, and is made up otherwise. What a bank has is never
-written over. A checkpoint is written from its resources to its indices, so that one that was
-broken off is not taken for whole when all is done again.
+written over. A checkpoint is written from its resources to its row, and then to its indices, so
+that one that was broken off, or that the database does not take, is not taken for whole.
+
+Metadata is anybody's claim: a snapshot whose ids are not as Karbor writes them is told and passed
+over.
 """
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
-from karbor.common import constants
+from karbor.common import constants, ids
 from karbor.db import inventory as rows
 from karbor.db import jobs, models
 from karbor.resource import Resource
 from karbor.services.checkpoints import plugin_records, regions
-from karbor.services.cinder import marks, records
+from karbor.services.cinder import records
 from karbor.services.protection import bank_plugin, graph
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import provider as providers
 from karbor.services.recovery import bank_rebuilding, cinder_points
 from karbor.services.recovery.inventory import Inventory, Item
-
-LOG = logging.getLogger(__name__)
 
 _PLAN_NAME = 'rebuilt from Cinder'
 _EXTRA_INFO = {'rebuilt_from': 'cinder'}
@@ -98,6 +98,7 @@ def from_cinder(
     :param is_dry_run: only tell what would be written.
     :raises InventoryFailed: Cinder cannot be asked.
     :raises BankListObjectsFailed: the bank cannot be listed.
+    :raises DBConnectionError: the database is away.
     """
     report = bank_rebuilding.Report()
     by_checkpoint: dict[str, list[Item]] = {}
@@ -110,9 +111,8 @@ def from_cinder(
     for checkpoint_id in dict.fromkeys((*by_checkpoint, *live)):
         try:
             outcome = rebuilder.rebuild(checkpoint_id, by_checkpoint.get(checkpoint_id, ()))
-        except (exception.KarborException, RuntimeError, ValueError, KeyError, TypeError) as exc:
-            LOG.warning('Checkpoint %s cannot be rebuilt', checkpoint_id, exc_info=exc)
-            report.faulty[checkpoint_id] = str(exc) or type(exc).__name__
+        except bank_rebuilding.FAULTS as exc:
+            report.blame(checkpoint_id, exc)
             continue
         (report.restored if outcome.is_new else report.known).append(checkpoint_id)
         if outcome.remark is not None:
@@ -152,7 +152,7 @@ class _Rebuilder:
         :raises OtherRegion: it is not to be looked for here.
         :raises BankError:
         """
-        if not marks.is_id(checkpoint_id):
+        if not ids.is_own(checkpoint_id):
             raise NotRebuilt(f'the metadata of {_ids(items)} names no checkpoint')
         row = _row(checkpoint_id)
         if row is not None:
@@ -160,13 +160,17 @@ class _Rebuilder:
         known = self._in_bank(checkpoint_id, items)
         if known is not None:
             return _Outcome(is_new=self._complete(known, items))
-        draft = (
-            self._draft_of_row(row, items) if row is not None else self._draft_of_snapshots(items)
-        )
+        if row is not None:
+            remark, draft = None, self._draft_of_row(row, items)
+        else:
+            named = [item for item in items if _names_all(item)]
+            remark = _remark(items, named)
+            draft = self._draft_of_snapshots(named)
         if not self._is_dry_run:
             checkpoint = self._write(checkpoint_id, draft)
             db.transaction(_write_row)(checkpoint, draft)
-        return _Outcome(is_new=True, remark=_OF_SNAPSHOTS if row is None else None)
+            checkpoint.add_indices()
+        return _Outcome(is_new=True, remark=remark)
 
     def _in_bank(
         self, checkpoint_id: str, items: Sequence[Item]
@@ -181,13 +185,13 @@ class _Rebuilder:
 
     def _complete(self, checkpoint: bank_checkpoint.Checkpoint, items: Sequence[Item]) -> bool:
         """Add what an earlier run, that was broken off, has not come to."""
-        is_new = checkpoint.id not in self._indexed
-        if is_new and not self._is_dry_run:
-            checkpoint.add_indices()
-        is_new |= bank_rebuilding.restore_row(self._provider, checkpoint, self._is_dry_run)
+        is_indexed = checkpoint.id in self._indexed
+        is_new = bank_rebuilding.restore_row(self._provider, checkpoint, self._is_dry_run)
         if not self._is_dry_run:
             db.transaction(cinder_points.complete)(checkpoint.id, items)
-        return is_new
+            if not is_indexed:
+                checkpoint.add_indices()
+        return is_new or not is_indexed
 
     def _draft_of_row(self, row: models.Checkpoint, items: Sequence[Item]) -> _Draft:
         """All is as it was, but for what is missing in Cinder.
@@ -227,14 +231,15 @@ class _Rebuilder:
         )
 
     def _draft_of_snapshots(self, items: Sequence[Item]) -> _Draft:
-        """What the snapshots tell of a checkpoint that has no row."""
+        """What the snapshots tell of a checkpoint that has no row.
+
+        :param items: of which each names its plan and its volume.
+        """
         projects = {self._project_of(item) for item in items}
         plans = {item.marks.plan_id for item in items}
         if len(projects) != 1 or len(plans) != 1:
             raise NotRebuilt(f'its snapshots name several projects or plans: {_ids(items)}')
         (plan_id,), (project_id,) = plans, projects
-        if not marks.is_id(plan_id):
-            raise NotRebuilt(f'the metadata of {_ids(items)} names no plan')
         snapshots: dict[Resource, Item | None] = {}
         for resource_id in dict.fromkeys(str(item.resource_id) for item in items):
             best = cinder_points.best(resource_id, items)
@@ -277,6 +282,7 @@ class _Rebuilder:
         return item.project_id or self._own_project_id
 
     def _write(self, checkpoint_id: str, draft: _Draft) -> bank_checkpoint.Checkpoint:
+        """Write all that the bank has of a checkpoint, but for the indices."""
         for resource in draft.snapshots:
             bank_checkpoint.check_resource_id(resource.id)
         checkpoint = self._provider.checkpoints.draft(
@@ -292,7 +298,6 @@ class _Rebuilder:
         for resource, item in draft.snapshots.items():
             _write_resource(checkpoint.get_resource_bank_section(resource.id), resource, item)
         checkpoint.commit()
-        checkpoint.add_indices()
         return checkpoint
 
 
@@ -343,7 +348,7 @@ def _origin(items: Iterable[Item]) -> dict[str, str]:
     """What tells that a scheduled operation has made the snapshots, if one has."""
     operations = {item.marks.scheduled_operation_id for item in items}
     operation_id = operations.pop() if len(operations) == 1 else None
-    if not marks.is_id(operation_id):
+    if not ids.is_own(operation_id):
         return {}
     return {
         constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_SCHEDULE,
@@ -369,6 +374,24 @@ def _write_row(session: orm.Session, checkpoint: bank_checkpoint.Checkpoint, dra
     row.region = row.region or draft.region
     if draft.status != row.status:
         row.status, row.status_reason = draft.status, draft.reason
+
+
+def _names_all(item: Item) -> bool:
+    """Whether the metadata of a snapshot names its plan and its volume."""
+    return ids.is_own(item.marks.plan_id) and ids.is_own(item.resource_id)
+
+
+def _remark(items: Iterable[Item], named: Collection[Item]) -> str:
+    """What to know of a checkpoint that is made of some snapshots, and not of all.
+
+    :raises NotRebuilt: of none of them.
+    """
+    others = [item for item in items if item not in named]
+    if not named:
+        raise NotRebuilt(f'the metadata of {_ids(others)} names no plan, or no volume')
+    if not others:
+        return _OF_SNAPSHOTS
+    return f'{_OF_SNAPSHOTS}; passed over, since their metadata is not of ours: {_ids(others)}'
 
 
 def _ids(items: Iterable[Item]) -> str:

@@ -28,10 +28,10 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 
 from karbor import db, exception
-from karbor.common import constants
+from karbor.common import constants, ids
 from karbor.db import batches
 from karbor.db import inventory as rows
-from karbor.services.cinder import marks, records
+from karbor.services.cinder import records
 from karbor.services.protection import bank_plugin
 from karbor.services.protection import provider as providers
 from karbor.services.recovery import bank_rebuilding
@@ -244,7 +244,7 @@ def _grouped(items: Iterable[Item]) -> tuple[dict[str, list[Item]], list[Verdict
     groups: dict[str, list[Item]] = {}
     verdicts = []
     for item in items:
-        if marks.is_id(item.checkpoint_id):
+        if ids.is_own(item.checkpoint_id):
             groups.setdefault(item.checkpoint_id, []).append(item)
         else:
             verdicts.append(Verdict(item, False, 'its metadata names no checkpoint'))

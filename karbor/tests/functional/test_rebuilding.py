@@ -111,6 +111,18 @@ class RebuildTest(base.CloudTestCase):
         self.assertEqual({other['id'], gone['id']}, set(report.faulty))
         self.assertIn('version 7', report.faulty[other['id']])
 
+    def test_what_the_database_would_not_take(self):
+        good, poisoned = self.protected(), self.protected()
+        bank = self.provider().bank
+        index = f'/checkpoints/{poisoned["id"]}/index.json'
+        saved = bank.get_object(index)
+        saved['protection_plan']['id'] += 40 * '-'
+        bank.update_object(index, saved)
+        self.lose_database()
+        report = bank_rebuilding.from_bank(self.provider())
+        self.assertEqual([good['id']], report.restored)
+        self.assertIn('no id of ours', report.faulty[poisoned['id']])
+
     def test_more_than_a_page(self):
         made = {self.protected(self.volume())['id'] for _ in range(5)}
         self.lose_database()

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
+from oslo_db import exception as db_exc
+
 from karbor import db
 from karbor.cmd import assembly, manage
 from karbor.db import models
@@ -354,11 +356,16 @@ class WithoutRowsTest(RebuildTestCase):
         volume_id = self.cinder.add_volume()['id']
         wrong = {
             'no checkpoint': inventories.marks(provider=PROVIDER_ID, checkpoint='../../x'),
-            'no plan': inventories.marks(provider=PROVIDER_ID, checkpoint=new_id(), plan='x/y'),
-            'resource id': inventories.marks(
-                provider=PROVIDER_ID, checkpoint=new_id(), plan=new_id(), resource='../x'
+            'no plan, or no volume': inventories.marks(
+                provider=PROVIDER_ID, checkpoint=new_id(), plan='x/y'
             ),
         }
+        self.cinder.add_snapshot(
+            volume_id,
+            metadata=inventories.marks(
+                provider=PROVIDER_ID, checkpoint=new_id(), plan=new_id(), resource='../x'
+            ),
+        )
         for metadata in wrong.values():
             self.cinder.add_snapshot(volume_id, metadata=metadata)
         both = new_id()
@@ -379,6 +386,74 @@ class WithoutRowsTest(RebuildTestCase):
         for words in (*wrong, 'several projects'):
             self.assertIn(words, '\n'.join(report.faulty.values()))
         self.assertEqual({good['id']}, {row.id for row in self.rows(models.Checkpoint)})
+
+    def test_ids_that_are_written_in_another_way(self) -> None:
+        """One of them would be too long for its column, and end it for the whole cloud."""
+        volume_id = self.cinder.add_volume()['id']
+        for marks in (
+            {'plan': new_id() + 40 * '-'},
+            {'plan': '{' + new_id() + '}'},
+            {'checkpoint': new_id().upper()},
+            {'checkpoint': new_id() + 40 * '-'},
+            {'resource': new_id() + 190 * '-'},
+        ):
+            ours = {'checkpoint': new_id(), 'plan': new_id(), 'resource': volume_id, **marks}
+            self.cinder.add_snapshot(
+                volume_id, metadata=inventories.marks(provider=PROVIDER_ID, **ours)
+            )
+        good = self.protected()
+        self.lose_bank()
+        self.lose_database()
+        report = self.rebuild()
+        self.assertEqual(([good['id']], 5), (report.restored, len(report.faulty)))
+        self.lose_database()
+        report = bank_rebuilding.from_bank(self.provider())
+        self.assertEqual(([good['id']], {}), (report.restored, report.faulty))
+
+    def test_one_bad_snapshot_beside_good_ones(self) -> None:
+        checkpoint = self.protected()
+        (good,) = self.snapshots(checkpoint)
+        bad = self.cinder.add_snapshot(
+            good['volume_id'],
+            metadata={**good['metadata'], 'karbor_plan_id': new_id() + 40 * '-'},
+        )
+        self.lose_bank()
+        self.lose_database()
+        report = self.rebuild()
+        self.assertEqual([checkpoint['id']], report.restored)
+        self.assertIn(f'not of ours: {bad["id"]}', report.remarks[checkpoint['id']])
+
+    def test_what_the_database_does_not_take(self) -> None:
+        """It is told, the others are written, and no index of the bank leads to it."""
+        wrong, good = self.protected(), self.protected()
+        self.lose_bank()
+        self.lose_database()
+        write = bank_rebuilding.write_row
+
+        def refuse(session: Any, values: Any, points: Any) -> bool:
+            if values['id'] == wrong['id']:
+                raise db_exc.DBDataError('Data too long\n[SQL: INSERT]')
+            return write(session, values, points)
+
+        with mock.patch.object(bank_rebuilding, 'write_row', refuse):
+            report = self.rebuild()
+            self.assertEqual([good['id']], report.restored)
+            self.assertIn('does not take it: Data too long', report.faulty[wrong['id']])
+            self.assertNotIn('INSERT', report.faulty[wrong['id']])
+            indexed = set(bank_rebuilding.ids_in_bank(self.provider().bank, PROVIDER_ID))
+            self.assertEqual({good['id']}, indexed)
+        self.assertEqual([wrong['id']], self.rebuild().restored)
+        self.assertEqual(2, len(self.rebuild().known))
+
+    def test_a_database_that_is_away(self) -> None:
+        self.protected()
+        self.lose_bank()
+        self.lose_database()
+        away = mock.patch.object(
+            bank_rebuilding, 'write_row', side_effect=db_exc.DBConnectionError('gone')
+        )
+        with away:
+            self.assertRaises(db_exc.DBConnectionError, self.rebuild)
 
 
 class CommandTest(RebuildTestCase):
