@@ -22,13 +22,12 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor.common import constants
+from karbor.common.accounts import Account
 from karbor.db import jobs, models
-
-# How wrong the clocks of hosts may be; nobody measures it.
-_SKEW = datetime.timedelta(hours=1)
 
 # A parked job may be tried again.
 _UNFINISHED = (*jobs.UNFINISHED, jobs.JobState.PARKED)
+_OVER = (jobs.JobState.DONE, jobs.JobState.FAILED)
 
 
 def checkpoint_statuses(session: orm.Session, ids: Collection[str]) -> dict[str, str]:
@@ -43,14 +42,21 @@ def checkpoint_statuses(session: orm.Session, ids: Collection[str]) -> dict[str,
     }
 
 
-def restore_statuses(session: orm.Session, ids: Collection[str]) -> dict[str, str]:
-    """Status by id, of the restores that have a row."""
-    return {
-        row.id: row.status
-        for row in session.execute(
-            sa.select(models.Restore.id, models.Restore.status).where(models.Restore.id.in_(ids))
+def restores(session: orm.Session, ids: Collection[str]) -> dict[str, models.Restore]:
+    """Those that have a row, by id, with no more of them than their status and what they are of."""
+    found = session.scalars(
+        sa.select(models.Restore)
+        .where(models.Restore.id.in_(ids))
+        .options(
+            orm.load_only(
+                models.Restore.status,
+                models.Restore.project_id,
+                models.Restore.checkpoint_id,
+                models.Restore.created_at,
+            )
         )
-    }
+    )
+    return {row.id: row for row in found}
 
 
 def busy_checkpoints(session: orm.Session, ids: Collection[str]) -> set[str]:
@@ -151,16 +157,45 @@ def has_checkpoints(session: orm.Session, provider_id: str) -> bool:
     )
 
 
-def remembers_since(session: orm.Session) -> datetime.datetime | None:
-    """A moment since which this database was certainly written to; None if unknown.
-
-    It is an hour after the oldest row, whose clock may have been slow. Rows of checkpoints tell
-    nothing: those that were rebuilt are as old as what they stand for. Nor do those of processes,
-    of which every host writes its own by its own clock.
-    """
-    oldest_of_tables = [
-        session.scalar(sa.select(sa.func.min(model.created_at)))
-        for model in (models.Plan, models.OperationLog)
-    ]
-    oldest = min((moment for moment in oldest_of_tables if moment is not None), default=None)
-    return None if oldest is None else oldest + _SKEW
+def accounts(session: orm.Session, ids: Collection[str]) -> dict[str, Account]:
+    """How checkpoints were made, by their ids, of those that have a row."""
+    last_change = sa.func.coalesce(models.Job.updated_at, models.Job.created_at)
+    ended_at = sa.case((models.Job.state.in_(_OVER), last_change))
+    made = session.execute(
+        sa.select(
+            models.Checkpoint.id,
+            models.Checkpoint.project_id,
+            models.Checkpoint.created_at,
+            sa.func.max(ended_at).label('until'),
+        )
+        .outerjoin(
+            models.Job,
+            sa.and_(
+                models.Job.checkpoint_id == models.Checkpoint.id,
+                models.Job.kind == constants.OperationType.PROTECT,
+            ),
+        )
+        .where(models.Checkpoint.id.in_(ids))
+        .group_by(models.Checkpoint.id, models.Checkpoint.project_id, models.Checkpoint.created_at)
+    ).all()
+    points: dict[str, dict[str, str | None]] = {}
+    for row in session.execute(
+        sa.select(
+            models.RecoveryPoint.checkpoint_id,
+            models.RecoveryPoint.resource_id,
+            models.RecoveryPoint.cloud_id,
+        ).where(models.RecoveryPoint.checkpoint_id.in_(ids))
+    ):
+        points.setdefault(row.checkpoint_id, {})[row.resource_id] = row.cloud_id
+    return {
+        row.id: Account(
+            project_id=row.project_id,
+            since=row.created_at,
+            until=row.until,
+            resource_ids=frozenset(points.get(row.id, ())),
+            recorded={
+                key: value for key, value in points.get(row.id, {}).items() if value is not None
+            },
+        )
+        for row in made
+    }

@@ -16,10 +16,11 @@ Each look finds also what is the other way round: recovery points of which Cinde
 more, see :mod:`reality_looks`.
 
 Nothing is removed that might be somebody's after a loss: see :mod:`orphan_rules` for single
-ones. Besides, nothing at all is removed when the database has no checkpoint of the provider, or
-when more than half of its snapshots would go.
+ones. Besides, nothing at all is removed when the database has no checkpoint of the provider, and
+nothing of a project of whose snapshots more than half would go.
 """
 
+import collections
 import dataclasses
 import datetime
 from collections.abc import Callable, Iterator, Sequence
@@ -60,6 +61,7 @@ class Report:
     :ivar removed: ids.
     :ivar left: ids of what was to be removed and is still there -> why.
     :ivar refusal: why nothing is removed.
+    :ivar refusals: project -> why nothing of it is removed.
     :ivar points: what became of recovery points.
     """
 
@@ -72,6 +74,7 @@ class Report:
     removed: list[str] = dataclasses.field(default_factory=list)
     left: dict[str, str] = dataclasses.field(default_factory=dict)
     refusal: str | None = None
+    refusals: dict[str | None, str] = dataclasses.field(default_factory=dict)
     points: reality_looks.Report = dataclasses.field(default_factory=reality_looks.Report)
 
     def summary(self) -> str:
@@ -81,7 +84,12 @@ class Report:
             f'{len(self.orphans)} orphans, {len(self.young)} younger than the grace period, '
             f'{len(self.unsure)} that nobody can be sure of; {len(self.removed)} removed'
         )
-        return text if self.refusal is None else f'{text}; nothing is removed: {self.refusal}'
+        if self.refusal is not None:
+            return f'{text}; nothing is removed: {self.refusal}'
+        return text + ''.join(
+            f'; nothing of project {project_id} is removed: {reason}'
+            for project_id, reason in self.refusals.items()
+        )
 
     def details(self) -> Iterator[str]:
         """A line for each of them, and for what became of recovery points."""
@@ -142,7 +150,7 @@ def look(
     before = timeutils.utcnow() - datetime.timedelta(seconds=grace)
     for verdict in judge.snapshots(snapshots) + judge.volumes(volumes):
         _place(report, verdict, before)
-    _check_share(report)
+    _check_shares(report, snapshots)
     if is_removing and report.refusal is None:
         _remove_all(report, provider, inventory, snapshots)
     return report
@@ -157,14 +165,24 @@ def _place(report: Report, verdict: Verdict, before: datetime.datetime) -> None:
         report.young.append(verdict)
 
 
-def _check_share(report: Report) -> None:
-    """Refuse to remove most of what there is: then it is more likely that rows are missing."""
-    count = sum(verdict.item.kind == 'snapshot' for verdict in (*report.orphans, *report.young))
-    if 2 * count > report.snapshots:
-        report.refusal = (
-            f'{count} of {report.snapshots} snapshots would be orphans, which is '
-            f'more than half; {_MAY_BE_LOST}, or delete them by hand'
-        )
+def _check_shares(report: Report, snapshots: Sequence[Item]) -> None:
+    """Refuse to remove most of what a project has: then it is more likely that rows are wrong.
+
+    Only what agrees with the rows of a project is an orphan, so others cannot change its share.
+    """
+    orphans = collections.Counter(
+        verdict.item.project_id
+        for verdict in (*report.orphans, *report.young)
+        if verdict.item.kind == 'snapshot'
+    )
+    unsure = {verdict.item.id for verdict in report.unsure}
+    sure = collections.Counter(item.project_id for item in snapshots if item.id not in unsure)
+    for project_id, count in orphans.items():
+        if 2 * count > sure[project_id]:
+            report.refusals[project_id] = (
+                f'{count} of {sure[project_id]} snapshots would be orphans, which is '
+                f'more than half; {_MAY_BE_LOST}, or delete them by hand'
+            )
 
 
 def _remove_all(
@@ -176,6 +194,9 @@ def _remove_all(
         groups.setdefault((item.checkpoint_id, item.resource_id), []).append(item)
     for verdict in report.orphans:
         item = verdict.item
+        if item.project_id in report.refusals:
+            report.left[item.id] = 'too much of its project would go'
+            continue
         if not deadline.remaining():
             report.left[item.id] = 'there was no time for it; the next look goes on'
             continue

@@ -19,8 +19,6 @@ import logging
 from typing import Any
 from unittest import mock
 
-from oslo_utils import timeutils
-
 from karbor import db, exception
 from karbor.db import jobs, models
 from karbor.services.cinder import requests as cinder_requests
@@ -41,16 +39,6 @@ class OrphansTestCase(base.CloudTestCase):
         self.inventory = inventories.inventory(self.cinder.url)
         # Three snapshots, so that up to three more are no more than half.
         self.good = self.protected(self.volume(), self.volume(), self.volume())
-        # The database is older than what the tests make.
-        self.add_row(
-            models.Plan,
-            name='old',
-            resources=[],
-            parameters={},
-            status='started',
-            provider_id=PROVIDER_ID,
-            created_at=timeutils.utcnow() - datetime.timedelta(days=9),
-        )
 
     def provider(self) -> Any:
         return self.registry.get(PROVIDER_ID)
@@ -58,13 +46,18 @@ class OrphansTestCase(base.CloudTestCase):
     def snapshot(
         self, checkpoint_id: str | None = None, resource_id: str | None = None, **fields: Any
     ) -> str:
-        """A snapshot that carries our metadata, behind Karbor's back; returns its id."""
+        """A snapshot that carries our metadata, behind Karbor's back; returns its id.
+
+        :param checkpoint_id: of a checkpoint; without it, of one of the volume that is deleted.
+        """
         volume = self.cinder.add_volume() if resource_id is None else {'id': resource_id}
+        if checkpoint_id is None:
+            checkpoint_id = self.deleted(volume['id'], fields.get(PLACE, PROJECT_ID))
         return self.cinder.add_snapshot(
             volume['id'],
             **{
                 'metadata': inventories.marks(
-                    checkpoint=checkpoint_id or new_id(),
+                    checkpoint=checkpoint_id,
                     provider=PROVIDER_ID,
                     plan=new_id(),
                     resource=volume['id'],
@@ -72,6 +65,37 @@ class OrphansTestCase(base.CloudTestCase):
                 **fields,
             },
         )['id']
+
+    def deleted(self, volume_id: str, project_id: str = PROJECT_ID) -> str:
+        """A checkpoint of a volume that was deleted just after it was made; returns its id."""
+        ours = {'provider_id': PROVIDER_ID, 'plan_id': new_id(), 'project_id': project_id}
+        checkpoint_id = self.add_row(
+            models.Checkpoint,
+            status='deleted',
+            protection_plan={},
+            resource_graph='[{}, []]',
+            resources_total=1,
+            extra_info={},
+            **ours,
+        ).id
+        self.add_row(
+            models.RecoveryPoint,
+            checkpoint_id=checkpoint_id,
+            resource_type=base.VOLUME,
+            resource_id=volume_id,
+            resource_name='',
+            state='deleted',
+            **ours,
+        )
+        self.add_row(
+            models.Job,
+            kind='protect',
+            subject_id=checkpoint_id,
+            checkpoint_id=checkpoint_id,
+            state='done',
+            **ours,
+        )
+        return checkpoint_id
 
     def look(self, grace: float = 0, is_removing: bool = True) -> orphans.Report:
         return orphans.look(self.provider(), self.inventory, grace, is_removing=is_removing)
@@ -136,7 +160,7 @@ class SnapshotTest(OrphansTestCase):
         deleted = self.protected(self.volume())
         self.delete(self.checkpoints_path(deleted['id']))
         self.ended_checkpoint(deleted)
-        orphan = self.snapshot(deleted['id'])
+        orphan = self.snapshot(deleted['id'], deleted['protection_plan']['resources'][0]['id'])
         report = self.look()
         self.assertEqual([orphan], report.removed)
         self.assertIn('is deleted', report.orphans[0].reason)
@@ -169,7 +193,7 @@ class SnapshotTest(OrphansTestCase):
         self.assert_left(self.look(), snapshot_id, 'rebuild --from bank')
 
     def test_the_bank_is_away(self) -> None:
-        orphan = self.snapshot()
+        orphan = self.snapshot(new_id())
         for method in ('get_object', 'list_objects'):
             with mock.patch.object(
                 bank_plugin.Bank,
@@ -177,7 +201,7 @@ class SnapshotTest(OrphansTestCase):
                 side_effect=exception.BankGetObjectFailed(key='k', reason='x'),
             ):
                 self.assert_left(self.look(), orphan, 'the bank cannot be read')
-        self.assertEqual([orphan], self.look().removed)
+        self.assert_left(self.look(), orphan, 'know no such checkpoint')
 
     def test_a_second_one_of_a_volume(self) -> None:
         resource_id = self.good['protection_plan']['resources'][0]['id']
@@ -205,7 +229,7 @@ class SnapshotTest(OrphansTestCase):
         copies.append(self.snapshot(self.good['id'], resource_id, **{PLACE: OTHER_PROJECT_ID}))
         for copy, words in zip(
             copies,
-            (f'of the volume {other}', 'of the volume', f'of the project {PROJECT_ID}'),
+            (f'of the volume {other}', 'of the volume', f'its checkpoint of {PROJECT_ID}'),
             strict=True,
         ):
             self.assert_left(self.look(), copy, words)
@@ -244,13 +268,34 @@ class GuardTest(OrphansTestCase):
     def test_more_than_half(self) -> None:
         made = [self.snapshot() for _ in range(4)]
         report = self.look()
-        self.assertIn('4 of 7', report.refusal)
+        self.assertIn('4 of 7', report.refusals[PROJECT_ID])
+        self.assertIn(f'nothing of project {PROJECT_ID} is removed', report.summary())
         self.assertEqual((4, []), (len(report.orphans), report.removed))
         self.assertLess(set(made), set(self.cinder.snapshots))
 
-    def test_what_is_older_than_the_database(self) -> None:
-        old = self.snapshot(created_at='2020-01-01T00:00:00.000000')
-        self.assert_left(self.look(), old, 'older than anything else that the database remembers')
+    def test_what_was_made_when_no_job_was_at_work(self) -> None:
+        """A user's own snapshot, that has got the metadata of one of ours."""
+        for created_at in ('2020-01-01T00:00:00.000000', '2999-01-01T00:00:00.000000'):
+            copy = self.snapshot(created_at=created_at)
+            self.assert_left(self.look(), copy, 'no job of its checkpoint was at work')
+
+    def test_a_volume_that_was_given_away(self) -> None:
+        """Its snapshots go with it, and are the other project's then."""
+        given = self.snapshot()
+        self.cinder.snapshots[given][PLACE] = OTHER_PROJECT_ID
+        self.assert_left(self.look(), given, f'is of the project {OTHER_PROJECT_ID}')
+
+    def test_forged_ones_do_not_switch_it_off(self) -> None:
+        forged = [
+            self.snapshot(checkpoint_id, **{PLACE: project_id})
+            for checkpoint_id in (new_id(), self.good['id'])
+            for project_id in (PROJECT_ID, OTHER_PROJECT_ID)
+            for _ in range(3)
+        ]
+        orphan = self.snapshot()
+        report = self.look()
+        self.assertEqual(([orphan], None, {}), (report.removed, report.refusal, report.refusals))
+        self.assertLess(set(forged), set(self.cinder.snapshots))
 
     def test_a_new_database_beside_a_lost_bank(self) -> None:
         """The worst case: all is lost, and a new checkpoint was made since."""
@@ -268,8 +313,8 @@ class GuardTest(OrphansTestCase):
         self.assertLess(lost, set(self.cinder.snapshots))
 
     def test_what_becomes_known_meanwhile(self) -> None:
-        checkpoint_id = new_id()
-        orphan = self.snapshot(checkpoint_id)
+        orphan = self.snapshot()
+        checkpoint_id = self.cinder.snapshots[orphan]['metadata']['karbor_checkpoint_id']
         self.cinder.faults.append(
             Fault(
                 'GET',
@@ -501,19 +546,28 @@ class VolumeTest(OrphansTestCase):
 
     def test_of_a_restore_that_nobody_knows(self) -> None:
         volume_id = self.restored('error', restore_id := new_id())
-        self.assert_left(self.look(), volume_id, 'may have been good once')
-        self.write_record(self.resource_id, restore_id, {'volume_id': volume_id})
-        self.assert_left(self.look(), volume_id, 'may have been good once')
+        self.assert_left(self.look(), volume_id, 'nothing knows its restore')
         self.write_record(self.resource_id, restore_id, {'asked_at': '2026-01-01T00:00:00'})
-        self.assertEqual([volume_id], self.look().removed)
+        self.assert_left(self.look(), volume_id, 'nothing knows its restore')
+
+    def test_what_is_not_of_the_restore_that_it_names(self) -> None:
+        place = 'os-vol-tenant-attr:tenant_id'
+        for fields, words in (
+            ({place: OTHER_PROJECT_ID}, f'its restore is of the project {PROJECT_ID}'),
+            ({'created_at': '2020-01-01T00:00:00.000000'}, 'it is older than its restore'),
+        ):
+            volume_id = self.restored('error', self.failed_restore(), **fields)
+            self.assert_left(self.look(), volume_id, words)
 
     def test_one_that_was_never_made(self) -> None:
-        volume_id = self.restored('creating', new_id())
+        volume_id = self.restored('creating', self.failed_restore())
         self.assertIn('administrator can reset', self.look().left[volume_id])
 
 
 class WholeCloudTest(OrphansTestCase):
     def test_other_projects(self) -> None:
+        for good in list(self.cinder.snapshots.values())[:2]:
+            good[PLACE] = OTHER_PROJECT_ID
         orphan = self.snapshot(**{PLACE: OTHER_PROJECT_ID})
         report = self.look()
         self.assertEqual([orphan], report.removed)
@@ -593,7 +647,8 @@ class WholeCloudTest(OrphansTestCase):
         later = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         for number in range(1200):
             self.snapshot(
-                resource_id=volume['id'],
+                new_id(),
+                volume['id'],
                 created_at=(later + datetime.timedelta(microseconds=number)).isoformat(),
             )
         self.cinder.requests.clear()
@@ -601,10 +656,10 @@ class WholeCloudTest(OrphansTestCase):
             stack.enter_context(mock.patch.object(cinder_requests, 'PAGE_LIMIT', 500))
             statements = stack.enter_context(inventories.counted_statements())
             report = self.look(is_removing=False)
-        self.assertEqual((1203, 1200), (report.snapshots, len(report.orphans)))
+        self.assertEqual((1203, 1200), (report.snapshots, len(report.unsure)))
         self.assertEqual(
             {('GET', '/snapshots/detail'): 3, ('GET', '/volumes/detail'): 1}, self.cinder.requests
         )
-        # Two a batch of 500, two about the database's own age, one about the provider, and one
-        # about its recovery points.
-        self.assertLessEqual(len(statements), 2 * 3 + 2 + 1 + 1)
+        # Two a batch of 500, two for each in which there is a doubt, one about the provider, and
+        # one about its recovery points.
+        self.assertLessEqual(len(statements), 2 * 3 + 2 * 3 + 1 + 1)

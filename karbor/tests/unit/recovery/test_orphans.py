@@ -38,14 +38,6 @@ class JudgeTestCase(base.TestCase):
         registry = provider.ProviderRegistry(self.provider_dir())
         self.provider = registry.get(PROVIDER_ID)
         self.now = timeutils.utcnow()
-        self.add(
-            models.Plan,
-            name='old',
-            resources=[],
-            parameters={},
-            status='started',
-            created_at=self.now - datetime.timedelta(days=9),
-        )
 
     def add(self, model: Any, **fields: Any) -> str:
         with db.writer() as session:
@@ -54,8 +46,13 @@ class JudgeTestCase(base.TestCase):
             session.flush()
             return row.id
 
-    def checkpoint(self, status: str | None, in_bank: str | None) -> str:
-        """A checkpoint with a status in the database and one in the bank, or in neither."""
+    def checkpoint(
+        self, status: str | None, in_bank: str | None, cloud_id: str | None = None
+    ) -> str:
+        """A checkpoint with a status in the database and one in the bank, or in neither.
+
+        Its job was at work from one and a half to half a day ago.
+        """
         checkpoint_id = new_id()
         if status is not None:
             self.add(
@@ -67,6 +64,25 @@ class JudgeTestCase(base.TestCase):
                 resource_graph=graph.serialize([]),
                 resources_total=0,
                 extra_info={},
+                created_at=self.now - datetime.timedelta(days=1.5),
+            )
+            self.add(
+                models.RecoveryPoint,
+                checkpoint_id=checkpoint_id,
+                plan_id=PLAN['id'],
+                resource_type='OS::Cinder::Volume',
+                resource_id='v',
+                resource_name='',
+                state='good',
+                cloud_id=cloud_id,
+            )
+            self.add(
+                models.Job,
+                kind='protect',
+                subject_id=checkpoint_id,
+                checkpoint_id=checkpoint_id,
+                state='done',
+                updated_at=self.now - datetime.timedelta(days=0.5),
             )
         if in_bank is not None:
             self.provider.checkpoints.create(
@@ -104,9 +120,7 @@ class SnapshotsTest(JudgeTestCase):
             (None, 'deleted', *live), (None, 'deleted', *live)
         ):
             # That a row says deleted outweighs what the bank says.
-            expected = (
-                [] if status in live else [status == 'deleted' or in_bank in (None, 'deleted')]
-            )
+            expected = [] if status in live else [status == 'deleted']
             with self.subTest(status=status, in_bank=in_bank):
                 self.assertEqual(
                     expected, self.judged(self.item(checkpoint=self.checkpoint(status, in_bank)))
@@ -131,43 +145,44 @@ class SnapshotsTest(JudgeTestCase):
             )
             with self.subTest(state=state):
                 self.assertEqual(
-                    [] if is_known else [True], self.judged(self.item(checkpoint=checkpoint_id))
+                    [] if is_known else [False], self.judged(self.item(checkpoint=checkpoint_id))
                 )
 
-    def test_the_age_of_the_database(self) -> None:
-        self.assertEqual(
-            [True, False],
-            self.judged(
-                self.item(checkpoint=new_id(), days=8.9), self.item(checkpoint=new_id(), days=9.1)
-            ),
-        )
-        hour = 1 / 24  # which the clock of the oldest row may have been slow
-        self.assertEqual(
-            [True, False],
-            self.judged(
-                self.item(checkpoint=new_id(), days=9 - 1.1 * hour),
-                self.item(checkpoint=new_id(), days=9 - 0.9 * hour),
-            ),
-        )
-        deleted = self.checkpoint('deleted', None)  # of which the row itself tells
-        self.assertEqual([True], self.judged(self.item(checkpoint=deleted, days=10)))
+    def test_owner_volume_and_time(self) -> None:
+        """What is not recorded agrees in all of them, and what is recorded in the first two."""
+        id_ = new_id()
+        for changes, is_recorded, expected in (
+            ({}, False, True),
+            ({'created_at': self.now - datetime.timedelta(days=2)}, False, False),
+            ({'created_at': self.now}, False, False),
+            ({'created_at': self.now}, True, True),
+            ({'project_id': 'other'}, False, False),
+            ({'project_id': 'other'}, True, False),
+            ({'volume_id': 'w'}, True, False),
+            ({'name': 'edited'}, False, True),
+        ):
+            checkpoint_id = self.checkpoint('deleted', None, id_ if is_recorded else None)
+            item = dataclasses.replace(self.item(checkpoint=checkpoint_id), id=id_, **changes)
+            with self.subTest(changes=changes, is_recorded=is_recorded):
+                self.assertEqual([expected], self.judged(item))
 
-    def test_a_process_whose_clock_is_wrong(self) -> None:
-        with db.writer() as session:
-            session.add(
-                models.Service(
-                    host='h',
-                    binary='b',
-                    reported_at=self.now,
-                    created_at=datetime.datetime(1970, 1, 1),
-                )
-            )
-        self.assertEqual([False], self.judged(self.item(checkpoint=new_id(), days=9.1)))
+    def test_a_volume_that_is_none_of_the_checkpoint(self) -> None:
+        checkpoint_id = self.checkpoint('deleted', None)
+        item = self.item(checkpoint=checkpoint_id, resource='w')
+        self.assertEqual([False], self.judged(dataclasses.replace(item, volume_id='w')))
 
-    def test_a_database_without_an_age(self) -> None:
-        with db.writer() as session:
-            session.query(models.Plan).delete()
-        self.assertEqual([False], self.judged(self.item(checkpoint=new_id())))
+    def test_a_bank_that_contradicts_the_rows(self) -> None:
+        """Who writes to the bank does not choose which snapshot of two is removed."""
+        first, second = new_id(), new_id()
+        checkpoint_id = self.checkpoint('available', 'available', first)
+        items = [
+            dataclasses.replace(self.item(checkpoint=checkpoint_id), id=each)
+            for each in (first, second)
+        ]
+        section = self.provider.checkpoints.get(checkpoint_id).get_resource_bank_section('v')
+        for named, expected in ((first, [True]), (second, [False, False])):
+            section.update_object('metadata', {'snapshot_id': named})
+            self.assertEqual(expected, self.judged(*items))
 
     def test_the_record_of_the_bank(self) -> None:
         checkpoint_id = self.checkpoint('available', 'available')
@@ -221,5 +236,5 @@ class SnapshotsTest(JudgeTestCase):
             mock.patch.object(batches, 'SIZE', 3),
             mock.patch.object(rows, 'busy_checkpoints', side_effect=rows.busy_checkpoints) as asked,
         ):
-            self.assertEqual([True] * 7, self.judged(*items))
+            self.assertEqual([False] * 7, self.judged(*items))
         self.assertEqual([3, 3, 1], [len(call.args[1]) for call in asked.call_args_list])
