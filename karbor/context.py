@@ -19,7 +19,7 @@ from typing import Any
 from oslo_context import context
 
 from karbor import policy
-from karbor.common import catalogs, intents, leases
+from karbor.common import accounts, catalogs, intents, leases
 from karbor.common import progress as job_progress
 from karbor.common import traffic as job_traffic
 
@@ -51,6 +51,8 @@ class RequestContext(context.RequestContext):
     :param since_last_attempt: for how long no earlier attempt of the job has sent anything that
         changes a cloud, in seconds; None in the first one, and of a request.
     :param intent: where an attempt of a job says that it will; None of a request.
+    :param account: how the checkpoint was made that a job works on, by the rows; None of a job
+        that makes one, and of a request.
     :param kwargs: anything else that oslo.context takes.
 
     The order of the arguments is that of the Karbor contract, section B.10; ``read_deleted``,
@@ -83,6 +85,7 @@ class RequestContext(context.RequestContext):
         since_last_attempt: float | None = None,
         intent: intents.Intent | None = None,
         traffic: job_traffic.Traffic | None = None,
+        account: accounts.Account | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -108,6 +111,7 @@ class RequestContext(context.RequestContext):
         self.since_last_attempt = since_last_attempt
         self.intent = intent
         self.traffic = traffic
+        self.account = account
         self.read_deleted = read_deleted
         self.remote_address = remote_address
         self.timestamp = timestamp

@@ -12,11 +12,14 @@
 
 """What jobs about a checkpoint share: hooks on its resources, and what to tell of them."""
 
+import dataclasses
 import itertools
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from karbor.db import models
+from karbor import db
+from karbor.common import accounts
+from karbor.db import inventory, models
 from karbor.resource import Key, Resource
 from karbor.services.checkpoints import parameters, plugin_records, regions
 from karbor.services.jobs import hooks
@@ -66,6 +69,8 @@ def run_hooks(
     log = plugin_records.OperationLogRecord(
         operation_type=attempt.kind.plugin_operation, checkpoint_id=checkpoint.id
     )
+    if not attempt.kind.saves:
+        attempt.context.account = _account(row, resources)
     plugins = provider.new_plugins()
     attempt_hooks = hooks.AttemptHooks(
         attempt=attempt,
@@ -77,6 +82,14 @@ def run_hooks(
     failures = attempt_hooks.run(roots, plugins)
     attempt_hooks.look_again(plugins)
     return failures
+
+
+def _account(row: models.Checkpoint, resources: Collection[Resource]) -> accounts.Account:
+    """How a checkpoint was made. What it is of, its row tells."""
+    with db.reader() as session:
+        account = inventory.accounts(session, [row.id])[row.id]
+    resource_ids = frozenset(resource.id for resource in resources)
+    return dataclasses.replace(account, resource_ids=resource_ids)
 
 
 def run_delete_hooks(

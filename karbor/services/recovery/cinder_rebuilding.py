@@ -167,7 +167,8 @@ class _Rebuilder:
             remark = _remark(items, named)
             draft = self._draft_of_snapshots(named)
         if not self._is_dry_run:
-            checkpoint = self._write(checkpoint_id, draft)
+            own = [item for item in items if self._project_of(item) == draft.project_id]
+            checkpoint = self._write(checkpoint_id, draft, own)
             db.transaction(_write_row)(checkpoint, draft)
             checkpoint.add_indices()
         return _Outcome(is_new=True, remark=remark)
@@ -281,8 +282,13 @@ class _Rebuilder:
     def _project_of(self, item: Item) -> str:
         return item.project_id or self._own_project_id
 
-    def _write(self, checkpoint_id: str, draft: _Draft) -> bank_checkpoint.Checkpoint:
-        """Write all that the bank has of a checkpoint, but for the indices."""
+    def _write(
+        self, checkpoint_id: str, draft: _Draft, items: Sequence[Item]
+    ) -> bank_checkpoint.Checkpoint:
+        """Write all that the bank has of a checkpoint, but for the indices.
+
+        :param items: its snapshots, also those that are not good.
+        """
         for resource in draft.snapshots:
             bank_checkpoint.check_resource_id(resource.id)
         checkpoint = self._provider.checkpoints.draft(
@@ -296,7 +302,8 @@ class _Rebuilder:
             region=draft.region,
         )
         for resource, item in draft.snapshots.items():
-            _write_resource(checkpoint.get_resource_bank_section(resource.id), resource, item)
+            section = checkpoint.get_resource_bank_section(resource.id)
+            _write_resource(section, resource, item, _failed(resource, items))
         checkpoint.commit()
         return checkpoint
 
@@ -331,13 +338,23 @@ def _lost(roots: Iterable[graph.GraphNode], snapshots: Mapping[Resource, Item | 
     return f'The bank was lost, and Cinder has no good snapshot of {", ".join(lost[:10])}{more}.'
 
 
+def _failed(resource: Resource, items: Iterable[Item]) -> Item | None:
+    """A snapshot of a volume, whatever its status: what is recorded can be deleted."""
+    return next((item for item in items if item.resource_id == resource.id == item.volume_id), None)
+
+
 def _write_resource(
-    section: bank_plugin.BankSection, resource: Resource, item: Item | None
+    section: bank_plugin.BankSection, resource: Resource, item: Item | None, failed: Item | None
 ) -> None:
-    """Write what is absent of a volume as its plugin would have."""
+    """Write what is absent of a volume as its plugin would have.
+
+    :param item: its snapshot, if there is a good one.
+    :param failed: one that is not, if there is one.
+    """
     record = records.of_snapshot(section, resource.id)
-    if item is not None and record.read() is None:
-        record.begin_made(item).result()
+    made = item or failed
+    if made is not None and record.read() is None:
+        record.begin_made(made).result()
     if records.status(section) is None:
         is_good = item is not None
         status = constants.ResourceStatus.AVAILABLE if is_good else constants.ResourceStatus.ERROR

@@ -1000,13 +1000,13 @@ class RestoreTest(SnapshotPluginTestCase):
         self.cinder.quota_volumes = 1
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
         self.assertIn('Maximum number of volumes allowed (1) exceeded', reason)
-        self.assertEqual(1, sum(self.cinder.requests.values()), 'tried again')
+        self.assertEqual(1, self.cinder.requests['POST', '/volumes'], 'tried again')
         self.assertNothingTold()
 
     def test_snapshot_that_does_not_exist_any_more(self) -> None:
         self.cinder.snapshots.clear()
         reason = self.fails(exception.RestoreResourceFailed, self.run_restore)
-        self.assertIn(f'Snapshot {self.snapshot["id"]} could not be found', reason)
+        self.assertIn(f'{self.snapshot["id"]} does not exist any more', reason)
         self.assertEqual('available', self.in_bank()['status'])
 
     def test_checkpoint_without_metadata(self) -> None:
@@ -1591,6 +1591,8 @@ class RequestCountTest(SnapshotPluginTestCase):
         )
         record, new_resources = RecordOfUse(), {}
         self.side_by_side('restore', volumes, restore=record, new_resources=new_resources)
+        # What the bank names is looked for in one list.
+        self.assertEqual(1, self.cinder.requests.pop(('GET', '/snapshots/detail')))
         self.assertRequests('POST', '/volumes', '/volumes/detail', number)
         self.assertEqual({volume['id'] for volume in volumes}, set(new_resources))
         self.assertEqual(number, len(set(new_resources.values())))

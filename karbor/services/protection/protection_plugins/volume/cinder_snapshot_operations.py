@@ -44,6 +44,9 @@ from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_faults as faults,
 )
 from karbor.services.protection.protection_plugins.volume import (
+    cinder_snapshot_recorded as recorded,
+)
+from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_texts as texts,
 )
 from karbor.services.protection.steps import Steps, Wait, stepwise
@@ -138,9 +141,9 @@ class ProtectOperation(SnapshotOperation):
         record = records.of_snapshot(section, volume_id, volume)
         making = self._available_snapshot(cinder, snapshots, order, record)
         snapshot = yield from cinder.places.holding(faults.telling_gone(cinder, volume_id, making))
-        recorded = record.begin_made(snapshot)
+        written = record.begin_made(snapshot)
         yield records.begin_status(section, constants.ResourceStatus.AVAILABLE)
-        yield recorded
+        yield written
 
     def _properties(
         self, cinder: CinderJob, volume_id: str
@@ -220,14 +223,11 @@ class VerifyOperation(SnapshotOperation):
         **kwargs: Any,
     ) -> Steps:
         verify = kwargs.get('verify')
-        section = checkpoint.get_resource_bank_section(resource.id)
         with faults.failing_as(exception.VerifyResourceFailed, resource):
             try:
-                yield from self._check(
-                    self._cinder(context).snapshots(Marks(checkpoint_id=checkpoint.id)),
-                    resource,
-                    (yield from saved_snapshot(section, resource)),
-                )
+                cinder = self._cinder(context)
+                found = yield from recorded.read(cinder, checkpoint, resource, context)
+                self._check(found)
             except CinderFault as exc:
                 utils.update_resource_verify_result(
                     verify, resource.type, resource.id, constants.ResourceStatus.ERROR, str(exc)
@@ -238,25 +238,21 @@ class VerifyOperation(SnapshotOperation):
             )
 
     @staticmethod
-    def _check(snapshots: CinderItems, resource: Resource, saved: records.SnapshotRecord) -> Steps:
-        snapshot_id = str(saved.snapshot_id)
-        marked = yield from snapshots.at_start(resource.id)
-        listed = {item.id: item for item in marked}
-        snapshot = listed.get(snapshot_id) or (yield from snapshots.get_or_none(snapshot_id))
-        if snapshot is None:
-            raise faults.SnapshotGone(f'the snapshot {snapshot_id} does not exist any more')
+    def _check(found: recorded.Recorded) -> None:
+        saved, snapshot = found
         if snapshot.status != 'available':
-            raise CinderFault(f'the snapshot {snapshot_id} is in status {snapshot.status}')
-        if snapshot.volume_id != resource.id:
-            raise CinderFault(f'the snapshot {snapshot_id} is of the volume {snapshot.volume_id}')
+            raise CinderFault(f'the snapshot {snapshot.id} is in status {snapshot.status}')
         if snapshot.size != saved.size:
             raise CinderFault(
-                f'the snapshot {snapshot_id} has {snapshot.size} GiB, not {saved.size} as recorded'
+                f'the snapshot {snapshot.id} has {snapshot.size} GiB, not {saved.size} as recorded'
             )
 
 
 class DeleteOperation(SnapshotOperation):
-    """Deletes every snapshot that this checkpoint has of the volume."""
+    """Deletes every snapshot that this checkpoint has of the volume.
+
+    One that only says so, and may be its user's, is left.
+    """
 
     @stepwise
     def on_main(
@@ -270,12 +266,12 @@ class DeleteOperation(SnapshotOperation):
         section = checkpoint.get_resource_bank_section(resource.id)
         with faults.failing_as(exception.DeleteResourceFailed, resource):
             yield from faults.marking_failed(
-                section, self._delete(self._cinder(context), checkpoint.id, resource, section)
+                section, self._delete(context, checkpoint.id, resource, section)
             )
 
     def _delete(
         self,
-        cinder: CinderJob,
+        context: Context,
         checkpoint_id: str,
         resource: Resource,
         section: bank_plugin.BankSection,
@@ -283,26 +279,35 @@ class DeleteOperation(SnapshotOperation):
         status = records.begin_status(section, constants.ResourceStatus.DELETING)
         saved = yield records.of_snapshot(section, resource.id).begin_read()
         yield status
-        yield from self._delete_snapshots(cinder, checkpoint_id, resource, saved)
+        yield from self._delete_snapshots(context, checkpoint_id, resource, saved)
         yield records.begin_remove(section)
         yield records.begin_status(section, constants.ResourceStatus.DELETED)
 
     def _delete_snapshots(
         self,
-        cinder: CinderJob,
+        context: Context,
         checkpoint_id: str,
         resource: Resource,
         saved: records.SnapshotRecord | None,
     ) -> Steps:
+        cinder = self._cinder(context)
         snapshots = cinder.snapshots(Marks(checkpoint_id=checkpoint_id))
         marked = yield from snapshots.at_start(resource.id)
-        for snapshot in marked:
-            yield from snapshots.remove(snapshot, self._options.delete_timeout)
         saved_id = None if saved is None else saved.made_id
-        if saved_id and saved_id not in {snapshot.id for snapshot in marked}:
+        named = next((item for item in marked if item.id == saved_id), None)
+        unmarked = None
+        if saved_id and named is None:
             unmarked = yield from self._unmarked(cinder, snapshots, resource, saved_id)
-            if unmarked is not None:
-                yield from snapshots.remove(unmarked, self._options.delete_timeout, listed=False)
+        if named or unmarked:
+            recorded.check(named or unmarked, resource, context)
+        for snapshot in marked:
+            doubt = None if snapshot is named else recorded.doubt(snapshot, resource, context)
+            if doubt is None:
+                yield from snapshots.remove(snapshot, self._options.delete_timeout)
+            else:
+                LOG.warning('The snapshot %s is left: %s', snapshot.id, doubt)
+        if unmarked is not None:
+            yield from snapshots.remove(unmarked, self._options.delete_timeout, listed=False)
 
     @staticmethod
     def _unmarked(
@@ -317,16 +322,3 @@ class DeleteOperation(SnapshotOperation):
             return (yield from snapshots.get_or_none(snapshot_id))
         all_of_volume = yield from cinder.snapshots(Marks()).at_start(resource.id)
         return next((item for item in all_of_volume if item.id == snapshot_id), None)
-
-
-def saved_snapshot(
-    section: bank_plugin.BankSection, resource: Resource
-) -> Generator[Wait, Any, records.SnapshotRecord]:
-    """What protect has recorded.
-
-    :raises CinderFault: it did not get as far as a snapshot.
-    """
-    saved = yield records.of_snapshot(section, resource.id).begin_read()
-    if saved is None or not saved.made_id:
-        raise CinderFault('the checkpoint has no snapshot of it')
-    return saved

@@ -32,9 +32,11 @@ from karbor.services.protection.protection_plugins import utils
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_faults as faults,
 )
+from karbor.services.protection.protection_plugins.volume import (
+    cinder_snapshot_recorded as recorded,
+)
 from karbor.services.protection.protection_plugins.volume.cinder_snapshot_operations import (
     SnapshotOperation,
-    saved_snapshot,
 )
 from karbor.services.protection.protection_plugins.volume.cinder_snapshot_put_back import PutBack
 from karbor.services.protection.protection_plugins.volume.cinder_snapshot_wanted import (
@@ -66,8 +68,9 @@ class RestoreOperation(SnapshotOperation):
             choices=restore.choices_of(resource.type, resource.id),
         )
         with faults.failing_as(exception.RestoreResourceFailed, resource):
-            wanted = asked.wanted((yield from saved_snapshot(section, resource)))
             cinder = self._cinder(context)
+            saved, _ = yield from recorded.read(cinder, checkpoint, resource, context)
+            wanted = asked.wanted(saved)
             making = self._restored_volume(
                 cinder,
                 cinder.volumes(Marks(restore_id=restore['id'])),
@@ -100,13 +103,13 @@ class RestoreOperation(SnapshotOperation):
         :raises CinderFault: tells why it failed, and whether what was made is removed.
         """
         marks, timeout = wanted.order.marks, self._options.restore_timeout
-        volume = recorded = None
+        volume = written = None
         try:
             volume = yield from self._made_before(cinder, volumes, marks, record)
             if volume is None:
                 yield record.begin_blank()
                 volume = yield from _make(volumes, wanted.order)
-            recorded = record.begin_made(volume)
+            written = record.begin_made(volume)
             made = yield from volumes.wait_until_available(volume, timeout)
             remarks = yield from PutBack(cinder, volumes, timeout).all(made, wanted)
         except cinder_items.FAULTS as exc:
@@ -114,11 +117,11 @@ class RestoreOperation(SnapshotOperation):
             if volume is None and is_not_made:
                 raise
             outcome = yield from self._remove_all(volumes, marks, volume)
-            if recorded is not None:
-                yield recorded
+            if written is not None:
+                yield written
             yield record.begin_blank()
             raise CinderFault(f'{cinder_items.describe(exc)}; {outcome}') from exc
-        yield recorded
+        yield written
         return volume, remarks
 
     def _remove_all(
