@@ -26,6 +26,7 @@ from sqlalchemy import exc as sa_exc
 from karbor import conf, db, exception
 from karbor import context as karbor_context
 from karbor.cmd import job_kinds
+from karbor.common import safe_logs
 from karbor.db import models, schema_gate
 from karbor.services import old_logs
 from karbor.services.identity import trusts
@@ -71,6 +72,7 @@ def configure(name: str, arguments: Sequence[str]) -> None:
     conf.register_opts(CONF)
     CONF(args=list(arguments), project='karbor', prog=name)
     logging.setup(CONF, 'karbor')
+    safe_logs.install()
     db.configure(CONF)
     if not CONF.database.connection:
         raise cfg.RequiredOptError('connection', cfg.OptGroup('database'))

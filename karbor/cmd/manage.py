@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from oslo_config import cfg
 from oslo_utils import timeutils
 
-from karbor import exception
+from karbor import exception, shown
 from karbor.cmd import assembly, job_kinds, standalone
 from karbor.db import migration, models, old_karbor, purging, schema_gate
 from karbor.services import processes
@@ -221,7 +221,7 @@ def _act(options: argparse.Namespace) -> int:
             schema_gate.check()
         options.act(options)
     except (schema_gate.SchemaError, exception.KarborException) as exc:
-        print(f'karbor-manage: {exc}', file=sys.stderr)  # noqa: T201
+        print(shown.escaped(f'karbor-manage: {exc}'), file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
@@ -260,10 +260,12 @@ def _list_jobs(options: argparse.Namespace) -> None:
 def _show_job(options: argparse.Namespace) -> None:
     job = job_admin.get(options.id)
     _tell(
-        json.dumps(
-            {column.key: getattr(job, column.key) for column in models.Job.__table__.columns},
-            indent=2,
-            default=str,
+        shown.lines_of(
+            json.dumps(
+                {column.key: getattr(job, column.key) for column in models.Job.__table__.columns},
+                indent=2,
+                default=str,
+            )
         )
     )
 
@@ -357,14 +359,17 @@ def _list_services(_options: argparse.Namespace) -> None:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    texts = [columns, *([str('' if value is None else value) for value in row] for row in rows)]
+    texts = [
+        columns,
+        *([shown.escaped(str('' if value is None else value)) for value in row] for row in rows),
+    ]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for text in texts:
         _tell('  '.join(map(str.ljust, text, widths)).rstrip())
 
 
 def _tell(text: str) -> None:
-    print(text)  # noqa: T201
+    print(shown.escaped(text))  # noqa: T201
 
 
 if __name__ == '__main__':

@@ -34,7 +34,7 @@ from karbor import context as karbor_context
 from karbor.api import app, middleware
 from karbor.api.services import Services
 from karbor.cmd import home_region, job_kinds, signals, web_server
-from karbor.common import clouds, state_dir
+from karbor.common import clouds, safe_logs, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models, schema_gate
 from karbor.services import old_logs, periodic
@@ -127,6 +127,7 @@ def _configure(config_files: Sequence[str]) -> None:
         default_config_dirs=[],
     )
     logging.setup(CONF, 'karbor')
+    safe_logs.install()
 
 
 def _default_state_dir(cloud_name: str | None) -> pathlib.Path:

@@ -20,7 +20,7 @@ from oslo_db import exception as db_exc
 from oslo_upgradecheck import common_checks, upgradecheck
 from sqlalchemy import exc as sa_exc
 
-from karbor import conf, db, exception
+from karbor import conf, db, exception, shown
 from karbor.cmd import assembly
 from karbor.common import extras
 from karbor.db import jobs as job_rows
@@ -153,15 +153,15 @@ class Checks(upgradecheck.UpgradeCommands):
 
 
 def _success(text: str | None = None) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.SUCCESS, text)
+    return upgradecheck.Result(upgradecheck.Code.SUCCESS, text and shown.lines_of(text))
 
 
 def _warning(text: str) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.WARNING, text)
+    return upgradecheck.Result(upgradecheck.Code.WARNING, shown.lines_of(text))
 
 
 def _failure(text: str) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.FAILURE, text)
+    return upgradecheck.Result(upgradecheck.Code.FAILURE, shown.lines_of(text))
 
 
 if __name__ == '__main__':

@@ -123,8 +123,8 @@ ROOMS = (
     Room('policies', 'who may do what', ('karbor.policies',)),
     Room(
         'local',
-        'how a client and a karbor-standalone of one machine find each other',
-        ('karbor.local',),
+        'how a client and a karbor-standalone of one machine find each other, and how texts are shown',
+        ('karbor.local', 'karbor.shown'),
         only=(),
     ),
     Room('conf', 'the options of karbor.conf, a section a module', ('karbor.conf',)),

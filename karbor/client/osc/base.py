@@ -29,6 +29,7 @@ from openstack import exceptions, fields
 from osc_lib import exceptions as osc_exceptions
 from osc_lib.command import command
 
+from karbor import shown
 from karbor.client.base import Resource
 from karbor.client.osc import words
 from karbor.client.proxy import Proxy
@@ -85,12 +86,12 @@ class Command(command.Command):
 
     def tell(self, text: str) -> None:
         """Say something to people, beside the output."""
-        sys.stderr.write(f'{text}\n')
+        sys.stderr.write(f'{shown.lines_of(text)}\n')
 
 
 def sentence(fault: exceptions.SDKException) -> str:
     """What the API says, or what the client does."""
-    return str(getattr(fault, 'details', None) or fault.message)
+    return shown.lines_of(str(getattr(fault, 'details', None) or fault.message))
 
 
 class Lister(Command, command.Lister):
@@ -187,9 +188,12 @@ def values(columns: Iterable[Column], item: Any) -> list[Any]:
 
 
 def cells(columns: Iterable[Column], item: Any, width: int) -> list[Any]:
-    """What stands in a table, in lines that are no longer than can be read."""
+    """What stands in a table, in lines that are no longer than can be read.
+
+    Texts of others have nothing in them that a terminal would act on.
+    """
     return [
-        words.wrapped(value, width) if isinstance(value, str) else value
+        words.wrapped(shown.escaped(value), width) if isinstance(value, str) else value
         for value in values(columns, item)
     ]
 
@@ -225,5 +229,5 @@ def text(value: Any) -> str:
     return '' if value is None else str(value)
 
 
-def lines(items: Iterable[Any]) -> str:
-    return '\n'.join(map(str, items))
+def lines(items: Iterable[Any]) -> shown.Shown:
+    return shown.lines(items)

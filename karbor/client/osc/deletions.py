@@ -17,6 +17,8 @@ import sys
 
 from osc_lib.exceptions import CommandError
 
+from karbor import shown
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--yes', action='store_true', help='Do not ask')
@@ -30,7 +32,7 @@ def confirm(parsed_args: argparse.Namespace, told: str) -> None:
     """
     if parsed_args.yes or not sys.stdin.isatty():
         return
-    sys.stderr.write(f'{told} Delete? [y/N] ')
+    sys.stderr.write(f'{shown.lines_of(told)} Delete? [y/N] ')
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ('y', 'yes'):
         raise CommandError('Nothing is deleted.')

@@ -20,6 +20,7 @@ from typing import Any
 from osc_lib.exceptions import CommandError
 
 from karbor.client.osc import words
+from karbor.client.osc.base import lines
 from karbor.client.schedules import Schedule, SchedulePreview
 
 _DAYS = ('sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday')
@@ -175,7 +176,7 @@ def _every(pattern: str) -> str:
 
 def fires(shown: Schedule | SchedulePreview) -> str:
     """The next fires by the clocks of their zone."""
-    return '\n'.join(words.moment_there(fire['local']) for fire in shown.next_fires or ())
+    return lines(words.moment_there(fire['local']) for fire in shown.next_fires or ())
 
 
 def year(preview: SchedulePreview) -> str:
@@ -188,4 +189,4 @@ def year(preview: SchedulePreview) -> str:
             f'{words.counted(most["volumes"] or 0, "volume")}, {words.size(most["gigabytes"])}, '
             'at once'
         )
-    return '\n'.join([*told, *preview.remarks])
+    return lines([*told, *preview.remarks])

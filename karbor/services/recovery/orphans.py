@@ -29,7 +29,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
-from karbor import db, exception
+from karbor import db, exception, shown
 from karbor.common import constants
 from karbor.db import inventory as rows
 from karbor.services import periodic, retrying
@@ -332,5 +332,5 @@ def _log(report: Report) -> None:
         'Provider %s: %s%s',
         report.provider_id,
         report.summary(),
-        ''.join(f'\n  {line}' for line in lines),
+        shown.Shown(''.join(f'\n  {shown.escaped(line)}' for line in lines)),
     )
