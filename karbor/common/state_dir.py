@@ -35,6 +35,7 @@ import secrets
 import shlex
 import stat
 import textwrap
+from collections.abc import Iterator
 from typing import IO
 
 import sqlalchemy
@@ -50,6 +51,9 @@ _BANK_OPTION = 'file_system_bank_path'
 _NAMED_BANK = re.compile(rf'(?m)^[ \t]*{_BANK_OPTION}[ \t]*=[ \t]*(.+?)[ \t]*$')
 
 
+_BELIEVED = ('token', 'karbor.db', 'providers.d')
+
+
 class StateDirectoryError(Exception):
     """The folder cannot be used; the text says why."""
 
@@ -58,7 +62,8 @@ class StateDirectory:
     """The folder, locked for this process as long as it lives.
 
     :param path: the folder; made, for its owner only, when it is missing.
-    :raises StateDirectoryError: it is open to others, another Karbor runs on it, or its path
+    :raises StateDirectoryError: it is open to others, or something in it that is believed is
+        another user's or can be written by others, another Karbor runs on it, or its path
         cannot be written in a configuration.
     """
 
@@ -77,9 +82,20 @@ class StateDirectory:
                     f'{self.path} is open to others (mode {mode:o}); chmod 700 it, or choose '
                     f'another --state-dir.'
                 )
+            for path in self._trusted():
+                _check_owner(path)
             self._lock = self._locked()
         except OSError as exc:
             raise StateDirectoryError(f'{self.path} cannot be used: {exc.strerror}') from exc
+
+    def _trusted(self) -> Iterator[pathlib.Path]:
+        """Everything there is whose writer could act as who runs Karbor."""
+        yield self.path
+        for name in _BELIEVED:
+            if (self.path / name).exists():
+                yield self.path / name
+        if self.provider_config_dir.is_dir():
+            yield from self.provider_config_dir.iterdir()
 
     @property
     def database_url(self) -> str:
@@ -251,3 +267,22 @@ class StateDirectory:
             file.flush()
             os.fsync(file.fileno())
         partial.rename(self.path / name)
+
+
+def _check_owner(path: pathlib.Path) -> None:
+    """Refuse what somebody else could have written.
+
+    :raises StateDirectoryError:
+    """
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise StateDirectoryError(
+            f'{path} belongs to the user {status.st_uid}, and Karbor runs as {os.geteuid()}; run '
+            f'it as its owner, or choose another --state-dir.'
+        )
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o022:
+        raise StateDirectoryError(
+            f'{path} can be written by others (mode {mode:o}); look whether it is as you left it, '
+            f'and chmod go-w it.'
+        )

@@ -123,7 +123,7 @@ ROOMS = (
     Room('policies', 'who may do what', ('karbor.policies',)),
     Room(
         'local',
-        'how a client and a karbor-standalone of one machine find each other, and how texts are shown',
+        'how a client and a karbor-standalone find each other, and how texts are shown',
         ('karbor.local', 'karbor.shown'),
         only=(),
     ),

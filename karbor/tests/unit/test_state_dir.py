@@ -16,6 +16,7 @@ import pathlib
 import stat
 import subprocess
 import sys
+from unittest import mock
 
 import fixtures
 import sqlalchemy
@@ -78,6 +79,22 @@ class StateDirectoryTest(base.BaseTestCase):
             self.assertIn(str(self.path), message)
             self.assertEqual([], list(self.path.iterdir()))
         self.path.chmod(0o700)
+        self.open()
+
+    def test_one_of_another_user_is_refused(self) -> None:
+        """As root, everything could be read and written, whoever has put it there."""
+        self.fill()
+        with mock.patch.object(os, 'geteuid', return_value=os.geteuid() + 1):
+            self.assertIn(f'{self.path} belongs to the user {os.geteuid() - 1}', self.refused())
+
+    def test_what_others_could_have_written_is_refused(self) -> None:
+        self.fill()._lock.close()
+        (self.path / 'karbor.db').touch(mode=0o600)
+        (provider_file,) = (self.path / 'providers.d').iterdir()
+        for path in (self.path / 'token', self.path / 'karbor.db', provider_file):
+            path.chmod(0o622)
+            self.assertIn(f'{path} can be written by others (mode 622)', self.refused())
+            path.chmod(0o600)
         self.open()
 
     def test_a_place_that_is_no_folder(self) -> None:
