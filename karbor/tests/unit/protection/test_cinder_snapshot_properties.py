@@ -180,7 +180,8 @@ class AsItWasTest(PropertiesTestCase):
         self.run_restore()
         self.assertEqual(1, self.requests('POST', '/volumes'))
         self.assertEqual(
-            {('POST', '/volumes'), ('GET', '/volumes/detail')}, set(self.cinder.requests)
+            {('POST', '/volumes'), ('GET', '/volumes/detail'), ('GET', '/snapshots/detail')},
+            set(self.cinder.requests),
         )
 
     def test_what_is_asked_for_goes_first(self) -> None:
