@@ -191,7 +191,7 @@ class ServiceProxy(proxy.Proxy):
         what = f'{resource_type.__name__} is called {name_or_id}'
         if len(found) > 1:
             ids = ', '.join(item.id for item in found)
-            raise exceptions.DuplicateResource(f'More than one {what}: {ids}')
+            raise exceptions.DuplicateResource(f'More than one {what}; take one by its ID: {ids}')
         if not found and not ignore_missing:
             raise exceptions.NotFoundException(f'No {what}.')
         return found[0] if found else None

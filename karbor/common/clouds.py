@@ -65,6 +65,12 @@ def load(name: str | None, connections: int, timeout: float) -> Cloud:
         access = _identity(session).get_access(session)
     except (sdk_exc.SDKException, ValueError) as exc:  # ValueError: a URL that is none
         raise CloudError(str(exc)) from exc
+    except ks_exc.MissingRequiredOptions as exc:
+        missing = ', '.join(option.dest for option in exc.options)
+        raise CloudError(
+            f'The credentials are not complete, {missing} is missing; name a cloud of '
+            f'clouds.yaml (--os-cloud or OS_CLOUD), or set OS_* variables.'
+        ) from exc
     except ks_exc.ClientException as exc:
         raise CloudError(f'Keystone does not take the credentials: {exc}') from exc
     except Exception as exc:

@@ -145,5 +145,7 @@ def _only(found: Sequence[ResourceT], name_or_id: str) -> ResourceT:
         raise CommandError(f'There is no volume {name_or_id}.')
     if len(found) > 1:
         ids = ', '.join(each.id for each in found)
-        raise CommandError(f'More than one volume is called {name_or_id}: {ids}')
+        raise CommandError(
+            f'More than one volume is called {name_or_id}; take one by its ID: {ids}'
+        )
     return found[0]

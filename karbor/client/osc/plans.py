@@ -185,7 +185,9 @@ def _of(plan: Plan, name_or_id: str) -> plan_parts.Entry:
     if not found:
         raise CommandError(f'The plan {plan.name} has no volume {name_or_id}.')
     ids = ', '.join(entry['id'] for entry in found)
-    raise CommandError(f'More than one volume of the plan is called {name_or_id}: {ids}')
+    raise CommandError(
+        f'More than one volume of the plan is called {name_or_id}; take one by its ID: {ids}'
+    )
 
 
 class ListPlans(base.Lister):

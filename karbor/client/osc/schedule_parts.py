@@ -24,7 +24,7 @@ from karbor.client.osc.base import lines
 from karbor.client.schedules import Schedule, SchedulePreview
 
 _DAYS = ('sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday')
-_TIME = re.compile('([0-9]{1,2}):([0-9]{2})')
+_TIME = re.compile('([01]?[0-9]|2[0-3]):([0-5][0-9])')
 # What --every makes: minute, hour, day of the month, day of the week.
 _SIMPLE = re.compile(r'(\d{1,2}) (\d{1,2}|\*) (\d{1,2}|\*) \* ([0-6]|\*)')
 _PERIODS = ('last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly')

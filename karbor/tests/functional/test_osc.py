@@ -181,7 +181,7 @@ class StatusTest(commanding.CommandTestCase):
     def test_names(self) -> None:
         one, two = self.volume(name='db'), self.volume(name='db')
         told = self.fail_command('status --volume db')
-        self.assertIn('More than one volume is called db: ', told)
+        self.assertIn('More than one volume is called db; take one by its ID: ', told)
         for volume in (one, two):
             self.assertIn(volume['id'], told)
             (row,) = self.json(f'status --volume {volume["id"]}')

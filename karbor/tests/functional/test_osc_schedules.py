@@ -165,6 +165,8 @@ class SchedulesTest(commanding.CommandTestCase):
         create = 'schedule create x --plan nightly'
         for line, told in (
             (f'{create} --every day --at 2', "'2' is not a time as 02:30."),
+            (f'{create} --every day --at 25:30', "'25:30' is not a time as 02:30."),
+            (f'{create} --every hour --at 00:60', "'00:60' is not a time as 02:30."),
             (f'{create} --cron "0 0 * * *" --at 02:30', '--at and --on go with --every.'),
             (f'{create} --every day --on monday', '--on goes with'),
             (f'{create} --every week --on someday', "'someday' is none of sunday"),

@@ -197,6 +197,13 @@ class LoadTest(base.BaseTestCase):
             self.useFixture(fixtures.EnvironmentVariable(f'OS_{name.upper()}', value))
         self.assertEqual(PROJECT_ID, clouds.load(None, 7, 5).project_id)
 
+    def test_no_credentials(self) -> None:
+        only_these_clouds(self, self.folder)
+        reason = str(self.assertRaises(clouds.CloudError, clouds.load, None, 7, 5))
+        self.assertIn('auth_url', reason)
+        self.assertIn('--os-cloud', reason)
+        self.assertNotIn('does not take', reason)
+
     def test_no_such_cloud(self) -> None:
         self.assertIn('nowhere', self.refused('nowhere', c=cloud_of(self.url)))
 

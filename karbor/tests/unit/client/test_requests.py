@@ -107,7 +107,7 @@ class FindTest(base.ClientTestCase):
     def test_a_name_that_several_have(self) -> None:
         self.answer({'plans': [{'id': 'a', 'name': 'db'}, {'id': 'b', 'name': 'db'}]})
         fault = self.assertRaises(exceptions.DuplicateResource, self.protection.find_plan, 'db')
-        self.assertEqual('More than one Plan is called db: a, b', str(fault))
+        self.assertEqual('More than one Plan is called db; take one by its ID: a, b', str(fault))
 
     def test_there_is_none(self) -> None:
         self.answer({'plans': [{'id': 'b', 'name': 'db-2'}]})
