@@ -210,7 +210,8 @@ class CheckpointNotBeReset(Conflict):
 
 class PlanInUse(Conflict):
     message = (
-        'Plan %(plan_id)s cannot be deleted: the scheduled operation %(operation_id)s is for it.'
+        'Plan %(plan_id)s cannot be deleted: the scheduled operation %(operation_id)s is for it; '
+        'delete that first.'
     )
 
 
