@@ -19,7 +19,8 @@
         InvalidInput, InvalidParameterValue, InvalidPlan,
         InvalidOperationDefinition, InvalidName, ValidationError,
         ScheduledOperationExist, TriggerIsInvalid,
-        InvalidProtectableInstance, InvalidTaskFlowObject
+        InvalidProtectableInstance, InvalidTaskFlowObject,
+        ServiceMissing, InPlaceNotPossible
       NotAuthorized                        403
         PolicyNotAuthorized, TrustNotPossible, AdminRequired,
         AuthorizationFailure, AccessCheckpointNotAllowed,
@@ -34,7 +35,8 @@
       Conflict                             409
         CheckpointNotBeDeleted, CheckpointNotBeReset,
         ProtectableResourceInvalidStatus, PlanInUse, TriggerInUse,
-        OperationRunning, JobNotPossible, TrustGone, OtherRegion
+        OperationRunning, JobNotPossible, TrustGone, ResourceHeld,
+        OtherRegion
       OverLimit                            413
         PlanLimitExceeded, CheckpointLimitExceeded, ScheduleLimitExceeded
       ResourceFailed                       500
@@ -45,6 +47,7 @@
       ListProtectableResourceFailed        503
       InventoryFailed                      503
         InventoryRefused, RegionNotChosen
+      CloudUnavailable                     503
       IdentityUnavailable                  503
       ExtraMissing                         500
       BankError                            500
@@ -93,6 +96,16 @@ class Invalid(KarborException):
 
 class InvalidInput(Invalid):
     message = 'Invalid input: %(reason)s'
+
+
+class ServiceMissing(Invalid):
+    """What is asked for needs a service of the cloud that it does not have."""
+
+    message = 'The cloud has no %(service)s in its catalog.'
+
+
+class InPlaceNotPossible(Invalid):
+    message = 'This cannot be restored in place: %(reason)s'
 
 
 class InvalidParameterValue(Invalid):
@@ -236,6 +249,10 @@ class TrustGone(Conflict):
     message = 'Trust %(trust_id)s is not in use any more. Ask again.'
 
 
+class ResourceHeld(Conflict):
+    message = 'This cannot be restored in place now: %(reason)s'
+
+
 class OtherRegion(Conflict):
     """What a checkpoint has is where Karbor does not look now."""
 
@@ -353,6 +370,13 @@ class RegionNotChosen(InventoryFailed):
     """Which region is acted in would be left to the order of the catalog."""
 
     message = 'Cinder is in several regions (%(regions)s): name one in [cinder_client] region_id.'
+
+
+class CloudUnavailable(KarborException):
+    """The cloud cannot be asked now whether what is asked for could be done."""
+
+    message = 'The cloud cannot be asked: %(reason)s'
+    code = 503
 
 
 class IdentityUnavailable(KarborException):

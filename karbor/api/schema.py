@@ -88,7 +88,8 @@ def or_null(rule: Schema) -> Schema:
     :param rule: has one type or a list of them.
     """
     types = rule['type'] if isinstance(rule['type'], list) else [rule['type']]
-    return {**rule, 'type': [*types, 'null']}
+    values = {'enum': [*rule['enum'], None]} if 'enum' in rule else {}
+    return {**rule, **values, 'type': [*types, 'null']}
 
 
 TEXT: Schema = {'type': 'string'}

@@ -60,6 +60,8 @@ class Checkpoint(base.Resource):
     pinned: bool = Body('pinned')
     region: str | None = Body('region')
     created_at: str = Body('created_at')
+    #: when it is deleted, if that is known already
+    expires_at: str | None = Body('expires_at')
     #: JSON of what was given when it was made
     extra_info: str | None = Body('extra_info')
 

@@ -47,7 +47,7 @@ class Use(base.Resource):
 
 
 class Restore(Use):
-    """A checkpoint of which new resources are made."""
+    """A checkpoint of which resources are made anew, or overwritten."""
 
     resource_key = 'restore'
     resources_key = 'restores'
@@ -64,6 +64,15 @@ class Restore(Use):
     availability_zone: str | None = Body('availability_zone')
     #: in GiB
     size: int | None = Body('size')
+    #: whether it is onto the resources themselves
+    in_place: bool | None = Body('in_place')
+    #: ``none`` where what is overwritten is not kept
+    safety: str | None = Body('safety')
+    accept_grown: bool | None = Body('accept_grown')
+    #: for how many days what is overwritten is kept
+    safety_keep: int | None = Body('safety_keep')
+    #: in which checkpoint that is
+    safety_checkpoint_id: str | None = Body('safety_checkpoint_id')
     #: ids of what is made, by ``TYPE#ID`` of the original; where one restore is shown
     new_resources: dict[str, str] | None = Body('new_resources')
     #: what has become of each resource; where one restore is shown
@@ -102,15 +111,23 @@ class UseQuery(base.ProjectsPage, total=False):
 
 
 class Choices(TypedDict, total=False):
-    """How what is restored is to differ from what was.
+    """How what is restored is to differ from what was; or that it overwrites what is.
 
     :ivar size: in GiB.
+    :ivar in_place: onto the resources themselves, which must be detached.
+    :ivar safety: ``none`` to keep nothing of what is overwritten.
+    :ivar accept_grown: also where a volume is larger than its snapshot.
+    :ivar safety_keep: for how many days what is overwritten is kept.
     """
 
     name_suffix: str
     volume_type: str
     availability_zone: str
     size: int
+    in_place: bool
+    safety: str
+    accept_grown: bool
+    safety_keep: int
 
 
 class RestoreChoices(Choices, total=False):

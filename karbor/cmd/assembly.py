@@ -29,6 +29,7 @@ from karbor.cmd import job_kinds
 from karbor.common import safe_logs
 from karbor.db import models, schema_gate
 from karbor.services import old_logs
+from karbor.services.checkpoints import safety_expiry
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, taskflow_drivers, worker
 from karbor.services.protection import client_factory, protectables, provider
@@ -96,6 +97,7 @@ def protection_worker() -> worker.Worker:
         *volume_look.VolumeLook(inventory).duties(),
         *point_filling.PointFilling(registry).duties(),
         *old_logs.duties(),
+        *safety_expiry.Expiry(environment).duties(),
     )
     return worker.Worker(job_kinds.runner(environment), used_trusts, board, duties)
 

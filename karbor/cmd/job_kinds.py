@@ -16,7 +16,14 @@ import dataclasses
 
 from oslo_config import cfg
 
-from karbor.services.checkpoints import deleting, protecting, removing, restoring, status_reset
+from karbor.services.checkpoints import (
+    deleting,
+    protecting,
+    removing,
+    restoring,
+    safety,
+    status_reset,
+)
 from karbor.services.cinder.limiter import Limiter
 from karbor.services.jobs.fair_pool import FairPool
 from karbor.services.jobs.kinds import Environment, JobKind, JobKinds
@@ -32,6 +39,7 @@ def _by_retention(kind: JobKind) -> JobKind:
 JOB_KINDS = JobKinds(
     (
         protecting.kind(run_ends),
+        safety.kind(protecting.kind(run_ends)),
         _by_retention(deleting.KIND),
         _by_retention(removing.KIND),
         restoring.RESTORE,

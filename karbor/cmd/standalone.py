@@ -38,6 +38,7 @@ from karbor.common import clouds, safe_logs, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models, schema_gate
 from karbor.services import old_logs, periodic
+from karbor.services.checkpoints import safety_expiry
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, pool
 from karbor.services.jobs import runner as job_runner
@@ -155,18 +156,16 @@ def _serve(arguments: argparse.Namespace) -> None:
     is_settled = home.is_settled()
     board = pool.WorkerPool(CONF.protection.max_concurrent_jobs)
     protectable_plugins = protectables.load()
-    runner = job_kinds.runner(
-        kinds.Environment(
-            registry=registry,
-            protectables=protectable_plugins,
-            trusts=trusts.NoTrusts(),
-            post=board.post,
-            context_of=functools.partial(_context_of_job, cloud),
-            requests=job_kinds.request_threads(),
-            max_concurrent_resources=CONF.protection.max_concurrent_resources,
-        ),
-        is_alone=True,
+    environment = kinds.Environment(
+        registry=registry,
+        protectables=protectable_plugins,
+        trusts=trusts.NoTrusts(),
+        post=board.post,
+        context_of=functools.partial(_context_of_job, cloud),
+        requests=job_kinds.request_threads(),
+        max_concurrent_resources=CONF.protection.max_concurrent_resources,
     )
+    runner = job_kinds.runner(environment, is_alone=True)
     services = Services.on(registry, protectable_plugins, trusts.NoTrusts(), board)
     token = state.token()
     api = app.create_app(
@@ -181,6 +180,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         *volume_look.VolumeLook(inventory).duties(),
         *point_filling.PointFilling(registry).duties(),
         *old_logs.duties(),
+        *safety_expiry.Expiry(environment).duties(),
     )
     firing = engine.Engine(board.post, CONF.operationengine.poll_interval)
 
@@ -206,13 +206,14 @@ def _serve(arguments: argparse.Namespace) -> None:
 def _use_cloud(cloud: clouds.Cloud) -> None:
     """Let every client act as the cloud's user; karbor.conf has the last word on where."""
     client_factory.use_sessions(lambda _context: cloud.session)
-    for name, value in (
-        ('region_id', cloud.region),
-        ('interface', cloud.interface),
-        ('cinder_endpoint', cloud.cinder_endpoint),
+    for group, name, value in (
+        ('cinder_client', 'region_id', cloud.region),
+        ('cinder_client', 'interface', cloud.interface),
+        ('cinder_client', 'cinder_endpoint', cloud.cinder_endpoint),
+        ('glance_client', 'glance_endpoint', cloud.glance_endpoint),
     ):
         if value:
-            CONF.set_default(name, value, group='cinder_client')
+            CONF.set_default(name, value, group=group)
 
 
 def _open_database(state: state_dir.StateDirectory) -> None:

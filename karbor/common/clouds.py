@@ -36,6 +36,7 @@ class Cloud:
     """Credentials that work, and what they are for.
 
     :param cinder_endpoint: URL to use instead of the catalog's, without the project id.
+    :param glance_endpoint: URL to use instead of the catalog's.
     """
 
     session: ks_session.Session
@@ -45,6 +46,7 @@ class Cloud:
     region: str | None
     interface: str | list[str] | None
     cinder_endpoint: str | None
+    glance_endpoint: str | None = None
 
 
 def load(name: str | None, connections: int, timeout: float) -> Cloud:
@@ -88,6 +90,7 @@ def load(name: str | None, connections: int, timeout: float) -> Cloud:
         region.get_region_name(_SERVICE),
         region.get_interface(_SERVICE),
         endpoint and endpoint.rstrip('/').removesuffix(f'/{access.project_id}'),
+        region.get_endpoint('image'),
     )
 
 

@@ -46,6 +46,7 @@ class OperationType(enum.StrEnum):
     PROTECT = 'protect'
     RESTORE = 'restore'
     CHOSEN_RESTORE = 'chosen_restore'
+    SAFETY_PROTECT = 'safety_protect'
     DELETE = 'delete'
     REMOVE = 'remove'
     VERIFY = 'verify'
@@ -146,11 +147,16 @@ class ScheduledOperationType(enum.StrEnum):
 CHECKPOINT_CREATED_BY = 'created_by'
 CHECKPOINT_CREATED_MANUALLY = 'manual'
 CHECKPOINT_CREATED_BY_SCHEDULE = 'operation-engine'
+CHECKPOINT_CREATED_BY_RESTORE = 'restore'
+CHECKPOINT_RESTORE_ID = 'restore_id'
 CHECKPOINT_SCHEDULE_ID = 'scheduled_operation_id'
 CHECKPOINT_TRIGGER_ID = 'trigger_id'
 CHECKPOINT_FIRE_TIME = 'fire_time'
 
 # What plugins import.
+#: The kinds of jobs that make checkpoints.
+PROTECTS: Final = (OperationType.PROTECT, OperationType.SAFETY_PROTECT)
+
 OPERATION_PROTECT: Final = OperationType.PROTECT
 OPERATION_RESTORE: Final = OperationType.RESTORE
 OPERATION_DELETE: Final = OperationType.DELETE

@@ -18,21 +18,34 @@ from typing import Any
 from karbor.common import constants, ids
 
 
+def is_of_restore(extra_info: Any) -> bool:
+    """Whether a checkpoint is of what a restore overwrites.
+
+    :param extra_info: as below.
+    """
+    return _read(extra_info).get(constants.CHECKPOINT_CREATED_BY) == (
+        constants.CHECKPOINT_CREATED_BY_RESTORE
+    )
+
+
 def scheduled_operation_id(extra_info: Any) -> str | None:
     """The id of the scheduled operation that made a checkpoint; None when none did.
 
     :param extra_info: an object, as rows have it, or its JSON text, as the bank and plugins do.
     """
+    info = _read(extra_info)
+    if info.get(constants.CHECKPOINT_CREATED_BY) != constants.CHECKPOINT_CREATED_BY_SCHEDULE:
+        return None
+    found = info.get(constants.CHECKPOINT_SCHEDULE_ID)
+    return found if ids.is_own(found) else None
+
+
+def _read(extra_info: Any) -> dict[str, Any]:
+    """``extra_info`` as an object; an empty one where it is none."""
     info = extra_info
     if isinstance(info, str):
         try:
             info = json.loads(info)
         except ValueError:
-            return None
-    if (
-        not isinstance(info, dict)
-        or info.get(constants.CHECKPOINT_CREATED_BY) != constants.CHECKPOINT_CREATED_BY_SCHEDULE
-    ):
-        return None
-    found = info.get(constants.CHECKPOINT_SCHEDULE_ID)
-    return found if ids.is_own(found) else None
+            return {}
+    return info if isinstance(info, dict) else {}

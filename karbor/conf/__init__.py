@@ -21,6 +21,7 @@ from oslo_log import log as logging
 from karbor.conf import (
     api,
     cinder_client,
+    glance_client,
     jobboard,
     operationengine,
     protection,
@@ -29,7 +30,17 @@ from karbor.conf import (
     trustee,
 )
 
-_SECTIONS = (service, api, quotas, operationengine, protection, jobboard, cinder_client, trustee)
+_SECTIONS = (
+    service,
+    api,
+    quotas,
+    operationengine,
+    protection,
+    jobboard,
+    cinder_client,
+    glance_client,
+    trustee,
+)
 
 
 def register_opts(conf: cfg.ConfigOpts = cfg.CONF) -> None:

@@ -172,7 +172,7 @@ def accounts(session: orm.Session, ids: Collection[str]) -> dict[str, Account]:
             models.Job,
             sa.and_(
                 models.Job.checkpoint_id == models.Checkpoint.id,
-                models.Job.kind == constants.OperationType.PROTECT,
+                models.Job.kind.in_(constants.PROTECTS),
             ),
         )
         .where(models.Checkpoint.id.in_(ids))

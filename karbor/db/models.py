@@ -96,7 +96,8 @@ class Checkpoint(Subject, Base):
 
     ``region`` is the one of the cloud that it was made in; null of one that an older Karbor made
     and that no look has found there yet. ``plan_name`` is that of ``protection_plan``, for lists;
-    null in the row of an older Karbor.
+    null in the row of an older Karbor. One that is there for some time only is deleted at
+    ``expires_at``.
     """
 
     __tablename__ = 'checkpoints'
@@ -105,6 +106,7 @@ class Checkpoint(Subject, Base):
         sa.Index('checkpoints_all_idx', 'provider_id', 'created_at', 'id'),
         sa.Index('checkpoints_plan_idx', 'plan_id', 'created_at', 'id'),
         sa.Index('checkpoints_plan_status_idx', 'plan_id', 'status', 'created_at'),
+        sa.Index('checkpoints_expiry_idx', 'expires_at'),
     )
 
     plan_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
@@ -115,6 +117,7 @@ class Checkpoint(Subject, Base):
     extra_info: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
     pinned: orm.Mapped[bool] = orm.mapped_column(default=False)
     region: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    expires_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
 
 
 class RecoveryPoint(Timestamps, Base):
@@ -181,7 +184,8 @@ class Restore(CheckpointUse, Base):
 
     ``choices`` is what was asked for beside the parameters, ``left_out`` what was asked for and
     could not be had, by type, id and reason; both are null of what older Karbors wrote.
-    ``group_id`` is shared by those that were asked for together.
+    ``group_id`` is shared by those that were asked for together. What one in place overwrites is
+    in the checkpoint ``safety_checkpoint_id``.
     """
 
     __tablename__ = 'restores'
@@ -189,6 +193,7 @@ class Restore(CheckpointUse, Base):
         sa.Index('restores_project_idx', 'project_id', 'created_at', 'id'),
         sa.Index('restores_all_idx', 'created_at', 'id'),
         sa.Index('restores_group_idx', 'group_id'),
+        sa.Index('restores_safety_idx', 'safety_checkpoint_id'),
     )
 
     restore_target: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
@@ -197,6 +202,7 @@ class Restore(CheckpointUse, Base):
         sa.JSON(none_as_null=True)
     )
     group_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    safety_checkpoint_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
 
 
 class Verification(CheckpointUse, Base):

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor import exception
-from karbor.db import jobs, models
+from karbor.db import jobs, models, safety
 
 
 def _key(user_id: str, project_id: str, roles: Collection[str]) -> str:
@@ -43,6 +43,7 @@ def _is_needed() -> sa.ColumnElement[bool]:
             models.Job.state.in_((*jobs.UNFINISHED, jobs.JobState.PARKED)),
         ),
         sa.exists().where(models.ScheduledOperation.trust_id == models.Trust.id),
+        safety.needs_trust(),
     )
 
 

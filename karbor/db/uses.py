@@ -21,7 +21,7 @@ from sqlalchemy import orm
 
 from karbor import exception
 from karbor.common import constants
-from karbor.db import batches, models, paging, upserts
+from karbor.db import batches, jobs, models, paging, upserts
 from karbor.resource import Resource
 
 Use = TypeVar('Use', models.Restore, models.Verification)
@@ -60,6 +60,27 @@ def get(session: orm.Session, model: type[Use], project_id: str, use_id: str) ->
             raise exception.RestoreNotFound(restore_id=use_id)
         raise exception.VerificationNotFound(verification_id=use_id)
     return use
+
+
+def ended(session: orm.Session, project_id: str, restore_ids: Collection[str]) -> set[str]:
+    """Those of some restores of a project that no job works on, or will."""
+    found: set[str] = set()
+    for batch in batches.of(restore_ids):
+        found.update(
+            session.scalars(
+                sa.select(models.Restore.id).where(
+                    models.Restore.id.in_(list(batch)),
+                    models.Restore.project_id == project_id,
+                    sa.not_(
+                        sa.exists().where(
+                            models.Job.subject_id == models.Restore.id,
+                            models.Job.state.in_((*jobs.UNFINISHED, jobs.JobState.PARKED)),
+                        )
+                    ),
+                )
+            )
+        )
+    return found
 
 
 def restore_with_graph(

@@ -16,7 +16,8 @@
     jobs of one plugin on one checkpoint, without a service
 :mod:`karbor.testing.fake_cinder`, :mod:`karbor.testing.fake_keystone`,
 :mod:`karbor.testing.fake_object_store`
-    services in memory, over HTTP
+    services in memory, over HTTP; :mod:`karbor.testing.fake_glance` with as much of Glance as
+    restores in place need
 :mod:`karbor.testing.fault_proxy`
     a proxy that makes a real service look unreliable
 :mod:`karbor.testing.memory_bank`, :mod:`karbor.testing.clock`,

@@ -15,14 +15,15 @@
 import contextlib
 import datetime
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from keystoneauth1 import session as ks_session
 from oslo_config import cfg
 
 from karbor import context as karbor_context
 from karbor.common import constants
-from karbor.conf import cinder_client
+from karbor.conf import cinder_client, glance_client
 from karbor.db import models
 from karbor.resource import Resource
 from karbor.services.checkpoints import parameters as job_parameters
@@ -31,7 +32,8 @@ from karbor.services.jobs import hooks, order
 from karbor.services.protection import bank_plugin, client_factory, protection_plugin, steps
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.testing import memory_bank, provider_files
-from karbor.testing.fake_cinder import FakeCinder
+from karbor.testing.fake_cinder import FakeCinder, transport
+from karbor.testing.fake_glance import FakeGlance
 
 PROVIDER_ID = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
 PLAN_ID = 'c2b5c1f0-3a52-4d0e-8f37-6d6d0f6a1b11'
@@ -67,16 +69,31 @@ class RecordOfUse(plugin_records.UseRecord):
     def save(self) -> None:
         self.saved = len(self.told)
 
+    def ended(self, restore_ids: Collection[str]) -> set[str]:
+        return set()
+
 
 @contextlib.contextmanager
-def clients_of(cinder: FakeCinder) -> Iterator[None]:
-    """Let plugins meanwhile get clients of a fake, whoever they ask for."""
+def clients_of(cinder: FakeCinder, glance: FakeGlance | None = None) -> Iterator[None]:
+    """Let plugins meanwhile get clients of fakes, whoever they ask for."""
     cinder_client.register_opts(cfg.CONF)
-    client_factory.use_sessions(lambda context: cinder.session())
+    glance_client.register_opts(cfg.CONF)
+
+    def session(_context: Any) -> ks_session.Session:
+        made = cinder.session()
+        if glance is not None:
+            made.session.mount(glance.url, transport.Adapter(glance))
+        return made
+
+    client_factory.use_sessions(session)
+    if glance is not None:
+        cinder.glance = glance
+        cfg.CONF.set_override('glance_endpoint', glance.url, glance_client.GROUP)
     try:
         yield
     finally:
         client_factory.use_sessions(None)
+        cfg.CONF.clear_override('glance_endpoint', glance_client.GROUP)
 
 
 def new_checkpoint(bank: bank_plugin.Bank) -> bank_checkpoint.Checkpoint:

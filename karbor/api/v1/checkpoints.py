@@ -79,6 +79,7 @@ _LISTED: schema.Schema = {
     'pinned': {'type': 'boolean'},
     'region': schema.TEXT_OR_NULL,
     'created_at': schema.MOMENT,
+    'expires_at': schema.MOMENT_OR_NULL,
     'extra_info': schema.TEXT_OR_NULL,
 }
 
@@ -146,6 +147,9 @@ def view_in_list(checkpoint: models.Checkpoint, progress: queries.Progress, miss
         'pinned': checkpoint.pinned,
         'region': checkpoint.region,
         'created_at': query.shown_moment(checkpoint.created_at),
+        'expires_at': None
+        if checkpoint.expires_at is None
+        else query.shown_moment(checkpoint.expires_at),
         'extra_info': plugin_records.as_json_text(checkpoint.extra_info),
     }
 

@@ -31,6 +31,7 @@ CREATE = schema.wrapped(
             'at': {'type': 'string', 'maxLength': 64},
             'provider_id': schema.UUID,
             'parameters': schema.PARAMETERS,
+            'safety_keep': restores.SAFETY_KEEP,
             **restores.CHOICES,
         },
         ['resources'],

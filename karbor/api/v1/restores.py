@@ -29,7 +29,12 @@ CHOICES: schema.Schema = {
     'volume_type': schema.NAME,
     'availability_zone': schema.NAME,
     'size': {'type': 'integer', 'minimum': 1, 'maximum': 2**31 - 1},
+    'in_place': {'type': 'boolean'},
+    'safety': {'type': 'string', 'enum': ['snapshot', 'none']},
+    'accept_grown': {'type': 'boolean'},
 }
+# For how many days what is overwritten is kept.
+SAFETY_KEEP: schema.Schema = {'type': 'integer', 'minimum': 1, 'maximum': 36500}
 RESOURCES: schema.Schema = {
     'type': 'array',
     'minItems': 1,
@@ -55,6 +60,7 @@ CREATE = schema.wrapped(
             'restore_auth': schema.METADATA,
             'resources': RESOURCES,
             'partial': {'type': 'boolean'},
+            'safety_keep': SAFETY_KEEP,
             **CHOICES,
         },
         ['provider_id', 'checkpoint_id', 'parameters'],
@@ -84,6 +90,8 @@ RESTORE = schema.shown(
         'resources': schema.or_null(RESOURCES),
         'partial': {'type': 'boolean'},
         **{name: schema.or_null(rule) for name, rule in CHOICES.items()},
+        'safety_keep': schema.or_null(SAFETY_KEEP),
+        'safety_checkpoint_id': schema.or_null(schema.UUID),
         'new_resources': schema.OBJECT,
         'results': {'type': 'array', 'items': RESULT},
     },
@@ -111,6 +119,8 @@ class RestoreHandler(checkpoint_uses.UseHandler):
             'resources': choices.get('resources'),
             'partial': choices.get('partial', False),
             **{name: choices.get(name) for name in CHOICES},
+            'safety_keep': choices.get('safety_keep'),
+            'safety_checkpoint_id': use.safety_checkpoint_id,
         }
 
     def whole(self, restore: restore_results.WholeRestore) -> Object:

@@ -58,6 +58,7 @@ _ONE = (
     Column('Contains', _inside),
     Column('Pinned', lambda checkpoint: 'yes' if checkpoint.pinned else 'no'),
     attribute('Created', 'created_at', words.moment),
+    attribute('Expires', 'expires_at', words.moment),
     attribute('Provider', 'provider_id'),
     attribute('Region', 'region', base.text),
 )

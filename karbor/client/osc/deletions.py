@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Deletions ask, where somebody is there to answer."""
+"""Commands that delete or overwrite ask, where somebody is there to answer."""
 
 import argparse
 import sys
@@ -19,20 +19,23 @@ from osc_lib.exceptions import CommandError
 
 from karbor import shown
 
+_DONE = {'delete': 'deleted', 'overwrite': 'overwritten'}
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--yes', action='store_true', help='Do not ask')
 
 
-def confirm(parsed_args: argparse.Namespace, told: str) -> None:
+def confirm(parsed_args: argparse.Namespace, told: str, what: str = 'delete') -> None:
     """Ask, on a terminal, unless it is said already.
 
     :param told: what is deleted.
+    :param what: what is done, if it is not that.
     :raises CommandError: it is not to be.
     """
     if parsed_args.yes or not sys.stdin.isatty():
         return
-    sys.stderr.write(f'{shown.lines_of(told)} Delete? [y/N] ')
+    sys.stderr.write(f'{shown.lines_of(told)} {what.capitalize()}? [y/N] ')
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ('y', 'yes'):
-        raise CommandError('Nothing is deleted.')
+        raise CommandError(f'Nothing is {_DONE[what]}.')

@@ -13,18 +13,19 @@
 """``openstack protection restore``"""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from osc_lib.exceptions import CommandError
 
 from karbor.client.base import given
 from karbor.client.checkpoints import Checkpoint
-from karbor.client.osc import base, names, waits
+from karbor.client.osc import base, deletions, names, waits, words
 from karbor.client.osc.base import Column, attribute
 from karbor.client.uses import Choices, Parameters, Restore, RestoreChoices, RestoreGroup
 
 _AHEAD = {'left_out': 'left out: '}
+_SAFETY_DAYS = 7  # unless it is said
 
 
 def _results(shown: Restore | RestoreGroup) -> list[dict[str, Any]]:
@@ -58,6 +59,7 @@ _ONE = (
     attribute('Failed', 'resources_failed'),
     Column('New volumes', _made),
     Column('What failed', _failed),
+    attribute('Safety checkpoint', 'safety_checkpoint_id', base.text),
 )
 _GROUP = (
     attribute('ID', 'id'),
@@ -66,7 +68,41 @@ _GROUP = (
     Column('Restores', lambda group: base.lines(each['id'] for each in group.restores)),
     Column('New volumes', _made),
     Column('What failed', _failed),
+    Column('Safety checkpoints', lambda group: base.lines(_safety_ids(group))),
 )
+
+
+def _safety_ids(group: RestoreGroup) -> list[str]:
+    ids = (each.get('safety_checkpoint_id') for each in group.restores)
+    return [each for each in ids if each]
+
+
+def _add_in_place_to(parser: argparse.ArgumentParser) -> None:
+    """Options of a restore that overwrites."""
+    parser.add_argument(
+        '--in-place',
+        action='store_true',
+        help='Overwrite the volumes themselves, which must be detached, and make no new ones',
+    )
+    parser.add_argument(
+        '--no-safety',
+        action='store_true',
+        help='Do not keep what is overwritten: of a volume in status error it cannot be',
+    )
+    parser.add_argument(
+        '--accept-grown',
+        action='store_true',
+        help='Overwrite volumes that have grown, too; what is behind the end of the snapshot is '
+        'lost',
+    )
+    parser.add_argument(
+        '--safety-keep',
+        metavar='<days>',
+        type=base.positive,
+        help='For how long what is overwritten is kept, in a checkpoint of its own (default: '
+        f'{_SAFETY_DAYS})',
+    )
+    deletions.add_to(parser)
 
 
 def _add_choices_to(parser: argparse.ArgumentParser) -> None:
@@ -101,11 +137,42 @@ def _choices(parsed_args: argparse.Namespace) -> Choices:
         value = getattr(parsed_args, name)
         if value is not None:
             choices[name] = value
+    if parsed_args.in_place:
+        _choose_in_place(parsed_args, choices)
+    elif parsed_args.no_safety or parsed_args.accept_grown or parsed_args.safety_keep:
+        raise CommandError('That is of a restore with --in-place.')
     return choices
 
 
+def _choose_in_place(parsed_args: argparse.Namespace, choices: Choices) -> None:
+    choices['in_place'] = True
+    if parsed_args.no_safety:
+        choices['safety'] = 'none'
+    if parsed_args.accept_grown:
+        choices['accept_grown'] = True
+    if parsed_args.safety_keep is not None:
+        choices['safety_keep'] = parsed_args.safety_keep
+
+
+def _confirm(parsed_args: argparse.Namespace, volumes: Sequence[str]) -> None:
+    """Say what is overwritten, and ask, if anything is.
+
+    :raises CommandError: it is not to be.
+    """
+    if not parsed_args.in_place:
+        return
+    days = parsed_args.safety_keep or _SAFETY_DAYS
+    kept = 'is lost' if parsed_args.no_safety else f'is kept for {words.counted(days, "day")}'
+    deletions.confirm(
+        parsed_args,
+        f'This overwrites {words.counted(len(volumes), "volume")}: {", ".join(volumes)}. '
+        f'What is on them now {kept}.',
+        'overwrite',
+    )
+
+
 class CreateRestore(base.ShowOne):
-    """Make new volumes of a checkpoint"""
+    """Make new volumes of a checkpoint, or overwrite those that there are"""
 
     columns = _ONE
 
@@ -145,11 +212,14 @@ class CreateRestore(base.ShowOne):
             '--partial', action='store_true', help='Leave out what is not good in the checkpoint'
         )
         _add_choices_to(parser)
+        _add_in_place_to(parser)
         waits.add_to(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.One:
         options = {}
+        if parsed_args.in_place and (parsed_args.name or parsed_args.description):
+            raise CommandError('In place, volumes keep their names and descriptions.')
         if parsed_args.name is not None:
             options['restore_name'] = parsed_args.name
         if parsed_args.description is not None:
@@ -165,6 +235,7 @@ class CreateRestore(base.ShowOne):
             choices['partial'] = True
         if parsed_args.volumes:
             choices['resources'] = self._named(checkpoint, parsed_args.volumes)
+        _confirm(parsed_args, _overwritten(checkpoint, choices.get('resources')))
         made = self.protection.create_restore(checkpoint, parameters, **choices)
         if parsed_args.wait:
             again = f'openstack protection restore show {made.id}'
@@ -178,10 +249,9 @@ class CreateRestore(base.ShowOne):
         """
         if not parsed_args.volumes or parsed_args.partial:
             raise CommandError('Say a checkpoint, or with --volume what is to be restored.')
-        resources = [
-            {'type': names.VOLUME, 'id': names.known_volume(self.protection, each).id}
-            for each in parsed_args.volumes
-        ]
+        volumes = [names.known_volume(self.protection, each) for each in parsed_args.volumes]
+        resources = [{'type': names.VOLUME, 'id': each.id} for each in volumes]
+        _confirm(parsed_args, [_called(each.name, each.id) for each in volumes])
         made = self.protection.create_restore_group(
             resources, parsed_args.at, parameters=parameters, **_choices(parsed_args)
         )
@@ -200,6 +270,22 @@ class CreateRestore(base.ShowOne):
             {'type': point.resource_type, 'id': point.resource_id}
             for point in (names.point(points, each) for each in volumes)
         ]
+
+
+def _overwritten(
+    checkpoint: Checkpoint, resources: Sequence[Mapping[str, Any]] | None
+) -> list[str]:
+    """The names of the volumes of a checkpoint, or of those that are named."""
+    named = None if resources is None else {each['id'] for each in resources}
+    return [
+        _called(each['name'], each['id'])
+        for each in checkpoint.resources or ()
+        if named is None or each['id'] in named
+    ]
+
+
+def _called(name: str | None, volume_id: str) -> str:
+    return f'{name} ({volume_id})' if name else volume_id
 
 
 class ListRestores(base.Lister):

@@ -226,6 +226,8 @@ class Commands:
                 session, context.project_id, provider_id, checkpoint_id, lock=True
             )
             row.pinned = is_pinned
+            if is_pinned:  # one that would expire is kept for good
+                row.expires_at = None
             operation_logs.record(
                 session,
                 context,

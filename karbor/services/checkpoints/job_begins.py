@@ -22,7 +22,8 @@ from karbor.db import models, operation_logs
 
 # What operation logs call a kind of job, where that is not its name.
 _LOGGED_AS: dict[str, str] = {
-    constants.OperationType.CHOSEN_RESTORE: constants.OperationType.RESTORE
+    constants.OperationType.CHOSEN_RESTORE: constants.OperationType.RESTORE,
+    constants.OperationType.SAFETY_PROTECT: constants.OperationType.PROTECT,
 }
 
 

@@ -16,7 +16,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import orm
@@ -24,11 +24,17 @@ from sqlalchemy import orm
 from karbor import db
 from karbor.db import jobs as job_rows
 from karbor.db import models, recovery_points, uses
+from karbor.resource import Key
 from karbor.services.checkpoints import restore_choices
 from karbor.services.protection import checkpoint as bank_checkpoint
+from karbor.services.protection import protection_plugin
 
 # What plugins tell within so many seconds is stored together.
 _STORED_TOGETHER = 0.1
+
+_NOTHING_KEPT = protection_plugin.SafetyPoint(
+    checkpoint_id=None, cloud_id=None, reason='it is not in a safety checkpoint'
+)
 
 
 class UseRecord(dict[str, Any]):
@@ -45,6 +51,7 @@ class UseRecord(dict[str, Any]):
         self.__dict__['_told'] = []
         self.__dict__['_choices'] = None
         self.__dict__['_stored_at'] = float('-inf')
+        self.__dict__['_safety_points'] = {}
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -59,6 +66,26 @@ class UseRecord(dict[str, Any]):
             self.__dict__['_choices'] = restore_choices.by_resource(choices)
         own = self._choices.get((resource_type, resource_id), {})
         return {**restore_choices.for_all(choices), **own}
+
+    def has_safety(self, resource_type: str, resource_id: str) -> bool:
+        """Whether what a resource is now was to be kept before it is restored in place."""
+        return self.choices_of(resource_type, resource_id).get('safety') != 'none'
+
+    def safety_of(self, resource_type: str, resource_id: str) -> protection_plugin.SafetyPoint:
+        """What was kept of it then."""
+        return self._safety_points.get((resource_type, resource_id), _NOTHING_KEPT)
+
+    def ended(self, restore_ids: Collection[str]) -> set[str]:
+        """Those of some restores that are over, and of this project; others are left out.
+
+        What a restore has made for the time of its work, and could not remove, may go then.
+        """
+        with db.reader() as session:
+            return uses.ended(session, self['project_id'], restore_ids)
+
+    def set_safety(self, points: Mapping[Key, protection_plugin.SafetyPoint]) -> None:
+        """Say what was kept of what is to be overwritten."""
+        self.__dict__['_safety_points'] = dict(points)
 
     def update_resource_status(
         self,

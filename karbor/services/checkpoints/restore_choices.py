@@ -33,9 +33,20 @@ from karbor.services.protection import provider as providers
 Choices = Mapping[str, Any]
 
 #: what a plugin may be able to do, if it says so; see ``ProtectionPlugin.get_restore_choices``
-NAMES = ('name_suffix', 'volume_type', 'availability_zone', 'size')
+NAMES = (
+    'name_suffix',
+    'volume_type',
+    'availability_zone',
+    'size',
+    'in_place',
+    'safety',
+    'accept_grown',
+)
 
-_ASKED = ('resources', 'partial', 'at', *NAMES)
+_ASKED = ('resources', 'partial', 'at', 'safety_keep', *NAMES)
+
+# How what is new differs from what was; in place nothing is new.
+_OF_NEW = ('name_suffix', 'volume_type', 'availability_zone', 'size')
 
 # Of what can be tried, and of what is good as far as anybody knows.
 _TRIED = frozenset((State.GOOD, State.UNKNOWN, State.MISSING))
@@ -58,6 +69,19 @@ def by_resource(choices: Choices) -> dict[Key, dict[str, Any]]:
 def for_all(choices: Choices) -> dict[str, Any]:
     """The choices that stand for all resources."""
     return {name: choices[name] for name in NAMES if name in choices}
+
+
+def in_place(
+    choices: Choices, resources: Iterable[Resource]
+) -> list[tuple[Resource, dict[str, Any]]]:
+    """Those of the resources that are restored onto themselves, with the choices for them."""
+    all_choices, own = for_all(choices), by_resource(choices)
+    chosen = [(each, {**all_choices, **own.get(_key(each), {})}) for each in resources]
+    return [
+        (each, values)
+        for each, values in chosen
+        if values.get('in_place') and each.type not in recovery_points.WITHOUT_POINTS
+    ]
 
 
 def meant(roots: Sequence[graph.GraphNode], choices: Choices) -> list[Resource]:
@@ -92,6 +116,10 @@ def check(
     resources = meant(roots, choices)
     for resource_type in {each.type for each in resources} - recovery_points.WITHOUT_POINTS:
         _check_served(provider, resource_type, for_all(choices), 'restore')
+    for resource, values in in_place(choices, resources):
+        for name in _OF_NEW:
+            if name in values:
+                raise _fault(name, f'{resource.key} is restored in place, and nothing is made anew')
     return resources
 
 

@@ -55,6 +55,7 @@ def ask(
                 'parameters': fields['parameters'],
                 'resources': entries,
                 'at': fields.get('at'),
+                'safety_keep': fields.get('safety_keep'),
                 **restore_choices.for_all(fields),
             },
             group_id=group_id,

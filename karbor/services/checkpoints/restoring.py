@@ -38,6 +38,7 @@ from karbor.services.checkpoints import (
     removing,
     resource_work,
     restore_choices,
+    safety,
 )
 from karbor.services.jobs import fencing
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
@@ -50,9 +51,10 @@ def _run(table: type[uses.Use], attempt: Attempt) -> Outcome:
     with db.reader() as session:
         use = uses.get(session, table, attempt.job.project_id, attempt.job.subject_id)
         removed = point_removal.keys_in_states(session, row.id, removing.GOING)
-    record = plugin_records.UseRecord(
-        attempt.job, {column.key: getattr(use, column.key) for column in table.__table__.columns}
-    )
+        fields = {column.key: getattr(use, column.key) for column in table.__table__.columns}
+        kept = safety.points(session, fields)
+    record = plugin_records.UseRecord(attempt.job, fields)
+    record.set_safety(kept)
     # By contract, the record and the schema go by the same name.
     keyword = attempt.kind.plugin_operation
     extent = _Extent.of(row, use)

@@ -27,7 +27,7 @@ from karbor import db, exception
 from karbor.common import constants, leases
 from karbor.db import checkpoints, models, operation_logs
 from karbor.db import jobs as job_rows
-from karbor.services.checkpoints import plugin_records
+from karbor.services.checkpoints import plugin_records, safety
 from karbor.services.jobs import failures, fencing, kinds
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
 from karbor.services.protection import provider as providers
@@ -110,7 +110,9 @@ def why_busy(session: orm.Session, row: models.Checkpoint) -> str | None:
     :param row: locked.
     """
     kinds = job_rows.unfinished_of_checkpoint(session, row.id)
-    return f'a {kinds[0].replace("_", " ")} of it is not finished.' if kinds else None
+    if kinds:
+        return f'a {kinds[0].replace("_", " ")} of it is not finished.'
+    return safety.why_held(session, row.id)
 
 
 def _give_up(session: orm.Session, job: models.Job, reason: str) -> None:

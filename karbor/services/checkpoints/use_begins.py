@@ -22,9 +22,16 @@ from karbor import context as karbor_context
 from karbor import db
 from karbor.common import constants
 from karbor.db import checkpoints, models, uses
+from karbor.db import jobs as job_rows
 from karbor.db.uses import Use
 from karbor.resource import Resource
-from karbor.services.checkpoints import job_begins, parameters, restore_choices
+from karbor.services.checkpoints import (
+    in_place,
+    job_begins,
+    parameters,
+    restore_choices,
+    safety,
+)
 from karbor.services.protection import graph
 from karbor.services.protection import provider as providers
 
@@ -61,7 +68,9 @@ class Asked(Generic[Use]):
     ) -> tuple[Use, models.Job | None]:
         """Write it with its job; without one when its checkpoint is not good for it.
 
+        :returns: it, and the job that is to be posted.
         :raises CheckpointNotFound:
+        :raises CheckpointLimitExceeded: there is no place for its safety checkpoint.
         :raises InvalidInput: something that is chosen cannot be had.
         """
         checkpoint = checkpoints.get(
@@ -87,10 +96,38 @@ class Asked(Generic[Use]):
         if not is_begun:
             job_begins.log_refusal(session, context, new_job, checkpoint, restore_id=restore_id)
             return use, None
+        first = self._write_safety(session, context, use, checkpoint, trust_id=trust_id)
+        if first is not None:
+            new_job = dataclasses.replace(new_job, state=job_rows.JobState.QUEUED)
         job = job_begins.begin(
             session, context, new_job, checkpoint, status=use.status, restore_id=restore_id
         )
-        return use, job
+        return use, first or job
+
+    def _write_safety(
+        self,
+        session: orm.Session,
+        context: karbor_context.RequestContext,
+        use: Use,
+        checkpoint: models.Checkpoint,
+        *,
+        trust_id: str | None,
+    ) -> models.Job | None:
+        """Write the job for whose end the restore waits, when it overwrites something.
+
+        :raises CheckpointLimitExceeded:
+        """
+        if not isinstance(use, models.Restore) or not self.choices:
+            return None
+        left_out = restore_choices.obstacles(use)
+        kept = [
+            resource
+            for resource, choices in restore_choices.in_place(self.choices, self.resources)
+            if choices.get('safety') != 'none' and (resource.type, resource.id) not in left_out
+        ]
+        if not kept:
+            return None
+        return safety.write(session, context, use, checkpoint, kept, trust_id=trust_id)
 
     def _chosen(
         self, session: orm.Session, checkpoint: models.Checkpoint, *, is_begun: bool
@@ -118,10 +155,12 @@ def restore(
     :param more: further columns of the row.
     :raises CheckpointNotFound:
     :raises InvalidInput: a fault in the parameters, or in what is chosen.
+    :raises KarborException: as :func:`in_place.check`.
     """
     checkpoint = _checkpoint(context, provider, fields)
     choices = restore_choices.asked(fields)
     resources = restore_choices.check(provider, checkpoint, choices or {})
+    in_place.check(context, provider, checkpoint, resources, choices or {})
     return Asked(
         table=models.Restore,
         provider_id=provider.id,

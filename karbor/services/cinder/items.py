@@ -371,15 +371,18 @@ class CinderItems:
         if _is_settled(item):
             return self._good(item, item)
         with self._outcomes.attempt(lambda fault: isinstance(fault, WaitTimeout)):
-            current = yield from self._look_until_settled(item, timeout)
+            current = yield from self.until_settled(item, timeout)
         return self._good(item, current)
 
     def wait_for_change(self, item: Any, timeout: float) -> Generator[Wait, Any, Any]:
         """The same of an item whose status, as it was seen last, is that of before a change."""
-        return self._good(item, (yield from self._look_until_settled(item, timeout)))
+        return self._good(item, (yield from self.until_settled(item, timeout)))
 
-    def _look_until_settled(self, item: Any, timeout: float) -> Generator[Wait, Any, Any]:
-        """An item that is between two states, as it is behind that; None when it is gone."""
+    def until_settled(self, item: Any, timeout: float) -> Generator[Wait, Any, Any]:
+        """An item that is between two states, as it is behind that; None when it is gone.
+
+        :raises WaitTimeout: it did not end in time.
+        """
         deadline = retrying.Deadline(timeout, self._clock)
         current = yield self._made.wait(item, _is_settled, timeout)
         if current is None:  # in the list no more: gone, or only without its metadata?

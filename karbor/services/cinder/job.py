@@ -29,11 +29,13 @@ from karbor.common.progress import Silent, duration
 from karbor.services import retrying
 from karbor.services.cinder import places
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder.images import SnapshotImages
 from karbor.services.cinder.items import CinderItems
 from karbor.services.cinder.marks import Marks
 from karbor.services.cinder.properties import VolumeProperties
 from karbor.services.cinder.shared import Shared
 from karbor.services.protection import client_factory
+from karbor.services.protection.clients import cinder as cinder_client
 from karbor.services.protection.steps import Wait
 
 Result = TypeVar('Result')
@@ -92,6 +94,7 @@ class CinderJob:
         max_creating: int = 500,
     ) -> None:
         self.places = places.of_job(context.project_id, max_creating)
+        self._context = context
         self._client = client_factory.ClientFactory.create_client('cinder', context)
         self._poll_interval = poll_interval
         self._patience = patience
@@ -115,6 +118,10 @@ class CinderJob:
         """
         return self._last_attempt_ended + longest
 
+    def in_flight_left(self, longest: float) -> float:
+        """For how many seconds Cinder may still get to what an earlier attempt has asked for."""
+        return max(self.in_flight_until(longest) - self._clock.monotonic(), 0)
+
     def snapshots(self, marks: Marks) -> CinderItems:
         """The snapshots with some marks; the same object for all resources of the job."""
         return self._shared(self._client.volume_snapshots, marks)
@@ -131,6 +138,37 @@ class CinderJob:
         return cinder_requests.retry_in_steps(
             lambda _: self._client.volumes.get(volume_id), self._patience, self._pause, self._clock
         )
+
+    @functools.cached_property
+    def images(self) -> SnapshotImages:
+        """The images through which snapshots are written over volumes.
+
+        :raises ServiceMissing: the cloud has no Glance.
+        """
+        client = client_factory.ClientFactory.create_client('glance', self._context)
+        return SnapshotImages(client, self._patience, self._pause, self._clock)
+
+    def reimage(self, volume_id: str, image_id: str) -> None:
+        """Ask once for an image to be written over a volume.
+
+        :raises CLIENT_ERRORS: Cinder refuses, or does not answer.
+        """
+        self._reimaging.volumes.reimage(volume_id, image_id)
+
+    @functools.cached_property
+    def _reimaging(self) -> Any:
+        """Cinder by a microversion that knows that; the usual one honours ``force``."""
+        return client_factory.ClientFactory.create_client(
+            'cinder', self._context, microversion=cinder_client.REIMAGING_MICROVERSION
+        )
+
+    def pause(self, seconds: float) -> Wait:
+        """What ends after so many seconds."""
+        return self._pause(seconds)
+
+    def deadline(self, seconds: float) -> retrying.Deadline:
+        """A moment so many seconds from now, by the clock of the job."""
+        return retrying.Deadline(seconds, self._clock)
 
     def has_volume(self, volume_id: str) -> Generator[Wait, Any, bool]:
         """Whether there is such a volume."""

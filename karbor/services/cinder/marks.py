@@ -34,6 +34,10 @@ _KEYS = {
     'scheduled_operation_id': 'karbor_scheduled_operation_id',
 }
 
+#: What the snapshot of a safety checkpoint carries besides: when its volume was changed last, in
+#: Cinder's words, before it was asked for.
+CHANGED_AT = 'karbor_volume_changed_at'
+
 # By these nothing is looked for: what requests of older Karbors make does not carry them.
 _NOT_SOUGHT = frozenset(('scheduled_operation_id',))
 

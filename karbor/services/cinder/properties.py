@@ -33,6 +33,8 @@ class VolumeProperties:
 
     :ivar metadata: without marks of Karbor's.
     :ivar volume_type: its name; None where the cloud has no types.
+    :ivar changed_at: when Cinder has changed what it says of it, in Cinder's words; who attaches it
+        changes that.
     """
 
     name: str | None = None
@@ -43,6 +45,7 @@ class VolumeProperties:
     is_bootable: bool = False
     image_metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     is_read_only: bool = False
+    changed_at: str | None = None
 
     @classmethod
     def of_volume(cls, volume: Any) -> Self:
@@ -61,6 +64,7 @@ class VolumeProperties:
             is_bootable=_is_true(getattr(volume, 'bootable', None)),
             image_metadata=dict(getattr(volume, 'volume_image_metadata', None) or {}),
             is_read_only=_is_true(shown.get(_READ_ONLY)),
+            changed_at=getattr(volume, 'updated_at', None),
         )
 
     @classmethod
@@ -73,7 +77,9 @@ class VolumeProperties:
 
     def to_dict(self) -> dict[str, Any]:
         """As banks have them."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        del values['changed_at']
+        return values
 
 
 def _is_true(shown: Any) -> bool:

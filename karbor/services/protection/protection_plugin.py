@@ -44,6 +44,42 @@ class Loss:
     is_gone: bool
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AskedInPlace:
+    """A resource onto which what a checkpoint has of it is to be written.
+
+    :ivar size: of its recovery point, in GiB; None when that is not known.
+    :ivar choices: of the restore, for it.
+    """
+
+    size: int | None
+    choices: Mapping[str, Any]
+
+    @property
+    def has_safety(self) -> bool:
+        """Whether what it is now is kept first."""
+        return self.choices.get('safety') != 'none'
+
+    @property
+    def accepts_grown(self) -> bool:
+        """Whether it may be larger than its recovery point."""
+        return bool(self.choices.get('accept_grown', False))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SafetyPoint:
+    """What was kept of a resource before it is overwritten.
+
+    :ivar checkpoint_id: where it is; None where nothing is.
+    :ivar cloud_id: what it is in the cloud; None when it could not be kept.
+    :ivar reason: why not.
+    """
+
+    checkpoint_id: str | None
+    cloud_id: str | None
+    reason: str | None
+
+
 class Operation:
     """Four optional hooks around one resource; the same object serves all four.
 
@@ -161,11 +197,30 @@ class ProtectionPlugin:
         """Which choices of a restore the plugin serves for the type.
 
         They stand beside the parameters, in the body of the restore: ``name_suffix``,
-        ``volume_type``, ``availability_zone`` and ``size``. Hooks get those that are made from
-        ``restore.choices_of(type, id)``; one that is not served is refused before anything is
-        made. Not in the contract of old; a plugin may leave it as it is.
+        ``volume_type``, ``availability_zone`` and ``size``; ``in_place``, ``safety`` and
+        ``accept_grown``. Hooks get those that are made from ``restore.choices_of(type, id)``; one
+        that is not served is refused before anything is made. Not in the contract of old; a plugin
+        may leave it as it is.
+
+        Before the hooks of a restore in place, what is to be overwritten is protected in a
+        checkpoint of its own, unless ``restore.has_safety(type, id)`` is false. What it has of a
+        resource says ``restore.safety_of(type, id)``, a :class:`SafetyPoint`; where that has no
+        ``cloud_id``, nothing is to be overwritten.
         """
         return frozenset()
+
+    def check_in_place(
+        self, asked: Mapping[str, AskedInPlace], context: karbor_context.RequestContext
+    ) -> None:
+        """Look whether resources could be restored in place, before anything is done.
+
+        Called while the request waits. Not in the contract of old.
+
+        :param asked: by the ids of the resources, all of one type.
+        :raises InPlaceNotPossible: not in this cloud, or not as they are; tells what is lacking.
+        :raises ResourceHeld: something holds one of them now.
+        :raises CloudUnavailable: the cloud cannot tell.
+        """
 
     @classmethod
     def get_saved_info_schema(cls, resource_type: str) -> Schema:

@@ -12,6 +12,7 @@
 
 """What can be asked of a volume of the fake: its flags, image metadata and type."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,41 @@ def _set_image_metadata(_cinder: store.Store, volume: Item, arguments: Item) -> 
     return 200, {'metadata': metadata}
 
 
+def _unset_image_metadata(_cinder: store.Store, volume: Item, arguments: Item) -> tuple[int, Any]:
+    metadata = dict(volume.get('volume_image_metadata', {}))
+    if metadata.pop(arguments['key'], None) is None:
+        raise Refused(404, f'Glance metadata for volume/snapshot {volume["id"]} cannot be found.')
+    volume['volume_image_metadata'] = metadata
+    return 200, None
+
+
+def _reimage(cinder: store.Store, volume: Item, arguments: Item) -> tuple[int, Any]:
+    image_id = arguments['image_id']
+    image = cinder.glance.shown(image_id) if cinder.glance else None
+    if image is None or image['status'] != 'active':
+        raise Refused(404, f'Image {image_id} could not be found.')
+    (device,) = json.loads(image['block_device_mapping'])
+    if device['volume_size'] > volume['size']:
+        raise Refused(400, 'Volume size must be greater than the image size.')
+    cinder.find('snapshots', device['snapshot_id'])
+    if volume['status'] not in ('available', 'error'):
+        raise Refused(
+            400,
+            f'Invalid volume: Volume {volume["id"]} status must be available or error, but '
+            f'current status is {volume["status"]}.',
+        )
+    names = ('disk_format', 'container_format', 'bdm_v2', 'block_device_mapping')
+    metadata = {name: str(image[name]) for name in names}
+    cinder.reimages[volume['id']] = store.Reimage(
+        device['snapshot_id'],
+        {'image_id': image_id, 'image_name': image['name'], **metadata},
+        volume['status'],
+    )
+    volume['status'], volume['updated_at'] = 'downloading', cinder.now()
+    cinder.begin(volume, 'reimage', 'volumes')
+    return 202, None
+
+
 def _retype(cinder: store.Store, volume: Item, arguments: Item) -> tuple[int, Any]:
     wanted = arguments['new_type']
     if wanted not in cinder.volume_types:
@@ -66,4 +102,6 @@ _ACTIONS: dict[str, Callable[[store.Store, Item, Item], tuple[int, Any]]] = {
     'os-update_readonly_flag': _set_read_only,
     'os-set_image_metadata': _set_image_metadata,
     'os-retype': _retype,
+    'os-unset_image_metadata': _unset_image_metadata,
+    'os-reimage': _reimage,
 }

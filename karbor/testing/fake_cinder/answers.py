@@ -22,6 +22,8 @@ _ERROR_NAMES = {
     403: 'forbidden',
     404: 'itemNotFound',
     405: 'badMethod',
+    406: 'computeFault',
+    409: 'conflictingRequest',
     413: 'overLimit',
     429: 'overLimit',
     500: 'computeFault',

@@ -17,7 +17,7 @@ import datetime
 import threading
 import time
 import uuid
-from typing import Any
+from typing import Any, Protocol
 
 from karbor.testing.fake_cinder.answers import Item, missing
 
@@ -34,6 +34,22 @@ class _Pending:
     kind: str
     looks: int
     target: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reimage:
+    """An image that is being written over a volume: the snapshot that it stands for."""
+
+    snapshot_id: str
+    metadata: dict[str, str]
+    previous_status: str
+
+
+class Images(Protocol):
+    """Where there are images."""
+
+    def shown(self, image_id: str) -> Item | None:
+        """An image, as Cinder gets it; None when there is none."""
 
 
 class Store:
@@ -53,18 +69,26 @@ class Store:
         self.looks_until_settled = 1
         #: What becomes of what is made: 'available', 'error', or None for never; of
         #: what is deleted: 'gone', 'error_deleting', or None; and of what is retyped:
-        #: 'available' with the new type, 'refused' with the old one. Asked when it settles.
+        #: 'available' with the new type, 'refused' with the old one; of what an image is written
+        #: over: 'available', 'error', or None. Asked when it settles.
         self.settle_to: dict[str, str | None] = {
             'snapshot': 'available',
             'volume': 'available',
             'deletion': 'gone',
             'retype': 'available',
+            'reimage': 'available',
         }
         #: The types that there are; a snapshot is only made a volume of its own type.
         self.volume_types = {'__DEFAULT__'}
         self.zones = {'nova'}
         #: The types that volumes are being changed to, by their ids.
         self.retypes: dict[str, str] = {}
+        #: The images that are being written over volumes, by their ids.
+        self.reimages: dict[str, Reimage] = {}
+        #: Where images are looked up; None is a cloud without Glance.
+        self.glance: Images | None = None
+        #: What volumes and snapshots hold, in a word, by their ids; '' of those that are not here.
+        self.contents: dict[str, str] = {}
         #: What the user is told when something settles to an error.
         self.error_message = ''
         #: How many deletions of each snapshot end with it available again, by its id.
@@ -109,7 +133,7 @@ class Store:
                 'resource_uuid': resource_id,
                 'user_message': text,
                 'message_level': 'ERROR',
-                'created_at': self._now(),
+                'created_at': self.now(),
             }
             self.messages.append(message)
             return message
@@ -165,9 +189,26 @@ class Store:
             wanted = self.retypes.pop(item['id'])
             item['volume_type'] = item['volume_type'] if status == 'refused' else wanted
             status = 'available' if status == 'refused' else status
+        if pending.kind == 'reimage':
+            status = self._end_reimage(item, status)
         item['status'] = status
         if status.startswith('error') and self.error_message:
             self.add_message(item['id'], self.error_message)
+
+    def _end_reimage(self, volume: Item, status: str) -> str:
+        """The status of a volume over which an image was written, or not all of it.
+
+        Cinder gives back the status of before, and lets everybody boot from it.
+        """
+        reimage = self.reimages.pop(volume['id'])
+        volume['updated_at'] = self.now()
+        if status != 'available':
+            self.contents[volume['id']] = f'half of {self.contents.get(reimage.snapshot_id, "")}'
+            return status
+        self.contents[volume['id']] = self.contents.get(reimage.snapshot_id, '')
+        volume['bootable'] = 'true'
+        volume['volume_image_metadata'] = dict(reimage.metadata)
+        return reimage.previous_status
 
     def _end_of(self, kind: str, item: Item) -> str | None:
         if kind == 'deletion' and self.busy_snapshots.get(item['id'], 0) > 0:
@@ -184,9 +225,10 @@ class Store:
     def new_snapshot(self, volume: Item, fields: Item) -> Item:
         snapshot_id = str(uuid.uuid4())
         self._image_metadata[snapshot_id] = dict(volume.get('volume_image_metadata', {}))
+        self.contents[snapshot_id] = self.contents.get(volume['id'], '')
         return {
             'id': snapshot_id,
-            'created_at': self._now(),
+            'created_at': self.now(),
             'updated_at': None,
             'name': fields.get('name'),
             'description': fields.get('description'),
@@ -204,9 +246,11 @@ class Store:
         source = {} if snapshot is None else self.volumes.get(snapshot['volume_id'], {})
         is_bootable = source.get('bootable') == 'true'
         images = self._image_metadata.get(fields.get('snapshot_id') or '') if is_bootable else None
+        volume_id = str(uuid.uuid4())
+        self.contents[volume_id] = self.contents.get(fields.get('snapshot_id') or '', '')
         return {
-            'id': str(uuid.uuid4()),
-            'created_at': self._now(),
+            'id': volume_id,
+            'created_at': self.now(),
             'updated_at': None,
             'name': fields.get('name'),
             'description': fields.get('description'),
@@ -231,7 +275,7 @@ class Store:
             _PROJECT['volumes']: self.project_id,
         }
 
-    def _now(self) -> str:
+    def now(self) -> str:
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         with self.lock:
             now = max(now, self._last_time + datetime.timedelta(microseconds=1))

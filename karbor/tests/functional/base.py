@@ -42,7 +42,7 @@ from karbor.services.checkpoints import plans
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, pool
 from karbor.services.protection import client_factory, graph, protectables, provider
-from karbor.testing import fake_cinder
+from karbor.testing import fake_cinder, fake_glance
 from karbor.tests import base, personas, runners
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import api_server, documented
@@ -292,6 +292,17 @@ class CloudTestCase(ApiTestCase):
         client_factory.use_sessions(_sessions(url))
         self.addCleanup(client_factory.use_sessions, None)
         self.work()
+
+    def with_glance(self) -> fake_glance.FakeGlance:
+        """A fake Glance, which the cloud has from now on."""
+        glance = fake_glance.FakeGlance()
+        self.cinder.glance = glance
+        serving = glance.serve()
+        url = serving.__enter__()
+        self.addCleanup(serving.__exit__, None, None, None)
+        self.addCleanup(self.board.end)
+        self.config.config(glance_endpoint=url, group='glance_client')
+        return glance
 
     def volume(self, **fields: Any) -> dict[str, Any]:
         """A new volume, as a resource of a plan."""

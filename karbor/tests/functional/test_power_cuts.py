@@ -65,13 +65,13 @@ class Moment:
     :ivar number: of all moments of the job.
     :ivar disk: what was done to it.
     :ivar rows: a copy of the database.
-    :ivar cinder: its attributes that say what there is.
+    :ivar cloud: attributes of the fakes that say what there is.
     """
 
     number: int
     disk: power_cuts.Folder
     rows: pathlib.Path
-    cinder: Mapping[str, Any]
+    cloud: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,8 +127,8 @@ Check = Callable[[Found], None]
 
 @unittest.skipUnless(tests_base.DATABASE == 'sqlite', 'copies of a database are files')
 @base.in_process_only('jobs run in this process')
-class PowerCutTest(base.CloudTestCase):
-    """Whatever is left: nothing is lost that the rows say is done, and nothing is doubled."""
+class PowerCutTestCase(base.CloudTestCase):
+    """A worker whose power can be cut at each moment of what it does."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -170,8 +170,9 @@ class PowerCutTest(base.CloudTestCase):
 
     def run_jobs(self) -> None:
         """Take up all jobs that are not over, and bring them to their ends."""
-        for job_id in db.transaction(job_rows.take_up_again)():
-            self.worker.run(job_id)
+        while job_ids := db.transaction(job_rows.take_up_again)():  # others may follow them
+            for job_id in job_ids:
+                self.worker.run(job_id)
         for thread in threading.enumerate():
             if thread.name == 'watcher':  # it looks at the rows once more
                 thread.join(20)
@@ -202,8 +203,17 @@ class PowerCutTest(base.CloudTestCase):
                 contextlib.closing(sqlite3.connect(rows)) as target,
             ):
                 source.backup(target)
-            cinder = {name: copy.deepcopy(getattr(self.cinder, name)) for name in _CINDER}
-            self.moments.append(Moment(number=number, disk=content, rows=rows, cinder=cinder))
+            cloud = copy.deepcopy(self.cloud())
+            self.moments.append(Moment(number=number, disk=content, rows=rows, cloud=cloud))
+
+    def cloud(self) -> dict[str, Any]:
+        """What there is in the cloud; it is copied while nothing changes in Cinder."""
+        return {name: getattr(self.cinder, name) for name in _CINDER}
+
+    def set_cloud(self, values: Mapping[str, Any]) -> None:
+        """Let that be in the cloud."""
+        for name in _CINDER:
+            setattr(self.cinder, name, values[name])
 
     def cut_power(self, moment: Moment, survives: power_cuts.Survives) -> None:
         """Go back to a moment, with what the disk then holds."""
@@ -211,8 +221,7 @@ class PowerCutTest(base.CloudTestCase):
         for name in ('karbor.db-wal', 'karbor.db-shm'):
             (self.temp_dir / name).unlink(missing_ok=True)
         shutil.copy(moment.rows, self.temp_dir / 'karbor.db')
-        for name, value in moment.cinder.items():
-            setattr(self.cinder, name, copy.deepcopy(value))
+        self.set_cloud(copy.deepcopy(moment.cloud))
         self.cinder.looks_until_settled = 0
         shutil.rmtree(self.bank_path, ignore_errors=True)
         left = self.temp_dir / 'left'
@@ -260,6 +269,10 @@ class PowerCutTest(base.CloudTestCase):
         checkpoint = self.create_checkpoint(self.create_plan(*self.volumes))
         self.record()
         return checkpoint
+
+
+class PowerCutTest(PowerCutTestCase):
+    """Whatever is left: nothing is lost that the rows say is done, and nothing is doubled."""
 
     # A protect
 

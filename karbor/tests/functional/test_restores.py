@@ -64,6 +64,11 @@ class CreateRestoreTest(base.ApiTestCase):
                 'volume_type': None,
                 'availability_zone': None,
                 'size': None,
+                'in_place': None,
+                'safety': None,
+                'accept_grown': None,
+                'safety_keep': None,
+                'safety_checkpoint_id': None,
                 'results': [
                     {
                         'type': VOLUME,

@@ -39,6 +39,7 @@ class Standalone:
     :param folder: where its state directory is made.
     :param plugin_options: options of ``[volume_snapshot_plugin]``.
     :param cinder_endpoint: URL of Cinder instead of the catalog's.
+    :param glance_endpoint: the same of Glance.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Standalone:
         folder: pathlib.Path,
         plugin_options: dict[str, Any],
         cinder_endpoint: str | None = None,
+        glance_endpoint: str | None = None,
     ) -> None:
         self.project = project
         self.state = folder / 'state'
@@ -56,8 +58,9 @@ class Standalone:
             **os.environ,
             'OS_CLIENT_CONFIG_FILE': str(project.clouds_yaml(folder)),
         }
-        endpoint = f'cinder_endpoint = {cinder_endpoint}' if cinder_endpoint else ''
-        self._config.write_text(f'[cinder_client]\n{endpoint}\n')
+        cinder = f'cinder_endpoint = {cinder_endpoint}' if cinder_endpoint else ''
+        glance = f'glance_endpoint = {glance_endpoint}' if glance_endpoint else ''
+        self._config.write_text(f'[cinder_client]\n{cinder}\n[glance_client]\n{glance}\n')
         self._write_provider(plugin_options)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -159,11 +162,12 @@ class Standalone:
         self._process = None
         return code
 
-    def refusal(self, path: str, body: Any) -> str:
-        """What is said of a POST that is refused with 400."""
+    def refusal(self, path: str, body: Any, code: int = 400) -> str:
+        """What is said of a POST that is refused."""
         answer = requests.post(self.url + path, json=body, headers=self._headers, timeout=30)
-        assert answer.status_code == 400, f'POST {path}: {answer.status_code} {answer.text}'
-        return answer.json()['badRequest']['message']
+        assert answer.status_code == code, f'POST {path}: {answer.status_code} {answer.text}'
+        (error,) = answer.json().values()
+        return error['message']
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """A request that is to succeed; returns the object under the answer's one key."""
@@ -240,18 +244,14 @@ class Standalone:
 
         :param fields: what it asks for beside the parameters.
         """
-        return self.call(
-            'POST',
-            f'/{kind}s',
-            {
-                kind: {
-                    'provider_id': PROVIDER_ID,
-                    'checkpoint_id': checkpoint_id,
-                    'parameters': parameters or {},
-                    **fields,
-                }
-            },
-        )['id']
+        body = self.use_body(kind, checkpoint_id, parameters=parameters or {}, **fields)
+        return self.call('POST', f'/{kind}s', body)['id']
+
+    @staticmethod
+    def use_body(kind: str, checkpoint_id: str, **fields: Any) -> dict[str, Any]:
+        """What asks for a restore or a verification."""
+        ids = {'provider_id': PROVIDER_ID, 'checkpoint_id': checkpoint_id}
+        return {kind: {**ids, 'parameters': {}, **fields}}
 
     def restored(self, checkpoint_id: str, **fields: Any) -> Any:
         """A restore that has ended."""
@@ -284,10 +284,19 @@ class IntegrationTestCase(base.BaseTestCase):
         self.project = cloud.Project()
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
 
-    def standalone(self, cinder_endpoint: str | None = None, **plugin_options: Any) -> Standalone:
+    def standalone(
+        self,
+        cinder_endpoint: str | None = None,
+        glance_endpoint: str | None = None,
+        **plugin_options: Any,
+    ) -> Standalone:
         """A running karbor-standalone, stopped after the test."""
         karbor = Standalone(
-            self.project, self.folder, {**self.plugin_options, **plugin_options}, cinder_endpoint
+            self.project,
+            self.folder,
+            {**self.plugin_options, **plugin_options},
+            cinder_endpoint,
+            glance_endpoint,
         )
         karbor.start()
         self.addCleanup(karbor.kill)

@@ -246,9 +246,14 @@ def volume_file(volume_id: str) -> pathlib.Path:
     return sandbox() / 'data' / 'volumes' / f'volume-{volume_id}'
 
 
+def snapshot_file(snapshot_id: str) -> pathlib.Path:
+    """Where the sandbox keeps the bytes of a snapshot."""
+    return sandbox() / 'data' / 'snapshots' / f'snapshot-{snapshot_id}'
+
+
 def lose_snapshot_bytes(snapshot_id: str) -> None:
     """Let the storage lose a snapshot that Cinder still believes in."""
-    (sandbox() / 'data' / 'snapshots' / f'snapshot-{snapshot_id}').unlink()
+    snapshot_file(snapshot_id).unlink()
 
 
 def wait_until(is_so: Callable[[], Any], what: str, seconds: float = 60) -> Any:

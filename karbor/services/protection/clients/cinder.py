@@ -38,11 +38,15 @@ cinder_client_conf.register_opts(cfg.CONF)
 # and one where Cinder honours `force` (before 3.66).
 MICROVERSION = '3.43'
 
+# Knows how to write an image over a volume that is there.
+REIMAGING_MICROVERSION = '3.68'
+
 
 def create(
     context: karbor_context.RequestContext,
     conf: cfg.ConfigOpts,
     session: ks_session.Session | None = None,
+    microversion: str = MICROVERSION,
     **_: Any,
 ) -> cinder_client.Client:
     """A client that acts as the context's user.
@@ -50,6 +54,7 @@ def create(
     :param context: who asks; without a session, its token and catalog are used.
     :param conf: configuration, group ``[cinder_client]``.
     :param session: the keystoneauth session of the context.
+    :param microversion: for what the usual one lacks.
     :raises KarborException: there is neither a session nor an endpoint.
     """
     cinder_client_conf.register_opts(conf)
@@ -60,7 +65,7 @@ def create(
     if session is None:
         session = _session_of_token(context, options, endpoint)
         endpoint = None
-    client = cinder_client.Client(MICROVERSION, session=session)
+    client = cinder_client.Client(microversion, session=session)
     client.client = _SessionClient(
         session=session,
         api_version=client.api_version,

@@ -18,6 +18,7 @@ lost. The bank has what was made once that is good, or is left of what failed.
 """
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Collection, Generator
 from typing import Any
@@ -28,11 +29,11 @@ from oslo_log import log as logging
 
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.common import constants
+from karbor.common import constants, origins
 from karbor.resource import Resource
 from karbor.services import retrying
 from karbor.services.cinder import items as cinder_items
-from karbor.services.cinder import records
+from karbor.services.cinder import marks, records
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import CinderFault, CinderItems, Order
 from karbor.services.cinder.job import CinderJob
@@ -122,6 +123,7 @@ class ProtectOperation(SnapshotOperation):
         section = checkpoint.get_resource_bank_section(resource.id)
         values = texts.values_of(checkpoint, resource)
         cinder = self._cinder(context)
+        is_safety = origins.is_of_restore(checkpoint.extra_info)
         order = Order(
             marks=Marks.of_resource(checkpoint, resource.id).of_run(checkpoint),
             arguments={
@@ -132,11 +134,23 @@ class ProtectOperation(SnapshotOperation):
             },
         )
         with faults.failing_as(exception.CreateResourceFailed, resource):
-            yield from faults.marking_failed(section, self._protect(cinder, order, section))
+            protecting = self._protect(cinder, order, section, is_safety=is_safety)
+            yield from faults.marking_failed(section, protecting)
 
-    def _protect(self, cinder: CinderJob, order: Order, section: bank_plugin.BankSection) -> Steps:
+    def _protect(
+        self,
+        cinder: CinderJob,
+        order: Order,
+        section: bank_plugin.BankSection,
+        *,
+        is_safety: bool,
+    ) -> Steps:
         volume_id = str(order.marks.resource_id)
         volume = yield from self._properties(cinder, volume_id)
+        if is_safety and volume is not None:
+            # Of the moment before the snapshot is asked for, also where a later attempt adopts it.
+            changed_at = {marks.CHANGED_AT: str(volume.changed_at)}
+            order = dataclasses.replace(order, metadata=changed_at)
         snapshots = cinder.snapshots(Marks(checkpoint_id=order.marks.checkpoint_id))
         record = records.of_snapshot(section, volume_id, volume)
         making = self._available_snapshot(cinder, snapshots, order, record)

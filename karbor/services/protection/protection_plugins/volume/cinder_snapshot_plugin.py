@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from karbor import context as karbor_context
 from karbor import exception
@@ -29,10 +30,13 @@ from karbor.common import constants
 from karbor.resource import Resource
 from karbor.services import retrying
 from karbor.services.cinder import records
-from karbor.services.cinder.items import FAILED_STATUSES, FAULTS, describe
+from karbor.services.cinder.items import FAILED_STATUSES, FAULTS, CinderFault, describe
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection import bank_plugin, protection_plugin, steps
+from karbor.services.protection.protection_plugins.volume import (
+    cinder_snapshot_in_place_checks as in_place_checks,
+)
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_operations as operations,
 )
@@ -45,6 +49,8 @@ from karbor.services.protection.protection_plugins.volume import (
 from karbor.services.protection.protection_plugins.volume.cinder_snapshot_restore import (
     RestoreOperation,
 )
+
+LOG = logging.getLogger(__name__)
 
 GROUP = 'volume_snapshot_plugin'
 
@@ -207,7 +213,24 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
 
     @classmethod
     def get_restore_choices(cls, resource_type: str) -> frozenset[str]:
-        return frozenset(('name_suffix', 'volume_type', 'availability_zone', 'size'))
+        return frozenset(
+            (
+                'name_suffix',
+                'volume_type',
+                'availability_zone',
+                'size',
+                'in_place',
+                'safety',
+                'accept_grown',
+            )
+        )
+
+    def check_in_place(
+        self,
+        asked: Mapping[str, protection_plugin.AskedInPlace],
+        context: karbor_context.RequestContext,
+    ) -> None:
+        in_place_checks.check_asked(asked, context)
 
     @classmethod
     def get_verify_schema(cls, resource_type: str) -> protection_plugin.Schema:
@@ -278,12 +301,26 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
             items = cinder.snapshots(Marks(checkpoint_id=checkpoint.id))
             kept_id = functools.partial(_recorded, checkpoint, {each.id for each in resources})
         elif operation == constants.OperationType.RESTORE:
-            items = cinder.volumes(Marks(restore_id=kwargs['restore']['id']))
+            restore = kwargs['restore']
+            items = cinder.volumes(Marks(restore_id=restore['id']))
             kept_id = kwargs['new_resources'].get
+            if any(restore.choices_of(each.type, each.id).get('in_place') for each in resources):
+                _remove_images(cinder, restore)
         else:
             return
         if items.is_doubtful or not cinder.is_first_attempt:
             steps.drive(items.remove_doubles(kept_id, self.options.settle_timeout))
+
+
+def _remove_images(cinder: CinderJob, restore: Any) -> None:
+    """Remove what is left in Glance of a restore, whose hooks are all over, and of earlier ones."""
+    restore_id = restore['id']
+    try:
+        left = steps.drive(cinder.images.restores())
+        for each in {restore_id} & left | restore.ended(left - {restore_id}):
+            steps.drive(cinder.images.remove(Marks(restore_id=each)))
+    except (CinderFault, exception.ServiceMissing) as exc:
+        LOG.warning('Images of restores in place may be left in Glance: %s', exc)
 
 
 def _loss(snapshot: Any) -> protection_plugin.Loss | None:

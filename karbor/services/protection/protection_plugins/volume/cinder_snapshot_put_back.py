@@ -16,10 +16,14 @@ Each change may be asked for twice, and is asked for only where it is missing, s
 that follows goes on where one was broken off.
 """
 
+import contextlib
 from collections.abc import Callable, Generator
 from typing import Any
 
+from cinderclient import exceptions as cinder_exc
+
 from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder.in_place_records import InPlaceRecord
 from karbor.services.cinder.items import CinderFault, CinderItems
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.properties import VolumeProperties
@@ -27,6 +31,9 @@ from karbor.services.protection.protection_plugins.volume.cinder_snapshot_wanted
 from karbor.services.protection.steps import Wait
 
 _RETYPE_POLICY = 'on-demand'
+
+# Of the image metadata: what says of which image the volume is.
+_WITNESS = 'image_id'
 
 _Remarks = Generator[Wait, Any, list[str]]
 _Changing = Generator[Wait, Any, Any]
@@ -121,6 +128,46 @@ class PutBack:
         for what, request in changes:
             remarks += yield from _trying(what, self._volumes.change(request))
         return remarks
+
+
+def put_back_after_reimage(volumes: CinderItems, volume: Any, before: InPlaceRecord) -> _Remarks:
+    """Give a volume back the flag and the image metadata that a reimage has replaced.
+
+    What names the image goes last: as long as it is there, all this is done again.
+
+    :param volumes: through which the volume is asked for.
+    :param volume: as Cinder shows it behind the reimage.
+    :param before: what it was like.
+    """
+    now = VolumeProperties.of_volume(volume)
+    remarks: list[str] = []
+    if now.is_bootable != before.is_bootable:
+        remarks += yield from _trying(
+            'its bootable flag',
+            volumes.change(lambda each: each.set_bootable(volume, before.is_bootable)),
+        )
+    own = {key: value for key, value in before.image_metadata.items() if key != _WITNESS}
+    for key in sorted(now.image_metadata.keys() - own.keys() - {_WITNESS}):
+        remarks += yield from _trying(
+            f'its image metadata {key}', _without_image_metadata(volumes, volume, key)
+        )
+    if own.items() - now.image_metadata.items():
+        remarks += yield from _trying(
+            'its image metadata',
+            volumes.change(lambda each: each.set_image_metadata(volume, own)),
+        )
+    image_id = before.image_metadata.get(_WITNESS)
+    if image_id is None:
+        last = _without_image_metadata(volumes, volume, _WITNESS)
+    else:
+        last = volumes.change(lambda each: each.set_image_metadata(volume, {_WITNESS: image_id}))
+    remarks += yield from _trying('the image that it is of', last)
+    return remarks
+
+
+def _without_image_metadata(volumes: CinderItems, volume: Any, key: str) -> _Changing:
+    with contextlib.suppress(cinder_exc.NotFound):  # an earlier request has removed it
+        yield from volumes.change(lambda each: each.delete_image_metadata(volume, [key]))
 
 
 def _trying(what: str, going: _Changing) -> _Remarks:

@@ -13,7 +13,7 @@
 """Restores a volume: makes a new one from the snapshot, as the old one was."""
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from cinderclient import exceptions as cinder_exc
@@ -25,6 +25,7 @@ from karbor.resource import Resource
 from karbor.services.cinder import items as cinder_items
 from karbor.services.cinder import records
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder.in_place_records import InPlaceRecords
 from karbor.services.cinder.items import CinderFault, CinderItems, Order
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
@@ -34,6 +35,12 @@ from karbor.services.protection.protection_plugins.volume import (
 )
 from karbor.services.protection.protection_plugins.volume import (
     cinder_snapshot_recorded as recorded,
+)
+from karbor.services.protection.protection_plugins.volume.cinder_snapshot_in_place import (
+    InPlace,
+    Overwrite,
+    Safety,
+    Timeouts,
 )
 from karbor.services.protection.protection_plugins.volume.cinder_snapshot_operations import (
     SnapshotOperation,
@@ -60,6 +67,11 @@ class RestoreOperation(SnapshotOperation):
     ) -> Steps:
         restore = kwargs['restore']
         section = checkpoint.get_resource_bank_section(resource.id)
+        if restore.choices_of(resource.type, resource.id).get('in_place'):
+            yield from self._restore_in_place(
+                checkpoint, resource, context, {**kwargs, 'parameters': parameters}
+            )
+            return
         asked = Asked(
             checkpoint_id=checkpoint.id,
             resource=resource,
@@ -85,6 +97,47 @@ class RestoreOperation(SnapshotOperation):
             volume.id,
             constants.ResourceStatus.AVAILABLE,
             f'not put back: {"; ".join(remarks)}' if remarks else '',
+            name=volume.name,
+        )
+
+    def _restore_in_place(
+        self,
+        checkpoint: Any,
+        resource: Resource,
+        context: karbor_context.RequestContext,
+        keywords: Mapping[str, Any],
+    ) -> Steps:
+        """Write the snapshot over the volume itself; see :mod:`cinder_snapshot_in_place`."""
+        restore = keywords['restore']
+        section = checkpoint.get_resource_bank_section(resource.id)
+        choices = restore.choices_of(resource.type, resource.id)
+        with faults.failing_as(exception.RestoreResourceFailed, resource):
+            cinder = self._cinder(context)
+            overwrite = Overwrite(
+                volume_id=resource.id,
+                marks=Marks.of_resource(checkpoint, resource.id).of_restore(restore['id']),
+                read=lambda: recorded.read(cinder, checkpoint, resource, context),
+                safety=_safety(restore, resource),
+                accepts_grown=choices.get('accept_grown', False),
+            )
+            in_place = InPlace(
+                cinder,
+                InPlaceRecords(section, restore['id']),
+                overwrite,
+                Timeouts(
+                    reimage=self._options.restore_timeout,
+                    retry=self._options.retry_timeout,
+                    in_flight=self._options.in_flight_timeout,
+                ),
+            )
+            volume, remarks = yield from cinder.places.holding(in_place.restored())
+        keywords['new_resources'][resource.id] = volume.id
+        utils.update_resource_restore_result(
+            restore,
+            resource.type,
+            volume.id,
+            constants.ResourceStatus.AVAILABLE,
+            '; '.join([*remarks, *_left_out(keywords['parameters'])]),
             name=volume.name,
         )
 
@@ -138,6 +191,27 @@ class RestoreOperation(SnapshotOperation):
         except cinder_items.FAULTS as exc:
             return f'it is left in Cinder: {cinder_items.describe(exc)}'
         return 'it was removed' if made else 'nothing was made'
+
+
+def _left_out(parameters: Mapping[str, Any]) -> list[str]:
+    """What is said of parameters that are about new volumes, of one that is not."""
+    given = [name for name in ('restore_name', 'restore_description') if parameters.get(name)]
+    return [f'{" and ".join(given)} left out, as nothing is new'] if given else []
+
+
+def _safety(restore: Any, resource: Resource) -> Safety | None:
+    """The safety snapshot of a volume, as the rows have it; None where none was asked for.
+
+    :raises CinderFault: it was not taken.
+    """
+    if not restore.has_safety(resource.type, resource.id):
+        return None
+    point = restore.safety_of(resource.type, resource.id)
+    if point.cloud_id is None:
+        raise CinderFault(
+            f'nothing was overwritten, as there is no safety snapshot of it: {point.reason}'
+        )
+    return Safety(checkpoint_id=point.checkpoint_id, snapshot_id=point.cloud_id)
 
 
 def _make(volumes: CinderItems, order: Order) -> Generator[Wait, Any, Any]:
