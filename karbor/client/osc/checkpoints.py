@@ -49,6 +49,13 @@ def _inside(checkpoint: Checkpoint) -> str:
     )
 
 
+def _pinned(checkpoint: Checkpoint) -> str:
+    pinned = 'yes' if checkpoint.pinned else 'no'
+    if checkpoint.expires_at is None:
+        return pinned
+    return f'{pinned}, deleted after {words.moment(checkpoint.expires_at)}'
+
+
 _ONE = (
     attribute('ID', 'id'),
     Column('Plan', _plan),
@@ -56,9 +63,8 @@ _ONE = (
     attribute('Reason', 'status_reason', base.text),
     Column('Resources', _progress),
     Column('Contains', _inside),
-    Column('Pinned', lambda checkpoint: 'yes' if checkpoint.pinned else 'no'),
+    Column('Pinned', _pinned),
     attribute('Created', 'created_at', words.moment),
-    attribute('Expires', 'expires_at', words.moment),
     attribute('Provider', 'provider_id'),
     attribute('Region', 'region', base.text),
 )

@@ -24,8 +24,8 @@ from karbor.client.osc import base, deletions, names, waits, words
 from karbor.client.osc.base import Column, attribute
 from karbor.client.uses import Choices, Parameters, Restore, RestoreChoices, RestoreGroup
 
-_AHEAD = {'left_out': 'left out: '}
 _SAFETY_DAYS = 7  # unless it is said
+_AHEAD = {'left_out': 'left out: '}
 
 
 def _results(shown: Restore | RestoreGroup) -> list[dict[str, Any]]:
@@ -37,7 +37,11 @@ def _results(shown: Restore | RestoreGroup) -> list[dict[str, Any]]:
 
 def _made(shown: Restore | RestoreGroup) -> str:
     return base.lines(
-        f'{each["id"]} -> {each["new_id"]}' for each in _results(shown) if each['new_id']
+        f'{each["id"]} in place'
+        if each['new_id'] == each['id']
+        else f'{each["id"]} -> {each["new_id"]}'
+        for each in _results(shown)
+        if each['new_id']
     )
 
 
@@ -59,7 +63,6 @@ _ONE = (
     attribute('Failed', 'resources_failed'),
     Column('New volumes', _made),
     Column('What failed', _failed),
-    attribute('Safety checkpoint', 'safety_checkpoint_id', base.text),
 )
 _GROUP = (
     attribute('ID', 'id'),
@@ -68,12 +71,24 @@ _GROUP = (
     Column('Restores', lambda group: base.lines(each['id'] for each in group.restores)),
     Column('New volumes', _made),
     Column('What failed', _failed),
-    Column('Safety checkpoints', lambda group: base.lines(_safety_ids(group))),
 )
 
 
-def _safety_ids(group: RestoreGroup) -> list[str]:
-    ids = (each.get('safety_checkpoint_id') for each in group.restores)
+_SAFETY = Column('Safety checkpoint', lambda shown: base.lines(_safety_ids(shown)))
+
+
+def _columns_of(shown: Restore | RestoreGroup) -> tuple[Column, ...]:
+    """The lines of the table; who makes new volumes needs none for what was overwritten."""
+    columns = _GROUP if isinstance(shown, RestoreGroup) else _ONE
+    return (*columns, _SAFETY) if _safety_ids(shown) else columns
+
+
+def _safety_ids(shown: Restore | RestoreGroup) -> list[str]:
+    """Checkpoints of what was overwritten."""
+    if isinstance(shown, RestoreGroup):
+        ids = [each.get('safety_checkpoint_id') for each in shown.restores]
+    else:
+        ids = [shown.safety_checkpoint_id]
     return [each for each in ids if each]
 
 
@@ -240,7 +255,7 @@ class CreateRestore(base.ShowOne):
         if parsed_args.wait:
             again = f'openstack protection restore show {made.id}'
             made = waits.until_ended(self, self.protection.wait_for_restore, made, again)
-        return self.shown(parsed_args, made)
+        return self.shown(parsed_args, made, _columns_of(made))
 
     def _by_time(self, parsed_args: argparse.Namespace, parameters: Parameters | None) -> base.One:
         """Restore what is named as it was at a moment, whichever checkpoints have it.
@@ -258,7 +273,7 @@ class CreateRestore(base.ShowOne):
         if parsed_args.wait:
             again = f'openstack protection restore group show {made.id}'
             made = waits.until_ended(self, self.protection.wait_for_restore_group, made, again)
-        return self.shown(parsed_args, made, _GROUP)
+        return self.shown(parsed_args, made, _columns_of(made))
 
     def _named(self, checkpoint: Checkpoint, volumes: Sequence[str]) -> list[dict[str, str]]:
         """What is named of a checkpoint.
@@ -327,7 +342,8 @@ class ShowRestore(base.ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.One:
-        return self.shown(parsed_args, self.protection.get_restore(parsed_args.restore))
+        restore = self.protection.get_restore(parsed_args.restore)
+        return self.shown(parsed_args, restore, _columns_of(restore))
 
 
 class ShowRestoreGroup(base.ShowOne):
@@ -341,4 +357,5 @@ class ShowRestoreGroup(base.ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.One:
-        return self.shown(parsed_args, self.protection.get_restore_group(parsed_args.group))
+        group = self.protection.get_restore_group(parsed_args.group)
+        return self.shown(parsed_args, group, _columns_of(group))

@@ -39,13 +39,13 @@ class InPlaceTest(commanding.CommandTestCase):
         self.assertEqual(([], 'now'), (self.rows(models.Restore), self.content))
         shown = self.fields(f'{line} --wait', answer='y')
         self.assertEqual(('success', ''), (shown['Status'], self.content))
-        self.assertEqual(f'{self.held["id"]} -> {self.held["id"]}', shown['New volumes'])
+        self.assertEqual(f'{self.held["id"]} in place', shown['New volumes'])
 
     def test_the_way_back(self) -> None:
         shown = self.fields(f'restore create {self.made.id} --in-place --yes --wait', answer='')
         self.assertNotIn('Overwrite', self.errors)
         safety_id = shown['Safety checkpoint']
-        self.assertTrue(self.fields(f'checkpoint show {safety_id}')['Expires'])
+        self.assertIn('yes, deleted after', self.fields(f'checkpoint show {safety_id}')['Pinned'])
         self.fields(f'restore create {safety_id} --in-place --wait')
         self.assertEqual('now', self.content)
 
@@ -62,7 +62,8 @@ class InPlaceTest(commanding.CommandTestCase):
         line = f'restore create {self.made.id} --in-place --no-safety --wait'
         shown = self.fields(line, answer='y')
         self.assertIn('is lost', self.errors)
-        self.assertEqual(('', ''), (shown['Safety checkpoint'], self.content))
+        self.assertNotIn('Safety checkpoint', shown)
+        self.assertEqual('', self.content)
 
     def test_by_time(self) -> None:
         line = 'restore create --volume db --in-place --wait'
@@ -70,7 +71,7 @@ class InPlaceTest(commanding.CommandTestCase):
         self.assertIn(f'db ({self.held["id"]})', self.errors)
         shown = self.fields(line, answer='yes')
         self.assertEqual('', self.content)
-        self.fields(f'checkpoint show {shown["Safety checkpoints"]}')
+        self.fields(f'checkpoint show {shown["Safety checkpoint"]}')
 
     def test_what_goes_with_it_alone(self) -> None:
         for option in ('--no-safety', '--accept-grown', '--safety-keep 2'):

@@ -74,6 +74,7 @@ _INSIDE = {
     'LastFailure',
     'LastRun',
     'Link',
+    'PlanOfCheckpoint',
     'PlanResource',
     'ProtectedPlan',
     'ProtectedResource',
@@ -81,7 +82,8 @@ _INSIDE = {
     'RestoreResult',
     'RetentionVerdict',
 }
-_ELSEWHERE = {'Error', 'Fault', 'Schedule', 'Trigger'}  # detailed ones have all that these have
+#: others have all that these have
+_ELSEWHERE = {'Error', 'Fault', 'ListedCheckpoint', 'Schedule', 'Trigger'}
 
 QUERIES = {
     '/providers': providers.ProviderQuery,
