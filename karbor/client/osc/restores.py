@@ -207,8 +207,7 @@ class CreateRestore(base.ShowOne):
         parser.add_argument(
             '--name',
             metavar='<name>',
-            help='Name of all new volumes (default: one for each, of the ids of the checkpoint and '
-            'of its original)',
+            help='Name of all new volumes (default: that of each original)',
         )
         parser.add_argument(
             '--description',
