@@ -27,6 +27,14 @@ from karbor.tests.functional.base import OPTIONS, VOLUME, resource
 SECOND_ID = '00000000-8b41-4c52-9a11-6f1f0f3b7c20'
 
 
+def _in_list(checkpoint):
+    """A checkpoint as lists have it: without its graph, and of the plan the id and the name."""
+    plan = checkpoint['protection_plan']
+    listed = {**checkpoint, 'protection_plan': {name: plan[name] for name in ('id', 'name')}}
+    del listed['resource_graph']
+    return listed
+
+
 class CreateCheckpointTest(base.ApiTestCase):
     """What is answered before any work is done; the plan names a volume nobody asks for."""
 
@@ -76,7 +84,7 @@ class CreateCheckpointTest(base.ApiTestCase):
 
     def test_list_and_show_have_the_same(self):
         checkpoint = self.create()['checkpoint']
-        self.assertEqual({'checkpoints': [checkpoint]}, self.get(self.path))
+        self.assertEqual({'checkpoints': [_in_list(checkpoint)]}, self.get(self.path))
         shown = self.get(self.checkpoints_path(checkpoint['id']))['checkpoint']
         (volume,) = self.plan['resources']
         making = {
@@ -164,9 +172,9 @@ class CreateCheckpointTest(base.ApiTestCase):
     def test_a_plan_that_was_changed_or_deleted_later(self):
         checkpoint = self.create()['checkpoint']
         self.put(f'/plans/{self.plan["id"]}', {'plan': {'name': 'new', 'resources': [resource()]}})
-        self.assertEqual([checkpoint], self.get(self.path)['checkpoints'])
+        self.assertEqual([_in_list(checkpoint)], self.get(self.path)['checkpoints'])
         self.delete(f'/plans/{self.plan["id"]}')
-        self.assertEqual([checkpoint], self.get(self.path)['checkpoints'])
+        self.assertEqual([_in_list(checkpoint)], self.get(self.path)['checkpoints'])
 
     def test_its_jobs_obstruct_each_other_before_they_begin(self):
         checkpoint = self.create()['checkpoint']

@@ -326,7 +326,7 @@ class RefusedTest(_Logs):
                 'PUT',
                 self.checkpoints_path(checkpoint.id),
                 {'os-resetState': {'state': 'error'}},
-                'member',
+                'reader',
             ),
             (404, 'POST', '/restores', {'restore': use}, 'manager'),
             (404, 'POST', '/verifications', {'verification': use}, 'manager'),
