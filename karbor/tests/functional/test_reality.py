@@ -438,8 +438,8 @@ class RemarkTest(RealityTestCase):
         return [self.lose(volume) for volume in volumes]
 
     def add_provider(self) -> str:
-        """A second provider, which is looked at after the first one."""
-        other_id = new_id()
+        """A second provider, which is looked at after the first one: they go by their ids."""
+        other_id = f'f{new_id()[1:]}'
         folder = self.provider_dir(name='z', provider_id=other_id)
         self.registry = provider.ProviderRegistry(folder)
         return other_id
