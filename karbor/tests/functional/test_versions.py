@@ -87,7 +87,7 @@ class EveryAnswerTest(base.ApiTestCase):
         self.assertEqual({'plans': []}, self.get('/plans/'))
 
     def test_a_fault_of_the_server_does_not_tell_its_inside(self):
-        self.queries.get_use = lambda *_: {}['secret of the inside']
+        self.queries.restore = lambda *_: {}['secret of the inside']
         result = self.client.simulate_get(
             f'/v1/{PROJECT_ID}/restores/5b0f3a52-6c7e-4b0e-9d0c-0f6c7a1b2c3d',
             headers={'X-Auth-Token': base.TOKEN},

@@ -22,7 +22,8 @@ import fixtures
 from oslotest import base
 
 from karbor import exception
-from karbor.services.cinder import marks, records
+from karbor.common import ids
+from karbor.services.cinder import records
 from karbor.services.cinder.marks import Marks
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 678)
@@ -73,9 +74,11 @@ class MarksTest(base.BaseTestCase):
         self.assertEqual(Marks(plan_id='l'), Marks.read({'karbor_plan_id': 'l'}))
 
     def test_ids(self) -> None:
-        self.assertTrue(marks.is_id('6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'))
-        for made_up in (None, '', '../x', '6a1f0f6e'):
-            self.assertFalse(marks.is_id(made_up), made_up)
+        own = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
+        self.assertTrue(ids.is_own(own))
+        made_up = (None, '', '../x', '6a1f0f6e', own.upper(), own + 40 * '-', f'{{{own}}}')
+        for value in (*made_up, own.replace('-', '')):
+            self.assertFalse(ids.is_own(value), value)
 
 
 class Section(dict[str, Any]):
