@@ -72,8 +72,11 @@ class Caller:
         assert checkpoint['status'] == 'available', checkpoint
         return checkpoint_id
 
-    def use(self, kind: str, checkpoint_id: str) -> str:
-        """Begin a ``restore`` or a ``verification``; returns its id."""
+    def use(self, kind: str, checkpoint_id: str, **fields: Any) -> str:
+        """Begin a ``restore`` or a ``verification``; returns its id.
+
+        :param fields: what it asks for beside the parameters.
+        """
         return self.call(
             'POST',
             f'/{kind}s',
@@ -82,6 +85,7 @@ class Caller:
                     'provider_id': service.PROVIDER_ID,
                     'checkpoint_id': checkpoint_id,
                     'parameters': {},
+                    **fields,
                 }
             },
         )['id']

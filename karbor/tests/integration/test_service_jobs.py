@@ -42,6 +42,27 @@ def _once(project: cloud.Project, url: str) -> Any:
 class JobsTest(service_case.ServiceTestCase):
     """Jobs act by a trust."""
 
+    def test_a_restore_in_place(self) -> None:
+        """The trust stays as long as the safety checkpoint is to be deleted by it."""
+        (volume_id,) = self.project.volumes(1)
+        cloud.write(volume_id, _DATA)
+        self.start_worker()
+        with self.once() as caller:
+            checkpoint_id = caller.protect(self.caller.plan([volume_id]))
+        self.assert_ends_well(checkpoint_id)
+        cloud.write(volume_id, b'after!' * 1000)
+        with self.once() as caller:
+            restore_id = caller.use('restore', checkpoint_id, in_place=True)
+        restore = self.caller.wait_for_use('restore', restore_id)
+        self.assertEqual('success', restore['status'], restore)
+        self.assertEqual(cloud.sha256_of(_DATA), cloud.sha256(volume_id, len(_DATA)))
+        self.assertEqual([], list(self.project.images.images(visibility='private')))
+        self.assertEqual(1, len(self.project.trusts()))
+        with self.once() as caller:
+            caller.call('DELETE', f'{callers.CHECKPOINTS}/{restore["safety_checkpoint_id"]}')
+        self.caller.wait_for_checkpoint(restore['safety_checkpoint_id'], 'deleted')
+        self.wait_for_no_trust()
+
     def once(self) -> contextlib.AbstractContextManager[callers.Caller]:
         """The user, with a token that is revoked right after the request."""
         return _once(self.project, self.service.url)

@@ -31,6 +31,7 @@ from oslo_utils import timeutils
 
 from karbor import context as karbor_context
 from karbor import db, exception
+from karbor.common import constants
 from karbor.conf import trustee
 from karbor.db import jobs, models
 from karbor.db import trusts as rows
@@ -464,6 +465,37 @@ class ReleaseTest(TrustsTestCase):
         self.assertEqual(1, self.keystone.requests['delete by trust'])
         self.assertEqual(0, self.keystone.requests['delete'])
         self.assertRaises(exception.TrustGone, self.new_job, trust_id)
+
+    def test_a_checkpoint_that_expires_keeps_it(self) -> None:
+        trust_id = self.trusts.of(self.context())
+        job_id = self.new_job(trust_id)
+        with db.writer() as session:
+            job = session.get_one(models.Job, job_id)
+            job.kind = constants.OperationType.SAFETY_PROTECT
+            checkpoint = models.Checkpoint(
+                id=job.subject_id,
+                project_id=base.PROJECT_ID,
+                provider_id='p',
+                plan_id='p',
+                status=constants.CheckpointStatus.AVAILABLE,
+                protection_plan={},
+                resource_graph='[]',
+                resources_total=0,
+                extra_info={},
+                expires_at=datetime.datetime(2020, 1, 1),
+            )
+            session.add(checkpoint)
+        self.end(job_id)
+
+        self.trusts.release(trust_id)
+        self.trusts.sweep()
+        self.assert_live(trust_id)
+
+        with db.writer() as session:
+            checkpoint = session.get_one(models.Checkpoint, checkpoint.id)
+            checkpoint.status = constants.CheckpointStatus.DELETED
+        self.trusts.release(trust_id)
+        self.assert_live()
 
     def test_a_scheduled_operation_keeps_it(self) -> None:
         trust_id = self.trusts.of(self.context())
