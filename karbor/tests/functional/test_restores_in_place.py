@@ -19,6 +19,7 @@ from karbor import db
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import models
 from karbor.services.checkpoints import safety_expiry
+from karbor.services.protection import provider
 from karbor.testing.fake_cinder import Fault
 from karbor.tests.base import new_id
 from karbor.tests.functional import base
@@ -369,6 +370,36 @@ class FailedTest(InPlaceTestCase):
         self.restored(self.safety(first))
         self.assertEqual(['foreign'], list(self.glance.images))
         self.glance.images.clear()
+
+
+class StuckTest(InPlaceTestCase):
+    def build(self, registry: provider.ProviderRegistry) -> None:
+        del registry
+        super().build(provider.ProviderRegistry(self.provider_dir(restore_timeout=1)))
+
+    def test_a_volume_that_stays_downloading(self):
+        """As when Glance is stopped in the middle of Cinder's work."""
+        volume, (checkpoint,) = self.held('first')
+        self.cinder.settle_to['reimage'] = None
+        restore = self.restored(checkpoint)
+        (result,) = restore['results']
+        safety_id = restore['safety_checkpoint_id']
+        for words in ('downloading', 'nobody can use it', '--state error', safety_id):
+            self.assertIn(words, result['reason'])
+        self.assertNothingIsLeft()
+        # And that is what helps.
+        self.cinder.settle_to['reimage'] = 'available'
+        self.cinder.reimages.clear()
+        self.cinder.settle_later(volume['id'], 'error', looks=0)
+        self.wait_until(
+            lambda: (
+                self.cinder.look('volumes', self.cinder.volumes[volume['id']])['status'] == 'error'
+            ),
+            'what an administrator has done',
+        )
+        helped = self.restored(self.safety(restore), safety='none')
+        self.assertEqual('success', helped['status'], helped)
+        self.assertEqual('now', self.content(volume))
 
 
 class SafetyTest(InPlaceTestCase):
