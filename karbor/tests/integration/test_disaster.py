@@ -193,8 +193,11 @@ class OrphansTest(DisasterTestCase):
         worker = self.service.start_worker()
         checkpoint_id = self.caller.protected(self.caller.plan(volume_ids))
         good = self.project.snapshots()
+        deleted_id = self.caller.protected(self.caller.plan(volume_ids[:1]))
+        self.caller.call('DELETE', f'{callers.CHECKPOINTS}/{deleted_id}')
+        self.caller.wait_for_checkpoint(deleted_id, 'deleted')
         self.age_database()
-        orphan = self.orphan(volume_ids[0])
+        orphan = self.orphan(volume_ids[0], deleted_id)
         self.wait_for_log(f'young orphan: snapshot {orphan} of project {self.project.id}')
         self.wait_for_log(f'  orphan: snapshot {orphan} of project {self.project.id}')
         self.assertEqual(5, sum(map(len, self.project.snapshots().values())))
@@ -205,7 +208,7 @@ class OrphansTest(DisasterTestCase):
         self.assertIn('1 removed', self.manage('reconcile', 'now', '--remove-orphans'))
         self.assertEqual(good, self.project.snapshots())
 
-        second = self.orphan(volume_ids[0])
+        second = self.orphan(volume_ids[0], deleted_id)
         worker.terminate()
         worker.wait(20)
         self.allow_removal()
@@ -218,7 +221,7 @@ class OrphansTest(DisasterTestCase):
     def test_a_user_who_is_no_administrator(self) -> None:
         """Cinder lists the own project without a word, so it is asked for something else."""
         (volume_id,) = self.project.volumes(1)
-        mine = self.orphan(volume_id)
+        mine = self.orphan(volume_id, str(uuid.uuid4()))
         other = cloud.Project()
         found = cinder_inventory.Inventory(other.session, is_whole_cloud=True)
         self.assertEqual([], found.snapshots(service.PROVIDER_ID))
@@ -234,12 +237,12 @@ class OrphansTest(DisasterTestCase):
         self.project.cinder.volume_snapshots.delete(mine)
         cloud.wait_until(lambda: not self.project.snapshots(), f'the end of {mine}')
 
-    def orphan(self, volume_id: str) -> str:
-        """A snapshot as a Karbor would make it, of which none knows."""
+    def orphan(self, volume_id: str, checkpoint_id: str) -> str:
+        """A snapshot as the job of a checkpoint would make it, of which nothing knows."""
         return self.project.cinder.volume_snapshots.create(
             volume_id,
             metadata={
-                'karbor_checkpoint_id': str(uuid.uuid4()),
+                'karbor_checkpoint_id': checkpoint_id,
                 'karbor_plan_id': str(uuid.uuid4()),
                 'karbor_provider_id': service.PROVIDER_ID,
                 'karbor_resource_id': volume_id,
