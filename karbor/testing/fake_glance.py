@@ -74,18 +74,7 @@ class FakeGlance:
         """
         path, _, query = path_and_query.partition('?')
         fault = self._count(method, path)
-        if fault.hook:
-            fault.hook()
-        if fault.reset == 'before':
-            raise ConnectionResetError('reset by a fault')
-        if fault.status == 200:
-            return answers.web_page()
-        if fault.status is not None and not fault.done:
-            return answers.error(fault.status, fault.headers)
-        answer = self._answer(method, path, dict(parse.parse_qsl(query)), body)
-        if fault.reset == 'after':
-            raise ConnectionResetError('reset by a fault')
-        return answer if fault.status is None else answers.error(fault.status, fault.headers)
+        return fault.answer(lambda: self._answer(method, path, dict(parse.parse_qsl(query)), body))
 
     def _count(self, method: str, path: str) -> Fault:
         template = ['{id}' if len(part) == 36 else part for part in path.split('/')]

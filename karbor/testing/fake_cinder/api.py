@@ -68,20 +68,7 @@ class FakeCinder(store.Store):
         path, _, query = path_and_query.partition('?')
         parts, project_id = self._parts(path)
         fault = self._count(method, parts)
-        if fault.hook:
-            fault.hook()
-        if fault.reset == 'before':
-            raise ConnectionResetError('reset by a fault')
-        if fault.status == 200:
-            return answers.web_page()
-        if fault.status is not None and not fault.done:
-            return answers.error(fault.status, fault.headers)
-        answer = self._answer(method, parts, project_id, query, body)
-        if fault.reset == 'after':
-            raise ConnectionResetError('reset by a fault')
-        if fault.status is not None:
-            return answers.error(fault.status, fault.headers)
-        return answer
+        return fault.answer(lambda: self._answer(method, parts, project_id, query, body))
 
     def session(self) -> ks_session.Session:
         """A keystoneauth session whose requests end in :meth:`handle`."""

@@ -16,6 +16,9 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 
+from karbor.testing.fake_cinder import answers
+from karbor.testing.fake_cinder.answers import Answer
+
 
 @dataclasses.dataclass(eq=False)
 class Fault:
@@ -51,3 +54,22 @@ class Fault:
             and re.fullmatch(self.method, method) is not None
             and re.search(self.path, path) is not None
         )
+
+    def answer(self, act: Callable[[], Answer]) -> Answer:
+        """What a client gets that asked for something.
+
+        :param act: does it, and gives the answer of the service.
+        :raises ConnectionResetError: the connection is to be reset.
+        """
+        if self.hook:
+            self.hook()
+        if self.reset == 'before':
+            raise ConnectionResetError('reset by a fault')
+        if self.status == 200:
+            return answers.web_page()
+        if self.status is not None and not self.done:
+            return answers.error(self.status, self.headers)
+        answer = act()
+        if self.reset == 'after':
+            raise ConnectionResetError('reset by a fault')
+        return answer if self.status is None else answers.error(self.status, self.headers)
