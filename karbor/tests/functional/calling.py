@@ -13,6 +13,7 @@
 """``karbor.client`` in front of the API, with HTTP between them."""
 
 import contextlib
+import functools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -70,9 +71,10 @@ class ClientTestCase(base.CloudTestCase):
 class CallsTestCase(ClientTestCase):
     """The calls of a manager, who makes plans of volumes."""
 
-    def setUp(self) -> None:
-        super().setUp()
-        self.calls = self.protection()
+    @functools.cached_property
+    def calls(self) -> Proxy:
+        """Made when first used, as an API with processes moves when options change before."""
+        return self.protection()
 
     def plan(self, *volumes: dict[str, Any]) -> Plan:
         resources = volumes or (self.volume(),)
