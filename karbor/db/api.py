@@ -218,27 +218,16 @@ def _marked(*, is_reading: bool) -> Iterator[None]:
         _is_reading.reset(token)
 
 
-def transaction(
-    write: Callable[Concatenate[orm.Session, Arguments], Result],
-) -> Callable[Arguments, Result]:
-    """Decorates a function that changes something: it is called without the session, which
-    is that of a transaction of its own. What a deadlock undoes is done again, so the function
-    must do nothing that a transaction cannot undo.
-    """
-
-    @oslo_db_api.wrap_db_retry(
+def again_after_deadlocks(write: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorates a whole transaction: what a deadlock undoes of it is done again."""
+    again: Callable[Arguments, Result] = oslo_db_api.wrap_db_retry(
         max_retries=10,
         retry_interval=0.02,
         max_retry_interval=1,
         inc_retry_interval=True,
         exception_checker=_is_deadlock,
-    )
-    @functools.wraps(write)
-    def write_in_transaction(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with writer() as session:
-            return write(session, *args, **kwargs)
-
-    return write_in_transaction
+    )(write)
+    return again
 
 
 def _is_deadlock(error: BaseException) -> bool:
@@ -249,6 +238,23 @@ def _is_deadlock(error: BaseException) -> bool:
     return isinstance(error, db_exc.DBDeadlock) or isinstance(
         getattr(error, 'cause', None), db_exc.DBDeadlock
     )
+
+
+def transaction(
+    write: Callable[Concatenate[orm.Session, Arguments], Result],
+) -> Callable[Arguments, Result]:
+    """Decorates a function that changes something: it is called without the session, which
+    is that of a transaction of its own. What a deadlock undoes is done again, so the function
+    must do nothing that a transaction cannot undo.
+    """
+
+    @again_after_deadlocks
+    @functools.wraps(write)
+    def write_in_transaction(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with writer() as session:
+            return write(session, *args, **kwargs)
+
+    return write_in_transaction
 
 
 def until_it_works(write: Callable[..., Any]) -> Callable[..., Any]:

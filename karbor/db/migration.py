@@ -18,7 +18,7 @@ Every migration after the gate says in ``oldest_code`` which code may work on wh
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -41,6 +41,9 @@ class Upgrade:
 def upgrade(revision: str | None = None) -> Upgrade:
     """Run the migrations that the open database has not seen; others wait meanwhile.
 
+    Each has a transaction of its own, so that Karbor, which may be at work, waits for few tables at
+    once. What a deadlock with its transactions undoes is done again.
+
     A newer schema on which this code may work is left as it is. To the last migration belongs to
     write what rows of older Karbors lack. That is done in small transactions; if it is broken off,
     the next upgrade goes on, and workers do.
@@ -49,11 +52,12 @@ def upgrade(revision: str | None = None) -> Upgrade:
     :raises SchemaError: the schema is too new for this code or one of the Karbor of old, or
         another process does not end.
     """
-    with api.engine().connect() as connection, _alone(connection):
+    with api.engine().connect() as connection, _alone(connection) as commit:
         before = schema_gate.read(connection)
         if before.is_old_karbor or before.is_too_new(schema_gate.known()):
             raise schema_gate.SchemaError(before.refusal(schema_gate.known()))
         for missing in _missing(before.revision, revision):
+            commit()
             _migrate(connection, missing)
         after = schema_gate.read(connection)
         connection.commit()
@@ -75,7 +79,16 @@ def _missing(seen: str | None, last: str | None) -> Sequence[str]:
     return known[begin:end]
 
 
+@api.again_after_deadlocks
 def _migrate(connection: sa.Connection, revision: str) -> None:
+    try:
+        _run(connection, revision)
+    except Exception:
+        connection.rollback()
+        raise
+
+
+def _run(connection: sa.Connection, revision: str) -> None:
     # A start that finds all migrations done needs no alembic, which takes time, and memory.
     from karbor.db import migration_scripts
 
@@ -87,22 +100,36 @@ def _migrate(connection: sa.Connection, revision: str) -> None:
 
 
 @contextlib.contextmanager
-def _alone(connection: sa.Connection) -> Iterator[None]:
+def _alone(connection: sa.Connection) -> Iterator[Callable[[], None]]:
     """Meanwhile no other process migrates the same database.
 
-    In SQLite, that is so from the first statement of a transaction.
+    Yields what commits a transaction meanwhile. In SQLite that does nothing, as the first
+    transaction is what others wait for.
 
     :raises SchemaError: another one does so for too long.
     """
     if connection.dialect.name == 'postgresql':
-        # Until the transaction ends, in which all is done.
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_NUMBER)))
-        yield
+        with _postgresql_lock(connection):
+            yield connection.commit
     elif connection.dialect.name in ('mysql', 'mariadb'):
         with _mariadb_lock(connection):
-            yield
+            yield connection.commit
     else:
+        yield _commit_later
+
+
+def _commit_later() -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _postgresql_lock(connection: sa.Connection) -> Iterator[None]:
+    connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK_NUMBER)))
+    try:
         yield
+    finally:
+        connection.rollback()  # of one that failed, in which no statement is taken any more
+        connection.execute(sa.select(sa.func.pg_advisory_unlock(_LOCK_NUMBER)))
 
 
 @contextlib.contextmanager

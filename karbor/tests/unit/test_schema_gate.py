@@ -22,6 +22,7 @@ from unittest import mock
 
 import sqlalchemy as sa
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 
 from karbor import db
 from karbor.cmd import assembly, manage
@@ -166,6 +167,38 @@ class UpgradeTest(GateTestCase):
     def _seen(upgrade: mock.Mock) -> str | None:
         config = upgrade.call_args.args[0]
         return schema_gate.read(config.attributes['connection']).oldest_code
+
+    def test_what_a_deadlock_undoes_is_done_again(self) -> None:
+        """With a transaction of a Karbor at work: the database ends one of the two."""
+        before = schema_gate.known()[-2]
+        self.open_new_database()
+        migration.upgrade(before)
+        run, errors = migration_scripts.run, [db_exc.DBDeadlock(), db_exc.DBDeadlock()]
+
+        def run_into_deadlock(connection: sa.Connection, revision: str) -> None:
+            run(connection, revision)
+            if errors:
+                raise errors.pop()
+
+        with mock.patch.object(migration_scripts, 'run', run_into_deadlock):
+            done = migration.upgrade()
+        self.assertEqual(migration.Upgrade(before=before, after=_HEAD), done)
+        self.assertIsNone(schema_gate.refusal())
+
+    def test_each_migration_has_a_transaction_of_its_own(self) -> None:
+        if base.DATABASE == 'sqlite':
+            self.skipTest('others wait for all of them, and there are no deadlocks')
+        self.open_new_database()
+        seen = []
+
+        def run(connection: sa.Connection, revision: str) -> None:
+            seen.append(schema_gate.look().revision)
+            run_script(connection, revision)
+
+        run_script = migration_scripts.run
+        with mock.patch.object(migration_scripts, 'run', run):
+            migration.upgrade()
+        self.assertEqual([None, *schema_gate.known()[:-1]], seen)
 
     def test_of_many_at_once_one_does_it(self) -> None:
         self.open_new_database()
