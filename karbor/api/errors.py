@@ -21,7 +21,7 @@ from oslo_db import exception as db_exc
 from oslo_log import log as logging
 from sqlalchemy import exc as sa_exc
 
-from karbor import db, exception
+from karbor import db, exception, shown
 
 LOG = logging.getLogger(__name__)
 
@@ -53,12 +53,13 @@ _KEYS = {
 
 def fault(code: int, message: str) -> dict[str, Any]:
     """The body of an error; clients take their text from it."""
+    message = shown.without_credentials(message)
     if len(message) > _LONGEST_MESSAGE:
         message = message[: _LONGEST_MESSAGE - 3] + '...'
-    shown = {'code': code, 'message': message}
+    told = {'code': code, 'message': message}
     if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        shown['retryAfter'] = '0'  # to wait does not help
-    return {_KEYS.get(code, 'computeFault'): shown}
+        told['retryAfter'] = '0'  # to wait does not help
+    return {_KEYS.get(code, 'computeFault'): told}
 
 
 def too_large(largest: int) -> str:

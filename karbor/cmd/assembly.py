@@ -25,7 +25,7 @@ from sqlalchemy import exc as sa_exc
 
 from karbor import conf, db, exception
 from karbor import context as karbor_context
-from karbor.cmd import job_kinds
+from karbor.cmd import ending, job_kinds
 from karbor.common import safe_logs
 from karbor.db import models, schema_gate
 from karbor.services import old_logs
@@ -52,9 +52,7 @@ def run(name: str, main: Callable[[], int], arguments: Sequence[str] | None = No
         configure(name, sys.argv[1:] if arguments is None else arguments)
         return main()
     except db_exc.DBError as exc:
-        what = str(exc).partition('\n')[0]  # the statement itself follows
-        print(f'{name}: {what}', file=sys.stderr)  # noqa: T201
-        return 1
+        return ending.failed(name, str(exc).partition('\n')[0])  # the statement itself follows
     except (
         cfg.Error,
         exception.KarborException,
@@ -62,8 +60,7 @@ def run(name: str, main: Callable[[], int], arguments: Sequence[str] | None = No
         schema_gate.SchemaError,
         OSError,
     ) as exc:
-        print(f'{name}: {exc}', file=sys.stderr)  # noqa: T201
-        return 1
+        return ending.failed(name, exc)
 
 
 def configure(name: str, arguments: Sequence[str]) -> None:

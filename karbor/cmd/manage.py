@@ -25,7 +25,7 @@ from oslo_config import cfg
 from oslo_utils import timeutils
 
 from karbor import exception, shown
-from karbor.cmd import assembly, job_kinds, standalone
+from karbor.cmd import assembly, ending, job_kinds, standalone
 from karbor.db import migration, models, old_karbor, purging, schema_gate
 from karbor.services import processes
 from karbor.services.checkpoints import plans
@@ -221,8 +221,7 @@ def _act(options: argparse.Namespace) -> int:
             schema_gate.check()
         options.act(options)
     except (schema_gate.SchemaError, exception.KarborException) as exc:
-        print(shown.escaped(f'karbor-manage: {exc}'), file=sys.stderr)  # noqa: T201
-        return 1
+        return ending.failed('karbor-manage', exc)
     return 0
 
 
@@ -369,7 +368,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def _tell(text: str) -> None:
-    print(shown.escaped(text))  # noqa: T201
+    print(shown.sentence(text))  # noqa: T201
 
 
 if __name__ == '__main__':

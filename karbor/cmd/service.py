@@ -13,9 +13,9 @@
 """The commands of a cloud's Karbor, whose modules import what ``karbor[service]`` brings."""
 
 import importlib
-import sys
 
 from karbor import exception
+from karbor.cmd import ending
 from karbor.common import extras
 
 
@@ -38,6 +38,5 @@ def _run(name: str, module: str) -> int:
     try:
         extras.check('service', name)
     except exception.ExtraMissing as exc:
-        print(exc, file=sys.stderr)  # noqa: T201
-        return 1
+        return ending.failed(name, exc)
     return int(importlib.import_module(module).main())

@@ -33,7 +33,7 @@ from karbor import conf, db, exception, local
 from karbor import context as karbor_context
 from karbor.api import app, middleware
 from karbor.api.services import Services
-from karbor.cmd import home_region, job_kinds, signals, web_server
+from karbor.cmd import ending, home_region, job_kinds, signals, web_server
 from karbor.common import clouds, safe_logs, state_dir
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models, schema_gate
@@ -65,12 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         clouds.CloudError,
         state_dir.StateDirectoryError,
         schema_gate.SchemaError,
-        exception.ExtraMissing,
+        exception.KarborException,
         cfg.Error,
         OSError,
     ) as exc:
-        print(f'karbor-standalone: {exc}', file=sys.stderr)  # noqa: T201
-        return 1
+        return ending.failed('karbor-standalone', exc)
     return 0
 
 
@@ -276,12 +275,11 @@ class Surroundings:
             clouds.CloudError,
             state_dir.StateDirectoryError,
             schema_gate.SchemaError,
-            exception.ExtraMissing,
+            exception.KarborException,
             cfg.Error,
             OSError,
         ) as exc:
-            print(f'{name}: {exc}', file=sys.stderr)  # noqa: T201
-            return 1
+            return ending.failed(name, exc)
 
     def _open(self) -> None:
         if not (self._path / 'providers.d').is_dir():

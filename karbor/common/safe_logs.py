@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Logs in which nothing of others is raw: see :mod:`karbor.shown`."""
+"""Logs in which nothing of others is raw, and no password of a URL: see :mod:`karbor.shown`."""
 
 import logging
 from typing import Any
@@ -40,7 +40,7 @@ class _Escaping(logging.Formatter):
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        return shown.lines_of(self._inner.format(record))
+        return shown.lines_of(shown.without_credentials(self._inner.format(record)))
 
 
 def install() -> None:

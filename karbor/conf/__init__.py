@@ -30,6 +30,9 @@ from karbor.conf import (
     trustee,
 )
 
+# What oslo.config says of a $ in a value; it names what is behind that, perhaps of a password.
+_DOLLAR = (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError)
+
 _SECTIONS = (
     service,
     api,
@@ -51,6 +54,16 @@ def register_opts(conf: cfg.ConfigOpts = cfg.CONF) -> None:
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """For oslo-config-generator, by the entry point ``oslo.config.opts``."""
     return [entry for section in _SECTIONS for entry in section.list_opts()]
+
+
+def told(error: BaseException) -> str:
+    """What to tell of an error, with no part of a value that may be secret."""
+    if isinstance(error, _DOLLAR):
+        return (
+            'In the configuration, a $ stands before what is no option; in a value, such as a '
+            'password, it is to be written $$.'
+        )
+    return str(error)
 
 
 def set_defaults() -> None:

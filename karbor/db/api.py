@@ -38,6 +38,7 @@ from oslo_db.sqlalchemy import enginefacade, exc_filters
 from sqlalchemy import event, orm
 
 from karbor.common import extras
+from karbor.db import addresses
 
 Arguments = ParamSpec('Arguments')
 Result = TypeVar('Result')
@@ -90,13 +91,16 @@ def configure(conf: cfg.ConfigOpts = cfg.CONF) -> None:
     """Open the database of ``[database] connection``.
 
     :param conf: configuration with oslo.db's options.
+    :raises KarborException: the connection is no URL of a database.
     :raises ExtraMissing: the driver of the database is not installed.
     """
     global _facade
     options.set_defaults(conf)
     chosen = {key: value for key, value in conf.database.items() if key in _FACADE_OPTIONS}
-    connection = _for_oslo_db(chosen['connection'])
-    _load_driver(connection)
+    connection = chosen['connection']
+    if connection:
+        connection = _for_oslo_db(connection)
+        _load_driver(connection)
     _facade = enginefacade.transaction_context()
     _facade.configure(
         **chosen | {'connection': connection},
@@ -125,24 +129,23 @@ _FACADE_OPTIONS = frozenset(
 )
 
 
-def _for_oslo_db(connection: str | None) -> str | None:
+def _for_oslo_db(connection: str) -> str:
     """The URL of MariaDB as oslo.db needs it.
 
     It takes utf8 if the URL does not say otherwise, which is not all of UTF-8 there; and it
     knows a deadlock or a duplicate only by the old name of the dialect.
     """
-    if not connection or not connection.startswith(('mysql', 'mariadb')):
+    url = addresses.parsed(connection, '[database] connection')
+    if not url.drivername.startswith(('mysql', 'mariadb')):
         return connection
-    url = sa.make_url(connection)
     url = url.set(drivername=url.drivername.replace('mariadb', 'mysql'))
     return url.update_query_dict({'charset': 'utf8mb4'}).render_as_string(hide_password=False)
 
 
-def _load_driver(connection: str | None) -> None:
+def _load_driver(connection: str) -> None:
     """oslo.db would import it with the first transaction."""
-    if connection:
-        with extras.explaining('[database] connection'):
-            sa.make_url(connection).get_dialect().import_dbapi()
+    with extras.explaining('[database] connection'):
+        sa.make_url(connection).get_dialect().import_dbapi()
 
 
 def engine() -> sa.Engine:

@@ -25,7 +25,7 @@ from sqlalchemy import event
 
 from karbor import exception
 from karbor.common import extras
-from karbor.db import api
+from karbor.db import addresses, api
 
 _BATCH = 100
 _DRIVERS = {
@@ -164,23 +164,13 @@ def opened(url: str) -> Iterator[OldKarbor]:
 
 
 def _parsed(text: str) -> sa.URL:
-    """The URL, with a driver that there is; what cannot be right is not repeated."""
-    try:
-        url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError):
-        raise exception.KarborException(
-            'The URL of the old database is none: it is to be as mysql+pymysql://USER@HOST/NAME, '
-            'postgresql+psycopg2://USER@HOST/NAME or sqlite:////PATH.'
-        ) from None
+    """The URL, with a driver that there is."""
+    url = addresses.parsed(text, 'the URL of the old database')
     kind = url.get_backend_name()
     if kind not in _DRIVERS:
         raise exception.KarborException(f'A Karbor of old has no database of {kind}.')
     if kind == 'sqlite':
         return _read_only_file(url)
-    if '@' in f'{url.host}{url.database}':  # the rest of a password
-        raise exception.KarborException(
-            'In the URL of the old database, an @ of the password is to be written %40.'
-        )
     if '+' not in url.drivername:
         url = url.set(drivername=_DRIVERS[kind])
     # As Karbor opens its own, see karbor.db.api.

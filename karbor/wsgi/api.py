@@ -19,8 +19,10 @@ oslo.config's usual places are looked at.
 import os
 import sys
 
+from oslo_config import cfg
+
 from karbor import exception
-from karbor.cmd import assembly
+from karbor.cmd import assembly, ending
 from karbor.common import extras
 from karbor.db import schema_gate
 
@@ -35,6 +37,6 @@ try:
 
     assembly.configure('karbor-api', ['--config-file', _config_file] if _config_file else [])
     application = api_application.create()
-except (schema_gate.SchemaError, exception.ExtraMissing) as exc:
-    print(f'karbor-api: {exc}', file=sys.stderr)  # noqa: T201
+except (schema_gate.SchemaError, exception.KarborException, cfg.Error) as exc:
+    ending.failed('karbor-api', exc)
     sys.exit(_CANNOT_BOOT)

@@ -16,6 +16,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from karbor import context as karbor_context
+from karbor import shown
 from karbor.api import query, schema
 from karbor.api.media import Object
 from karbor.api.operation import operation
@@ -114,7 +115,8 @@ class RestoreHandler(checkpoint_uses.UseHandler):
         choices = use.choices or {}
         return {
             **super().view(use, results, progress),
-            'restore_target': use.restore_target,
+            # Of a Karbor that did not refuse them, it may have credentials.
+            'restore_target': use.restore_target and shown.without_credentials(use.restore_target),
             'group_id': use.group_id,
             'resources': choices.get('resources'),
             'partial': choices.get('partial', False),

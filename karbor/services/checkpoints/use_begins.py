@@ -19,7 +19,7 @@ from typing import Any, Generic
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
-from karbor import db
+from karbor import db, exception
 from karbor.common import constants
 from karbor.db import checkpoints, models, uses
 from karbor.db import jobs as job_rows
@@ -154,9 +154,11 @@ def restore(
     :param fields: as the request has them.
     :param more: further columns of the row.
     :raises CheckpointNotFound:
-    :raises InvalidInput: a fault in the parameters, or in what is chosen.
+    :raises InvalidInput: a fault in the parameters, in what is chosen, or a target that has
+        credentials.
     :raises KarborException: as :func:`in_place.check`.
     """
+    target = _target(fields)
     checkpoint = _checkpoint(context, provider, fields)
     choices = restore_choices.asked(fields)
     resources = restore_choices.check(provider, checkpoint, choices or {})
@@ -170,8 +172,19 @@ def restore(
         ),
         resources=resources,
         choices=choices,
-        more={'restore_target': fields.get('restore_target'), **more},
+        more={'restore_target': target, **more},
     )
+
+
+def _target(fields: Mapping[str, Any]) -> str | None:
+    """That of a restore, which is kept and shown, and so has no password."""
+    target: str | None = fields.get('restore_target')
+    if target is not None and ':' in target.rpartition('@')[0]:
+        raise exception.InvalidInput(
+            reason='restore_target has credentials before its @; give them in restore_auth, which '
+            'is not kept.'
+        )
+    return target
 
 
 def verification(

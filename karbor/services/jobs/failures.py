@@ -15,7 +15,7 @@
 import dataclasses
 from typing import Self
 
-from karbor import exception
+from karbor import exception, shown
 from karbor.resource import Resource
 
 
@@ -62,4 +62,5 @@ def reason_of(error: Exception) -> str:
         reason = error.msg or type(error).__name__
     else:
         reason = f'{type(error).__name__}: {error}'
+    reason = shown.without_credentials(reason)
     return reason.replace('\x00', '').encode(errors='replace').decode()

@@ -268,12 +268,12 @@ def parse(connection: str) -> Driver:
         url = urllib.parse.urlsplit(connection)
         make: Callable[[urllib.parse.SplitResult], Driver] = _DRIVERS[url.scheme]
         return make(url)
-    except (ValueError, KeyError, TypeError, OSError) as exc:
+    except (ValueError, KeyError, TypeError, OSError):
         raise exception.InvalidInput(
             reason='[jobboard] connection is not like redis://host:6379, etcd://host:2379 or '
             'zookeeper://host:2181,host:2181, or has an option that is unknown or '
-            'wrong.'
-        ) from exc
+            'wrong. A / of a password is to be written %2F, and so on.'
+        ) from None
 
 
 def _redis(url: urllib.parse.SplitResult) -> Driver:
@@ -298,7 +298,7 @@ def _etcd(url: urllib.parse.SplitResult) -> Driver:
 
 
 def _zookeeper(url: urllib.parse.SplitResult) -> Driver:
-    if not url.netloc or '@' in url.netloc or url.query:
+    if not url.netloc or url.query or '@' in url.geturl():
         raise ValueError
     # TaskFlow's check asks by a command that servers since 3.5 refuse unless they are told
     # otherwise.
@@ -313,8 +313,8 @@ def _zookeeper(url: urllib.parse.SplitResult) -> Driver:
 
 
 def _check(url: urllib.parse.SplitResult) -> None:
-    """:raises ValueError: there is no host, or its port is no number."""
-    if not url.hostname or url.port == 0:
+    """:raises ValueError: there is no host, its port is no number, or a password has a / in it."""
+    if not url.hostname or url.port == 0 or '@' in f'{url.path}{url.query}{url.fragment}':
         raise ValueError
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import jsonschema
 from oslo_config import cfg
 
-from karbor import exception
+from karbor import conf, exception
 from karbor.services.protection import protection_plugin
 
 PluginClass = type[protection_plugin.ProtectionPlugin]
@@ -86,7 +86,7 @@ def load(
 def reason_of(error: BaseException) -> str:
     """What to tell of what cannot be loaded; without a text, where it broke."""
     place = traceback.extract_tb(error.__traceback__)[-1].name
-    return f'{type(error).__name__}: {str(error) or f"raised by {place}"}'
+    return f'{type(error).__name__}: {conf.told(error) or f"raised by {place}"}'
 
 
 def _add(services: Services, name: str, plugin_class: PluginClass, config: cfg.ConfigOpts) -> None:

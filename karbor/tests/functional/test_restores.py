@@ -111,6 +111,27 @@ class CreateRestoreTest(base.ApiTestCase):
         self.assertIn(self.checkpoint.id, str(stored))
         self.assertNotIn('secret-pw', str(stored))
 
+    def test_a_target_with_a_password_is_refused(self):
+        for target in (
+            'http://me:secret-pw@k:5000/v3',
+            'http://me:secret/p@w@k/v3',
+            'http://secret-pw@k',
+            'me:secret-pw@k',
+            'http://k/?x=secret-pw@k',
+        ):
+            refusal = self.create(400, restore_target=target)
+            self.assertIn('restore_auth', refusal)
+            self.assertNotIn('secret', refusal)
+        self.assertEqual(([], []), (self.rows(models.Restore), self.rows(models.Job)))
+        self.create(restore_target='me@k')
+
+    def test_one_that_was_kept_before_is_not_shown(self):
+        row = self.add_row(models.Restore, restore_target='http://me:secret@pw@k/v3')
+        for path in ('/restores', f'/restores/{row.id}'):
+            answer = str(self.get(path))
+            self.assertIn('http://***@k/v3', answer)
+            self.assertNotIn('secret', answer)
+
     def test_parameters_become_what_the_schema_asks_for(self):
         resource_id = next(iter(self.checkpoint.protection_plan['resources']))['id']
         restore = self.create(

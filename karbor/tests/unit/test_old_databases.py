@@ -96,7 +96,7 @@ class OpeningTest(base.TestCase):
 
     def test_what_cannot_be_opened(self) -> None:
         for url, says in (
-            ('karbor', 'is to be as mysql+pymysql://USER@HOST/NAME'),
+            ('karbor', 'is to be as mysql+pymysql://HOST/NAME'),
             ('mysql://karbor:SECRET@host:SECRET/karbor', 'is to be as'),
             ('oracle://karbor:SECRET@host/karbor', 'no database of oracle'),
             ('mysql+nothing://karbor:SECRET@host/karbor', 'nothing'),
