@@ -30,6 +30,8 @@ LOG = logging.getLogger(__name__)
 
 _PATIENCE = 5.0  # seconds; who probes has a time-out, too
 
+_KINDS = ('database', 'job_board', 'banks')
+
 PATHS = ('/healthcheck', '/healthcheck/ready')
 
 
@@ -41,20 +43,29 @@ class Liveness(Handler):
 
 
 class Readiness(Handler):
-    """Asks the database for its schema, the job board, and each provider's bank."""
+    """Asks the database for its schema, the job board, and each provider's bank.
+
+    Anybody may ask, and so is told of all banks together; the log names the provider.
+    """
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._checks = [
-            _Check('database', schema_gate.check),
-            _Check('job_board', services.check_board),
-            *(_Check(f'bank of {found.id}', found.bank.check) for found in services.providers),
+            _Check('database', 'database', schema_gate.check),
+            _Check('job_board', 'job_board', services.check_board),
+            *(
+                _Check('banks', f'bank of {found.id}', found.bank.check)
+                for found in services.providers
+            ),
         ]
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         end = time.monotonic() + _PATIENCE
-        attempts = {check.name: check.begin() for check in self._checks}
-        results = {name: attempt.result(end) for name, attempt in attempts.items()}
+        attempts = [(check.kind, check.begin()) for check in self._checks]
+        results = dict.fromkeys(_KINDS, 'ok')
+        for kind, attempt in attempts:
+            if not attempt.succeeds(end):
+                results[kind] = 'failed'
         is_ready = set(results.values()) == {'ok'}
         resp.status = falcon.HTTP_OK if is_ready else falcon.HTTP_SERVICE_UNAVAILABLE
         resp.media = {'status': 'ok' if is_ready else 'failed', 'checks': results}
@@ -65,12 +76,14 @@ class Readiness(Handler):
 class _Check:
     """Something to be asked, which may not answer.
 
-    :param name: what is asked.
+    :param kind: one of those that are told.
+    :param name: what is asked, for the log.
     :param act: asks; raises when it does not work.
     """
 
-    def __init__(self, name: str, act: Callable[[], None]) -> None:
-        self.name = name
+    def __init__(self, kind: str, name: str, act: Callable[[], None]) -> None:
+        self.kind = kind
+        self._name = name
         self._act = act
         self._lock = threading.Lock()
         self._attempt: _Attempt | None = None
@@ -79,7 +92,7 @@ class _Check:
         """Ask, unless an answer is still waited for: no more than one thread may hang."""
         with self._lock:
             if self._attempt is None or not self._attempt.is_alive():
-                self._attempt = _Attempt(self.name, self._act)
+                self._attempt = _Attempt(self._name, self._act)
                 self._attempt.start()
             return self._attempt
 
@@ -99,10 +112,10 @@ class _Attempt(threading.Thread):
         else:
             self._is_ok = True
 
-    def result(self, end: float) -> str:
-        """Says no more than that, since anybody may ask; the log has the reason.
+    def succeeds(self, end: float) -> bool:
+        """Whether the answer is good; says no more, since the log has the reason.
 
         :param end: moment of the monotonic clock until which an answer is waited for.
         """
         self.join(max(0.0, end - time.monotonic()))
-        return 'ok' if self._is_ok else 'failed'
+        return self._is_ok

@@ -25,7 +25,7 @@ class Health:
     """What works.
 
     :ivar status: ``ok``, or ``failed`` if any of the checks is.
-    :ivar checks: the same of the database, the job board and each bank.
+    :ivar checks: the same of the database, the job board and the banks.
     """
 
     status: str

@@ -21,11 +21,12 @@ from oslo_upgradecheck import common_checks, upgradecheck
 from sqlalchemy import exc as sa_exc
 
 from karbor import conf, db, exception, shown
-from karbor.cmd import assembly
+from karbor.cmd import assembly, ending
 from karbor.common import extras
 from karbor.db import jobs as job_rows
 from karbor.db import schema_gate
 from karbor.services.jobs import admin as job_admin
+from karbor.services.jobs import failures
 
 _Check = Callable[['Checks'], upgradecheck.Result]
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return upgradecheck.main(cfg.CONF, 'karbor', Checks(), words)
     except cfg.Error as exc:
-        print(f'karbor-status: {exc}', file=sys.stderr)  # noqa: T201
+        ending.failed('karbor-status', exc)
         return 255
 
 
@@ -52,8 +53,10 @@ def _without_database(check: _Check) -> _Check:
     def guarded(self: 'Checks') -> upgradecheck.Result:
         try:
             return check(self)
-        except exception.ExtraMissing as exc:
+        except exception.KarborException as exc:
             return _failure(exc.msg)
+        except cfg.Error as exc:
+            return _failure(conf.told(exc))
         except (db_exc.DBError, sa_exc.SQLAlchemyError) as exc:
             return _failure(f'The database does not answer: {str(exc).partition(chr(10))[0]}')
 
@@ -102,6 +105,15 @@ class Checks(upgradecheck.UpgradeCommands):
             return _warning(f'There is no enabled provider in {cfg.CONF.provider_config_dir}.')
         return _success()
 
+    def _banks(self) -> upgradecheck.Result:
+        faults: dict[str, str] = {}
+        for provider in assembly.providers():
+            try:
+                provider.bank.check()
+            except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
+                faults[f'provider {provider.id}'] = failures.reason_of(exc)
+        return _warning(_as_line(faults)) if faults else _success()
+
     def _job_board(self) -> upgradecheck.Result:
         try:
             is_there = assembly.job_board().answers()
@@ -146,6 +158,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Database schema', _schema),
         ('Parked jobs', _parked_jobs),
         ('Provider files', _providers),
+        ('Banks', _banks),
         ('Job board', _job_board),
         ('Region of Cinder', _region),
         ('Policy file', (common_checks.check_policy_json, {'conf': cfg.CONF})),
@@ -153,20 +166,24 @@ class Checks(upgradecheck.UpgradeCommands):
 
 
 def _success(text: str | None = None) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.SUCCESS, text and shown.lines_of(text))
+    return upgradecheck.Result(upgradecheck.Code.SUCCESS, text and _shown(text))
 
 
 def _warning(text: str) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.WARNING, shown.lines_of(text))
+    return upgradecheck.Result(upgradecheck.Code.WARNING, _shown(text))
 
 
 def _failure(text: str) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.FAILURE, shown.lines_of(text))
+    return upgradecheck.Result(upgradecheck.Code.FAILURE, _shown(text))
 
 
-if __name__ == '__main__':
-    sys.exit(main())
+def _shown(text: str) -> shown.Shown:
+    return shown.lines_of(shown.without_credentials(text))
 
 
 def _as_line(told: Mapping[str, str]) -> str:
     return '; '.join(f'{name}: {text}' for name, text in told.items())
+
+
+if __name__ == '__main__':
+    sys.exit(main())

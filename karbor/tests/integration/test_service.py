@@ -21,7 +21,7 @@ from typing import Any
 
 import requests
 
-from karbor.tests.integration import callers, cloud, service, service_case
+from karbor.tests.integration import callers, cloud, service_case
 
 
 class ServicesTest(service_case.ServiceTestCase):
@@ -188,8 +188,7 @@ class RequestsTest(service_case.ServiceTestCase):
 
     def test_health_check(self) -> None:
         live, ready = (f'{self.service.url}/healthcheck{path}' for path in ('', '/ready'))
-        bank = f'bank of {service.PROVIDER_ID}'
-        well = {'database': 'ok', 'job_board': 'ok', bank: 'ok'}
+        well = {'database': 'ok', 'job_board': 'ok', 'banks': 'ok'}
         self.assertEqual({'status': 'ok'}, requests.get(live).json())
         self._assert_ready(ready, 200, {'status': 'ok', 'checks': well})
         with contextlib.closing(sqlite3.connect(self.folder / 'karbor.db')) as database:
@@ -203,7 +202,7 @@ class RequestsTest(service_case.ServiceTestCase):
         self.assertRegex(self.log(), 'Not ready: .*job_board')
         (self.folder / 'bank').rename(self.folder / 'elsewhere')
         self.addCleanup((self.folder / 'elsewhere').rename, self.folder / 'bank')
-        self._assert_ready(ready, 503, {'status': 'failed', 'checks': {**well, bank: 'failed'}})
+        self._assert_ready(ready, 503, {'status': 'failed', 'checks': {**well, 'banks': 'failed'}})
 
     def _assert_ready(self, url: str, status: int, told: Any) -> None:
         answer = requests.get(url)

@@ -23,8 +23,10 @@ from karbor import db, exception
 from karbor.cmd import assembly, status
 from karbor.db import jobs as job_rows
 from karbor.db import migration, models, schema_gate
+from karbor.services.protection.bank_plugins import file_system_bank_plugin
 from karbor.tests import base, libraries
 
+_Bank = file_system_bank_plugin.FileSystemBankPlugin
 SUCCESS, WARNING, FAILURE = (
     upgradecheck.Code.SUCCESS,
     upgradecheck.Code.WARNING,
@@ -109,6 +111,13 @@ class UpgradeCheckTest(base.TestCase):
         code, text = self.check()
         self.assertEqual(FAILURE, code)
         self.assertIn('broken.conf', text)
+
+    def test_a_bank_that_is_away(self) -> None:
+        with mock.patch.object(_Bank, 'get_object', side_effect=OSError('not mounted')):
+            code, text = self.check()
+        self.assertEqual(WARNING, code)
+        self.assertIn(base.PROVIDER_ID, text)
+        self.assertIn('not mounted', text)
 
     def test_no_provider(self) -> None:
         self.config.config(provider_config_dir=str(self.temp_dir / 'none'))
