@@ -14,8 +14,8 @@
 
 What is posted carries the id of a job and nothing else. The rows decide what there is to do
 and in which order; so what a board has lost is posted again, and while it is away, workers go by
-the rows alone. A claim on the board keeps other workers from trying; the claim on the row, which
-follows, is what makes a job run once.
+the rows alone. A claim on the board keeps other workers from trying, as long as one lease; the
+claim on the row, which follows, is what makes a job run once.
 """
 
 import contextlib
@@ -71,6 +71,8 @@ class TaskFlowBoard:
         self._poster: threading.Thread | None = None
         self._seen: dict[str, base.Job] = {}
         self._claimed: dict[str, base.Job] = {}
+        # Job id -> since when others have claimed it on the board, and it is not begun.
+        self._refused: dict[str, float] = {}
 
     def post(self, job_id: str) -> None:
         """Tell the workers of a job, soon: who asked for it does not wait for the board."""
@@ -110,6 +112,7 @@ class TaskFlowBoard:
         job_ids = {found.job_id for found in in_line}
         seen = {job_id: posting for job_id, posting in self._seen.items() if job_id in job_ids}
         self._seen = {}
+        self._refused = {job_id: self._refused[job_id] for job_id in job_ids & self._refused.keys()}
         if in_line:
             with contextlib.suppress(BoardAwayError), self._using() as board:
                 self._seen = seen | _postings_of(board, job_ids.difference(seen))
@@ -117,7 +120,8 @@ class TaskFlowBoard:
 
     def claim(self, waiting: boards.Waiting) -> bool:
         """Claim a job, which is posted if it is not on the board, unless who made it may still do
-        that. Without a board, the claim on its row is enough.
+        that. Without a board, the claim on its row is enough; and so it is where somebody has had
+        the claim on the board for a lease, and has not begun.
         """
         try:
             with self._using() as board:
@@ -125,12 +129,27 @@ class TaskFlowBoard:
                 if posting is None and (waiting.age > _TIME_TO_POST or self._is_crowded()):
                     LOG.info('Job %s is not on the board; it is posted', waiting.job_id)
                     posting = board.post(waiting.job_id)
-                if posting is None or not self._claim(board, posting):
-                    self._seen.pop(waiting.job_id, None)  # perhaps there is another by now
+                if posting is None:
                     return False
+                if not self._claim(board, posting):
+                    self._seen.pop(waiting.job_id, None)  # perhaps there is another by now
+                    return self._is_held_in_vain(waiting.job_id)
                 self._claimed[waiting.job_id] = posting
         except BoardAwayError:
             pass
+        return True
+
+    def _is_held_in_vain(self, job_id: str) -> bool:
+        """Whether others have had the claim for so long that a worker would have begun."""
+        now = time.monotonic()
+        if now - self._refused.setdefault(job_id, now) < self._expiry:
+            return False
+        LOG.warning(
+            'Job %s is claimed on the board by somebody who has not begun it for %g seconds; that '
+            'is ignored',
+            job_id,
+            self._expiry,
+        )
         return True
 
     def listen(self, heard: Callable[[], None], stopping: threading.Event) -> None:
@@ -158,7 +177,7 @@ class TaskFlowBoard:
         posting = self._claimed.pop(job_id, None)
         if posting is not None:
             with contextlib.suppress(BoardAwayError), self._using() as board:
-                self._consume(board, posting)
+                self._consume(board, posting, self._owner)
 
     def hand_back(self) -> None:
         """Let others claim what this process has claimed, as far as that can be done soon."""
@@ -169,22 +188,25 @@ class TaskFlowBoard:
                 _unless_lost(board.abandon, posting, self._owner)
 
     def tidy(self) -> None:
-        """Take off the jobs that are over, whose worker was killed before it could, and all
-        but one posting of a job that was posted more than once.
+        """Take off the jobs that are over, whose worker was killed before it could, or whom a
+        stranger has claimed; and all but one posting of a job that was posted more than once.
         """
         unclaimed: list[base.Job] = []
+        posted: list[base.Job] = []
         with contextlib.suppress(BoardAwayError), self._using() as board:
             unclaimed = _postings(board, only_unclaimed=True)
+            posted = _postings(board)
         with db.reader() as session:
-            over = jobs.finished(session, {posting.name for posting in unclaimed})
-        kept: set[str] = set()
+            over = jobs.finished(session, {posting.name for posting in posted})
+        unneeded = [posting for posting in posted if posting.name in over]
+        unneeded += _repeated([posting for posting in unclaimed if posting.name not in over])
         with contextlib.suppress(BoardAwayError), self._using() as board:
-            for posting in reversed(unclaimed):
-                is_needed = posting.name not in over and posting.name not in kept
-                kept.add(posting.name)
-                if not is_needed and self._claim(board, posting):
+            for posting in unneeded:
+                if self._claim(board, posting):
                     LOG.info('Job %s is taken off the board', posting.name)
-                    self._consume(board, posting)
+                    self._consume(board, posting, self._owner)
+                elif posting.name in over:
+                    self._consume(board, posting, _owner_of(board, posting))
 
     def lost(self, scope: jobs.Scope) -> list[str]:
         """The jobs next in line that should be on the board, and are not.
@@ -224,8 +246,8 @@ class TaskFlowBoard:
             return False
         return True
 
-    def _consume(self, board: base.JobBoard, posting: base.Job) -> None:
-        _unless_lost(functools.partial(self._driver.consume, board), posting, self._owner)
+    def _consume(self, board: base.JobBoard, posting: base.Job, owner: str) -> None:
+        _unless_lost(functools.partial(self._driver.consume, board), posting, owner)
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[base.JobBoard]:
@@ -302,8 +324,25 @@ def _postings_of(board: base.JobBoard, job_ids: Collection[str]) -> dict[str, ba
     return postings
 
 
+def _repeated(postings: Sequence[base.Job]) -> list[base.Job]:
+    """All postings of a job but the oldest.
+
+    :param postings: the newest first.
+    """
+    oldest = {posting.name: posting for posting in postings}
+    return [posting for posting in postings if posting is not oldest[posting.name]]
+
+
+def _owner_of(board: base.JobBoard, posting: base.Job) -> str:
+    """Who has claimed a posting; TaskFlow lets everybody consume it in that name."""
+    try:
+        return str(board.find_owner(posting))
+    except TypeError:  # TaskFlow's answer on Redis for a claim that has gone
+        return str(None)
+
+
 def _unless_lost(act: Callable[..., Any], posting: base.Job, owner: str) -> None:
-    """Do something with a posting, if the claim on it still is this process's."""
+    """Do something with a posting, if the claim on it still is the owner's."""
     try:
         act(posting, owner)
     except (taskflow_exc.NotFound, taskflow_exc.JobFailure) as exc:

@@ -166,6 +166,23 @@ class BoardSuite:
 
         self.wait_until(is_claimed, 'the end of the claim', PATIENCE)
 
+    def test_a_claim_of_a_stranger_who_begins_nothing_is_ignored_after_a_lease(self) -> None:
+        job_id = self.job()
+        stranger, board = self.board(), self.board()
+        stranger.post_now(job_id)
+        (posting,) = taskflow_board._postings(stranger._connected())
+        stranger._connected().claim(posting, 'a stranger')  # without an end
+
+        began = time.monotonic()
+        self.assertFalse(self.claim_on_board(board, job_id))
+        self.wait_until(lambda: self.claim_on_board(board, job_id), 'the job', 4 * EXPIRY)
+        self.assertGreaterEqual(time.monotonic() - began, EXPIRY)
+
+        self.set_state(job_id, job_rows.JobState.DONE)
+        board.release(job_id)
+        board.tidy()
+        self.assertEqual([], self.on_board())
+
     def test_what_is_handed_back_can_be_claimed_at_once(self) -> None:
         job_id = self.job()
         one, two = self.board(), self.board()
@@ -182,7 +199,7 @@ class BoardSuite:
         self.assertEqual(job_ids, self.on_board())
         for posting in taskflow_board._postings(board._connected()):
             board._claim(board._connected(), posting)
-            board._consume(board._connected(), posting)
+            board._consume(board._connected(), posting, board._owner)
         self.assertEqual([], self.on_board())
 
         self.assertTrue(self.claim_on_board(board, job_ids[0]))
