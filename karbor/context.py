@@ -44,7 +44,8 @@ class RequestContext(context.RequestContext):
         whom a job acts for, once somebody asks.
     :param auth_token_info: what Keystone said of the token.
     :param trust_id: id of the trust by which a job acts for the user.
-    :param is_trust_scoped: whether the token came from a trust, and so can make none.
+    :param is_delegated: whether the token came from a trust or an application credential, so that
+        nothing may act by it that could outlive that.
     :param lease: by which the attempt of a job works that acts so; None of a request.
     :param progress: where a job tells what it waits for.
     :param traffic: what is told how requests of a job are answered; None of a request's own.
@@ -79,7 +80,7 @@ class RequestContext(context.RequestContext):
         project_domain: str | None = None,
         auth_token_info: dict[str, Any] | None = None,
         trust_id: str | None = None,
-        is_trust_scoped: bool = False,
+        is_delegated: bool = False,
         lease: leases.Lease | None = None,
         progress: job_progress.Progress | None = None,
         since_last_attempt: float | None = None,
@@ -105,7 +106,7 @@ class RequestContext(context.RequestContext):
         self._service_catalog = service_catalog
         self.auth_token_info = auth_token_info
         self.trust_id = trust_id
-        self.is_trust_scoped = is_trust_scoped
+        self.is_delegated = is_delegated
         self.lease = lease
         self.progress = progress or job_progress.Silent()
         self.since_last_attempt = since_last_attempt

@@ -13,7 +13,8 @@
 """What happens to every request before and after its handler."""
 
 import hmac
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import falcon
 from oslo_config import cfg
@@ -70,6 +71,8 @@ class Authentication(Protocol):
 #: of the environment of a request of whom the kernel says that it is the user of this process
 IS_OWNER = 'karbor.is_owner'
 
+# Methods of tokens by what a user has delegated, perhaps for a time.
+_DELEGATING = frozenset(('application_credential', 'oauth1'))
 _OWNER_ROLES = ('admin', 'manager', 'member', 'reader')  # whose own Karbor it is
 
 
@@ -132,8 +135,17 @@ class KeystoneAuth:
             auth_token_info=req.env['keystone.token_info'],
             user_domain=token.user_domain_id,
             project_domain=token.project_domain_id,
-            is_trust_scoped=bool(token.trust_id),
+            is_delegated=is_delegated(req.env['keystone.token_info']),
         )
+
+
+def is_delegated(info: Mapping[str, Any]) -> bool:
+    """Whether a token is not by a login, but by what a login has made for others to use.
+
+    :param info: what Keystone said of the token.
+    """
+    token = info['token']
+    return 'OS-TRUST:trust' in token or not _DELEGATING.isdisjoint(token.get('methods', ()))
 
 
 class BodyLimit:

@@ -13,10 +13,11 @@
 """Trusts, by which a job acts for a user after the token of the request has ended.
 
 There is one trust for each user, project and set of roles, made in Keystone when it is first
-needed and deleted when no job and no scheduled operation needs it any more. The table knows
-their ids, nothing secret: a trust is of use only to the user of ``[trustee]``. A request calls
-:meth:`Trusts.of`, and a worker :meth:`Trusts.check` when a job begins, :meth:`Trusts.release`
-when it has ended and :meth:`Trusts.sweep` at times.
+needed and deleted when no job and no scheduled operation needs it any more. A token that was
+delegated itself gets none, not even one that is there: what acts by it would outlive what was
+delegated. The table knows their ids, nothing secret: a trust is of use only to the user of
+``[trustee]``. A request calls :meth:`Trusts.of`, and a worker :meth:`Trusts.check` when a job
+begins, :meth:`Trusts.release` when it has ended and :meth:`Trusts.sweep` at times.
 """
 
 import contextlib
@@ -128,16 +129,16 @@ class KeystoneTrusts:
         """
         if context.trust_id is not None:  # a job does what another job is for
             return context.trust_id
+        if context.is_delegated:
+            raise exception.TrustNotPossible(
+                reason='your token came from an application credential or from a trust itself, '
+                'which may end before it does. Ask with a token of a login of your own.'
+            )
         roles = self._delegable(context)
         with db.reader() as session:
             live = rows.live(session, context.user_id, context.project_id, roles)
         if live is not None:
             return live
-        if context.is_trust_scoped:
-            raise exception.TrustNotPossible(
-                reason='your token came from a trust itself. Ask with a token of a login of your '
-                'own.'
-            )
         trust_id = self._keystone.create(context, roles)
         add = functools.partial(
             db.transaction(rows.add), trust_id, context.user_id, context.project_id, roles=roles

@@ -23,6 +23,7 @@ from oslo_config import cfg
 
 from karbor import context as karbor_context
 from karbor import db, exception
+from karbor.api import middleware
 from karbor.conf import cinder_client as cinder_client_conf
 from karbor.db import jobs
 from karbor.db import trusts as rows
@@ -72,7 +73,7 @@ class TrustsTest(base.TestCase):
                 'roles': list(access.role_names),
                 'auth_token': access.auth_token,
                 'auth_token_info': access._data,
-                'is_trust_scoped': access.trust_scoped,
+                'is_delegated': middleware.is_delegated(access._data),
                 **changes,
             }
         )
@@ -146,20 +147,20 @@ class TrustsTest(base.TestCase):
         self.assertEqual([volume_id], [volume['id'] for volume in answer.json()['volumes']])
         self.assertEqual({}, self.in_keystone())
 
-    def test_a_trust_scoped_token_makes_none(self) -> None:
+    def test_a_trust_scoped_token_makes_none_and_uses_none(self) -> None:
         trust_id = self.trusts.of(self.context())
         scoped = self.context(self.trusts.session(self.context(trust_id=trust_id)))
-        self.assertTrue(scoped.is_trust_scoped)
-        self.assertEqual(trust_id, self.trusts.of(scoped))
+        self.assertTrue(scoped.is_delegated)
+        self.assertRaises(exception.TrustNotPossible, self.trusts.of, scoped)
         db.transaction(rows.retire_dead)(trust_id)
 
         self.assertRaises(exception.TrustNotPossible, self.trusts.of, scoped)
-        scoped.is_trust_scoped = False  # Keystone says so, too
+        scoped.is_delegated = False  # Keystone says so, too
         error = self.assertRaises(exception.TrustNotPossible, self.trusts.of, scoped)
         self.assertIn('HTTP 403', str(error))
         self.assertEqual([trust_id], list(self.in_keystone()))
 
-    def test_an_application_credential_makes_none(self) -> None:
+    def test_an_application_credential_makes_none_and_uses_none(self) -> None:
         credential = self.project.session.post(
             f'/users/{self.project.user_id}/application_credentials',
             endpoint_filter={'service_type': 'identity'},
@@ -172,8 +173,16 @@ class TrustsTest(base.TestCase):
                 application_credential_secret=credential['secret'],
             )
         )
-        error = self.assertRaises(exception.TrustNotPossible, self.trusts.of, self.context(session))
+        context = self.context(session)
+        self.assertTrue(context.is_delegated)
+        context.is_delegated = False  # Keystone says so, too
+        error = self.assertRaises(exception.TrustNotPossible, self.trusts.of, context)
         self.assertIn('HTTP 403', str(error))
+        self.assertIn('Ask with a token of a login of your own', str(error))
+
+        self.trusts.of(self.context())  # by a password
+
+        error = self.assertRaises(exception.TrustNotPossible, self.trusts.of, self.context(session))
         self.assertIn('Ask with a token of a login of your own', str(error))
 
     def test_the_end_of_the_last_job_deletes_it(self) -> None:

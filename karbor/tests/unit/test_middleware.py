@@ -35,7 +35,6 @@ def _request(path: str = f'/v1/{base.PROJECT_ID}/plans', **token: Any) -> falcon
             'auth_token': 'secret',
             'user_domain_id': 'default',
             'project_domain_id': 'default',
-            'trust_id': None,
             **token,
         }
     )
@@ -67,19 +66,31 @@ class KeystoneAuthTest(base.TestCase):
         return req
 
     def test_the_context_is_the_tokens(self) -> None:
-        context = self.ask(_request(trust_id='t')).context.karbor
+        context = self.ask(_request()).context.karbor
         self.assertEqual(
-            ('user', base.PROJECT_ID, ['member'], 'secret', {'token': {}}, True),
+            ('user', base.PROJECT_ID, ['member'], 'secret', {'token': {}}, False),
             (
                 context.user_id,
                 context.project_id,
                 context.roles,
                 context.auth_token,
                 context.auth_token_info,
-                context.is_trust_scoped,
+                context.is_delegated,
             ),
         )
-        self.assertFalse(self.ask(_request()).context.karbor.is_trust_scoped)
+
+    def test_what_a_token_came_from(self) -> None:
+        for token, is_delegated in (
+            ({'methods': ['password']}, False),
+            ({'methods': ['token', 'password']}, False),
+            ({'methods': ['password'], 'OS-TRUST:trust': {'id': 't'}}, True),
+            ({'methods': ['application_credential']}, True),
+            ({'methods': ['token', 'application_credential']}, True),
+            ({'methods': ['oauth1']}, True),
+        ):
+            req = _request()
+            req.env['keystone.token_info'] = {'token': token}
+            self.assertEqual(is_delegated, self.ask(req).context.karbor.is_delegated, token)
 
     def test_the_log_names_who_asks_now(self) -> None:
         """One thread answers many; each line was said to be of the first of them."""

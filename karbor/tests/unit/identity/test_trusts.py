@@ -253,16 +253,17 @@ class OfTest(TrustsTestCase):
         )
         self.assertEqual({}, self.keystone.requests)
 
-    def test_a_trust_scoped_token_uses_what_is_live_and_makes_none(self) -> None:
-        scoped = self.context(is_trust_scoped=True)
-        error = self.assertRaises(exception.TrustNotPossible, self.trusts.of, scoped)
+    def test_a_delegated_token_makes_none_and_uses_none(self) -> None:
+        """What acts by it would go on when what was delegated has ended."""
+        delegated = self.context(is_delegated=True)
+        error = self.assertRaises(exception.TrustNotPossible, self.trusts.of, delegated)
         self.assertEqual(403, error.code)
         self.assertIn('Ask with a token of a login of your own', str(error))
         self.assertEqual({}, self.keystone.requests)
 
-        trust_id = self.trusts.of(self.context())
+        self.trusts.of(self.context())
 
-        self.assertEqual(trust_id, self.trusts.of(scoped))
+        self.assertRaises(exception.TrustNotPossible, self.trusts.of, delegated)
 
     def test_what_keystone_refuses(self) -> None:
         for status in (400, 401, 403, 404, 409):
