@@ -29,6 +29,7 @@ from waitress import channel, parser, task, utilities
 
 from karbor.api import errors
 
+_LONGEST_BEGINNING = 5  # bytes by which a request is known whose answer has no body
 _LINGER = 2  # seconds in which a client that is refused may still send
 _CODING = re.compile(rb'^transfer-encoding[ \t]*:', re.IGNORECASE | re.MULTILINE)
 
@@ -47,6 +48,12 @@ class _Request(parser.HTTPRequestParser):
     """Reads one request."""
 
     path = ''  # until it is known
+    _beginning = b''
+
+    @property
+    def is_for_head(self) -> bool:
+        """Whether no body may be answered, also of a request that cannot be read."""
+        return self._beginning == b'HEAD '
 
     def received(self, data: bytes) -> int:
         """Gives how many of the bytes it takes: once the request is whole, all of them.
@@ -54,6 +61,8 @@ class _Request(parser.HTTPRequestParser):
         Nobody who waits for an answer sends bytes behind a request. They are left out, and the
         connection is closed, so that no body can be taken for a request.
         """
+        if len(self._beginning) < _LONGEST_BEGINNING:
+            self._beginning = (self._beginning + data).lstrip()[:_LONGEST_BEGINNING]
         taken: int = super().received(data)
         if not self.completed or self.empty:
             return taken
@@ -87,7 +96,8 @@ class _Refusal(task.ErrorTask):
         self.response_headers.append(('Content-Type', 'application/json'))
         self.set_close_on_finish()
         self.content_length = len(body)
-        self.write(body)
+        asked = self.channel.requests[0]  # of an application that fails, not self.request
+        self.write(b'' if asked.is_for_head else body)
 
     def _sentence(self, error: utilities.Error) -> str:
         limits = self.channel.adj

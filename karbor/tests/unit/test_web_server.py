@@ -226,6 +226,21 @@ class WebServerTest(base.TestCase):
         ):
             self.assertEqual(400, self.status(request), request)
 
+    def test_who_asks_for_a_head_gets_no_body(self):
+        for status, request in (
+            (411, b'HEAD / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n'),
+            (413, b'HEAD / HTTP/1.1\r\nContent-Length: 700000000\r\n\r\n'),
+            (400, b'HEAD / HTTP/1.1\r\nX : a\r\n\r\n'),
+            (400, b'HEAD http://[::1 HTTP/1.1\r\nHost: k\r\n\r\n'),
+            (431, b'\r\nHEAD / HTTP/1.1\r\nX: ' + b'a' * 65536),
+            (408, b'HEAD / HTTP/1.1\r\nX: '),
+            (500, b'HEAD /wrong HTTP/1.1\r\n\r\n'),
+        ):
+            received = self.asked(request)
+            self.assertRegex(received, rb'^HTTP/1.[01] %d ' % status)
+            self.assertRegex(received, rb'\r\nContent-Length: [1-9]')
+            self.assertTrue(received.endswith(b'\r\n\r\n'), received)
+
     def test_headers_have_an_end(self):
         head = b'GET / HTTP/1.1\r\nConnection: close\r\nX: '
         self.assertEqual(431, self.status(head + b'a' * 65536 + b'\r\n\r\n'))
