@@ -135,8 +135,8 @@ def _default_state_dir(cloud_name: str | None) -> pathlib.Path:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    state = state_dir.StateDirectory(arguments.state_dir or _default_state_dir(arguments.os_cloud))
-    # Connections for requests, for the hooks of one job that keep their threads, and the API's.
+    # First, as a start that has no good credentials is to leave no folder behind. Connections
+    # are for requests, for the hooks of one job that keep their threads, and the API's.
     cloud = clouds.load(
         arguments.os_cloud,
         CONF.protection.max_requests_in_flight
@@ -144,6 +144,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         + _API_THREADS,
         CONF.cinder_client.request_timeout,
     )
+    state = state_dir.StateDirectory(arguments.state_dir or _default_state_dir(arguments.os_cloud))
     state.claim_for(cloud.project_id)
     state.ensure_provider()
     state.check_bank()

@@ -441,3 +441,5 @@ class ProcessTest(base.BaseTestCase):
             self.assertTrue(last.startswith('karbor-standalone: '), said)
             self.assertIn(part, last)
             self.assertNotIn('Traceback', said)
+            if '--host' not in arguments:
+                self.assertFalse(self.state.exists(), part)
