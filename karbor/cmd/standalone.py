@@ -128,6 +128,7 @@ def _configure(config_files: Sequence[str]) -> None:
     )
     logging.setup(CONF, 'karbor')
     safe_logs.install()
+    conf.check(CONF)
 
 
 def _default_state_dir(cloud_name: str | None) -> pathlib.Path:

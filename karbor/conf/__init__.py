@@ -56,6 +56,16 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     return [entry for section in _SECTIONS for entry in section.list_opts()]
 
 
+def check(config: cfg.ConfigOpts) -> None:
+    """Read every option that is registered in a group: only then is its value parsed.
+
+    :raises cfg.Error: one is wrong.
+    """
+    for name in config:
+        if isinstance(config[name], cfg.ConfigOpts.GroupAttr):
+            dict(config[name])
+
+
 def told(error: BaseException) -> str:
     """What to tell of an error, with no part of a value that may be secret."""
     if isinstance(error, _DOLLAR):

@@ -24,7 +24,7 @@ from oslo_log import log as logging
 from oslo_utils import uuidutils
 from stevedore import driver
 
-from karbor import exception
+from karbor import conf, exception
 from karbor.common import extras
 from karbor.services.protection import (
     bank_plugin,
@@ -162,7 +162,7 @@ def load(path: pathlib.Path) -> Provider | None:
     if not all(options.plugin):
         raise exception.InvalidInput(reason='A plugin has no name.')
     bank = bank_plugin.Bank(load_class(options.bank)(config))
-    _check_options(config)
+    conf.check(config)
     services = plugin_services.load(options.plugin, load_class, config)
     return Provider(
         options.id,
@@ -175,13 +175,6 @@ def load(path: pathlib.Path) -> Provider | None:
         services.faults,
         services.remarks,
     )
-
-
-def _check_options(config: cfg.ConfigOpts) -> None:
-    """Read every option that the bank plugin has registered: only then is its value parsed."""
-    for name in config:
-        if isinstance(config[name], cfg.ConfigOpts.GroupAttr):
-            dict(config[name])
 
 
 def load_class(name: str) -> Any:

@@ -27,7 +27,7 @@ from oslo_config import cfg
 from oslotest import base
 
 import karbor
-from karbor import exception
+from karbor import conf, exception
 from karbor.services.protection import bank_plugin, provider
 from karbor.services.protection.bank_plugins import (
     object_faults,
@@ -581,7 +581,7 @@ class OptionsTest(base.BaseTestCase):
     def _load(plugin_class: Any, sections: dict[str, Any]) -> Any:
         config = provider_files.options(sections)
         plugin = plugin_class(config)
-        provider._check_options(config)
+        conf.check(config)
         return plugin
 
     def test_what_is_missing_is_named(self) -> None:
