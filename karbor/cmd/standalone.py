@@ -16,6 +16,7 @@ Nothing but the credentials of a user is needed. Everything it keeps is in one f
 """
 
 import argparse
+import contextlib
 import functools
 import ipaddress
 import os
@@ -319,7 +320,12 @@ def _inventory_of(cloud: clouds.Cloud) -> cinder_inventory.Inventory:
 
 
 def _url(host: str, port: int) -> str:
-    address = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host)  # noqa: S104 - compared
+    """Where a client on this machine finds what listens there."""
+    address = host
+    with contextlib.suppress(ValueError):  # a name
+        found = ipaddress.ip_address(host)
+        if found.is_unspecified:
+            address = '127.0.0.1' if found.version == 4 else '::1'
     return f'http://[{address}]:{port}' if ':' in address else f'http://{address}:{port}'
 
 

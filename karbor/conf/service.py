@@ -19,7 +19,7 @@ from oslo_config import cfg
 OPTS: list[cfg.Opt] = [
     cfg.HostAddressOpt(
         'osapi_karbor_listen',
-        default='0.0.0.0',  # noqa: S104 - Karbor's
+        default='0.0.0.0',  # noqa: S104 # nosec B104 # Karbor's own default
         help='Address that karbor-api listens on.',
     ),
     cfg.PortOpt('osapi_karbor_listen_port', default=8799, help='Port that karbor-api listens on.'),

@@ -102,7 +102,7 @@ def pauses(first: float, longest: float) -> Iterator[float]:
     """
     pause = first
     while True:
-        yield pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        yield pause * random.uniform(0.75, 1.25)  # noqa: S311 # nosec B311 # no secret
         pause = min(pause * 2, longest)
 
 

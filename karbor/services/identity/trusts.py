@@ -24,9 +24,8 @@ import contextlib
 import dataclasses
 import datetime
 import functools
-import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol, TypeVar
 
 from keystoneauth1 import session as ks_session
@@ -38,6 +37,7 @@ from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
+from karbor.common import samples
 from karbor.db import models
 from karbor.db import trusts as rows
 from karbor.services.identity import keystone
@@ -245,7 +245,7 @@ class KeystoneTrusts:
             before = timeutils.utcnow() - datetime.timedelta(seconds=_YOUNG)
             with db.reader() as session:
                 idle = rows.idle(session, before)
-            for trust_id in _some(idle):
+            for trust_id in samples.some(idle, _MOST_SWEPT):
                 self.release(trust_id)
 
     def _sweep_unknown(self, made_ids: set[str]) -> None:
@@ -256,15 +256,10 @@ class KeystoneTrusts:
             trust_id: self._unknown_since.get(trust_id, now) for trust_id in unknown
         }
         old = [key for key, since in self._unknown_since.items() if now - since >= _YOUNG]
-        for trust_id in _some(old):
+        for trust_id in samples.some(old, _MOST_SWEPT):
             with _logged(f'Trust {trust_id}, which no job knows: cannot be deleted now'):
                 self._keystone.delete(trust_id)
                 LOG.warning('Trust %s, which no job knows: deleted', trust_id)
-
-
-def _some(trust_ids: Sequence[str]) -> Sequence[str]:
-    """As many of some trusts as one sweep deletes."""
-    return random.sample(trust_ids, min(len(trust_ids), _MOST_SWEPT))
 
 
 def with_trust(

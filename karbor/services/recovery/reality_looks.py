@@ -21,11 +21,10 @@ list and again before anything is written.
 """
 
 import dataclasses
-import random
 from collections.abc import Collection, Mapping, Sequence
 
 from karbor import db, exception
-from karbor.common import constants
+from karbor.common import constants, samples
 from karbor.common.constants import RecoveryPointState as State
 from karbor.db import reality as rows
 from karbor.db.reality import StoredPoint
@@ -159,7 +158,7 @@ def _is_cloud_seen(
         for point in points
         if point.region == region and point.state == State.GOOD
     }
-    asked = random.sample(sorted(volume_ids), min(len(volume_ids), _SAMPLE))
+    asked = samples.some(sorted(volume_ids), _SAMPLE)
     return any(inventory.has_volume(volume_id) for volume_id in asked)
 
 
@@ -183,7 +182,7 @@ def _unlisted(doubted: Sequence[Sequence[StoredPoint]], inventory: Inventory) ->
 
     there: dict[str, str] = {}
     for points in doubted:
-        asked = random.sample(points, min(len(points), _MOST_ASKED))
+        asked = samples.some(points, _MOST_ASKED)
         if few := seen(asked[:_SAMPLE]):
             there |= few | seen(asked[_SAMPLE:])
     return there
@@ -196,7 +195,7 @@ def _gone(
     deadline = retrying.Deadline(_LONGEST)
     asked = list(absent)
     if len(asked) > _MOST_ASKED:  # others each time, as some may always be there
-        asked = random.sample(asked, _MOST_ASKED)
+        asked = samples.some(asked, _MOST_ASKED)
     gone = []
     why = 'which is as many as one look asks for'
     for number, point in enumerate(asked):

@@ -133,6 +133,7 @@ class DefaultsTest(base.BaseTestCase):
             ('127.0.0.1', 'http://127.0.0.1:1'),
             ('0.0.0.0', 'http://127.0.0.1:1'),
             ('::', 'http://[::1]:1'),
+            ('0::0', 'http://[::1]:1'),
             ('::1', 'http://[::1]:1'),
             ('fe80::1', 'http://[fe80::1]:1'),
             ('k.example', 'http://k.example:1'),
