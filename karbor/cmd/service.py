@@ -36,7 +36,7 @@ def protection() -> int:
 
 def _run(name: str, module: str) -> int:
     try:
-        extras.check('service', name)
+        extras.check('service', 'The process')
     except exception.ExtraMissing as exc:
         return ending.failed(name, exc)
     return int(importlib.import_module(module).main())

@@ -105,7 +105,11 @@ class ProcessTest(base.BaseTestCase):
                 '-c', f'import sys; from karbor.cmd import service; sys.exit(service.{name}())'
             )
             self.assertEqual(
-                (1, f"karbor-{name} needs karbor[service]: pip install 'karbor[service]'\n"),
+                (
+                    1,
+                    f'karbor-{name}: The process needs karbor[service]: '
+                    "pip install 'karbor[service]'\n",
+                ),
                 (said.returncode, said.stderr),
             )
 
