@@ -12,9 +12,19 @@
 
 """How a command ends that cannot go on."""
 
+import argparse
 import sys
+from typing import NoReturn
 
 from karbor import conf, shown
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command line; words of it that are wrong are told as all else is."""
+
+    def error(self, message: str) -> NoReturn:
+        """argparse calls this; it ends the process."""
+        super().error(shown.sentence(message))
 
 
 def failed(name: str, why: BaseException | str) -> int:

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='karbor-manage', description=__doc__)
+    parser = ending.Parser(prog='karbor-manage', description=__doc__)
     parser.add_argument(
         '--config-file',
         metavar='FILE',

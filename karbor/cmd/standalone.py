@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ending.Parser(
         prog='karbor-standalone',
         description='Protect the volumes of one project of an OpenStack cloud: the Karbor '
         'API and its workers in one process.',

@@ -187,6 +187,18 @@ class EndTest(oslo_base.BaseTestCase):
             work = standalone.Surroundings(self.create_tempfiles([('x', '')])[0], None)
             self.assertEqual(f'x: {self.TOLD}', self.said_by(work.run, 'x', int, []))
 
+    def test_words_of_the_command_line(self) -> None:
+        for command, words in (
+            (manage, ['import', 'mysql://karbor:SEC@RET@h/x', f'--from={self.ODD}']),
+            (standalone, ['mysql://karbor:SEC@RET@h/x', self.ODD]),
+        ):
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said):
+                self.assertRaises(SystemExit, command.main, words)
+            self.assertIn('unrecognized arguments: mysql://***@h/x', said.getvalue())
+            for part in ('SEC', 'RET', '\x1b'):
+                self.assertNotIn(part, said.getvalue())
+
     def test_the_upgrade_check(self) -> None:
         with mock.patch.object(status.upgradecheck, 'main', side_effect=cfg.Error(self.ODD)):
             self.assertIn(f': {self.TOLD}', self.said_by(status.main, []))
