@@ -27,6 +27,7 @@ import jsonschema
 from karbor import exception, policy
 from karbor.api import media, paths, query
 from karbor.api.schema import Schema
+from karbor.common import documents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _check_path(fields: dict[str, Any]) -> None:
     for name, value in fields.items():
         schema = paths.PARAMETERS[name]
         try:
-            media.check_text(value)
+            documents.check_text(value)
             jsonschema.Draft202012Validator(schema, format_checker=media.FORMATS).validate(value)
         except (ValueError, jsonschema.ValidationError):
             what = name.removesuffix('_id').replace('_', ' ')

@@ -26,10 +26,9 @@ from oslo_config import cfg
 from oslo_utils import strutils
 
 from karbor import exception, policy
-from karbor.api import media
 from karbor.api.media import Object
 from karbor.api.schema import FILTER, Schema
-from karbor.common import moments
+from karbor.common import documents, moments
 from karbor.db import paging
 from karbor.policies import base as policies_base
 
@@ -309,7 +308,7 @@ def text(req: falcon.Request, name: str) -> str | None:
     value = req.get_param(name)
     if value:
         try:
-            media.check_text(value)
+            documents.check_text(value)
         except ValueError:
             raise exception.InvalidInput(
                 reason=f'{name} has a character that is not allowed.'

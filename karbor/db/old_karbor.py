@@ -37,6 +37,16 @@ _DRIVERS = {
 _METADATA = sa.MetaData()
 
 
+class _TimeAsText(sa.types.TypeDecorator[str]):
+    """A time as the database itself writes it."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        return sa.cast(column, sa.Text)
+
+
 def _table(name: str, *columns: str) -> sa.Table:
     """A table whose columns are text, but for those that all have."""
     return sa.Table(
@@ -44,7 +54,8 @@ def _table(name: str, *columns: str) -> sa.Table:
         _METADATA,
         sa.Column('id', sa.Integer if name in ('resources', 'quotas') else sa.Text),
         *(sa.Column(column, sa.Text) for column in columns),
-        sa.Column('created_at', sa.DateTime),
+        # As text, since one that is no time would keep all others from being read.
+        sa.Column('created_at', _TimeAsText),
         sa.Column('deleted', sa.Boolean),
     )
 

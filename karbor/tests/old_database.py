@@ -220,12 +220,10 @@ class OldDatabase:
 
     def contents(self) -> dict[str, list[Any]]:
         """All that is in it, by tables, whoever made them."""
-        found = sa.MetaData()
         with self.engine.connect() as connection:
-            found.reflect(connection)
             return {
-                name: sorted(map(str, connection.execute(sa.select(table))))
-                for name, table in found.tables.items()
+                name: sorted(map(str, connection.exec_driver_sql(f'SELECT * FROM {name}')))
+                for name in sa.inspect(connection).get_table_names()
             }
 
     def plan(self, *volumes: str, resources: Any = None, **fields: Any) -> str:

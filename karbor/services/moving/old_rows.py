@@ -16,14 +16,14 @@ Values that the Karbor of old kept as text are read as they are in a request. Wh
 said with its reason, and never mended by a guess.
 """
 
-import json
+import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oslo_utils import uuidutils
 
 from karbor import exception
-from karbor.common import constants
+from karbor.common import constants, documents
 from karbor.services import quotas
 from karbor.services.schedules import scheduled_operations, time_triggers, triggers
 
@@ -71,9 +71,10 @@ def trigger(row: Any) -> Values:
     written_as = time_triggers.format_of(str(properties.get('pattern')))
     if written_as is not None:
         properties['format'] = written_as
-    if row.created_at is not None:
-        properties.setdefault('start_time', row.created_at.isoformat(' ', 'seconds'))
-    return {**_named(row), 'type': row.type, 'properties': triggers.checked(properties)}
+    named = _named(row)
+    if 'created_at' in named:
+        properties.setdefault('start_time', named['created_at'].isoformat(' ', 'seconds'))
+    return {**named, 'type': row.type, 'properties': triggers.checked(properties)}
 
 
 def scheduled_operation(row: Any) -> Values:
@@ -101,23 +102,42 @@ def scheduled_operation(row: Any) -> Values:
     }
 
 
-def limit(row: Any) -> int:
+def limit(row: Any) -> Values:
     """The limit that a quota sets.
 
     :raises LeftOutError:
     """
     if not row.project_id or row.resource not in quotas.RESOURCES:
         raise LeftOutError(f'There is no limit of {row.resource!r} for project {row.project_id!r}.')
-    if row.hard_limit is None or row.hard_limit < -1:
+    if not isinstance(row.hard_limit, int):
+        raise LeftOutError(f'The limit is {row.hard_limit!r:.100}, which is no whole number.')
+    if row.hard_limit < -1:
         raise LeftOutError(f'The limit is {row.hard_limit}, where -1 is the least.')
-    return int(row.hard_limit)
+    return {
+        'project_id': row.project_id,
+        'resource': row.resource,
+        'hard_limit': row.hard_limit,
+    }
 
 
 def _named(row: Any) -> Values:
+    if not uuidutils.is_uuid_like(row.id):
+        raise LeftOutError('Its id is no UUID, so no request could name it.')
     if not row.project_id:
         raise LeftOutError('It has no project.')
-    made = {} if row.created_at is None else {'created_at': row.created_at}
+    made = {} if row.created_at is None else {'created_at': _moment(row.created_at)}
     return {'id': row.id, 'project_id': row.project_id, 'name': row.name or '', **made}
+
+
+def _moment(text: str) -> datetime.datetime:
+    """A time that the database has told as text."""
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is not None:
+        raise LeftOutError(f'Its created_at {text!r:.100} is no time.')
+    return moment
 
 
 def _resource(row: Any) -> Values:
@@ -139,11 +159,11 @@ def _object(text: str | None, what: str) -> Values:
 
 
 def _json(text: str | None, what: str) -> Any:
+    if not text:
+        return None
+    if not isinstance(text, str):
+        raise LeftOutError(f'Its {what} are no text.')
     try:
-        return json.loads(text, parse_constant=_no_number) if text else None
-    except (ValueError, RecursionError):
-        raise LeftOutError(f'Its {what} cannot be read as JSON.') from None
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(name)
+        return documents.loads(text)
+    except ValueError as exc:
+        raise LeftOutError(f'Its {what} cannot be read as JSON: {exc}.') from None

@@ -24,7 +24,7 @@ from typing import Any
 from sqlalchemy import orm
 
 from karbor import db, exception
-from karbor.db import models, old_karbor, present, schedules
+from karbor.db import fitting, models, old_karbor, present, schedules
 from karbor.db import plans as plan_rows
 from karbor.db import quotas as quota_rows
 from karbor.services import quotas
@@ -180,6 +180,7 @@ class _Operations(_Kind):
 
 class _Limits(_Kind):
     what = 'quotas'
+    model = models.Quota
 
     def batches(self) -> old_karbor.Rows:
         return self._old.quotas()
@@ -191,10 +192,11 @@ class _Limits(_Kind):
         return quota_rows.limits_set(session, {row.project_id for row in rows})
 
     def values(self, session: orm.Session, row: Any) -> Values:
-        return {'project_id': row.project_id, 'limits': {row.resource: old_rows.limit(row)}}
+        return old_rows.limit(row)
 
     def make(self, session: orm.Session, values: Values) -> None:
-        quota_rows.set_limits(session, values['project_id'], values['limits'])
+        limits = {values['resource']: values['hard_limit']}
+        quota_rows.set_limits(session, values['project_id'], limits)
 
 
 def _taken(kind: _Kind, is_dry_run: bool) -> Report:
@@ -217,7 +219,7 @@ def _judged(session: orm.Session, kind: _Kind, rows: Sequence[Any], is_dry_run: 
             report.known += 1
             continue
         try:
-            values = kind.values(session, row)
+            values = _fitting(kind, session, row)
         except exception.KarborException as exc:
             report.left_out[str(row.id)] = exc.msg
             continue
@@ -227,3 +229,16 @@ def _judged(session: orm.Session, kind: _Kind, rows: Sequence[Any], is_dry_run: 
             kind.make(session, values)
         report.made += 1
     return report
+
+
+def _fitting(kind: _Kind, session: orm.Session, row: Any) -> Values:
+    """What is to be here, and can be in any database.
+
+    :raises KarborException: it cannot be; the text says why.
+    """
+    values = kind.values(session, row)
+    try:
+        fitting.check(kind.model, values)
+    except ValueError as exc:
+        raise old_rows.LeftOutError(f'It cannot be kept: {exc}.') from exc
+    return values
