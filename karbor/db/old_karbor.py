@@ -164,7 +164,8 @@ def opened(url: str) -> Iterator[OldKarbor]:
     :raises KarborException: it cannot be read, or is none of a Karbor of old. The text has no
         password.
     """
-    engine = _engine(_parsed(url))
+    with _explained():
+        engine = _engine(_parsed(url))
     try:
         with _explained():
             connection = engine.connect()
@@ -200,7 +201,7 @@ def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() == 'postgresql':
         options = {'isolation_level': 'REPEATABLE READ', 'postgresql_readonly': True}
     try:
-        with extras.explaining('The old database'), _explained():
+        with extras.explaining('The old database'):
             engine = sa.create_engine(url, execution_options=options)
     except ModuleNotFoundError as exc:
         raise exception.KarborException(
@@ -222,6 +223,14 @@ def _explained() -> Iterator[None]:
     """Errors of the old database are not those of Karbor's own."""
     try:
         yield
+    except exception.KarborException:
+        raise
     except sa.exc.SQLAlchemyError as exc:
         what = str(getattr(exc, 'orig', None) or exc).partition('\n')[0]
         raise exception.KarborException(f'The old database cannot be read: {what}') from exc
+    except Exception as exc:
+        # A driver may raise anything; the text may have lines of a file with a password.
+        raise exception.KarborException(
+            'The old database cannot be read, as an option of its URL is wrong, or a file that one '
+            f'names ({type(exc).__name__}).'
+        ) from exc

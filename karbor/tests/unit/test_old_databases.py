@@ -95,8 +95,18 @@ class OpeningTest(base.TestCase):
         self.assertIn('migrate_version, plans, resources, triggers, scheduled_operations', said)
 
     def test_what_cannot_be_opened(self) -> None:
+        (self.temp_dir / 'my.cnf').write_text('password=SECRET\n')
+        server = 'karbor:SECRET@127.0.0.1:1/karbor'
         for url, says in (
             ('karbor', 'is to be as mysql+pymysql://HOST/NAME'),
+            ('mysql://karbor:x@SECRET?x@host/karbor', 'to be written %40'),
+            ('postgresql://karbor:x@y?host=SECRET@host/karbor', 'to be written %40'),
+            (f'mysql://host/karbor?read_default_file={self.temp_dir}/my.cnf', 'a file that one'),
+            (f'mysql://{server}?nothing=1', 'an option of its URL is wrong'),
+            (f'mysql://{server}?connect_timeout=soon', 'an option of its URL is wrong'),
+            (f'mysql://{server}?ssl_ca={self.temp_dir}/none', 'an option of its URL is wrong'),
+            (f'postgresql://{server}%00', 'cannot be read'),
+            (f'sqlite:///{self.temp_dir}/{"x" * 300}', 'cannot be read'),
             ('mysql://karbor:SECRET@host:SECRET/karbor', 'is to be as'),
             ('oracle://karbor:SECRET@host/karbor', 'no database of oracle'),
             ('mysql+nothing://karbor:SECRET@host/karbor', 'nothing'),
