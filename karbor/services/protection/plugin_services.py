@@ -24,7 +24,7 @@ import jsonschema
 from oslo_config import cfg
 
 from karbor import conf, exception
-from karbor.services.protection import protection_plugin
+from karbor.services.protection import plugin_edge, plugin_schemas, protection_plugin
 
 PluginClass = type[protection_plugin.ProtectionPlugin]
 Schema = protection_plugin.Schema
@@ -77,8 +77,9 @@ def load(
     services = Services()
     for name in names:
         try:
-            _add(services, name, load_class(name), config)
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 - a plugin may raise anything
+            with plugin_edge.kept():
+                _add(services, name, load_class(name), config)
+        except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
             services.faults[name] = reason_of(exc)
     return services
 
@@ -86,11 +87,15 @@ def load(
 def reason_of(error: BaseException) -> str:
     """What to tell of what cannot be loaded; without a text, where it broke."""
     place = traceback.extract_tb(error.__traceback__)[-1].name
-    return f'{type(error).__name__}: {conf.told(error) or f"raised by {place}"}'
+    try:
+        text = conf.told(error)
+    except Exception:  # noqa: BLE001 - it is the plugin's own class
+        text = ''
+    return f'{type(error).__name__}: {text or f"raised by {place}"}'
 
 
 def _add(services: Services, name: str, plugin_class: PluginClass, config: cfg.ConfigOpts) -> None:
-    resource_types = list(plugin_class.get_supported_resources_types())
+    resource_types = _types(plugin_class.get_supported_resources_types())
     known = set(_options(config))
     # Jobs make their own plugins; this shows now, not in a job at night, whether they can.
     plugin_class(config)
@@ -100,7 +105,8 @@ def _add(services: Services, name: str, plugin_class: PluginClass, config: cfg.C
     remarks: list[str] = []
     for resource_type in resource_types:
         try:
-            schemas = dict(_schemas(plugin_class, resource_type, remarks.append))
+            with plugin_edge.kept():
+                schemas = dict(_schemas(plugin_class, resource_type, remarks.append))
         except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
             faults.append(f'{resource_type}: {reason_of(exc)}')
         else:
@@ -108,6 +114,14 @@ def _add(services: Services, name: str, plugin_class: PluginClass, config: cfg.C
     for told, texts in ((services.faults, faults), (services.remarks, remarks)):
         if texts:
             told[name] = '; '.join(texts)
+
+
+def _types(told: Any) -> list[str]:
+    """:raises InvalidInput: they are no names of types."""
+    types = [] if isinstance(told, str) else list(told)
+    if not all(isinstance(each, str) and each for each in types or ['']):
+        raise exception.InvalidInput(reason=f'Its types are {told!r:.100}, not a list of names.')
+    return types
 
 
 def _options(config: cfg.ConfigOpts) -> Iterator[tuple[str, str]]:
@@ -128,8 +142,8 @@ def _schemas(
     """
     for kind in _KINDS:
         try:
-            schema = getattr(plugin_class, f'get_{kind}_schema')(resource_type)
-            jsonschema.Draft202012Validator.check_schema(schema)
+            told = getattr(plugin_class, f'get_{kind}_schema')(resource_type)
+            schema = plugin_schemas.usable(told)
         except Exception as exc:
             if kind == 'verify' and isinstance(exc, NotImplementedError):
                 continue  # it is optional: the Karbor of old never asked for it
@@ -142,6 +156,9 @@ def _schemas(
         if strange:
             names = ', '.join(sorted(strange))
             remark(f'{resource_type}: its {kind} schema requires {names}, which it has not')
+        unfit = ', '.join(plugin_schemas.without_unfit_defaults(schema))
+        if unfit:
+            remark(f'{resource_type}: its {kind} schema refuses its own default of {unfit}')
         yield kind, schema
 
 

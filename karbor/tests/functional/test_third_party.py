@@ -107,7 +107,7 @@ class MissingParametersTest(ThirdPartyTestCase):
 class SlippingPluginsTest(ThirdPartyTestCase):
     """A plugin that is not quite right harms only itself."""
 
-    modules = ('noting_volumes', 'slipping_plugins', 'unloadable_plugin')
+    modules = ('noting_volumes', 'odd_schemas', 'slipping_plugins', 'unloadable_plugin')
     plugins = ('noting_volumes.NotingPlugin',)
     entry_points = {
         'karbor.protections': {
@@ -166,6 +166,39 @@ class SlippingPluginsTest(ThirdPartyTestCase):
         checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
         restore = self.ended_use('restore', self.use('restore', checkpoint))
         self.assertEqual(('available', 'success'), (checkpoint['status'], restore['status']))
+
+    def test_odd_schemas_are_told(self):
+        for plugin, part in (
+            ('DateAsDefault', 'its options schema: TypeError: Object of type datetime'),
+            ('HalfCharacter', 'its options schema: ValueError: half of a surrogate pair'),
+            ('RefersToNothing', "'/definitions/none' does not exist"),
+            ('RefersElsewhere', 'it refers to http://127.0.0.1:9/schema.json, which is not in it'),
+            ('NotAnObject', 'its options schema: TypeError: True is no object'),
+            ('Exits', 'SystemExit was raised: bye'),
+            ('TypeAsText', "Its types are 'OS::Glance::Image', not a list of names"),
+            ('NoTypes', 'Its types are []'),
+            ('FaultWithoutText', 'Fault: raised by __init__'),
+        ):
+            self.assertEqual([VOLUME], self.types_beside(f'odd_schemas.{plugin}'), plugin)
+            (reason,) = self.registry.failures.values()
+            self.assertIn(part, reason)
+
+    def test_odd_schemas_that_can_be_used(self):
+        image = 'OS::Glance::Image'
+        for plugin, remarks in (
+            ('AnyRules', []),
+            ('TupleAsList', []),
+            ('Huge', []),
+            ('UnfitDefault', ['its options schema refuses its own default of backup_name']),
+            ('SetInSavedInfo', ['its saved_info schema: TypeError: Object of type set']),
+        ):
+            self.assertEqual([VOLUME, image], self.types_beside(f'odd_schemas.{plugin}'), plugin)
+            self.assertEqual({}, self.registry.failures)
+            self.assertEqual(len(remarks), len(self.registry.remarks))
+            for part, remark in zip(remarks, self.registry.remarks.values(), strict=True):
+                self.assertIn(part, remark)
+            for parameters in ({}, {image: {'backup_name': 'x'}}):
+                self.create_plan(base.resource(resource_type=image), parameters=parameters)
 
     def test_what_finds_nothing_is_left_out(self):
         self.assertEqual(
