@@ -28,6 +28,7 @@ from karbor import exception, policy
 from karbor.api import media, paths, query
 from karbor.api.schema import Schema
 from karbor.common import documents
+from karbor.services.protection import plugin_edge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,8 @@ def operation(
                 fields['selection'] = listing.read(req)
             if body is not None:
                 fields['body'] = media.body(req, body)
-            answer = method(self, context, **fields)
+            with plugin_edge.kept():
+                answer = method(self, context, **fields)
             if listing is not None:
                 answer = query.listed(req, listing, *answer)
             if answer is not None:

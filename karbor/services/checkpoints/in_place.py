@@ -49,7 +49,7 @@ def check(
         by_type.setdefault(resource.type, {})[resource.id] = protection_plugin.AskedInPlace(
             size=sizes.get((resource.type, resource.id)), choices=values
         )
-    plugins = provider.new_plugins()
+    plugins = provider.new_plugins(by_type)
     for resource_type, asked in by_type.items():
         plugins[resource_type].check_in_place(asked, context)
 

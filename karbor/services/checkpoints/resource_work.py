@@ -71,7 +71,7 @@ def run_hooks(
     )
     if not attempt.kind.saves:
         attempt.context.account = _account(row, resources)
-    plugins = provider.new_plugins()
+    plugins = provider.new_plugins(resource.type for resource in resources)
     attempt_hooks = hooks.AttemptHooks(
         attempt=attempt,
         checkpoint=checkpoint,

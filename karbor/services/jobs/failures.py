@@ -17,6 +17,7 @@ from typing import Self
 
 from karbor import exception, shown
 from karbor.resource import Resource
+from karbor.services.protection import plugin_edge
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,6 +62,6 @@ def reason_of(error: Exception) -> str:
     elif isinstance(error, exception.KarborException):
         reason = error.msg or type(error).__name__
     else:
-        reason = f'{type(error).__name__}: {error}'
+        reason = f'{type(error).__name__}: {plugin_edge.text_of(error)}'
     reason = shown.without_credentials(reason)
     return reason.replace('\x00', '').encode(errors='replace').decode()

@@ -33,7 +33,7 @@ from karbor.services.jobs import walker
 from karbor.services.jobs.failures import Failure, Failures
 from karbor.services.jobs.kinds import Attempt, ResourceOutcome, SavedInfo
 from karbor.services.protection import checkpoint as bank_checkpoint
-from karbor.services.protection import graph, protection_plugin, steps
+from karbor.services.protection import graph, plugin_edge, protection_plugin, steps
 
 LOG = logging.getLogger(__name__)
 
@@ -101,13 +101,14 @@ class AttemptHooks:
             by_type.setdefault(resource.type, []).append(resource)
         for resource_type, resources in by_type.items():
             try:
-                plugins[resource_type].look_again(
-                    operation=self.attempt.kind.plugin_operation,
-                    checkpoint=self.checkpoint,
-                    resources=resources,
-                    context=self.attempt.context,
-                    **self.keywords,
-                )
+                with plugin_edge.kept():
+                    plugins[resource_type].look_again(
+                        operation=self.attempt.kind.plugin_operation,
+                        checkpoint=self.checkpoint,
+                        resources=resources,
+                        context=self.attempt.context,
+                        **self.keywords,
+                    )
             except Exception:
                 # A plugin's edge: what was done is good all the same.
                 LOG.exception('Job %s: looking again for %s', self.attempt.job.id, resource_type)
@@ -116,7 +117,7 @@ class AttemptHooks:
         """The operation of each resource that is not done yet."""
         done = self._done_before()
         return {
-            resource: operation_of(
+            resource: _failing_if_unusable(
                 plugins[resource.type], self.attempt.kind.plugin_operation, resource
             )
             for resource in self.values
@@ -318,19 +319,46 @@ class _Run:
         )
 
 
+class _Failing(protection_plugin.Operation):
+    """What there is of a resource whose plugin cannot give its operation: it fails at once."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def on_prepare_begin(self, *_: Any, **__: Any) -> None:
+        raise self._error
+
+
+def _failing_if_unusable(
+    plugin: protection_plugin.ProtectionPlugin, kind: str, resource: Resource
+) -> protection_plugin.Operation:
+    """The same as :func:`operation_of`; what else a plugin raises fails its resource only."""
+    try:
+        with plugin_edge.kept():
+            return operation_of(plugin, kind, resource)
+    except exception.InvalidInput:
+        raise
+    except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
+        return _Failing(exc)
+
+
 def operation_of(
     plugin: protection_plugin.ProtectionPlugin, kind: str, resource: Resource
 ) -> protection_plugin.Operation:
     """The plugin's operation for a resource.
 
     :raises InvalidInput: the plugin has none of that kind.
+    :raises TypeError: it returns none, of which nothing would be done.
     """
     try:
-        return getattr(plugin, f'get_{kind}_operation')(resource)
+        operation = getattr(plugin, f'get_{kind}_operation')(resource)
     except NotImplementedError:
         raise exception.InvalidInput(
             reason=f'The plugin of {resource.type} has no {kind} operation.'
         ) from None
+    if operation is None:
+        raise TypeError(f'get_{kind}_operation returned None')
+    return operation
 
 
 def saved_info(
@@ -344,10 +372,11 @@ def saved_info(
     """
     try:
         section = checkpoint.read_only_section(resource.id)
-        return SavedInfo(told=plugin.get_saved_info(section, resource))
+        with plugin_edge.kept():
+            return SavedInfo(told=plugin.get_saved_info(section, resource))
     except (NotImplementedError, exception.BankObjectNotFound):
         return SavedInfo()
-    except (Exception, SystemExit):
+    except Exception:
         # A plugin may raise anything; what it protects is good all the same.
         LOG.warning('What is kept of %s is not known', resource.key, exc_info=True)
         return SavedInfo(is_to_be_asked=True)
@@ -366,10 +395,8 @@ def call(method: Any, four: dict[str, Any], keywords: dict[str, Any]) -> steps.S
     get_steps = steps.steps_of(method)
     if get_steps is not None:
         return get_steps(**arguments)
-    try:
+    with plugin_edge.kept():
         method(**arguments)
-    except SystemExit as exc:  # it would end the worker, not the plugin
-        raise RuntimeError('The hook called sys.exit.') from exc
     return None
 
 

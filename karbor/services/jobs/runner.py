@@ -30,6 +30,7 @@ from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.services.jobs import ends, failures, intents, progress
 from karbor.services.jobs.kinds import Attempt, Environment, JobKinds, Outcome
+from karbor.services.protection import plugin_edge
 
 LOG = logging.getLogger(__name__)
 
@@ -166,7 +167,8 @@ class JobRunner:
         job = claim.job
         try:
             self._check_trust(job)
-            outcome = self._kinds[job.kind].run(self._attempt(claim))
+            with plugin_edge.kept():
+                outcome = self._kinds[job.kind].run(self._attempt(claim))
             if outcome.failures:
                 self._check_trust(job)  # dead meanwhile, it is the reason of all the others
         except exception.IdentityUnavailable as exc:

@@ -31,7 +31,7 @@ from karbor.common import constants
 from karbor.resource import Resource
 from karbor.services.jobs import order
 from karbor.services.jobs.order import Task
-from karbor.services.protection import graph, steps
+from karbor.services.protection import graph, plugin_edge, steps
 from karbor.services.protection.steps import Steps, Wait
 
 LOG = logging.getLogger(__name__)
@@ -279,10 +279,8 @@ def _begun(work: Work) -> _Pause | None:
 
 def _advanced(going: Steps, ended: Wait | None = None) -> _Pause | None:
     """Go on to where the steps have to wait; returns that, None when they are over."""
-    try:
+    with plugin_edge.kept():
         wait = steps.advance(going, ended)
         while wait is not None and wait.done():
             wait = steps.advance(going, wait)
-    except SystemExit as exc:  # it would end the worker, not the plugin
-        raise RuntimeError('The hook called sys.exit.') from exc
     return None if wait is None else _Pause(going, wait)

@@ -32,7 +32,7 @@ from oslo_log import log as logging
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.common import catalogs, intents, leases
-from karbor.services.protection import clients
+from karbor.services.protection import clients, plugin_edge
 
 LOG = logging.getLogger(__name__)
 
@@ -159,8 +159,9 @@ def _client_module(service: str) -> types.ModuleType:
 def _imported(name: str) -> types.ModuleType | None:
     """A module; None of one that cannot be imported, which is logged, and not tried again."""
     try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit):
+        with plugin_edge.kept():
+            return importlib.import_module(name)
+    except Exception:
         # A third party's module may raise anything; the others are there without it.
         LOG.exception('The client module %s is passed over', name)
         return None

@@ -14,20 +14,39 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import NoReturn
 
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Let nothing out that is no Exception, as which a plugin's faults are told.
+    """Have a plugin that calls sys.exit, which would end the worker or the process, fail alone.
 
-    What else a plugin may raise, such as SystemExit or a time-out of eventlet, would end a thread
-    or the process where nobody looks for it.
+    Other errors that are no Exception go on: a lost lease, a process that dies.
 
-    :raises RuntimeError: in its place; that a person ends the process is no fault.
+    :raises RuntimeError: in the place of SystemExit.
     """
     try:
         yield
-    except (Exception, KeyboardInterrupt):
-        raise
-    except BaseException as exc:
-        raise RuntimeError(f'{type(exc).__name__} was raised: {exc}') from exc
+    except SystemExit as exc:
+        raise RuntimeError(f'It called sys.exit: {exc}') from exc
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says; empty when its class, which may be a plugin's, fails to."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001
+        return ''
+
+
+class Unusable:
+    """What stands in the place of a plugin that could not be made.
+
+    :param error: raised by whatever is asked of it.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, _name: str) -> NoReturn:
+        raise self._error

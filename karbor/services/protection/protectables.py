@@ -14,14 +14,14 @@
 
 import copy
 from collections.abc import Iterable
+from importlib import metadata
 
 from oslo_log import log as logging
-from stevedore import extension
 
 from karbor import context as karbor_context
 from karbor import exception
 from karbor.resource import Resource
-from karbor.services.protection import graph
+from karbor.services.protection import graph, plugin_edge
 from karbor.services.protection.protectable_plugin import ProtectablePlugin
 
 LOG = logging.getLogger(__name__)
@@ -31,28 +31,32 @@ ENTRY_POINTS = 'karbor.protectables'
 
 def load() -> 'Protectables':
     """The plugins of the entry points; one that cannot be loaded is left out and logged."""
-    manager: extension.ExtensionManager[ProtectablePlugin] = extension.ExtensionManager(
-        ENTRY_POINTS,
-        invoke_on_load=True,
-        on_load_failure_callback=lambda _, entry_point, error: LOG.error(
-            'The protectable plugin %s is left out: %s', entry_point, error
-        ),
-    )
     return Protectables(
-        each.obj for each in manager if each.obj is not None and _is_usable(each.name, each.obj)
+        plugin
+        for entry_point in metadata.entry_points(group=ENTRY_POINTS)
+        if (plugin := _loaded(entry_point)) is not None
     )
 
 
-def _is_usable(name: str, plugin: ProtectablePlugin) -> bool:
-    """Whether a plugin tells what it finds; what it raises instead is logged."""
+def _loaded(entry_point: metadata.EntryPoint) -> ProtectablePlugin | None:
+    """The plugin of an entry point, if it tells what it finds; what it raises instead is logged."""
     try:
-        plugin.get_resource_type()
-        tuple(plugin.get_parent_resource_types())
+        with plugin_edge.kept():
+            plugin: ProtectablePlugin = entry_point.load()()
+            _check(plugin)
     except Exception:
         # A plugin may raise anything; the others find their types without it.
-        LOG.exception('The protectable plugin %s is left out', name)
-        return False
-    return True
+        LOG.exception('The protectable plugin %s is left out', entry_point.name)
+        return None
+    return plugin
+
+
+def _check(plugin: ProtectablePlugin) -> None:
+    """:raises Exception: it does not tell what it finds."""
+    resource_type = plugin.get_resource_type()
+    if not (resource_type and isinstance(resource_type, str)):
+        raise TypeError(f'{resource_type!r} is no resource type')
+    tuple(plugin.get_parent_resource_types())
 
 
 class Protectables:

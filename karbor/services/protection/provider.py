@@ -29,6 +29,7 @@ from karbor.common import extras
 from karbor.services.protection import (
     bank_plugin,
     checkpoint,
+    plugin_edge,
     plugin_services,
     protection_plugin,
 )
@@ -82,12 +83,25 @@ class Provider:
     def checkpoints(self) -> checkpoint.CheckpointCollection:
         return checkpoint.CheckpointCollection(self.bank)
 
-    def new_plugins(self) -> dict[str, protection_plugin.ProtectionPlugin]:
-        """A plugin object for each resource type, as every job needs anew."""
+    def new_plugins(
+        self, resource_types: Iterable[str]
+    ) -> dict[str, protection_plugin.ProtectionPlugin]:
+        """A plugin object for each of some resource types that are served, as jobs need them anew.
+
+        What its constructor raises, a plugin raises whenever it is used.
+        """
         return {
-            resource_type: plugin_class(self.config)
-            for resource_type, plugin_class in self.plugin_classes.items()
+            resource_type: self._new_plugin(self.plugin_classes[resource_type])
+            for resource_type in dict.fromkeys(resource_types)
+            if resource_type in self.plugin_classes
         }
+
+    def _new_plugin(self, plugin_class: PluginClass) -> Any:
+        try:
+            with plugin_edge.kept():
+                return plugin_class(self.config)
+        except Exception as exc:  # noqa: BLE001 - told of the resources of its type
+            return plugin_edge.Unusable(exc)
 
     def schema_of(self, kind: str) -> SchemaOf:
         """Finds the schema of a type; kind is 'options', 'restore' or 'verify'."""
@@ -213,7 +227,8 @@ class ProviderRegistry:
         self.remarks: dict[str, str] = {}
         for path in sorted(folder.glob('*.conf')):
             try:
-                provider = load(path)
+                with plugin_edge.kept():
+                    provider = load(path)
             except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
                 self.failures[path.name] = plugin_services.reason_of(exc)
             else:

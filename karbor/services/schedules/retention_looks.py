@@ -31,7 +31,7 @@ from karbor.services.checkpoints import reality, regions
 from karbor.services.jobs import failures
 from karbor.services.jobs.hooks import Plugins
 from karbor.services.jobs.kinds import Attempt
-from karbor.services.protection import protection_plugin
+from karbor.services.protection import plugin_edge, protection_plugin
 from karbor.services.protection.protection_plugin import Loss
 from karbor.services.schedules.histories import Histories, Part, Rules
 from karbor.services.schedules.retention_scopes import Contents
@@ -205,12 +205,11 @@ class _Looks:
     ) -> Mapping[str, Loss]:
         plugin = self._plugin(self._contents.checkpoints[checkpoint_id].provider_id, resource_type)
         try:
-            told = plugin.find_losses(checkpoint_id, kept, self._attempt.context)
+            with plugin_edge.kept():
+                told = plugin.find_losses(checkpoint_id, kept, self._attempt.context)
             losses = {resource_id: told[resource_id] for resource_id in kept if resource_id in told}
         except exception.IdentityUnavailable:
             raise
-        except SystemExit as exc:  # it would end the worker, not the plugin
-            raise CannotLook('the plugin called sys.exit') from exc
         except Exception as exc:
             # A plugin may raise anything; without its answer nothing is removed.
             LOG.warning('Job %s: %s', self._attempt.job.id, exc, exc_info=True)
@@ -252,9 +251,8 @@ class _Looks:
     def _plugin(self, provider_id: str, resource_type: str) -> protection_plugin.ProtectionPlugin:
         registry = self._attempt.environment.registry
         if provider_id not in self._plugins:
-            self._plugins[provider_id] = (
-                registry.get(provider_id).new_plugins() if provider_id in registry else {}
-            )
+            served = registry.get(provider_id) if provider_id in registry else None
+            self._plugins[provider_id] = served.new_plugins(served.plugin_classes) if served else {}
         plugin = self._plugins[provider_id].get(resource_type)
         if plugin is None:
             raise CannotLook(f'provider {provider_id} has no plugin of {resource_type}')

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor.services.protection import provider
-from karbor.tests import third_party
+from karbor.tests import personas, third_party
 from karbor.tests.functional import base
 from karbor.tests.functional.base import VOLUME
 
@@ -174,7 +174,7 @@ class SlippingPluginsTest(ThirdPartyTestCase):
             ('RefersToNothing', "'/definitions/none' does not exist"),
             ('RefersElsewhere', 'it refers to http://127.0.0.1:9/schema.json, which is not in it'),
             ('NotAnObject', 'its options schema: TypeError: True is no object'),
-            ('Exits', 'SystemExit was raised: bye'),
+            ('Exits', 'It called sys.exit: bye'),
             ('TypeAsText', "Its types are 'OS::Glance::Image', not a list of names"),
             ('NoTypes', 'Its types are []'),
             ('FaultWithoutText', 'Fault: raised by __init__'),
@@ -218,6 +218,82 @@ class SlippingPluginsTest(ThirdPartyTestCase):
             self.serve(plugin)
             self.assertEqual({}, self.registry.failures)
             self.assertEqual([VOLUME], list(self.registry.get(base.PROVIDER_ID).plugin_classes))
+
+
+class BreakingPluginTest(ThirdPartyTestCase):
+    """One that breaks while it is used harms only what is of its type."""
+
+    modules = ('breaking', 'slipping_plugins')
+    plugins = ('breaking.BreakingPlugin', 'karbor-volume-snapshot-plugin')
+    entry_points = {
+        'karbor.protectables': {
+            'asserting': 'breaking:NoSuchProtectable',
+            'exiting': 'breaking:ExitingProtectable',
+            'numbered': 'breaking:NumberedProtectable',
+            'share': 'breaking:BreakingProtectable',
+        },
+    }
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.breaking = self.outside.module('breaking')
+        self.image = base.resource(resource_type='OS::Glance::Image')
+
+    def run_plan(self, *resources: dict[str, Any]) -> dict[str, Any]:
+        plan = self.create_plan(*resources, parameters={})
+        return self.ended_checkpoint(self.create_checkpoint(plan))
+
+    def end(self, checkpoint: dict[str, Any]) -> None:
+        """Delete it, with a plugin that is well again."""
+        self.breaking.ERRORS.clear()
+        self.delete(self.checkpoints_path(checkpoint['id']))
+        self.assertEqual('deleted', self.ended_checkpoint(checkpoint)['status'])
+        self.assertEqual({}, self.cinder.snapshots)
+
+    def test_the_others_of_a_plan_are_protected(self):
+        for place, error, told in (
+            ('constructor', RuntimeError('no licence'), 'RuntimeError: no licence'),
+            ('constructor', SystemExit(3), 'It called sys.exit: 3'),
+            ('getter', KeyError('host'), "KeyError: 'host'"),
+            ('nothing', None, 'get_protect_operation returned None'),
+            ('hook', SystemExit(3), 'It called sys.exit: 3'),
+            ('hook', self.breaking.Mute(), 'Mute:'),
+        ):
+            self.breaking.ERRORS[place] = error
+            checkpoint = self.run_plan(self.volume(), self.image)
+            key = f'{self.image["type"]}#{self.image["id"]}'
+            self.assertEqual([key], list(checkpoint['resources_reason']), checkpoint)
+            self.assertIn(told, checkpoint['resources_reason'][key])
+            self.assertEqual(1, len(self.cinder.snapshots))
+            self.end(checkpoint)
+
+    def test_what_comes_after_the_work_does_no_harm(self):
+        for place in ('look_again', 'saved_info'):
+            for error in (RuntimeError('no licence'), SystemExit(3)):
+                self.breaking.ERRORS[place] = error
+                checkpoint = self.run_plan(self.volume(), self.image)
+                self.assertEqual('available', checkpoint['status'], checkpoint)
+                self.end(checkpoint)
+
+    def test_a_plan_without_its_type_does_not_need_it(self):
+        self.breaking.ERRORS['constructor'] = RuntimeError('no licence')
+        checkpoint = self.run_plan(self.volume())
+        self.assertEqual('available', checkpoint['status'], checkpoint)
+        self.end(checkpoint)
+
+    def test_protectables(self):
+        share = 'OS::Manila::Share'
+        self.assertEqual(
+            [VOLUME, base.PROJECT, share], sorted(self.get('/protectables')['protectable_type'])
+        )
+        for error in (RuntimeError('no licence'), SystemExit(3)):
+            self.breaking.ERRORS['listing'] = error
+            self.serve(*self.plugins)  # to processes that know of it
+            result = self.client.simulate_get(
+                f'/v1/{base.PROJECT_ID}/protectables/{share}/instances',
+                headers={'X-Auth-Token': personas.token('manager', base.PROJECT_ID)},
+            )
+            self.assertEqual(500, result.status_code)
 
 
 class NoopTest(ThirdPartyTestCase):

@@ -281,7 +281,7 @@ class LoadTest(ProviderTestCase):
         self._write(plugins=(f'{HERE}.Verifying',))
         found = self._only()
 
-        first, second = found.new_plugins(), found.new_plugins()
+        first, second = (found.new_plugins(found.plugin_classes) for _ in range(2))
 
         self.assertEqual(
             4, len({id(plugin) for plugins in (first, second) for plugin in plugins.values()})
@@ -305,7 +305,7 @@ class LoadTest(ProviderTestCase):
                 plugins=('karbor-volume-snapshot-plugin',),
                 more=f'[volume_snapshot_plugin]\npoll_interval = {text}',
             )
-            (plugin,) = self._only().new_plugins().values()
+            (plugin,) = self._only().new_plugins(['OS::Cinder::Volume']).values()
             self.assertEqual(seconds, plugin.options.poll_interval)
 
     def test_no_plugin_line_serves_no_type(self) -> None:
@@ -322,7 +322,7 @@ class LoadTest(ProviderTestCase):
         self.assertEqual(
             [3, 7],
             [
-                registry.get(key).new_plugins()['Acme::Disk'].poll_interval
+                registry.get(key).new_plugins(['Acme::Disk'])['Acme::Disk'].poll_interval
                 for key in (FIRST_ID, SECOND_ID)
             ],
         )

@@ -70,7 +70,7 @@ class ProviderFilesTest(base.BaseTestCase):
             'karbor-volume-snapshot-plugin',
             sections={'volume_snapshot_plugin': {'poll_interval': 3}},
         )
-        (plugin,) = loaded.new_plugins().values()
+        (plugin,) = loaded.new_plugins(loaded.plugin_classes).values()
         self.assertEqual(3, plugin.options.poll_interval)
 
     def test_the_shipped_file_is_off_and_loads_once_it_is_on(self) -> None:
