@@ -157,12 +157,18 @@ def _check_entry(key: str, values: Values, schema_of: SchemaOf) -> Values:
 def check_id(resource_type: str, resource_id: str, key: str) -> None:
     """Refuse an id that is written otherwise than resources have it, and so fits none.
 
+    How those of other types than volumes and projects are written is their plugins' business: the
+    network of a project has the project's id.
+
     :raises InvalidInput: names the key and the fault.
     """
     if not uuidutils.is_uuid_like(resource_id):
         raise exception.InvalidInput(reason=f'In {key!r}, {resource_id!r} is not a UUID.')
     written = uuid.UUID(resource_id)
-    usual = written.hex if resource_type == constants.PROJECT_RESOURCE_TYPE else str(written)
+    usual = {
+        constants.PROJECT_RESOURCE_TYPE: written.hex,
+        constants.VOLUME_RESOURCE_TYPE: str(written),
+    }.get(resource_type, resource_id)
     if resource_id != usual:
         raise exception.InvalidInput(reason=f'In {key!r}, the id is to be written {usual}.')
 

@@ -95,6 +95,13 @@ class MissingParametersTest(ThirdPartyTestCase):
             body = self.plan_body(volume, parameters={VOLUME: values})
             self.assertIn(part, self.post('/plans', body, 400))
 
+    def test_keys_of_types_whose_ids_are_written_otherwise(self):
+        network = {'id': base.PROJECT_ID, 'type': 'OS::Neutron::Network', 'name': 'n'}
+        parameters = {f'{network["type"]}#{network["id"]}': {'any': 'thing'}}
+        self.serve('karbor-noop-protection-plugin')
+        plan = self.create_plan(network, parameters=parameters)
+        self.assertEqual(parameters, plan['parameters'])
+
     def test_what_is_required_is_published(self):
         shown = self.get(f'/providers/{base.PROVIDER_ID}')['provider']['extended_info_schema']
         self.assertEqual(
