@@ -28,7 +28,7 @@ from karbor.db import models
 from karbor.resource import Resource
 from karbor.services.checkpoints import parameters as job_parameters
 from karbor.services.checkpoints import plugin_records
-from karbor.services.jobs import hooks, order
+from karbor.services.jobs import hooks, operations, order
 from karbor.services.protection import bank_plugin, client_factory, protection_plugin, steps
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.testing import memory_bank, provider_files
@@ -161,7 +161,7 @@ def run_attempt(
     failure: Exception | None = None
     try:
         run_hooks(
-            hooks.operation_of(plugin, kind, resource),
+            operations.operation_of(plugin, kind, resource),
             checkpoint=checkpoint,
             resource=resource,
             context=context,

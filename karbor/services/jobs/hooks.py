@@ -29,7 +29,7 @@ from karbor.common import constants
 from karbor.db import job_resources
 from karbor.db import jobs as job_rows
 from karbor.resource import Resource
-from karbor.services.jobs import walker
+from karbor.services.jobs import operations, walker
 from karbor.services.jobs.failures import Failure, Failures
 from karbor.services.jobs.kinds import Attempt, ResourceOutcome, SavedInfo
 from karbor.services.protection import checkpoint as bank_checkpoint
@@ -117,7 +117,7 @@ class AttemptHooks:
         """The operation of each resource that is not done yet."""
         done = self._done_before()
         return {
-            resource: _failing_if_unusable(
+            resource: operations.failing_if_unusable(
                 plugins[resource.type], self.attempt.kind.plugin_operation, resource
             )
             for resource in self.values
@@ -317,48 +317,6 @@ class _Run:
             saved=self._saved.pop(resource, SavedInfo()),
             seconds=None if begun is None else time.monotonic() - begun,
         )
-
-
-class _Failing(protection_plugin.Operation):
-    """What there is of a resource whose plugin cannot give its operation: it fails at once."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def on_prepare_begin(self, *_: Any, **__: Any) -> None:
-        raise self._error
-
-
-def _failing_if_unusable(
-    plugin: protection_plugin.ProtectionPlugin, kind: str, resource: Resource
-) -> protection_plugin.Operation:
-    """The same as :func:`operation_of`; what else a plugin raises fails its resource only."""
-    try:
-        with plugin_edge.kept():
-            return operation_of(plugin, kind, resource)
-    except exception.InvalidInput:
-        raise
-    except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
-        return _Failing(exc)
-
-
-def operation_of(
-    plugin: protection_plugin.ProtectionPlugin, kind: str, resource: Resource
-) -> protection_plugin.Operation:
-    """The plugin's operation for a resource.
-
-    :raises InvalidInput: the plugin has none of that kind.
-    :raises TypeError: it returns none, of which nothing would be done.
-    """
-    try:
-        operation = getattr(plugin, f'get_{kind}_operation')(resource)
-    except NotImplementedError:
-        raise exception.InvalidInput(
-            reason=f'The plugin of {resource.type} has no {kind} operation.'
-        ) from None
-    if operation is None:
-        raise TypeError(f'get_{kind}_operation returned None')
-    return operation
 
 
 def saved_info(
