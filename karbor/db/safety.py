@@ -44,6 +44,22 @@ def restores_of(
     ).all()
 
 
+def choosing(session: orm.Session, project_id: str) -> Sequence[tuple[models.Restore, str]]:
+    """The restores of a project with choices that are not finished, and their resource graphs."""
+    found = session.execute(
+        sa.select(models.Restore, models.Checkpoint.resource_graph)
+        .join(models.Job, models.Job.subject_id == models.Restore.id)
+        .join(models.Checkpoint, models.Checkpoint.id == models.Restore.checkpoint_id)
+        .where(
+            models.Job.project_id == project_id,
+            models.Job.kind == constants.OperationType.CHOSEN_RESTORE,
+            models.Job.state.in_(jobs.UNFINISHED),
+        )
+        .order_by(models.Restore.created_at, models.Restore.id)
+    )
+    return [(restore, resource_graph) for restore, resource_graph in found]
+
+
 def expired(
     session: orm.Session, now: datetime.datetime, limit: int
 ) -> Sequence[models.Checkpoint]:

@@ -14,12 +14,15 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import orm
+
 from karbor import context as karbor_context
-from karbor import db
+from karbor import db, exception
 from karbor.db import models, recovery_points
+from karbor.db import safety as rows
 from karbor.resource import Key, Resource
 from karbor.services.checkpoints import regions, restore_choices
-from karbor.services.protection import protection_plugin
+from karbor.services.protection import graph, protection_plugin
 from karbor.services.protection import provider as providers
 
 
@@ -52,6 +55,28 @@ def check(
     plugins = provider.new_plugins(by_type)
     for resource_type, asked in by_type.items():
         plugins[resource_type].check_in_place(asked, context)
+
+
+def check_free(
+    session: orm.Session,
+    project_id: str,
+    resources: Sequence[Resource],
+    choices: restore_choices.Choices,
+) -> None:
+    """Look whether another restore, which is not finished, is to overwrite one of the resources.
+
+    :param resources: that are asked for.
+    :raises ResourceHeld:
+    """
+    chosen = {(each.type, each.id) for each, _ in restore_choices.in_place(choices, resources)}
+    for restore, resource_graph in rows.choosing(session, project_id) if chosen else ():
+        others = restore.choices or {}
+        meant = restore_choices.meant(graph.deserialize(resource_graph), others)
+        for each, _ in restore_choices.in_place(others, meant):
+            if (each.type, each.id) in chosen:
+                raise exception.ResourceHeld(
+                    reason=f'the restore {restore.id} of {each.key} is not finished.'
+                )
 
 
 def _sizes(checkpoint_id: str) -> dict[Key, int | None]:

@@ -72,11 +72,14 @@ class Asked(Generic[Use]):
         :raises CheckpointNotFound:
         :raises CheckpointLimitExceeded: there is no place for its safety checkpoint.
         :raises InvalidInput: something that is chosen cannot be had.
+        :raises ResourceHeld: another restore is to overwrite the same.
         """
         checkpoint = checkpoints.get(
             session, context.project_id, self.provider_id, self.checkpoint_id, lock=True
         )
         is_begun = restore_choices.is_begun_of(checkpoint, self.choices or {})
+        if is_begun and self.choices:
+            in_place.check_free(session, context.project_id, self.resources, self.choices)
         use = uses.create(
             session,
             self.table,

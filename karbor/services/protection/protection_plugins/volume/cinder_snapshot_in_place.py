@@ -87,6 +87,7 @@ class Safety:
 class Overwrite:
     """What is to be written over which volume.
 
+    :ivar project_id: whose the volume is to be.
     :ivar marks: of the restore and the volume.
     :ivar read: finds the snapshot, and what protect has recorded of it.
     :ivar safety: the snapshot of what is overwritten; None where none was asked for.
@@ -94,6 +95,7 @@ class Overwrite:
     """
 
     volume_id: str
+    project_id: str | None
     marks: Marks
     read: Callable[[], Generator[Wait, Any, Recorded]]
     safety: Safety | None
@@ -142,7 +144,8 @@ class InPlace:
             return None
         self._is_resumed = True
         if record.step == Step.ASKED:
-            volume = yield from self._looked_after_earlier_request(record)
+            with self._telling_of_doubt():
+                volume = yield from self._looked_after_earlier_request(record)
             return record if _is_begun(volume, record) else None
         return record
 
@@ -162,6 +165,7 @@ class InPlace:
         saved, snapshot = yield from self._overwrite.read()
         checks.check_snapshot(snapshot, self._overwrite.volume_id)
         wish = checks.Wish(
+            project_id=self._overwrite.project_id,
             size=saved.size,
             has_safety=self._overwrite.safety is not None,
             accepts_grown=self._overwrite.accepts_grown,
@@ -228,21 +232,24 @@ class InPlace:
         :raises CinderFault: the volume is not as it was; so do refusals of Cinder.
         """
         deadline = self._cinder.deadline(self._timeouts.retry)
-        refusal: Exception | None = None
+        # Whether Cinder may have got a request without anybody knowing: only then what it does to
+        # the volume is taken for ours.
+        is_doubtful = self._is_resumed
+        failure: Exception | None = None
         for pause in cinder_requests.pauses():
-            volume = yield from self._volume()
-            if _is_begun(volume, record):
+            with self._telling_of_doubt() if is_doubtful else contextlib.nullcontext():
+                volume = yield from self._volume()
+            if is_doubtful and _is_begun(volume, record):
                 return volume
-            if refusal is not None:
-                raise refusal
+            if failure is not None:
+                raise failure
             checks.check_unchanged(volume, record)
             try:
                 self._cinder.reimage(volume.id, record.image_id)
             except cinder_requests.CLIENT_ERRORS as exc:
-                if not cinder_requests.is_passing(exc):
-                    refusal = exc  # unless the answer to one before this was lost
-                elif deadline.remaining() < pause:
-                    raise
+                is_doubtful = is_doubtful or not cinder_requests.is_refusal(exc)
+                if not cinder_requests.is_passing(exc) or deadline.remaining() < pause:
+                    failure = exc  # unless the answer to this, or to one before, was lost
                 yield self._cinder.pause(pause)
             else:
                 with self._telling_of_doubt():

@@ -35,6 +35,7 @@ from karbor.services.protection.protection_plugins.volume import (
 # For how long a look is tried again while somebody waits for the answer, in seconds.
 _PATIENCE = 5.0
 _NOT_ACCEPTABLE = 406
+_OWNER = 'os-vol-tenant-attr:tenant_id'
 
 
 class Held(CinderFault):
@@ -45,11 +46,13 @@ class Held(CinderFault):
 class Wish:
     """What is asked for, of one volume.
 
+    :ivar project_id: of which the volume is to be: Cinder shows administrators those of all.
     :ivar size: of the snapshot, in GiB; None when that is not known.
     :ivar has_safety: whether what is overwritten is kept.
     :ivar accepts_grown: whether the volume may be larger than the snapshot.
     """
 
+    project_id: str | None
     size: int | None
     has_safety: bool
     accepts_grown: bool
@@ -61,6 +64,8 @@ def check_volume(volume: Any, wish: Wish) -> None:
     :raises Held: it is in use.
     :raises CinderFault: it cannot be overwritten.
     """
+    if getattr(volume, _OWNER, wish.project_id) != wish.project_id:
+        raise CinderFault(texts.foreign(volume))
     if volume.attachments or volume.status not in ('available', 'error'):
         raise Held(texts.held(volume))
     if volume.status == 'error' and wish.has_safety:
@@ -123,7 +128,12 @@ def check_asked(
         try:
             check_volume(
                 volume,
-                Wish(size=each.size, has_safety=each.has_safety, accepts_grown=each.accepts_grown),
+                Wish(
+                    project_id=context.project_id,
+                    size=each.size,
+                    has_safety=each.has_safety,
+                    accepts_grown=each.accepts_grown,
+                ),
             )
         except Held as exc:
             raise exception.ResourceHeld(reason=f'{exc}.') from exc

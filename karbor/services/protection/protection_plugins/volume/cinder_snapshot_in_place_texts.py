@@ -19,6 +19,11 @@ GONE = 'the volume does not exist any more; without in_place, a new one is made'
 _SET_STATE = 'an administrator of the cloud has to set its state: openstack volume set --state'
 
 
+def foreign(volume: Any) -> str:
+    """Of a volume that was transferred to others since it was protected."""
+    return f'the volume {volume.id} is of another project now; without in_place, a new one is made'
+
+
 def held(volume: Any) -> str:
     """By what a volume is held that cannot be overwritten now."""
     if volume.attachments:

@@ -115,6 +115,7 @@ class RestoreOperation(SnapshotOperation):
             cinder = self._cinder(context)
             overwrite = Overwrite(
                 volume_id=resource.id,
+                project_id=context.project_id,
                 marks=Marks.of_resource(checkpoint, resource.id).of_restore(restore['id']),
                 read=lambda: recorded.read(cinder, checkpoint, resource, context),
                 safety=_safety(restore, resource),
