@@ -47,6 +47,7 @@ _ASKED = ('resources', 'partial', 'at', 'safety_keep', *NAMES)
 
 # How what is new differs from what was; in place nothing is new.
 _OF_NEW = ('name_suffix', 'volume_type', 'availability_zone', 'size')
+_OF_IN_PLACE = ('safety', 'accept_grown', 'safety_keep')
 
 # Of what can be tried, and of what is good as far as anybody knows.
 _TRIED = frozenset((State.GOOD, State.UNKNOWN, State.MISSING))
@@ -55,7 +56,16 @@ _GOOD = frozenset((State.GOOD, State.UNKNOWN))
 
 def asked(fields: Mapping[str, Any]) -> dict[str, Any] | None:
     """What a request asks for of this, as a row keeps it; None when it asks for nothing of it."""
-    return {name: fields[name] for name in _ASKED if fields.get(name)} or None
+    return {name: _whole(fields[name]) for name in _ASKED if fields.get(name)} or None
+
+
+def _whole(value: Any) -> Any:
+    """A value with its numbers as clouds take them: in JSON, 2.0 is an integer as well."""
+    if isinstance(value, float):
+        return int(value)
+    if isinstance(value, Mapping):
+        return {name: _whole(each) for name, each in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list) else value
 
 
 def by_resource(choices: Choices) -> dict[Key, dict[str, Any]]:
@@ -116,11 +126,29 @@ def check(
     resources = meant(roots, choices)
     for resource_type in {each.type for each in resources} - recovery_points.WITHOUT_POINTS:
         _check_served(provider, resource_type, for_all(choices), 'restore')
-    for resource, values in in_place(choices, resources):
+    overwritten = in_place(choices, resources)
+    for resource, values in overwritten:
         for name in _OF_NEW:
             if name in values:
                 raise _fault(name, f'{resource.key} is restored in place, and nothing is made anew')
+    _check_of_in_place(choices, {_key(each) for each, _ in overwritten})
     return resources
+
+
+def _check_of_in_place(choices: Choices, overwritten: Collection[Key]) -> None:
+    """Look whether something that is said of what is overwritten is said of something else.
+
+    :param overwritten: types and ids of what is restored in place.
+    """
+    for name in _OF_IN_PLACE:
+        if choices.get(name) and not overwritten:
+            raise _fault(name, 'nothing is restored in place')
+    for number, (key, own) in enumerate(by_resource(choices).items()):
+        for name in _OF_IN_PLACE:
+            if own.get(name) and key not in overwritten:
+                raise _fault(
+                    f'resources[{number}]: {name}', f'{"#".join(key)} is not restored in place'
+                )
 
 
 def _check_served(

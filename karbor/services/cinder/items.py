@@ -75,6 +75,10 @@ class ItemGone(CinderFault):
     """What was being made is not there any more."""
 
 
+class ItemFailed(CinderFault):
+    """What was being made or changed is in a status of failure."""
+
+
 class NotAsked(CinderFault):
     """Cinder was not asked, since nothing gets on there."""
 
@@ -397,7 +401,7 @@ class CinderItems:
         if current is None:
             raise ItemGone(f'{_name(item)} was deleted while it was being made')
         if current.status in FAILED_STATUSES:
-            raise CinderFault(f'{_name(item)} {self._status_and_message(current)}')
+            raise ItemFailed(f'{_name(item)} {self._status_and_message(current)}')
         return current
 
     def change(self, request: Callable[[Any], Result]) -> Generator[Wait, Any, Result]:

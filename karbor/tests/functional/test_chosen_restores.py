@@ -141,6 +141,27 @@ class NamedTest(ChosenRestoreTestCase):
         self.assertIn(volume['id'], self.use('restore', elsewhere, 400, resources=_named(volume)))
         self.assertNothingIsMade()
 
+    def test_a_size_that_json_writes_with_a_point(self):
+        volume = self.volume()
+        checkpoint = self.protected(volume)
+        for fields in ({'size': 3.0}, {'resources': _named(volume, size=3.0)}):
+            restore = self.restored(checkpoint, **fields)
+            self.assertEqual('success', restore['status'], restore)
+            made = self.cinder.volumes[restore['results'][0]['new_id']]
+            self.assertEqual('3', repr(made['size']))
+
+    def test_what_is_of_restores_in_place_alone(self):
+        volume, other = self.volume(), self.volume()
+        checkpoint = self.protected(volume, other)
+        for fields in ({'safety': 'none'}, {'accept_grown': True}, {'safety_keep': 3}):
+            (name,) = fields
+            message = self.use('restore', checkpoint, 400, **fields)
+            self.assertIn(f'{name}: nothing is restored in place', message)
+        named = [*_named(volume, in_place=True), *_named(other, safety='none')]
+        message = self.use('restore', checkpoint, 400, resources=named)
+        self.assertIn(f'resources[1]: safety: {VOLUME}#{other["id"]} is not restored', message)
+        self.assertNothingIsMade()
+
     def test_what_retention_is_removing(self):
         volumes = [self.volume() for _ in range(2)]
         checkpoint = self.protected(*volumes)

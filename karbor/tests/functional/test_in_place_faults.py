@@ -16,71 +16,15 @@ import functools
 import os
 from typing import Any
 
-import fixtures
-
-from karbor import db
-from karbor.db import jobs as job_rows
-from karbor.services.cinder import requests as cinder_requests
-from karbor.services.cinder import watcher
-from karbor.services.protection import provider
-from karbor.testing import plugin_jobs
 from karbor.testing.fake_cinder import Fault
-from karbor.testing.fake_glance import FakeGlance
-from karbor.tests.functional import base
+from karbor.tests.functional import base, faulted
 
 # By hand: KARBOR_ALL_FAULTS=1, for every fault of every request.
 _IS_LONG = bool(os.environ.get('KARBOR_ALL_FAULTS'))
-_FAULTS: tuple[dict[str, Any], ...] = (
-    {'status': 500},
-    {'status': 500, 'done': True},
-    {'reset': 'before'},
-    {'reset': 'after'},
-)
-
-
-class _From(Fault):
-    """A fault of the so-manieth request of all, or of that and all behind it.
-
-    :param number: from 1.
-    :ivar seen: how many requests there were.
-    """
-
-    def __init__(self, number: int, *, is_lasting: bool, **fault: Any) -> None:
-        super().__init__(**fault)
-        self._number = number
-        self._is_lasting = is_lasting
-        self.seen = 0
-
-    def matches(self, method: str, path: str) -> bool:
-        self.seen += 1
-        return self.seen == self._number or (self._is_lasting and self.seen > self._number)
 
 
 @base.in_process_only('jobs run in this process')
-class FaultsTest(base.CloudTestCase):
-    def setUp(self) -> None:
-        self.glance = FakeGlance()
-        super().setUp()
-        self.enterContext(plugin_jobs.clients_of(self.cinder, self.glance))
-        for module, name, value in (
-            (cinder_requests, 'FIRST_PAUSE', 0.001),
-            (cinder_requests, 'LONGEST_PAUSE', 0.004),
-            (watcher, 'FIRST_INTERVAL', 0.002),
-        ):
-            self.useFixture(fixtures.MockPatchObject(module, name, value))
-
-    def build(self, registry: provider.ProviderRegistry) -> None:
-        del registry
-        super().build(provider.ProviderRegistry(self.provider_dir(retry_timeout=0.1)))
-
-    def work(self) -> None:
-        """Each job is run by the test itself."""
-
-    def run_jobs(self) -> None:
-        while job_ids := db.transaction(job_rows.take_up_again)():
-            for job_id in job_ids:
-                self.runner.run(job_id)
-
+class FaultsTest(faulted.FaultedTestCase):
     @functools.cached_property
     def held(self) -> tuple[str, dict[str, Any]]:
         """The id of a volume, and a checkpoint of it."""
@@ -95,9 +39,7 @@ class FaultsTest(base.CloudTestCase):
         volume_id, checkpoint = self.held
         self.cinder.contents[volume_id] = 'now'
         restore = self.use('restore', checkpoint, in_place=True)
-        self.cinder.faults = self.glance.faults = [] if fault is None else [fault]
-        self.run_jobs()
-        self.cinder.faults, self.glance.faults = [], []
+        self.run_faulted(fault)
         return self.get(f'/restores/{restore["id"]}')['restore']
 
     @property
@@ -106,11 +48,11 @@ class FaultsTest(base.CloudTestCase):
 
     def test_one_of_all(self):
         """What fails once is asked for again, and done once."""
-        for first in range(len(_FAULTS) if _IS_LONG else 1):
+        for first in range(len(faulted.PASSING) if _IS_LONG else 1):
             number, seen = 1, 1
             while seen >= number:
-                fault = _FAULTS[(first + number) % len(_FAULTS)]
-                made = _From(number, is_lasting=False, **fault)
+                fault = faulted.PASSING[(first + number) % len(faulted.PASSING)]
+                made = faulted.From(number, is_lasting=False, **fault)
                 restore = self.restored(made)
                 where = f'{fault} of request {number}: {restore}'
                 self.assertEqual('success', restore['status'], where)
@@ -119,12 +61,51 @@ class FaultsTest(base.CloudTestCase):
                 number, seen = number + 1, made.seen
             self.assertGreater(number, 20)
 
+    def test_one_refused(self):
+        """It is done, and what is not put back is named; or it is not done, and that is told."""
+        shown = self.cinder.volumes[self.held[0]]
+        none = faulted.From(0, is_lasting=False)
+        self.restored(none)
+        ends = set()
+        for number in range(1, none.seen + 1):
+            for fault in faulted.REFUSALS if _IS_LONG else (faulted.REFUSALS[number % 3],):
+                shown.update(bootable='false', volume_image_metadata={'os_type': 'linux'})
+                made = faulted.From(number, is_lasting=False, **fault)
+                (result,) = self.restored(made)['results']
+                while shown['status'] == 'downloading':  # nobody has looked to the end
+                    self.cinder.look('volumes', shown)
+                where = f'{fault} of request {number}: {result}'
+                self.assertEqual('available', shown['status'], where)
+                self.assertEqual({}, self.glance.images, where)
+                self.check_refused(result, where)
+                ends.add(result['end'])
+        self.assertEqual({'restored', 'failed'}, ends)
+
+    def check_refused(self, result: dict[str, Any], where: str) -> None:
+        shown = self.cinder.volumes[self.held[0]]
+        reason = result['reason'] or ''
+        if result['end'] == 'failed':
+            told = ('what became of that is not known', 'the volume does not exist any more')
+            is_told = any(words in reason for words in told)
+            self.assertTrue(self.content == 'now' or is_told, f'{where}: {self.content}')
+            return
+        self.assertEqual('first', self.content, where)
+        missing = {
+            name
+            for name, is_well in (
+                ('its bootable flag', shown['bootable'] == 'false'),
+                ('image', shown['volume_image_metadata'] == {'os_type': 'linux'}),
+            )
+            if not is_well
+        }
+        self.assertEqual([], [name for name in missing if name not in reason], f'{where}: {shown}')
+
     def test_all_from_one_on(self):
         """A cloud that is gone for good leaves one of both, and says so; and then it goes on."""
         number, seen = 1, 1
         ends = set()
         while seen >= number:
-            made = _From(number, is_lasting=True, reset='before')
+            made = faulted.From(number, is_lasting=True, reset='before')
             shown = self.restored(made)
             volume = self.cinder.volumes[self.held[0]]
             while volume['status'] == 'downloading':

@@ -373,6 +373,12 @@ class ElsewhereTest(PropertiesTestCase):
         self.assertEqual('fast', self.run_restore()['volume_type'])
         self.assertIn('not put back: its volume type __DEFAULT__: Cinder answered 404', self.told)
 
+    def test_the_type_of_old_whose_change_fails(self) -> None:
+        """What is left of it is no use, whatever its bytes are."""
+        self.volume['volume_type'] = 'fast'
+        self.cinder.settle_to['retype'] = 'error'
+        self.assertIn('is in status error', self.fail_restore({}))
+
     def test_the_zone_of_old_which_it_does_not_get(self) -> None:
         self.volume['availability_zone'] = 'mars'
         self.run_restore()

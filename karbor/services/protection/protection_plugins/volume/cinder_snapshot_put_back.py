@@ -92,10 +92,16 @@ class PutBack:
         """
         if volume.volume_type == type_name:
             return volume
-        yield from self._volumes.change(
-            lambda manager: manager.retype(volume.id, type_name, _RETYPE_POLICY)
-        )
+        refusal: Exception | None = None
+        try:
+            yield from self._volumes.change(
+                lambda manager: manager.retype(volume.id, type_name, _RETYPE_POLICY)
+            )
+        except cinder_exc.BadRequest as exc:
+            refusal = exc  # unless the answer to one before this was lost
         changed = yield from self._volumes.wait_for_change(volume, self._timeout)
+        if changed.volume_type != type_name and refusal is not None:
+            raise refusal
         if changed.volume_type != type_name:
             told = self._volumes.message_about(volume.id)
             raise CinderFault(
@@ -171,9 +177,14 @@ def _without_image_metadata(volumes: CinderItems, volume: Any, key: str) -> _Cha
 
 
 def _trying(what: str, going: _Changing) -> _Remarks:
-    """What is to be said of something that cannot be put back."""
+    """What is to be said of something that cannot be put back.
+
+    :raises CinderFault: the volume is lost by that.
+    """
     try:
         yield from going
+    except (cinder_items.ItemFailed, cinder_items.ItemGone):
+        raise
     except cinder_items.FAULTS as exc:
         return [f'{what}: {cinder_items.describe(exc)}']
     return []
