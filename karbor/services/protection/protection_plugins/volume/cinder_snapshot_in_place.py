@@ -297,8 +297,15 @@ class InPlace:
     # Behind it
 
     def _finished(self, record: InPlaceRecord) -> Generator[Wait, Any, tuple[Any, list[str]]]:
-        """Put back what Cinder has changed beside the bytes, and remove the image."""
-        volume = yield from self._volume()
+        """Put back what Cinder has changed beside the bytes, and remove the image.
+
+        :raises CinderFault: Cinder does not show the volume, so that nothing is put back.
+        """
+        try:
+            volume = yield from self._volume()
+        except cinder_requests.CLIENT_ERRORS as exc:
+            yield from self._remove_images()
+            raise CinderFault(texts.not_put_back(cinder_requests.describe(exc))) from exc
         remarks: list[str] = []
         if checks.names(volume, record.image_id):
             not_put_back = yield from put_back_after_reimage(self._volumes, volume, record)

@@ -87,6 +87,14 @@ def unseen(described: str, safety_id: str | None) -> str:
     )
 
 
+def not_put_back(described: str) -> str:
+    """Of a volume that is written, and that Cinder does not show any more."""
+    return (
+        'it holds what the snapshot held, but its bootable flag and its image metadata are not put '
+        f'back: {described}'
+    )
+
+
 def failure(message: str) -> str:
     """Why Cinder has not written it, in Cinder's words."""
     return f'Cinder has failed to write it: {message}'
