@@ -31,7 +31,8 @@ class Provider(base.Resource):
 
     name: str = Body('name')
     description: str = Body('description')
-    #: schemas of parameters: ``options_schema`` of plans, and those of restores and verifications
+    #: schemas of parameters: ``options_schema`` of plans, and those of restores and verifications;
+    #: and ``restore_choices``
     extended_info_schema: dict[str, Any] = Body('extended_info_schema')
 
 

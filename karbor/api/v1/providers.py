@@ -48,7 +48,11 @@ def view(provider: providers.Provider) -> Object:
         'name': provider.name,
         'description': provider.description,
         'extended_info_schema': {
-            shown: dict(provider.schemas[kind]) for kind, shown in _SHOWN_SCHEMAS.items()
+            **{shown: dict(provider.schemas[kind]) for kind, shown in _SHOWN_SCHEMAS.items()},
+            'restore_choices': {
+                resource_type: sorted(names)
+                for resource_type, names in provider.restore_choices.items()
+            },
         },
     }
 

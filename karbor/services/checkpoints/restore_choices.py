@@ -154,7 +154,7 @@ def _check_of_in_place(choices: Choices, overwritten: Collection[Key]) -> None:
 def _check_served(
     provider: providers.Provider, resource_type: str, choices: Choices, where: str
 ) -> None:
-    served = provider.restore_choices(resource_type)
+    served = provider.restore_choices.get(resource_type, frozenset())
     for name in NAMES:
         if name in choices and name not in served:
             known = ', '.join(sorted(served)) or 'none'

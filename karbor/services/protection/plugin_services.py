@@ -37,10 +37,12 @@ class Service:
     """How one type of resources is served.
 
     :ivar schemas: by kind; without 'verify' where the plugin has none.
+    :ivar restore_choices: those that it serves.
     """
 
     plugin_class: PluginClass
     schemas: dict[str, Schema]
+    restore_choices: frozenset[str]
 
 
 @dataclasses.dataclass
@@ -110,7 +112,8 @@ def _add(services: Services, name: str, plugin_class: PluginClass, config: cfg.C
         except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
             faults.append(f'{resource_type}: {reason_of(exc)}')
         else:
-            services.by_type[resource_type] = Service(plugin_class, schemas)
+            choices = _restore_choices(plugin_class, resource_type, remarks.append)
+            services.by_type[resource_type] = Service(plugin_class, schemas, choices)
     for told, texts in ((services.faults, faults), (services.remarks, remarks)):
         if texts:
             told[name] = '; '.join(texts)
@@ -160,6 +163,22 @@ def _schemas(
         if unfit:
             remark(f'{resource_type}: its {kind} schema refuses its own default of {unfit}')
         yield kind, schema
+
+
+def _restore_choices(
+    plugin_class: PluginClass, resource_type: str, remark: Callable[[str], Any]
+) -> frozenset[str]:
+    """The choices of restores that a plugin serves; those of old, and those that fail, serve none.
+
+    :param remark: told of a fault.
+    """
+    ask = getattr(plugin_class, 'get_restore_choices', None)
+    try:
+        names = () if ask is None else ask(resource_type)
+        return frozenset(names)
+    except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
+        remark(f'{resource_type}: its choices of restores: {reason_of(exc)}')
+        return frozenset()
 
 
 def _fault(error: Exception) -> str:

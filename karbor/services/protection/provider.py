@@ -65,6 +65,7 @@ class Provider:
     :param plugin_classes: resource type -> the class that serves it.
     :param schemas: 'options', 'restore', 'saved_info' and 'verify' -> resource type ->
         schema.
+    :param restore_choices: resource type -> the choices of restores that are served.
     :param faults: plugin of the file -> why it, or a type of it, is left out.
     :param remarks: plugin of the file -> what is wrong with it and does no harm.
     """
@@ -76,6 +77,7 @@ class Provider:
     bank: bank_plugin.Bank
     plugin_classes: Mapping[str, PluginClass]
     schemas: Mapping[str, Mapping[str, protection_plugin.Schema]]
+    restore_choices: Mapping[str, frozenset[str]]
     faults: Mapping[str, str]
     remarks: Mapping[str, str]
 
@@ -111,11 +113,6 @@ class Provider:
         """What the plugin of a type takes for options that a plan leaves out."""
         get_defaults = getattr(self.plugin_classes.get(resource_type), 'get_default_options', None)
         return {} if get_defaults is None else get_defaults(resource_type, plan_name)
-
-    def restore_choices(self, resource_type: str) -> frozenset[str]:
-        """The choices of restores that the plugin of a type serves; those of old serve none."""
-        ask = getattr(self.plugin_classes.get(resource_type), 'get_restore_choices', None)
-        return frozenset() if ask is None else frozenset(ask(resource_type))
 
     def check_options(self, resource_type: str, values: Mapping[str, Any], where: str) -> None:
         """Let the plugin of a type look at options that fit its schema.
@@ -186,6 +183,7 @@ def load(path: pathlib.Path) -> Provider | None:
         bank,
         {name: service.plugin_class for name, service in services.by_type.items()},
         {kind: services.schemas(kind) for kind in ('options', 'restore', 'saved_info', 'verify')},
+        {name: service.restore_choices for name, service in services.by_type.items()},
         services.faults,
         services.remarks,
     )

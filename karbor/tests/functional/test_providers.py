@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from karbor.services.checkpoints import restore_choices
 from karbor.services.protection import provider
 from karbor.tests.base import PROVIDER_ID, new_id
 from karbor.tests.functional import base
@@ -29,7 +30,14 @@ class ProvidersTest(base.ApiTestCase):
     def test_schemas_of_every_type_and_kind_are_shown(self):
         schemas = self.get(f'/providers/{PROVIDER_ID}')['provider']['extended_info_schema']
         self.assertEqual(
-            {'options_schema', 'restore_schema', 'saved_info_schema', 'verify_schema'}, set(schemas)
+            {
+                'options_schema',
+                'restore_schema',
+                'saved_info_schema',
+                'verify_schema',
+                'restore_choices',
+            },
+            set(schemas),
         )
         for schema in schemas.values():
             self.assertEqual({base.VOLUME, base.PROJECT}, set(schema))
@@ -41,6 +49,13 @@ class ProvidersTest(base.ApiTestCase):
             {'restore_name', 'restore_description'},
             set(schemas['restore_schema'][base.VOLUME]['properties']),
         )
+
+    def test_the_choices_of_restores_are_shown(self):
+        choices = self.get(f'/providers/{PROVIDER_ID}')['provider']['extended_info_schema'][
+            'restore_choices'
+        ]
+        self.assertEqual([], choices[base.PROJECT])
+        self.assertEqual(sorted(restore_choices.NAMES), choices[base.VOLUME])
 
     def test_list_shows_what_show_shows(self):
         shown = self.get(f'/providers/{PROVIDER_ID}')['provider']

@@ -207,6 +207,17 @@ class SlippingPluginsTest(ThirdPartyTestCase):
             for parameters in ({}, {image: {'backup_name': 'x'}}):
                 self.create_plan(base.resource(resource_type=image), parameters=parameters)
 
+    def test_choices_that_cannot_be_told_are_none(self):
+        image = 'OS::Glance::Image'
+        self.types_beside('slipping_plugins.NoChoices')
+        (remark,) = self.registry.remarks.values()
+        self.assertIn("its choices of restores: KeyError: 'choices away'", remark)
+        shown = self.get(f'/providers/{base.PROVIDER_ID}')['provider']['extended_info_schema']
+        self.assertEqual({VOLUME: [], image: []}, shown['restore_choices'])
+        plan = self.create_plan(base.resource(resource_type=image), parameters={})
+        checkpoint = self.ended_checkpoint(self.create_checkpoint(plan))
+        self.assertIn('serves none', self.use('restore', checkpoint, 400, size=2))
+
     def test_what_finds_nothing_is_left_out(self):
         self.assertEqual(
             [VOLUME, base.PROJECT], sorted(self.get('/protectables')['protectable_type'])

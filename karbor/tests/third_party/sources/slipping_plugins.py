@@ -66,6 +66,12 @@ class NoRestoreSchema(ImagePlugin):
         raise KeyError('restore schema away')
 
 
+class NoChoices(ImagePlugin):
+    @classmethod
+    def get_restore_choices(cls, resource_type):
+        raise KeyError('choices away')
+
+
 class FailsToBegin(ImagePlugin):
     def __init__(self, config=None):
         raise RuntimeError('no licence')
