@@ -100,7 +100,8 @@ def take(
     """Take an expired one for its deletion; None when another process was quicker.
 
     :param until: when it is tried again, if it is there still.
-    :returns: the job that has made it, which tells for whom and by what trust.
+    :returns: a job that tells for whom and by what trust: the one that has made it, or of one that
+        was rebuilt the newest of the project.
     """
     taken = session.execute(
         sa.update(models.Checkpoint)
@@ -113,11 +114,28 @@ def take(
     )
     if not taken.rowcount:  # type: ignore[attr-defined]
         return None
-    return session.scalar(
+    maker = session.scalar(
         sa.select(models.Job).where(
             models.Job.subject_id == checkpoint.id,
             models.Job.kind == constants.OperationType.SAFETY_PROTECT,
         )
+    )
+    return maker or _newest_that_can_act(session, checkpoint.project_id)
+
+
+def _newest_that_can_act(session: orm.Session, project_id: str) -> models.Job | None:
+    """The newest job of a project whose trust is live; or, where there are none, that has none."""
+    return session.scalar(
+        sa.select(models.Job)
+        .outerjoin(models.Trust, models.Trust.id == models.Job.trust_id)
+        .where(
+            models.Job.project_id == project_id,
+            sa.or_(models.Trust.live_key.is_not(None), models.Job.trust_id.is_(None)),
+        )
+        .order_by(
+            models.Trust.live_key.is_(None), models.Job.created_at.desc(), models.Job.id.desc()
+        )
+        .limit(1)
     )
 
 

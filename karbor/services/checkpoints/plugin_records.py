@@ -176,6 +176,7 @@ def draft_checkpoint(
         created_at=row.created_at,
         status=row.status,
         region=row.region,
+        expires_at=row.expires_at,
     )
 
 

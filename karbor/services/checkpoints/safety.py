@@ -22,6 +22,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from karbor import context as karbor_context
@@ -88,6 +89,19 @@ def write(
     return job_begins.begin(
         session, context, new_job, row, status=row.status, restore_id=restore.id
     )
+
+
+def columns_of_rebuilt(expires_at: datetime.datetime | None) -> dict[str, Any]:
+    """What the row of a checkpoint has for its expiry that is written again after all was lost.
+
+    It does not expire at once: who had pinned it for good, which is lost, can do so again.
+
+    :param expires_at: as the bank has it.
+    """
+    if expires_at is None:
+        return {}
+    soonest = timeutils.utcnow() + datetime.timedelta(days=DEFAULT_DAYS)
+    return {'pinned': True, 'expires_at': max(expires_at, soonest)}
 
 
 def kind(protect: JobKind) -> JobKind:

@@ -58,12 +58,12 @@ class Expiry:
         return sum(self._remove(row) for row in db.transaction(_expired)())
 
     def _remove(self, row: models.Checkpoint) -> bool:
-        maker = db.transaction(_take)(row)
-        if maker is None:
+        job = db.transaction(_take)(row)
+        if job is None:
             return False
         try:
             self._commands.delete_checkpoint(
-                self._environment.context_of(maker), row.provider_id, row.id
+                self._environment.context_of(job), row.provider_id, row.id
             )
         except exception.KarborException as exc:
             LOG.warning('The expired checkpoint %s stays for now: %s', row.id, exc.msg)

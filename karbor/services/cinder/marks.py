@@ -38,6 +38,9 @@ _KEYS = {
 #: Cinder's words, before it was asked for.
 CHANGED_AT = 'karbor_volume_changed_at'
 
+#: And when the checkpoint expires, in UTC.
+EXPIRES_AT = 'karbor_expires_at'
+
 # By these nothing is looked for: what requests of older Karbors make does not carry them.
 _NOT_SOUGHT = frozenset(('scheduled_operation_id',))
 

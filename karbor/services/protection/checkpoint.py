@@ -23,7 +23,7 @@ from typing import Any
 
 from karbor import context as karbor_context
 from karbor import exception
-from karbor.common import constants
+from karbor.common import constants, moments
 from karbor.services.protection import bank_plugin, graph
 
 _RESOURCE_ID = re.compile(r'[A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,254}')
@@ -116,6 +116,11 @@ class Checkpoint:
     def region(self) -> str | None:
         """The region of the cloud that it was made in; None when that is not known."""
         return self._index.get('region')
+
+    @property
+    def expires_at(self) -> datetime.datetime | None:
+        """When it is to be deleted, in UTC; None of one that is kept until somebody deletes it."""
+        return moments.read_utc(self._index.get('expires_at'))
 
     @property
     def resource_graph(self) -> list[graph.GraphNode] | None:
@@ -248,6 +253,7 @@ class CheckpointCollection:
         created_at: datetime.datetime,
         status: str = constants.CheckpointStatus.PROTECTING,
         region: str | None = None,
+        expires_at: datetime.datetime | None = None,
         context: Context = None,
     ) -> Checkpoint:
         """A new checkpoint, written to the bank; again with the same id it is the same one.
@@ -256,6 +262,7 @@ class CheckpointCollection:
         :param resource_graph: the serialised graph.
         :param created_at: moment of creation in UTC.
         :param region: the one of the cloud that it is made in; None when that is not known.
+        :param expires_at: when it is to be deleted, in UTC; None of one that is kept.
         :raises BankUpdateObjectFailed:
         """
         checkpoint = self.draft(
@@ -267,6 +274,7 @@ class CheckpointCollection:
             created_at=created_at,
             status=status,
             region=region,
+            expires_at=expires_at,
         )
         checkpoint.commit(context)
         checkpoint.add_indices(context)
@@ -283,13 +291,16 @@ class CheckpointCollection:
         created_at: datetime.datetime,
         status: str,
         region: str | None = None,
+        expires_at: datetime.datetime | None = None,
     ) -> Checkpoint:
         """A new checkpoint of which nothing is written yet; see :meth:`create`."""
         where = {} if region is None else {'region': region}
+        until = {} if expires_at is None else {'expires_at': expires_at.isoformat()}
         return Checkpoint(
             self._section(checkpoint_id),
             {
                 **where,
+                **until,
                 'version': Checkpoint.VERSION,
                 'id': checkpoint_id,
                 'status': status,

@@ -32,7 +32,7 @@ from karbor.common import constants, ids, origins
 from karbor.db import checkpoints, models, recovery_points
 from karbor.db import quotas as quota_rows
 from karbor.services import quotas
-from karbor.services.checkpoints import plugin_records
+from karbor.services.checkpoints import plugin_records, safety
 from karbor.services.protection import bank_plugin, graph
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import provider as providers
@@ -146,6 +146,7 @@ def row_values(checkpoint: bank_checkpoint.Checkpoint) -> dict[str, Any]:
         'extra_info': plugin_records.from_json_text(checkpoint.extra_info),
         'created_at': created_at.replace(tzinfo=None),
         'region': checkpoint.region,
+        **safety.columns_of_rebuilt(checkpoint.expires_at),
     }
 
 

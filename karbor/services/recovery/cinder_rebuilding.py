@@ -29,12 +29,12 @@ from typing import Any
 from sqlalchemy import orm
 
 from karbor import db, exception
-from karbor.common import constants, ids
+from karbor.common import constants, ids, moments
 from karbor.db import inventory as rows
 from karbor.db import jobs, models
 from karbor.resource import Resource
 from karbor.services.checkpoints import plugin_records, regions
-from karbor.services.cinder import records
+from karbor.services.cinder import marks, records
 from karbor.services.protection import bank_plugin, graph
 from karbor.services.protection import checkpoint as bank_checkpoint
 from karbor.services.protection import provider as providers
@@ -74,6 +74,7 @@ class _Draft:
     :ivar reason: why its status is not what it was, or not good.
     :ivar snapshots: resource -> what there is of it; None for nothing good.
     :ivar region: where that is; None when nothing tells.
+    :ivar expires_at: when it is to be deleted, in UTC; None of one that is kept.
     """
 
     plan: dict[str, Any]
@@ -86,6 +87,7 @@ class _Draft:
     reason: str | None
     snapshots: dict[Resource, Item | None]
     region: str | None
+    expires_at: datetime.datetime | None
 
 
 def from_cinder(
@@ -229,6 +231,7 @@ class _Rebuilder:
             reason=reason,
             snapshots=snapshots,
             region=row.region or (self._region if own else None),
+            expires_at=row.expires_at,
         )
 
     def _draft_of_snapshots(self, items: Sequence[Item]) -> _Draft:
@@ -277,6 +280,7 @@ class _Rebuilder:
             reason=lost or None,
             snapshots=snapshots,
             region=self._region,
+            expires_at=_expiry(items),
         )
 
     def _project_of(self, item: Item) -> str:
@@ -300,6 +304,7 @@ class _Rebuilder:
             created_at=draft.created_at,
             status=draft.status,
             region=draft.region,
+            expires_at=draft.expires_at,
         )
         for resource, item in draft.snapshots.items():
             section = checkpoint.get_resource_bank_section(resource.id)
@@ -361,8 +366,17 @@ def _write_resource(
         records.begin_status(section, status).result()
 
 
-def _origin(items: Iterable[Item]) -> dict[str, str]:
-    """What tells that a scheduled operation has made the snapshots, if one has."""
+def _expiry(items: Iterable[Item]) -> datetime.datetime | None:
+    """When snapshots of what a restore has overwritten expire; None unless all of them say so."""
+    moments_told = [moments.read_utc(item.metadata.get(marks.EXPIRES_AT)) for item in items]
+    known = [moment for moment in moments_told if moment is not None]
+    return max(known) if known and len(known) == len(moments_told) else None
+
+
+def _origin(items: Collection[Item]) -> dict[str, str]:
+    """What tells that a restore, or a scheduled operation, has made the snapshots, if one has."""
+    if _expiry(items) is not None:
+        return {constants.CHECKPOINT_CREATED_BY: constants.CHECKPOINT_CREATED_BY_RESTORE}
     operations = {item.marks.scheduled_operation_id for item in items}
     operation_id = operations.pop() if len(operations) == 1 else None
     if not ids.is_own(operation_id):

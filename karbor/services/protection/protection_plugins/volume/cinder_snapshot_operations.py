@@ -123,7 +123,6 @@ class ProtectOperation(SnapshotOperation):
         section = checkpoint.get_resource_bank_section(resource.id)
         values = texts.values_of(checkpoint, resource)
         cinder = self._cinder(context)
-        is_safety = origins.is_of_restore(checkpoint.extra_info)
         order = Order(
             marks=Marks.of_resource(checkpoint, resource.id).of_run(checkpoint),
             arguments={
@@ -134,7 +133,7 @@ class ProtectOperation(SnapshotOperation):
             },
         )
         with faults.failing_as(exception.CreateResourceFailed, resource):
-            protecting = self._protect(cinder, order, section, is_safety=is_safety)
+            protecting = self._protect(cinder, order, section, checkpoint)
             yield from faults.marking_failed(section, protecting)
 
     def _protect(
@@ -142,15 +141,12 @@ class ProtectOperation(SnapshotOperation):
         cinder: CinderJob,
         order: Order,
         section: bank_plugin.BankSection,
-        *,
-        is_safety: bool,
+        checkpoint: Any,
     ) -> Steps:
         volume_id = str(order.marks.resource_id)
         volume = yield from self._properties(cinder, volume_id)
-        if is_safety and volume is not None:
-            # Of the moment before the snapshot is asked for, also where a later attempt adopts it.
-            changed_at = {marks.CHANGED_AT: str(volume.changed_at)}
-            order = dataclasses.replace(order, metadata=changed_at)
+        if origins.is_of_restore(checkpoint.extra_info):
+            order = dataclasses.replace(order, metadata=_metadata_of_safety(checkpoint, volume))
         snapshots = cinder.snapshots(Marks(checkpoint_id=order.marks.checkpoint_id))
         record = records.of_snapshot(section, volume_id, volume)
         making = self._available_snapshot(cinder, snapshots, order, record)
@@ -222,6 +218,20 @@ class ProtectOperation(SnapshotOperation):
                 tell(f'the volume {volume_id} is {status}', deadline.passed())
                 yield snapshots.pause(pause)
         raise AssertionError('pauses never end')
+
+
+def _metadata_of_safety(checkpoint: Any, volume: VolumeProperties | None) -> marks.Metadata:
+    """What the snapshot of a safety checkpoint carries besides.
+
+    :param volume: as it was before the snapshot was asked for, also where a later attempt adopts
+        it.
+    """
+    metadata = {}
+    if volume is not None:
+        metadata[marks.CHANGED_AT] = str(volume.changed_at)
+    if checkpoint.expires_at is not None:
+        metadata[marks.EXPIRES_AT] = checkpoint.expires_at.isoformat()
+    return metadata
 
 
 class VerifyOperation(SnapshotOperation):
