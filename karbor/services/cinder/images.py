@@ -27,7 +27,7 @@ from oslo_utils import uuidutils
 
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
-from karbor.services.cinder.items import CinderFault
+from karbor.services.cinder.faults import CinderFault
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection.clients.glance import GlanceClient, Image
 from karbor.services.protection.steps import Steps, Wait

@@ -12,12 +12,10 @@
 
 """Volumes or snapshots of one job: made once, found again, waited for, removed."""
 
-import contextlib
 import dataclasses
 import functools
-import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from cinderclient import exceptions as cinder_exc
@@ -27,7 +25,16 @@ from karbor.common import timers
 from karbor.common.progress import Progress, Silent, duration
 from karbor.services import retrying
 from karbor.services.cinder import requests as cinder_requests
-from karbor.services.cinder import waits
+from karbor.services.cinder import statuses, waits
+from karbor.services.cinder.faults import (
+    FAULTS,
+    CinderFault,
+    ItemFailed,
+    ItemGone,
+    describe,
+    name_of,
+)
+from karbor.services.cinder.hope import Hope
 from karbor.services.cinder.marks import Marks
 from karbor.services.cinder.shared import Shared
 from karbor.services.cinder.watcher import Waiting, WaitTimeout, Watcher
@@ -37,27 +44,6 @@ LOG = logging.getLogger(__name__)
 
 Result = TypeVar('Result')
 
-# Statuses from which Cinder goes on by itself.
-PASSING_STATUSES = frozenset(
-    (
-        'attaching',
-        'backing-up',
-        'creating',
-        'deleting',
-        'detaching',
-        'downloading',
-        'extending',
-        'reserved',
-        'restoring',
-        'restoring-backup',
-        'retyping',
-        'uploading',
-    )
-)
-_READY_STATUSES = frozenset(('available', 'in-use'))
-FAILED_STATUSES = frozenset(('error', 'error_deleting', 'error_restoring', 'deleting'))
-_DELETABLE_STATUSES = frozenset(('available', 'error'))
-
 # How often a Cinder that answers nobody is asked to make something, in seconds.
 _TRIED_EVERY = 1.0
 
@@ -65,25 +51,6 @@ _NO_MESSAGE = (
     'Cinder gives no reason. Often the storage has refused it, since its pool is full or it is '
     'down: ask the operator of the cloud'
 )
-
-
-class CinderFault(Exception):
-    """Cinder answered, but not with what was asked for; the text is for a person."""
-
-
-class ItemGone(CinderFault):
-    """What was being made is not there any more."""
-
-
-class ItemFailed(CinderFault):
-    """What was being made or changed is in a status of failure."""
-
-
-class NotAsked(CinderFault):
-    """Cinder was not asked, since nothing gets on there."""
-
-
-FAULTS = (*cinder_requests.CLIENT_ERRORS, CinderFault, WaitTimeout)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,57 +65,6 @@ class Order:
     marks: Marks
     arguments: Mapping[str, Any]
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-class Hope:
-    """Shared by all items of a job: lost when for none of them anything gets on.
-
-    Else each of many items would wait for its own deadline, one batch after the other.
-
-    """
-
-    def __init__(self, clock: retrying.Clock = time) -> None:
-        self._clock = clock
-        self._last_success = self._last_try = float('-inf')
-        self.lost: Exception | None = None
-
-    def check(self, tried_every: float = math.inf) -> None:
-        """Look whether there is any.
-
-        :param tried_every: how often something is tried all the same, in seconds.
-        :raises NotAsked: it is lost.
-        """
-        if self.lost is not None and self._clock.monotonic() < self._last_try + tried_every:
-            raise NotAsked(f'not asked for: with the others, {describe(self.lost)}')
-
-    @contextlib.contextmanager
-    def attempt(self, is_hopeless: Callable[[Exception], bool]) -> Iterator[None]:
-        """Around what may take long; a success brings hope back.
-
-        :param is_hopeless: whether a fault takes it, if nothing succeeded since it began.
-        """
-        begun = self._last_try = self._clock.monotonic()
-        try:
-            yield
-        except FAULTS as exc:
-            if is_hopeless(exc) and self._last_success < begun:
-                self.lost = exc
-            raise
-        self._last_success = self._clock.monotonic()
-        self.lost = None
-
-
-def describe(fault: Exception) -> str:
-    """What to tell a person of one of ``FAULTS``."""
-    if isinstance(fault, WaitTimeout):
-        text = (
-            f'{_name(fault.last)} is still in status {fault.last.status} after '
-            f'{fault.seconds:.0f} seconds'
-        )
-        return text + (f' (the last look failed: {fault.fault})' if fault.fault else '')
-    if isinstance(fault, CinderFault):
-        return str(fault)
-    return cinder_requests.describe(fault)
 
 
 def _by_resource(items: Iterable[Any]) -> dict[str, list[Any]]:
@@ -168,19 +84,10 @@ def _usable(items: Iterable[Any], marks: Marks) -> Any:
         (
             item
             for item in items
-            if item.status not in FAILED_STATUSES and sought <= item.metadata.items()
+            if item.status not in statuses.FAILED and sought <= item.metadata.items()
         ),
         None,
     )
-
-
-def _is_settled(item: Any) -> bool:
-    """Whether nothing goes on with an item; None is gone."""
-    return item is None or item.status in _READY_STATUSES | FAILED_STATUSES
-
-
-def _name(item: Any) -> str:
-    return f'the {type(item).__name__.lower()} {item.id}'
 
 
 class _Listed(NamedTuple):
@@ -372,7 +279,7 @@ class CinderItems:
         :raises CinderFault: it ended in another status, or was deleted by somebody.
         :raises WaitTimeout: it did not end in time.
         """
-        if _is_settled(item):
+        if statuses.is_settled(item):
             return self._good(item, item)
         with self._outcomes.attempt(lambda fault: isinstance(fault, WaitTimeout)):
             current = yield from self.until_settled(item, timeout)
@@ -388,9 +295,11 @@ class CinderItems:
         :raises WaitTimeout: it did not end in time.
         """
         deadline = retrying.Deadline(timeout, self._clock)
-        current = yield self._made.wait(item, _is_settled, timeout)
+        current = yield self._made.wait(item, statuses.is_settled, timeout)
         if current is None:  # in the list no more: gone, or only without its metadata?
-            current = yield self._made.wait(item, _is_settled, deadline.remaining(), listed=False)
+            current = yield self._made.wait(
+                item, statuses.is_settled, deadline.remaining(), listed=False
+            )
         return current
 
     def _good(self, item: Any, current: Any) -> Any:
@@ -399,9 +308,9 @@ class CinderItems:
         :raises CinderFault: it is not good, or not there any more.
         """
         if current is None:
-            raise ItemGone(f'{_name(item)} was deleted while it was being made')
-        if current.status in FAILED_STATUSES:
-            raise ItemFailed(f'{_name(item)} {self._status_and_message(current)}')
+            raise ItemGone(f'{name_of(item)} was deleted while it was being made')
+        if current.status in statuses.FAILED:
+            raise ItemFailed(f'{name_of(item)} {self._status_and_message(current)}')
         return current
 
     def change(self, request: Callable[[Any], Result]) -> Generator[Wait, Any, Result]:
@@ -432,11 +341,11 @@ class CinderItems:
                     yield from self._remove_double(double, timeout)
 
     def _remove_double(self, double: Any, timeout: float) -> Steps:
-        LOG.warning('%s was made a second time', _name(double))
+        LOG.warning('%s was made a second time', name_of(double))
         try:
             yield from self.remove(double, timeout, listed=False)
         except FAULTS as exc:
-            LOG.warning('%s is left: %s', _name(double), describe(exc))
+            LOG.warning('%s is left: %s', name_of(double), describe(exc))
 
     def remove(self, item: Any, timeout: float, listed: bool = True) -> Steps:
         """Delete an item and see it gone; a busy one is tried again until the time is over.
@@ -463,13 +372,13 @@ class CinderItems:
                     return
                 reason = self._status_and_message(left, ' after it was deleted')
                 if left.status == 'error_deleting':
-                    raise CinderFault(f'{_name(item)} {reason}')
+                    raise CinderFault(f'{name_of(item)} {reason}')
             else:
                 reason = 'cannot be deleted while Cinder is working on it'
             if deadline.remaining() < pause:
                 break
             yield self.pause(pause)
-        raise CinderFault(f'{_name(item)} {reason}; tried for {timeout:.0f} seconds')
+        raise CinderFault(f'{name_of(item)} {reason}; tried for {timeout:.0f} seconds')
 
     def _ask_to_delete(self, item: Any, is_second: bool = False) -> Generator[Wait, Any, bool]:
         """Send the DELETE; False when Cinder refuses for now.
@@ -487,13 +396,12 @@ class CinderItems:
             current = yield from self.get_or_none(item.id)
             if current is None or current.status == 'deleting':
                 return True
-            if current.status in _DELETABLE_STATUSES and not is_second:
+            if current.status in statuses.DELETABLE and not is_second:
                 # only since the refusal?
                 return (yield from self._ask_to_delete(item, is_second=True))
-            if current.status not in PASSING_STATUSES:
-                raise CinderFault(
-                    f'{_name(item)} is in status {current.status}; {cinder_requests.describe(exc)}'
-                ) from exc
+            if current.status not in statuses.PASSING:
+                told = f'is in status {current.status}; {cinder_requests.describe(exc)}'
+                raise CinderFault(f'{name_of(item)} {told}') from exc
             return False
         return True
 

@@ -30,6 +30,7 @@ from keystoneauth1 import session as ks_session
 
 from karbor import context as karbor_context
 from karbor import exception
+from karbor.services.cinder import faults as cinder_faults
 from karbor.services.cinder import items as cinder_items
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.marks import Marks
@@ -226,8 +227,8 @@ class Inventory:
         entry = manager.resource_class(manager, {'id': item.id, 'status': item.status}, loaded=True)
         try:
             steps.drive(items.remove(entry, timeout, listed=False))
-        except cinder_items.FAULTS as exc:
-            return cinder_items.describe(exc)
+        except cinder_faults.FAULTS as exc:
+            return cinder_faults.describe(exc)
         return None
 
     def _manager(self, item: Item) -> Any:

@@ -18,10 +18,12 @@ from cinderclient import exceptions as cinder_exc
 from oslotest import base
 
 from karbor import context as karbor_context
+from karbor.services.cinder import faults as cinder_faults
 from karbor.services.cinder import items as cinder_items
 from karbor.services.cinder import job as cinder_job
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder import watcher
+from karbor.services.cinder.hope import Hope
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection import client_factory, steps
 from karbor.testing.fake_cinder import FakeCinder, Fault
@@ -116,7 +118,7 @@ class GivingUpTest(ItemsTestCase):
         self.cinder.faults = [Fault('.*', '', status=503)]
         self.assertRaises(cinder_exc.ClientException, self.make)
         asked = sum(self.cinder.requests.values())
-        fault = self.assertRaises(cinder_items.NotAsked, self.make)
+        fault = self.assertRaises(cinder_faults.NotAsked, self.make)
         self.assertIn('not asked for: with the others, Cinder answered 503', str(fault))
         self.assertEqual(asked, sum(self.cinder.requests.values()))
 
@@ -137,15 +139,15 @@ class GivingUpTest(ItemsTestCase):
         self.make()
 
     def test_what_gets_on_elsewhere_keeps_hope(self) -> None:
-        hope = cinder_items.Hope()
+        hope = Hope()
 
         def fail() -> None:
             with hope.attempt(lambda _: True):
                 with hope.attempt(lambda _: True):  # as another thread would
                     pass
-                raise cinder_items.CinderFault('of one item')
+                raise cinder_faults.CinderFault('of one item')
 
-        self.assertRaises(cinder_items.CinderFault, fail)
+        self.assertRaises(cinder_faults.CinderFault, fail)
         self.assertIsNone(hope.lost)
 
     def test_a_refusal_ends_nothing(self) -> None:
@@ -157,7 +159,7 @@ class GivingUpTest(ItemsTestCase):
         self.cinder.settle_to['snapshot'] = None
         snapshot = self.make()
         self.assertRaises(watcher.WaitTimeout, self.wait_until_available, snapshot, 0.1)
-        fault = self.assertRaises(cinder_items.CinderFault, self.make)
+        fault = self.assertRaises(cinder_faults.CinderFault, self.make)
         self.assertIn('is still in status creating', str(fault))
         self.assertEqual([snapshot.id], list(self.cinder.snapshots), 'one more was asked for')
 

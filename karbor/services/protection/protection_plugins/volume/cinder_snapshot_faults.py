@@ -21,7 +21,7 @@ from cinderclient import exceptions as cinder_exc
 from karbor import exception
 from karbor.common import constants
 from karbor.resource import Resource
-from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder import faults as cinder_faults
 from karbor.services.cinder import records
 from karbor.services.cinder import requests as cinder_requests
 from karbor.services.cinder.items import Order
@@ -38,7 +38,7 @@ class VolumeGone(Exception):
     """There is no volume any more to take a snapshot of; the text is for a person."""
 
 
-class SnapshotGone(cinder_items.CinderFault):
+class SnapshotGone(cinder_faults.CinderFault):
     """The snapshot that a checkpoint has is not there any more, as its owner sees it."""
 
 
@@ -62,11 +62,11 @@ def telling_gone(
     """
     try:
         return (yield from going)
-    except (cinder_exc.NotFound, cinder_items.ItemGone) as exc:
+    except (cinder_exc.NotFound, cinder_faults.ItemGone) as exc:
         if (yield from cinder.has_volume(volume_id)):
             raise
         raise VolumeGone(
-            f'the volume does not exist any more; {cinder_items.describe(exc)}'
+            f'the volume does not exist any more; {cinder_faults.describe(exc)}'
         ) from exc
 
 
@@ -74,7 +74,7 @@ def marking_failed(section: bank_plugin.BankSection, going: Steps) -> Steps:
     """Steps whose failure the bank tells, too."""
     try:
         yield from going
-    except cinder_items.FAULTS:
+    except cinder_faults.FAULTS:
         with contextlib.suppress(exception.BankError):  # what Cinder said matters more
             yield records.begin_status(section, constants.ResourceStatus.ERROR)
         raise
@@ -92,10 +92,10 @@ def failing_as(
         raise exception.ResourceGone(
             name=NAME, reason=str(exc), resource_id=resource.id, resource_type=resource.type
         ) from exc
-    except cinder_items.FAULTS as exc:
+    except cinder_faults.FAULTS as exc:
         raise error(
             name=NAME,
-            reason=cinder_items.describe(exc),
+            reason=cinder_faults.describe(exc),
             resource_id=resource.id,
             resource_type=resource.type,
             is_over_quota=cinder_requests.is_over_quota(exc),

@@ -35,10 +35,11 @@ import dataclasses
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder import faults as cinder_faults
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder import watcher as cinder_watcher
+from karbor.services.cinder.faults import CinderFault, ItemGone
 from karbor.services.cinder.in_place_records import InPlaceRecord, InPlaceRecords, Step
-from karbor.services.cinder.items import CinderFault, ItemGone
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import CHANGED_AT, Marks
 from karbor.services.cinder.properties import VolumeProperties
@@ -153,7 +154,7 @@ class InPlace:
         """Steps behind whose failure no image is left."""
         try:
             return (yield from going)
-        except cinder_items.FAULTS:
+        except cinder_faults.FAULTS:
             yield from self._remove_images()
             raise
 
@@ -286,8 +287,8 @@ class InPlace:
         safety_id = None if safety is None else safety.checkpoint_id
         try:
             yield
-        except cinder_items.WaitTimeout as exc:
-            raise CinderFault(texts.stuck(cinder_items.describe(exc), safety_id)) from exc
+        except cinder_watcher.WaitTimeout as exc:
+            raise CinderFault(texts.stuck(cinder_faults.describe(exc), safety_id)) from exc
         except cinder_requests.CLIENT_ERRORS as exc:
             raise CinderFault(texts.unseen(cinder_requests.describe(exc), safety_id)) from exc
 
@@ -333,9 +334,9 @@ class InPlace:
         try:
             if record.step != Step.ROLLED_BACK:
                 yield from self._rolled_back(record, safety)
-        except cinder_items.FAULTS as exc:
+        except cinder_faults.FAULTS as exc:
             raise CinderFault(
-                texts.not_rolled_back(reason, cinder_items.describe(exc), safety.checkpoint_id)
+                texts.not_rolled_back(reason, cinder_faults.describe(exc), safety.checkpoint_id)
             ) from exc
         raise CinderFault(texts.rolled_back(reason, self._overwrite.volume_id))
 

@@ -24,8 +24,8 @@ from karbor import exception
 from karbor.services import retrying
 from karbor.services.cinder import images
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder.faults import CinderFault
 from karbor.services.cinder.in_place_records import InPlaceRecord
-from karbor.services.cinder.items import CinderFault
 from karbor.services.protection import client_factory, protection_plugin
 from karbor.services.protection.clients import cinder as cinder_client
 from karbor.services.protection.protection_plugins.volume import (

@@ -32,10 +32,11 @@ from karbor import exception
 from karbor.common import constants, origins
 from karbor.resource import Resource
 from karbor.services import retrying
-from karbor.services.cinder import items as cinder_items
-from karbor.services.cinder import marks, records
+from karbor.services.cinder import faults as cinder_faults
+from karbor.services.cinder import marks, records, statuses
 from karbor.services.cinder import requests as cinder_requests
-from karbor.services.cinder.items import CinderFault, CinderItems, Order
+from karbor.services.cinder.faults import CinderFault
+from karbor.services.cinder.items import CinderItems, Order
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
 from karbor.services.cinder.properties import VolumeProperties
@@ -182,7 +183,7 @@ class ProtectOperation(SnapshotOperation):
             snapshot = yield from self._make_when_settled(cinder, snapshots, order)
         try:
             yield from snapshots.wait_until_available(snapshot, self._options.snapshot_timeout)
-        except cinder_items.FAULTS:
+        except cinder_faults.FAULTS:
             with contextlib.suppress(exception.BankError):  # what Cinder said matters more
                 yield record.begin_made(snapshot)
             raise
@@ -207,7 +208,7 @@ class ProtectOperation(SnapshotOperation):
                     status = (yield from cinder.volume(volume_id)).status
                     if status == 'deleting':
                         raise faults.VolumeGone('the volume is being deleted') from exc
-                    if status in cinder_items.PASSING_STATUSES:
+                    if status in statuses.PASSING:
                         if deadline.remaining() < pause:
                             raise
                     elif was_ready or status not in ('available', 'in-use'):

@@ -29,8 +29,8 @@ from karbor import exception
 from karbor.common import constants
 from karbor.resource import Resource
 from karbor.services import retrying
-from karbor.services.cinder import records
-from karbor.services.cinder.items import FAILED_STATUSES, FAULTS, CinderFault, describe
+from karbor.services.cinder import records, statuses
+from karbor.services.cinder.faults import FAULTS, CinderFault, describe
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection import bank_plugin, protection_plugin, steps
@@ -327,7 +327,7 @@ def _loss(snapshot: Any) -> protection_plugin.Loss | None:
     """Why a snapshot is not good, if it is not."""
     if snapshot is None:
         return protection_plugin.Loss('its snapshot is not in Cinder any more', is_gone=True)
-    if snapshot.status in FAILED_STATUSES:
+    if snapshot.status in statuses.FAILED:
         return protection_plugin.Loss(
             f'its snapshot {snapshot.id} is in status {snapshot.status}', is_gone=False
         )

@@ -22,9 +22,10 @@ from typing import Any
 
 from cinderclient import exceptions as cinder_exc
 
-from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder import faults as cinder_faults
+from karbor.services.cinder.faults import CinderFault
 from karbor.services.cinder.in_place_records import InPlaceRecord
-from karbor.services.cinder.items import CinderFault, CinderItems
+from karbor.services.cinder.items import CinderItems
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.properties import VolumeProperties
 from karbor.services.protection.protection_plugins.volume.cinder_snapshot_wanted import Wanted
@@ -183,10 +184,10 @@ def _trying(what: str, going: _Changing) -> _Remarks:
     """
     try:
         yield from going
-    except (cinder_items.ItemFailed, cinder_items.ItemGone):
+    except (cinder_faults.ItemFailed, cinder_faults.ItemGone):
         raise
-    except cinder_items.FAULTS as exc:
-        return [f'{what}: {cinder_items.describe(exc)}']
+    except cinder_faults.FAULTS as exc:
+        return [f'{what}: {cinder_faults.describe(exc)}']
     return []
 
 

@@ -25,7 +25,7 @@ from karbor import context as karbor_context
 from karbor.common import accounts, moments
 from karbor.resource import Resource
 from karbor.services.cinder import records
-from karbor.services.cinder.items import CinderFault
+from karbor.services.cinder.faults import CinderFault
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection import bank_plugin

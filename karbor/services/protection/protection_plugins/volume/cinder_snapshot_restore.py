@@ -22,11 +22,12 @@ from karbor import context as karbor_context
 from karbor import exception
 from karbor.common import constants
 from karbor.resource import Resource
-from karbor.services.cinder import items as cinder_items
+from karbor.services.cinder import faults as cinder_faults
 from karbor.services.cinder import records
 from karbor.services.cinder import requests as cinder_requests
+from karbor.services.cinder.faults import CinderFault
 from karbor.services.cinder.in_place_records import InPlaceRecords
-from karbor.services.cinder.items import CinderFault, CinderItems, Order
+from karbor.services.cinder.items import CinderItems, Order
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection.protection_plugins import utils
@@ -166,15 +167,15 @@ class RestoreOperation(SnapshotOperation):
             written = record.begin_made(volume)
             made = yield from volumes.wait_until_available(volume, timeout)
             remarks = yield from PutBack(cinder, volumes, timeout).all(made, wanted)
-        except cinder_items.FAULTS as exc:
-            is_not_made = cinder_requests.is_refusal(exc) or isinstance(exc, cinder_items.NotAsked)
+        except cinder_faults.FAULTS as exc:
+            is_not_made = cinder_requests.is_refusal(exc) or isinstance(exc, cinder_faults.NotAsked)
             if volume is None and is_not_made:
                 raise
             outcome = yield from self._remove_all(volumes, marks, volume)
             if written is not None:
                 yield written
             yield record.begin_blank()
-            raise CinderFault(f'{cinder_items.describe(exc)}; {outcome}') from exc
+            raise CinderFault(f'{cinder_faults.describe(exc)}; {outcome}') from exc
         yield written
         return volume, remarks
 
@@ -189,8 +190,8 @@ class RestoreOperation(SnapshotOperation):
                 made[volume.id] = volume
             for item in made.values():
                 yield from volumes.remove(item, self._options.settle_timeout, listed=False)
-        except cinder_items.FAULTS as exc:
-            return f'it is left in Cinder: {cinder_items.describe(exc)}'
+        except cinder_faults.FAULTS as exc:
+            return f'it is left in Cinder: {cinder_faults.describe(exc)}'
         return 'it was removed' if made else 'nothing was made'
 
 
