@@ -44,14 +44,18 @@ def check(
     chosen = restore_choices.in_place(choices, resources)
     if not chosen or not restore_choices.is_begun_of(checkpoint, choices):
         return
-    if checkpoint.region is not None:
-        regions.check(checkpoint.region, regions.acting(context))
-    sizes = _sizes(checkpoint.id)
+    points = _points(checkpoint.id)
     by_type: dict[str, dict[str, protection_plugin.AskedInPlace]] = {}
     for resource, values in chosen:
-        by_type.setdefault(resource.type, {})[resource.id] = protection_plugin.AskedInPlace(
-            size=sizes.get((resource.type, resource.id)), choices=values
-        )
+        point = points.get((resource.type, resource.id))
+        if point is None or not restore_choices.leaves_out(choices, point):
+            by_type.setdefault(resource.type, {})[resource.id] = protection_plugin.AskedInPlace(
+                size=None if point is None else point.size, choices=values
+            )
+    if not by_type:
+        return
+    if checkpoint.region is not None:
+        regions.check(checkpoint.region, regions.acting(context))
     plugins = provider.new_plugins(by_type)
     for resource_type, asked in by_type.items():
         plugins[resource_type].check_in_place(asked, context)
@@ -59,30 +63,36 @@ def check(
 
 def check_free(
     session: orm.Session,
-    project_id: str,
+    restore: models.Restore,
     resources: Sequence[Resource],
-    choices: restore_choices.Choices,
 ) -> None:
-    """Look whether another restore, which is not finished, is to overwrite one of the resources.
+    """Look whether another restore, which is not finished, overwrites the same as a new one.
 
     :param resources: that are asked for.
     :raises ResourceHeld:
     """
-    chosen = {(each.type, each.id) for each, _ in restore_choices.in_place(choices, resources)}
-    for restore, resource_graph in rows.choosing(session, project_id) if chosen else ():
-        others = restore.choices or {}
-        meant = restore_choices.meant(graph.deserialize(resource_graph), others)
-        for each, _ in restore_choices.in_place(others, meant):
-            if (each.type, each.id) in chosen:
-                raise exception.ResourceHeld(
-                    reason=f'the restore {restore.id} of {each.key} is not finished.'
-                )
+    overwritten = _overwritten(restore, resources)
+    for other, resource_graph in rows.choosing(session, restore.project_id) if overwritten else ():
+        meant = restore_choices.meant(graph.deserialize(resource_graph), other.choices or {})
+        both = overwritten & _overwritten(other, meant)
+        if both:
+            raise exception.ResourceHeld(
+                reason=f'the restore {other.id} of {"#".join(min(both))} is not finished.'
+            )
 
 
-def _sizes(checkpoint_id: str) -> dict[Key, int | None]:
-    """Of the recovery points of a checkpoint, in GiB."""
+def _overwritten(restore: models.Restore, resources: Sequence[Resource]) -> set[Key]:
+    """Types and ids of what a restore is to overwrite.
+
+    :param resources: that it is about.
+    """
+    chosen = restore_choices.in_place(restore.choices or {}, resources)
+    return {(each.type, each.id) for each, _ in chosen} - set(restore_choices.obstacles(restore))
+
+
+def _points(checkpoint_id: str) -> dict[Key, models.RecoveryPoint]:
     with db.reader() as session:
         return {
-            (point.resource_type, point.resource_id): point.size
+            (point.resource_type, point.resource_id): point
             for point in recovery_points.of_checkpoints(session, [checkpoint_id])
         }

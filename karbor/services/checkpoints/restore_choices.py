@@ -199,6 +199,11 @@ def left_out(
     return left
 
 
+def leaves_out(choices: Choices, point: models.RecoveryPoint) -> bool:
+    """Whether a resource is left out for the sake of its recovery point, as it is now."""
+    return bool(choices.get('partial')) and point.state not in _GOOD
+
+
 def obstacles(restore: models.Restore) -> dict[Key, str]:
     """Why some of what a restore asks for is left out, by types and ids."""
     return {(each['type'], each['id']): each['reason'] for each in restore.left_out or ()}

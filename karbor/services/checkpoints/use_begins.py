@@ -78,8 +78,6 @@ class Asked(Generic[Use]):
             session, context.project_id, self.provider_id, self.checkpoint_id, lock=True
         )
         is_begun = restore_choices.is_begun_of(checkpoint, self.choices or {})
-        if is_begun and self.choices:
-            in_place.check_free(session, context.project_id, self.resources, self.choices)
         use = uses.create(
             session,
             self.table,
@@ -99,6 +97,8 @@ class Asked(Generic[Use]):
         if not is_begun:
             job_begins.log_refusal(session, context, new_job, checkpoint, restore_id=restore_id)
             return use, None
+        if isinstance(use, models.Restore):
+            in_place.check_free(session, use, self.resources)
         first = self._write_safety(session, context, use, checkpoint, trust_id=trust_id)
         if first is not None:
             new_job = dataclasses.replace(new_job, state=job_rows.JobState.QUEUED)

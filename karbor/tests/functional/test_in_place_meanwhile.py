@@ -14,6 +14,8 @@
 
 import functools
 
+from karbor import db
+from karbor.common.constants import RecoveryPointState as State
 from karbor.db import models
 from karbor.services.checkpoints import plans
 from karbor.services.protection import graph, provider
@@ -35,6 +37,20 @@ class OthersTest(InPlaceTestCase):
         self.assertIn('2026-01-01T00:00:01', reason)
         self.assertIn('nothing was overwritten', reason)
         self.assertEqual('now', self.content(volume))
+
+    def test_what_is_left_out_may_be_in_use(self):
+        volumes = [self.volume() for _ in range(2)]
+        checkpoint = self.protected(*volumes)
+        with db.writer() as session:
+            session.query(models.RecoveryPoint).filter_by(resource_id=volumes[0]['id']).update(
+                {'state': State.MISSING}
+            )
+        self.cinder.volumes[volumes[0]['id']]['status'] = 'in-use'
+        self.in_place(checkpoint, 409)
+        restore = self.restored(checkpoint, partial=True)
+        self.assertEqual('success', restore['status'], restore)
+        ends = {each['id']: each['end'] for each in restore['results']}
+        self.assertEqual(['left_out', 'restored'], [ends[each['id']] for each in volumes])
 
     def test_somebody_attaches_it_meanwhile(self):
         volume, (checkpoint,) = self.held('first')
