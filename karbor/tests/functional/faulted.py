@@ -58,6 +58,9 @@ class From(Fault):
 class FaultedTestCase(base.CloudTestCase):
     """With jobs that a test runs itself, in this process."""
 
+    #: for how long what passes is asked for again, in seconds
+    patience = 60.0
+
     def setUp(self) -> None:
         self.glance = FakeGlance()
         super().setUp()
@@ -71,7 +74,7 @@ class FaultedTestCase(base.CloudTestCase):
 
     def build(self, registry: provider.ProviderRegistry) -> None:
         del registry
-        super().build(provider.ProviderRegistry(self.provider_dir(retry_timeout=0.1)))
+        super().build(provider.ProviderRegistry(self.provider_dir(retry_timeout=self.patience)))
 
     def work(self) -> None:
         """Each job is run by the test itself."""

@@ -26,7 +26,7 @@ _REFUSALS = ({'status': 400}, {'status': 403})
 
 
 @base.in_process_only('jobs run in this process')
-class FaultsTest(faulted.FaultedTestCase):
+class InPlaceFaultsTestCase(faulted.FaultedTestCase):
     @functools.cached_property
     def held(self) -> tuple[str, dict[str, Any]]:
         """The id of a volume, and a checkpoint of it."""
@@ -48,6 +48,8 @@ class FaultsTest(faulted.FaultedTestCase):
     def content(self) -> str:
         return self.cinder.contents[self.held[0]]
 
+
+class OneFaultTest(InPlaceFaultsTestCase):
     def test_one_of_all(self):
         """What fails once is asked for again, and done once."""
         for first in range(len(faulted.PASSING) if _IS_LONG else 1):
@@ -101,6 +103,10 @@ class FaultsTest(faulted.FaultedTestCase):
             if not is_well
         }
         self.assertEqual([], [name for name in missing if name not in reason], f'{where}: {shown}')
+
+
+class GoneTest(InPlaceFaultsTestCase):
+    patience = 0.1
 
     def test_all_from_one_on(self):
         """A cloud that is gone for good leaves one of both, and says so; and then it goes on."""
