@@ -174,11 +174,19 @@ def _restore_choices(
     """
     ask = getattr(plugin_class, 'get_restore_choices', None)
     try:
-        names = () if ask is None else ask(resource_type)
-        return frozenset(names)
+        with plugin_edge.kept():
+            return frozenset(() if ask is None else _names(ask(resource_type)))
     except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
         remark(f'{resource_type}: its choices of restores: {reason_of(exc)}')
         return frozenset()
+
+
+def _names(told: Any) -> list[str]:
+    """:raises TypeError: they are no names."""
+    names = None if isinstance(told, str) else list(told)
+    if names is None or not all(isinstance(each, str) for each in names):
+        raise TypeError(f'{told!r:.100} is no set of names')
+    return names
 
 
 def _fault(error: Exception) -> str:

@@ -209,9 +209,13 @@ class SlippingPluginsTest(ThirdPartyTestCase):
 
     def test_choices_that_cannot_be_told_are_none(self):
         image = 'OS::Glance::Image'
-        self.types_beside('slipping_plugins.NoChoices')
-        (remark,) = self.registry.remarks.values()
-        self.assertIn("its choices of restores: KeyError: 'choices away'", remark)
+        for plugin, part in (
+            ('ChoicesAsText', "TypeError: 'size' is no set of names"),
+            ('NoChoices', "KeyError: 'choices away'"),
+        ):
+            self.types_beside(f'slipping_plugins.{plugin}')
+            (remark,) = self.registry.remarks.values()
+            self.assertIn(f'its choices of restores: {part}', remark)
         shown = self.get(f'/providers/{base.PROVIDER_ID}')['provider']['extended_info_schema']
         self.assertEqual({VOLUME: [], image: []}, shown['restore_choices'])
         plan = self.create_plan(base.resource(resource_type=image), parameters={})

@@ -72,6 +72,12 @@ class NoChoices(ImagePlugin):
         raise KeyError('choices away')
 
 
+class ChoicesAsText(ImagePlugin):
+    @classmethod
+    def get_restore_choices(cls, resource_type):
+        return 'size'
+
+
 class FailsToBegin(ImagePlugin):
     def __init__(self, config=None):
         raise RuntimeError('no licence')
