@@ -68,6 +68,7 @@ class KarborException(Exception):
     """Base of all: ``message`` is a template that the keyword arguments fill.
 
     :param message: text that replaces the class's template.
+    :param is_passing: whether it is that a service does not answer now, and may do so later.
     :param kwargs: values of the template's fields; a field that is missing leaves the
         template as it is, since an error about an error would hide the first.
     """
@@ -76,8 +77,10 @@ class KarborException(Exception):
     code = 500
     headers: dict[str, str] = {}
     safe = True
+    is_passing = False
 
-    def __init__(self, message: object = None, **kwargs: Any) -> None:
+    def __init__(self, message: object = None, *, is_passing: bool = False, **kwargs: Any) -> None:
+        self.is_passing = is_passing
         self.kwargs = kwargs
         if message is None:
             try:

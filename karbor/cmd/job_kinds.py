@@ -70,4 +70,5 @@ def runner(environment: Environment, *, is_alone: bool = False) -> JobRunner:
         lease=options.job_lease,
         is_alone=is_alone,
         max_tries=options.max_job_tries,
+        patience=options.bank_patience,
     )

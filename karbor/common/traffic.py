@@ -31,3 +31,13 @@ class Traffic(Protocol):
         :param retry_after: the answer's header of that name.
         :param is_for_all: whether it wants so of everybody, and not only of the job's project.
         """
+
+    def heard(self, code: int | None) -> None:
+        """Note whether the service answers at all, well or not.
+
+        :param code: the HTTP status of an answer; None when nobody was reached.
+        """
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the service has answered none for so long that each is to be sent but once."""

@@ -77,6 +77,14 @@ OPTS: list[cfg.Opt] = [
         'retry" has it tried again.',
     ),
     cfg.FloatOpt(
+        'bank_patience',
+        default=3600,
+        min=0,
+        help='For how long a job waits for a bank that is away (no connection, no answer in time, '
+        "429 or a server's error), or for a Cinder that answers nobody, in seconds. It is put back "
+        'meanwhile, which is no try; then it fails. 0 has it fail at once.',
+    ),
+    cfg.FloatOpt(
         'orphan_check_interval',
         default=3600,
         min=0,

@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor.common import constants, leases
-from karbor.db import clock, models
+from karbor.db import clock, holds, models
 
 
 class JobState(enum.StrEnum):
@@ -172,25 +172,35 @@ def renew(session: orm.Session, jobs: Collection[models.Job], lease: float) -> s
     }
 
 
-def pause(session: orm.Session, job: models.Job, seconds: float, *, has_sent: bool) -> None:
+def pause(
+    session: orm.Session,
+    job: models.Job,
+    seconds: float,
+    *,
+    has_sent: bool,
+    hold: holds.Hold | None = None,
+) -> None:
     """Let a job begin again later, which does not count as a try.
 
     :param has_sent: whether the attempt, which is over, may have changed something in a cloud.
+    :param hold: what the job is held back by.
     """
     now = clock.now(session)
+    held = {} if hold is None else {'error': hold.as_error()}
     session.execute(
         _claimed(job).values(
             claimed_until=now + datetime.timedelta(seconds=seconds),
             quiet_since=now if has_sent else job.quiet_since or _ALWAYS,
             tries=models.Job.tries - 1,
+            **held,
         )
     )
 
 
 def note_progress(session: orm.Session, job: models.Job) -> None:
     """Write that the attempt has got on: of the tries, this one is the first."""
-    if job.tries > 1:
-        session.execute(_claimed(job).where(models.Job.tries > 1).values(tries=1))
+    if job.tries > 1 or job.error is not None:
+        session.execute(_claimed(job).values(tries=1, error=None))
 
 
 def hand_back(session: orm.Session, jobs: Collection[models.Job]) -> None:

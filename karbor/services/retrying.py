@@ -29,7 +29,10 @@ from karbor.common import leases
 LOG = logging.getLogger(__name__)
 
 _PASSING_CODES = frozenset({408, 425, 429})
-_LASTING_CODES = frozenset({501, 505})  # of the service's faults; all others may pass
+# Of the service's faults; all others may pass. The last one is a store that is full.
+_LASTING_CODES = frozenset({501, 505, 507})
+# What a proxy in between says, or the service itself while it does not serve.
+_UNANSWERED_CODES = frozenset({502, 503, 504})
 
 _PASSING_ERRORS = (
     ks_exc.RetriableConnectionFailure,
@@ -63,6 +66,16 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, _PASSING_ERRORS) or is_passing_code(
         getattr(error, 'http_status', None)
     )
+
+
+def is_unanswered_code(code: int | None) -> bool:
+    """Whether an answer with this HTTP status says that nobody serves the request now."""
+    return code in _UNANSWERED_CODES
+
+
+def is_unanswered(error: BaseException) -> bool:
+    """Whether what keystoneauth raises says that nobody was reached."""
+    return isinstance(error, _PASSING_ERRORS)
 
 
 def seconds_of(retry_after: object) -> float:

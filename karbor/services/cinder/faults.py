@@ -44,10 +44,20 @@ def describe(fault: Exception) -> str:
             f'{name_of(fault.last)} is still in status {fault.last.status} after '
             f'{fault.seconds:.0f} seconds'
         )
-        return text + (f' (the last look failed: {fault.fault})' if fault.fault else '')
+        return text + (f' (the last look failed: {describe(fault.fault)})' if fault.fault else '')
     if isinstance(fault, CinderFault):
         return str(fault)
     return cinder_requests.describe(fault)
+
+
+def is_unanswered(fault: Exception) -> bool:
+    """Whether one of ``FAULTS`` is that Cinder answers nobody."""
+    if isinstance(fault, WaitTimeout):
+        return fault.fault is not None and is_unanswered(fault.fault)
+    if isinstance(fault, CinderFault):
+        cause = fault.__cause__
+        return isinstance(cause, Exception) and is_unanswered(cause)
+    return cinder_requests.is_unanswered(fault)
 
 
 def name_of(item: Any) -> str:

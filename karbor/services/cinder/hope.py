@@ -40,7 +40,7 @@ class Hope:
         :raises NotAsked: it is lost.
         """
         if self.lost is not None and self._clock.monotonic() < self._last_try + tried_every:
-            raise NotAsked(f'not asked for: with the others, {describe(self.lost)}')
+            raise NotAsked(f'not asked for: with the others, {describe(self.lost)}') from self.lost
 
     @contextlib.contextmanager
     def attempt(self, is_hopeless: Callable[[Exception], bool]) -> Iterator[None]:

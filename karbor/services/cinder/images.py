@@ -141,7 +141,7 @@ def described(error: ks_exc.ClientException) -> str:
     """What to tell a person of a fault of Glance."""
     code = getattr(error, 'http_status', None)
     if code is None:
-        return f'Glance could not be reached: {error}'
+        return 'Glance could not be reached'
     return f'Glance answered {code}: {getattr(error, "message", None) or error}'
 
 

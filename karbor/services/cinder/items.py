@@ -113,6 +113,7 @@ class CinderItems:
     :param sleep: lets the time between two looks at what is waited for pass.
     :param pause: gives what ends after so many seconds.
     :param progress: where it is told what is waited for.
+    :param is_away: whether Cinder is known to answer nobody, so that each request is tried once.
     :ivar is_doubtful: whether an answer was lost, so that something may have been made twice.
     """
 
@@ -128,6 +129,7 @@ class CinderItems:
         sleep: Callable[[float], None] = time.sleep,
         pause: Callable[[float], Wait] = timers.after,
         progress: Progress | None = None,
+        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self.manager = manager
         self._marks = marks
@@ -138,6 +140,7 @@ class CinderItems:
         self._sleep = sleep
         self.pause = pause
         self._progress = progress or Silent()
+        self._is_away = is_away
         self._answers = Hope(clock)
         self._outcomes = Hope(clock)
         # What is being made is the newest of a job; what is being removed, the oldest.
@@ -171,7 +174,7 @@ class CinderItems:
     @property
     def _patience(self) -> float:
         """With a Cinder that answers nobody, each request is tried once."""
-        return 0 if self._answers.lost else self._longest_patience
+        return 0 if self._answers.lost or self._is_away() else self._longest_patience
 
     def get(self, item_id: str) -> Generator[Wait, Any, Any]:
         """:raises cinderclient.exceptions.NotFound: there is none."""

@@ -97,7 +97,8 @@ class CinderJob:
         self._context = context
         self._client = client_factory.ClientFactory.create_client('cinder', context)
         self._poll_interval = poll_interval
-        self._patience = patience
+        self._longest_patience = patience
+        self._traffic = getattr(context, 'traffic', None)
         lease = getattr(context, 'lease', None)
         self._clock = clock if lease is None else _AttemptClock(clock, lease)
         since_last = getattr(context, 'since_last_attempt', None)
@@ -110,6 +111,14 @@ class CinderJob:
         self._items: dict[tuple[type[Any], Marks], CinderItems] = {}
         self._seen = Shared[dict[str, VolumeProperties]]()
         self._type_names = Shared[str]()
+
+    @property
+    def _patience(self) -> float:
+        """With a Cinder that answers nobody in this process, each request is tried once."""
+        return 0 if self._is_away() else self._longest_patience
+
+    def _is_away(self) -> bool:
+        return self._traffic is not None and self._traffic.is_away
 
     def in_flight_until(self, longest: float) -> float:
         """When Cinder cannot get to what an earlier attempt has asked for any more, by the clock.
@@ -247,11 +256,12 @@ class CinderJob:
                     marks,
                     user_message=self._user_message,
                     poll_interval=self._poll_interval,
-                    patience=self._patience,
+                    patience=self._longest_patience,
                     clock=self._clock,
                     sleep=self._sleep,
                     pause=self._pause,
                     progress=self._progress,
+                    is_away=self._is_away,
                 )
             return self._items[key]
 

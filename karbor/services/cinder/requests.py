@@ -62,6 +62,11 @@ def is_passing(error: BaseException) -> bool:
     )
 
 
+def is_unanswered(error: BaseException) -> bool:
+    """Whether nobody serves the request now, as against a Cinder that has answered it."""
+    return retrying.is_unanswered(error) or retrying.is_unanswered_code(status_code(error))
+
+
 def is_refusal(error: BaseException) -> bool:
     """Whether Cinder said no to a request, and so did nothing."""
     code = status_code(error)
@@ -214,7 +219,7 @@ def page(
 
 
 def describe(error: BaseException) -> str:
-    """What to tell a person of an error, without the trace and without secrets.
+    """What to tell a person of an error, without the trace, secrets and addresses.
 
     Cinder answers with kilobytes of a regular expression where a text does not match it.
     """
@@ -227,4 +232,4 @@ def _described(error: BaseException) -> str:
         return f'a quota would be exceeded: {error}'
     if code is not None:
         return f'Cinder answered {code}: {getattr(error, "message", None) or error}'
-    return f'Cinder could not be reached: {error}'
+    return 'Cinder could not be reached'

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from oslo_log import log as logging
 
+from karbor.common import outages
 from karbor.services import retrying
 
 LOG = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class FairPool:
     :param workers: how many threads there are at most; they begin when they are needed.
     :param limiter: how many of them may work at once; all, if there is none.
     :param monotonic: tells seconds.
+    :ivar outage: of the service that the requests go to.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class FairPool:
         limiter: Limiter | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.outage = outages.Outage(monotonic)
         self._workers = workers
         self._limiter = limiter
         self._monotonic = monotonic
@@ -300,6 +303,21 @@ class Lane(futures.Executor):
         """
         seconds = retrying.seconds_of(retry_after) or _SHORTEST_HOLD
         self._pool.refused(seconds, None if is_for_all else self._project_id)
+
+    def heard(self, code: int | None) -> None:
+        """Note whether the service answers at all, well or not.
+
+        :param code: the HTTP status of an answer; None when nobody was reached.
+        """
+        if code is None or retrying.is_unanswered_code(code):
+            self._pool.outage.fault()
+        else:
+            self._pool.outage.end()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the service has answered none for so long that each is to be sent but once."""
+        return self._pool.outage.is_on
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Do nothing more of what is not begun; what runs is not waited for."""

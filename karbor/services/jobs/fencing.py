@@ -16,11 +16,13 @@ Requests to clouds are kept back by :mod:`karbor.services.protection.client_fact
 :func:`karbor.db.jobs.hold_claim`, and hooks by who runs them.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, TypeVar
 
-from karbor.common import leases
+from karbor import exception
+from karbor.common import leases, progress
 from karbor.services.protection import bank_plugin, checkpoint
 from karbor.services.protection.steps import Wait
 
@@ -28,35 +30,66 @@ Result = TypeVar('Result')
 
 
 class FencedBankPlugin(bank_plugin.BankPlugin):
-    """A bank plugin that writes as long as a lease holds.
+    """A bank plugin that writes as long as a lease holds, and does not ask a bank that is away.
 
-    :param plugin: what reads and writes.
+    :param bank: what reads and writes.
     :param lease: of the attempt that it is for.
     """
 
-    def __init__(self, plugin: bank_plugin.BankPlugin, lease: leases.Lease) -> None:
+    def __init__(self, bank: bank_plugin.Bank, lease: leases.Lease) -> None:
         super().__init__()
-        self._plugin = plugin
+        self._plugin = bank.plugin
+        self._outage = bank.outage
         self._lease = lease
-        self.is_local = plugin.is_local
+        self.is_local = bank.is_local
+
+    @contextlib.contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Around each request.
+
+        :raises BankError: it is not sent, as the bank is away.
+        """
+        self._check_there()
+        try:
+            yield
+        except exception.BankError as exc:
+            self._note(exc)
+            raise
+
+    def _check_there(self) -> None:
+        if self._outage.is_on:
+            lasted = progress.duration(self._outage.seconds or 0)
+            raise exception.BankError(reason=f'no answer for {lasted}', is_passing=True)
+
+    def _note(self, error: BaseException | None) -> None:
+        """Note why a request has failed; None if it has not."""
+        if isinstance(error, exception.BankError) and error.is_passing:
+            self._outage.begin()
 
     def update_object(self, key: str, value: Any, context: Any = None) -> None:
-        with leases.held(self._lease):
+        with leases.held(self._lease), self._asked():
             self._plugin.update_object(key, value, context)
 
     def begin_update(self, key: str, value: Any, context: Any = None) -> Wait:
-        with leases.held(self._lease):
-            return self._plugin.begin_update(key, value, context)
+        with leases.held(self._lease), self._asked():
+            written = self._plugin.begin_update(key, value, context)
+        written.add_done_callback(self._note_outcome)
+        return written
+
+    def _note_outcome(self, written: Wait) -> None:
+        if not written.cancelled():
+            self._note(written.exception())
 
     def begin(self, call: Callable[[], Result]) -> 'futures.Future[Result]':
         return self._plugin.begin(call)
 
     def delete_object(self, key: str, context: Any = None) -> None:
-        with leases.held(self._lease):
+        with leases.held(self._lease), self._asked():
             self._plugin.delete_object(key, context)
 
     def get_object(self, key: str, context: Any = None) -> Any:
-        return self._plugin.get_object(key, context)
+        with self._asked():
+            return self._plugin.get_object(key, context)
 
     def list_objects(
         self,
@@ -66,7 +99,8 @@ class FencedBankPlugin(bank_plugin.BankPlugin):
         sort_dir: str | None = None,
         context: Any = None,
     ) -> list[str]:
-        return self._plugin.list_objects(prefix, limit, marker, sort_dir, context)
+        with self._asked():
+            return self._plugin.list_objects(prefix, limit, marker, sort_dir, context)
 
     def check(self) -> None:
         self._plugin.check()
@@ -80,4 +114,4 @@ def checkpoints(bank: bank_plugin.Bank, lease: leases.Lease) -> checkpoint.Check
 
     :param lease: of the attempt.
     """
-    return checkpoint.CheckpointCollection(bank_plugin.Bank(FencedBankPlugin(bank.plugin, lease)))
+    return checkpoint.CheckpointCollection(bank_plugin.Bank(FencedBankPlugin(bank, lease)))

@@ -75,6 +75,7 @@ class AttemptHooks:
         :param plugins: by resource type, made for this attempt.
         :returns: the resources that failed, and why.
         :raises KarborException: no hook was run, since a plugin cannot serve this job.
+        :raises Exception: what a hook has raised for which the job is to wait.
         :raises LeaseLost: the attempt is over.
         """
         at_once = self.attempt.environment.max_concurrent_resources
@@ -86,7 +87,7 @@ class AttemptHooks:
             plain=futures.ThreadPoolExecutor(at_once, 'hooks'),
         )
         try:
-            walker.walk(roots, run.work_of, run.tell)
+            walker.walk(roots, run.work_of, run.tell, self.attempt.holds)
         except BaseException:
             # Not waited for: whoever ends the walk so does not want to hear of the other hooks.
             run.close(wait=False)
@@ -163,7 +164,8 @@ class AttemptHooks:
         with _nothing_told() if self.told is None else self.told.storing() as write_told:
             write(write_told)
         if is_progress:
-            job.tries = 1
+            job.tries, job.error = 1, None
+            self.attempt.context.progress.tell(self, '', 0)  # what was told of a wait is over
 
     def _progress(self, outcome: ResourceOutcome) -> job_resources.ResourceProgress:
         resource, failure = outcome.resource, outcome.failure

@@ -57,6 +57,10 @@ class Environment:
     max_concurrent_resources: int
 
 
+def _holds_nothing(_error: BaseException) -> bool:
+    return False
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attempt:
     """One try to bring a job to its end.
@@ -66,6 +70,7 @@ class Attempt:
     :ivar context: whom it acts for.
     :ivar kind: of the job.
     :ivar requests: the threads that send its requests.
+    :ivar holds: whether the job is to wait, and not to fail, for what was raised.
     """
 
     job: models.Job
@@ -74,6 +79,7 @@ class Attempt:
     lease: leases.Lease
     context: karbor_context.RequestContext
     environment: Environment
+    holds: Callable[[BaseException], bool] = _holds_nothing
 
     def checkpoint_row(self) -> models.Checkpoint:
         """The checkpoint that the job is about.

@@ -18,6 +18,7 @@ job is about.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,7 +29,8 @@ from karbor import db, exception
 from karbor.common import leases
 from karbor.db import jobs as job_rows
 from karbor.db import models
-from karbor.services.jobs import ends, failures, intents, progress
+from karbor.db.holds import Hold
+from karbor.services.jobs import ends, failures, holding, intents, progress
 from karbor.services.jobs.kinds import Attempt, Environment, JobKinds, Outcome
 from karbor.services.protection import plugin_edge
 
@@ -42,12 +44,16 @@ class _Claim(NamedTuple):
     """An attempt that was begun.
 
     :ivar quiet_for: see :func:`karbor.db.jobs.quiet_for`.
+    :ivar held_for: for how long the job is held back already, in seconds; None if it is not.
+    :ivar begun: when, by the monotonic clock.
     """
 
     job: models.Job
     lease: leases.Lease
     quiet_for: float | None
+    held_for: float | None
     intent: intents.JobIntent
+    begun: float
 
 
 class JobRunner:
@@ -59,6 +65,7 @@ class JobRunner:
     :param is_alone: whether no other process works on this database. Then no attempt is over
         because time has passed, as when the host slept: nobody else can have its job.
     :param max_tries: how often a job is begun that does not come to an end.
+    :param patience: for how long a job waits for a bank, or a Cinder, that is away, in seconds.
     """
 
     def __init__(
@@ -69,12 +76,14 @@ class JobRunner:
         lease: float | None = None,
         is_alone: bool = False,
         max_tries: int = 10,
+        patience: float = 0,
     ) -> None:
         self._kinds = kinds
         self._environment = environment
         self._lease = lease
         self._is_alone = is_alone
         self._max_tries = max_tries
+        self._holding = holding.Holding(environment, patience)
         self._running: dict[tuple[str, int], _Claim] = {}
 
     @property
@@ -148,11 +157,18 @@ class JobRunner:
             LOG.error('Job %s waits: its provider %s is not loaded', job_id, job.provider_id)
             return None
         sent = leases.boot_time()
-        job, quiet_for = _take(job_id, self._lease)
-        if job is None:
+        taken = _take(job_id, self._lease)
+        if taken is None:
             return None
         seconds = math.inf if self._lease is None or self._is_alone else self._lease
-        return _Claim(job, leases.Lease(seconds, sent), quiet_for, intents.JobIntent(job))
+        return _Claim(
+            taken.job,
+            leases.Lease(seconds, sent),
+            taken.quiet_for,
+            taken.held_for,
+            intents.JobIntent(taken.job),
+            time.monotonic(),
+        )
 
     def _park(self, job: models.Job) -> None:
         """End what has been begun too often and never came to an end: it kills its workers."""
@@ -166,15 +182,20 @@ class JobRunner:
     def _run_to_end(self, claim: _Claim) -> None:
         job = claim.job
         try:
-            self._check_trust(job)
-            with plugin_edge.kept():
-                outcome = self._kinds[job.kind].run(self._attempt(claim))
-            if outcome.failures:
-                self._check_trust(job)  # dead meanwhile, it is the reason of all the others
+            outcome = self._outcome(claim)
+        # The claim runs out unrenewed; then a worker takes the job up again.
         except exception.IdentityUnavailable as exc:
-            # The claim runs out unrenewed; then a worker takes the job up again.
             LOG.warning('Job %s: is tried again later: %s', job.id, exc.msg)
             db.transaction(job_rows.pause)(job, _PAUSE, has_sent=claim.intent.is_declared)
+            return
+        except holding.HeldBack as exc:
+            self._holding.put_back(
+                self._kinds[job.kind],
+                job,
+                exc.away,
+                begun=claim.begun,
+                has_sent=claim.intent.is_declared,
+            )
             return
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
@@ -188,8 +209,33 @@ class JobRunner:
             outcome = Outcome(state=job_rows.JobState.FAILED, reason=_reason_of(job, exc))
         self._end(job, outcome)
 
+    def _outcome(self, claim: _Claim) -> Outcome:
+        """How an attempt goes.
+
+        :raises HeldBack: what it needs is away.
+        """
+        job = claim.job
+        may_hold = self._holding.may_hold(claim.held_for)
+        away = self._holding.before(job) if may_hold else None
+        if away is not None:
+            raise holding.HeldBack(away)
+        self._check_trust(job)
+        try:
+            with plugin_edge.kept():
+                outcome = self._kinds[job.kind].run(self._attempt(claim))
+        except Exception as exc:
+            away = self._holding.away(job, exc) if may_hold else None
+            if away is None:
+                raise
+            self._check_trust(job)  # nothing answers whom Keystone gives no token
+            raise holding.HeldBack(away) from exc
+        if outcome.failures:
+            self._check_trust(job)  # dead meanwhile, it is the reason of all the others
+        return outcome
+
     def _attempt(self, claim: _Claim) -> Attempt:
         job = claim.job
+        may_hold = self._holding.may_hold(claim.held_for)
         context = self._environment.context_of(job)
         context.lease = claim.lease
         context.since_last_attempt = claim.quiet_for
@@ -205,6 +251,7 @@ class JobRunner:
             context=context,
             requests=requests,
             environment=self._environment,
+            holds=lambda error: may_hold and self._holding.away(job, error) is not None,
         )
 
     def _end(self, job: models.Job, outcome: Outcome) -> None:
@@ -220,12 +267,22 @@ class JobRunner:
             self._environment.trusts.check(job.trust_id)
 
 
+class _Taken(NamedTuple):
+    """A job that was claimed; see :class:`_Claim`."""
+
+    job: models.Job
+    quiet_for: float | None
+    held_for: float | None
+
+
 @db.transaction
-def _take(
-    session: orm.Session, job_id: str, lease: float | None
-) -> tuple[models.Job | None, float | None]:
+def _take(session: orm.Session, job_id: str, lease: float | None) -> _Taken | None:
     job = job_rows.claim(session, job_id, lease)
-    return job, None if job is None else job_rows.quiet_for(session, job)
+    if job is None:
+        return None
+    hold = Hold.of_job(job)
+    held_for = None if hold is None else (db.now(session) - hold.since).total_seconds()
+    return _Taken(job, job_rows.quiet_for(session, job), held_for)
 
 
 def _reason_of(job: models.Job, error: Exception) -> str:

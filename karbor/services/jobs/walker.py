@@ -91,18 +91,22 @@ def walk(
     roots: Iterable[graph.GraphNode],
     work_of: Callable[[Resource, str], Work | None],
     tell: Callable[[Sequence[End]], None],
+    holds: Callable[[BaseException], bool] = lambda _error: False,
 ) -> None:
     """Run all hooks; returns when each resource is finished or failed.
 
     An exception of one hook fails its resource: its later hooks are left out, every other
-    resource goes on.
+    resource goes on. One that holds all back does not: nothing more is begun then, and when what
+    runs is over, it is raised.
 
     :param roots: the graph.
     :param work_of: what a hook of a resource, by its name, has to do; None is nothing.
     :param tell: told of each resource that it has ended, of many at once.
+    :param holds: whether what a hook raises holds all back.
+    :raises Exception: what has held all back.
     :raises BaseException: what a hook raises that is no ``Exception`` ends the walk at once.
     """
-    walk_of_graph = _Walk(order.HookOrder(roots), work_of, tell)
+    walk_of_graph = _Walk(order.HookOrder(roots), work_of, tell, holds)
     try:
         walk_of_graph.go()
     finally:
@@ -117,11 +121,14 @@ class _Walk:
         hooks: order.HookOrder,
         work_of: Callable[[Resource, str], Work | None],
         tell: Callable[[Sequence[End]], None],
+        holds: Callable[[BaseException], bool],
     ) -> None:
         self._order = hooks
         self._ready: collections.deque[Task] = collections.deque(hooks.first())
         self._work_of = work_of
         self._tell = tell
+        self._holds = holds
+        self._held: Exception | None = None
         self._failed: set[Resource] = set()
         self._ends: list[End] = []
         self._tell_at = 0.0
@@ -143,6 +150,8 @@ class _Walk:
                 self._tell_ends()
         if self._ends:
             self._tell_ends()
+        if self._held is not None:
+            raise self._held
 
     def close(self) -> None:
         """End what waits; nothing of it goes on any more."""
@@ -188,6 +197,11 @@ class _Walk:
             del event, error  # its traceback has this frame, and would keep what waits there
 
     def _end(self, task: Task, error: Exception | None) -> None:
+        if error is not None and self._holds(error):
+            # The resource is neither finished nor failed, and nothing that follows it begins.
+            self._held = self._held or error
+            self._ready.clear()
+            return
         resource, hook = task
         is_last = hook == constants.Hook.COMPLETE and resource not in self._failed
         if error is not None:
@@ -196,7 +210,9 @@ class _Walk:
             if not self._ends:
                 self._tell_at = time.monotonic() + _TELL_AFTER
             self._ends.append(End(resource, error))
-        self._ready.extend(self._order.done(task))
+        following = self._order.done(task)
+        if self._held is None:
+            self._ready.extend(following)
 
     def _tell_ends(self) -> None:
         ends, self._ends = self._ends, []

@@ -29,6 +29,7 @@ from oslo_config import cfg
 
 from karbor import context as karbor_context
 from karbor import exception
+from karbor.common import outages
 from karbor.services.protection.steps import Wait
 
 Context = karbor_context.RequestContext | None
@@ -194,10 +195,14 @@ def _check_prefix(prefix: str | None) -> None:
 
 
 class Bank:
-    """A bank plugin behind checked keys."""
+    """A bank plugin behind checked keys.
+
+    :ivar outage: whether it is away, as far as the jobs of this process know.
+    """
 
     def __init__(self, plugin: BankPlugin) -> None:
         self._plugin = plugin
+        self.outage = outages.Outage()
 
     @property
     def plugin(self) -> BankPlugin:

@@ -18,6 +18,7 @@ JSON are stored as they are, for people to read; bytes begin with 0xff, which ne
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -25,11 +26,14 @@ from concurrent import futures
 from typing import Any
 
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from karbor import exception
 from karbor.services.protection import bank_plugin
 from karbor.services.protection.bank_plugins import durable_files
 from karbor.services.protection.steps import Wait
+
+LOG = logging.getLogger(__name__)
 
 OPTS = [
     cfg.StrOpt(
@@ -47,6 +51,21 @@ _BYTES_MARK = b'\xff'
 # What opening or removing a file raises where there is none: a part of its path may be a
 # file, and it may itself be a folder, since neither is an object.
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+# Of a file system whose server is away.
+_PASSING_ERRORS = frozenset(
+    {
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENOTCONN,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
 
 
 def encode(value: Any) -> bytes:
@@ -114,7 +133,8 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
     def check(self) -> None:
         """Also whether the folder is there: its file system may not be mounted any more."""
         if not os.access(self._container, os.W_OK | os.X_OK):
-            raise exception.BankError(reason=f'{self._container} cannot be written to')
+            LOG.error('%s cannot be written to', self._container)
+            raise exception.BankError(reason='its folder cannot be written to')
         super().check()
 
     def update_object(self, key: str, value: Any, context: bank_plugin.Context = None) -> None:
@@ -125,7 +145,7 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
         try:
             data = encode(value)
         except (TypeError, ValueError, RecursionError) as exc:
-            return _failed(_update_failed(key, exc))
+            return _failed_write(_update_failed(key, exc))
         return self._durable_files.write(path, data)
 
     def get_object(self, key: str, context: bank_plugin.Context = None) -> Any:
@@ -134,7 +154,7 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
         except _MISSING as exc:
             raise exception.BankObjectNotFound(key=key, reason='there is none') from exc
         except (OSError, ValueError) as exc:
-            raise exception.BankGetObjectFailed(key=key, reason=exc) from exc
+            raise _failed(exception.BankGetObjectFailed, exc, key=key) from exc
 
     def list_objects(
         self,
@@ -149,7 +169,7 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
         try:
             keys = sorted(self._keys(prefix), reverse=descending)
         except OSError as exc:
-            raise exception.BankListObjectsFailed(reason=exc) from exc
+            raise _failed(exception.BankListObjectsFailed, exc) from exc
         if marker:
             keys = [key for key in keys if (key < marker if descending else key > marker)]
         return keys[:limit]
@@ -160,7 +180,7 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
             with contextlib.suppress(*_MISSING):
                 path.unlink()
         except OSError as exc:
-            raise exception.BankDeleteObjectFailed(key=key, reason=exc) from exc
+            raise _failed(exception.BankDeleteObjectFailed, exc, key=key) from exc
         self._remove_empty_folders(path.parent)
 
     def _path(self, key: str) -> pathlib.Path:
@@ -186,13 +206,26 @@ class FileSystemBankPlugin(bank_plugin.BankPlugin):
             folder = folder.parent
 
 
-def _update_failed(key: str, fault: Exception) -> exception.BankUpdateObjectFailed:
-    failure = exception.BankUpdateObjectFailed(key=key, reason=fault)
+def _update_failed(key: str, fault: Exception) -> exception.BankError:
+    failure = _failed(exception.BankUpdateObjectFailed, fault, key=key)
     failure.__cause__ = fault
     return failure
 
 
-def _failed(error: Exception) -> Wait:
+def _failed(
+    kind: type[exception.BankError], error: Exception, **fields: Any
+) -> exception.BankError:
+    """What is told of an error, without the folder that it names.
+
+    :param fields: of the message of that kind, beside the reason.
+    """
+    if isinstance(error, OSError):
+        reason = error.strerror or type(error).__name__
+        return kind(reason=reason, is_passing=error.errno in _PASSING_ERRORS, **fields)
+    return kind(reason=error, **fields)
+
+
+def _failed_write(error: Exception) -> Wait:
     failed: futures.Future[None] = futures.Future()
     failed.set_exception(error)
     return failed

@@ -26,21 +26,34 @@ class Missing(Exception):
 
 
 class Fault(Exception):
-    """A request failed; the text tells a person why.
+    """A request failed; the text tells an operator why.
 
     :param reason: what happened, without anything secret.
     :param is_passing: whether the same request may succeed later.
     :param retry_after: how many seconds the store asks to wait.
+    :param told: the same for tenants, without address, account and container; None is the reason
+        itself.
     """
 
-    def __init__(self, reason: str, is_passing: bool = False, retry_after: float = 0) -> None:
+    def __init__(
+        self,
+        reason: str,
+        is_passing: bool = False,
+        retry_after: float = 0,
+        *,
+        told: str | None = None,
+    ) -> None:
         super().__init__(reason)
         self.is_passing = is_passing
         self.retry_after = retry_after
+        self.told = told or reason
 
     def after(self, tries: int) -> 'Fault':
         """The same fault, telling how often was tried."""
-        return Fault(f'{self} ({tries} tries)', self.is_passing, self.retry_after)
+        times = f'({tries} tries)'
+        return Fault(
+            f'{self} {times}', self.is_passing, self.retry_after, told=f'{self.told} {times}'
+        )
 
 
 @contextlib.contextmanager
@@ -53,7 +66,17 @@ def container_needed(text: str) -> Iterator[None]:
     try:
         yield
     except Missing as exc:
-        raise Fault(f'{text} is not there any more') from exc
+        raise gone(text) from exc
+
+
+def gone(text: str) -> Fault:
+    """That a container is not there any more.
+
+    :param text: what to call it before an operator.
+    """
+    return Fault(
+        f'{text} is not there any more', told='the container of the bank is not there any more'
+    )
 
 
 def is_passing_code(code: int | None) -> bool:

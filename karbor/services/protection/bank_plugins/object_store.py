@@ -41,6 +41,7 @@ from oslo_log import log as logging
 from karbor import exception
 from karbor.services import retrying
 from karbor.services.protection import bank_plugin
+from karbor.services.protection.bank_plugins import object_faults
 from karbor.services.protection.bank_plugins.object_faults import Fault, Missing
 from karbor.services.protection.bank_plugins.object_memory import Memory
 
@@ -193,9 +194,10 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
         try:
             is_there = not self._prepare(self._once) or self._has_container()
         except Fault as fault:
-            raise exception.BankError(reason=fault) from fault
+            raise _failed(exception.BankError, fault) from fault
         if not is_there:
-            raise exception.BankError(reason=f'{self.container_text} is not there any more')
+            gone = object_faults.gone(self.container_text)
+            raise _failed(exception.BankError, gone) from gone
 
     def update_object(self, key: str, value: Any, context: bank_plugin.Context = None) -> None:
         key = bank_plugin.absolute_key(key)
@@ -204,7 +206,7 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
             self._prepare(self._patiently)
             self._patiently(lambda: self._put(key, data, mark))
         except (Fault, TypeError, ValueError, RecursionError) as exc:
-            raise exception.BankUpdateObjectFailed(key=key, reason=exc) from exc
+            raise _failed(exception.BankUpdateObjectFailed, exc, key=key) from exc
         self._memory.note(key, is_there=True)
 
     def get_object(self, key: str, context: bank_plugin.Context = None) -> Any:
@@ -215,7 +217,7 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
         except Missing as exc:
             raise exception.BankObjectNotFound(key=key, reason='there is none') from exc
         except (Fault, ValueError, RecursionError) as exc:
-            raise exception.BankGetObjectFailed(key=key, reason=exc) from exc
+            raise _failed(exception.BankGetObjectFailed, exc, key=key) from exc
 
     def list_objects(
         self,
@@ -234,7 +236,7 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
                 )
             )
         except Fault as fault:
-            raise exception.BankListObjectsFailed(reason=fault) from fault
+            raise _failed(exception.BankListObjectsFailed, fault) from fault
 
     def delete_object(self, key: str, context: bank_plugin.Context = None) -> None:
         key = bank_plugin.absolute_key(key)
@@ -244,7 +246,7 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
         except Missing:
             pass
         except Fault as fault:
-            raise exception.BankDeleteObjectFailed(key=key, reason=fault) from fault
+            raise _failed(exception.BankDeleteObjectFailed, fault, key=key) from fault
         self._memory.note(key, is_there=False)
 
     def _prepare(self, send: Callable[[Callable[[], Any]], Any]) -> bool:
@@ -353,6 +355,18 @@ class ObjectStoreBankPlugin(bank_plugin.BankPlugin):
         except Missing:
             return False
         return True
+
+
+def _failed(
+    kind: type[exception.BankError], error: Exception, **fields: Any
+) -> exception.BankError:
+    """What is told of an error, which itself is for the log.
+
+    :param fields: of the message of that kind, beside the reason.
+    """
+    if isinstance(error, Fault):
+        return kind(reason=error.told, is_passing=error.is_passing, **fields)
+    return kind(reason=error, **fields)
 
 
 def _is_after(key: str, marker: str | None, descending: bool) -> bool:

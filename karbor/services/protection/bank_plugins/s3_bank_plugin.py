@@ -288,20 +288,24 @@ def _faults() -> Iterator[None]:
             raise Missing from exc
         raise _fault_of_answer(exc) from exc
     except _CONNECTION_ERRORS as exc:
-        raise Fault(f'S3 could not be reached: {exc}', is_passing=True) from exc
+        raise Fault(
+            f'S3 could not be reached: {exc}', is_passing=True, told='S3 could not be reached'
+        ) from exc
     except boto_exc.BotoCoreError as exc:
-        raise Fault(f'S3 could not be used: {exc}') from exc
+        raise Fault(f'S3 could not be used: {exc}', told='S3 could not be used') from exc
 
 
 def _fault_of_answer(error: boto_exc.ClientError) -> Fault:
     code = error.response['Error']['Code']
     if code == _NO_BUCKET:
-        return Fault('The bucket is not there any more')
+        return object_faults.gone('The bucket')
     about = error.response.get('ResponseMetadata', {})
     status = about.get('HTTPStatusCode')
     text = error.response['Error'].get('Message', '')[:200]
+    told = f'S3 answered {status} {code}'
     return Fault(
-        f'S3 answered {status} {code}: {text}',
+        f'{told}: {text}',
         code in _PASSING_CODES or object_faults.is_passing_code(status),
         retrying.seconds_of(about.get('HTTPHeaders', {}).get('retry-after')),
+        told=told,
     )

@@ -117,7 +117,11 @@ class Account:
                 raise Missing from exc
             raise _fault_of_answer(exc) from exc
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
-            raise Fault(f'Swift could not be reached: {exc}', is_passing=True) from exc
+            raise Fault(
+                f'Swift could not be reached: {exc}',
+                is_passing=True,
+                told='Swift could not be reached',
+            ) from exc
         except ks_exc.ClientException as exc:
             raise _fault_of_keystone(exc) from exc
         except ValueError as exc:
@@ -244,9 +248,9 @@ def _fault_of_answer(error: swiftclient.ClientException) -> Fault:
     """Without the URL of the request, and with the reason that Swift gives, if it does."""
     headers = error.http_response_headers or {}
     status = error.http_status
-    reason = f'Swift answered {status} {error.http_reason or ""}'.rstrip()
+    reason = told = f'Swift answered {status} {error.http_reason or ""}'.rstrip()
     if not status:
-        return Fault(f'Swift could not be used: {error.msg}')
+        return Fault(f'Swift could not be used: {error.msg}', told='Swift could not be used')
     text = error.http_response_content
     if isinstance(text, bytes):
         text = text.decode(errors='replace')
@@ -256,6 +260,7 @@ def _fault_of_answer(error: swiftclient.ClientException) -> Fault:
         reason,
         status == _UNPROCESSABLE or object_faults.is_passing_code(status),
         retrying.seconds_of(headers.get('retry-after')),
+        told=told,
     )
 
 
@@ -264,4 +269,5 @@ def _fault_of_keystone(error: ks_exc.ClientException) -> Fault:
         f'there is no token for Swift: {error}',
         retrying.is_passing(error),
         retrying.seconds_of(getattr(error, 'retry_after', None)),
+        told='there is no token for Swift',
     )

@@ -18,6 +18,7 @@ from typing import Any
 
 from cinderclient import client as cinder_client
 from cinderclient import exceptions as cinder_exc
+from keystoneauth1 import exceptions as ks_exc
 from keystoneauth1 import session as ks_session
 from keystoneauth1 import token_endpoint
 from keystoneauth1.identity import base as ks_identity
@@ -40,6 +41,12 @@ MICROVERSION = '3.43'
 
 # Knows how to write an image over a volume that is there.
 REIMAGING_MICROVERSION = '3.68'
+
+_UNREACHED = (
+    ks_exc.RetriableConnectionFailure,
+    ks_exc.UnknownConnectionError,
+    ks_exc.DiscoveryFailure,
+)
 
 
 def create(
@@ -140,7 +147,12 @@ class _SessionClient(cinder_client.SessionClient):
 
     def request(self, url: str, method: str, **kwargs: Any) -> Any:
         begun = time.monotonic()
-        response, body = super().request(url, method, raise_exc=False, **kwargs)
+        try:
+            response, body = super().request(url, method, raise_exc=False, **kwargs)
+        except _UNREACHED:
+            if self.traffic is not None:
+                self.traffic.heard(None)
+            raise
         if self.traffic is not None:
             _tell(self.traffic, url, response, time.monotonic() - begun)
         if response.status_code >= 400:
@@ -157,6 +169,7 @@ class _SessionClient(cinder_client.SessionClient):
 def _tell(traffic: Traffic, url: str, response: Any, seconds: float) -> None:
     """Tell of an answer; that of a list takes as long as the list is long, and tells nothing."""
     method, code = response.request.method, response.status_code
+    traffic.heard(code)
     if code in (429, 503):
         traffic.refused(response.headers.get('Retry-After'), is_for_all=code == 503)
     elif code < 500 and '/detail' not in url:

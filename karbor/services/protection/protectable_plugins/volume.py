@@ -242,7 +242,9 @@ def _page(manager: Any, limit: int, marker: str | None) -> list[Any]:
 
 def _failed(error: Exception) -> exception.ListProtectableResourceFailed:
     return exception.ListProtectableResourceFailed(
-        type=constants.VOLUME_RESOURCE_TYPE, reason=cinder_requests.describe(error)
+        type=constants.VOLUME_RESOURCE_TYPE,
+        reason=cinder_requests.describe(error),
+        is_passing=cinder_requests.is_unanswered(error),
     )
 
 

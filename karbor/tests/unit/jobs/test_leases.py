@@ -83,7 +83,7 @@ class FencingTest(base.base.BaseTestCase):
 
     def test_a_bank_is_read_and_not_written(self) -> None:
         plugin = memory_bank.MemoryBankPlugin()
-        bank = bank_plugin.Bank(fencing.FencedBankPlugin(plugin, self.lease))
+        bank = bank_plugin.Bank(fencing.FencedBankPlugin(bank_plugin.Bank(plugin), self.lease))
         bank.update_object('/a', 'x')
         self.lease.lose()
         self.assertRaises(leases.LeaseLost, bank.update_object, '/a', 'y')

@@ -109,9 +109,15 @@ class ClientFactoryTest(ClientsTestCase):
         client.volume_snapshots.create(volume['id'])
         self.assertEqual(
             [
+                mock.call.heard(200),
                 mock.call.answered('GET volumes', mock.ANY),
+                mock.call.heard(200),
+                mock.call.heard(429),
                 mock.call.refused('7', is_for_all=False),
+                mock.call.heard(503),
                 mock.call.refused(None, is_for_all=True),
+                mock.call.heard(500),
+                mock.call.heard(202),
                 mock.call.answered('POST snapshots', mock.ANY),
             ],
             traffic.mock_calls,

@@ -100,4 +100,5 @@ def failing_as(
             resource_type=resource.type,
             is_over_quota=cinder_requests.is_over_quota(exc),
             is_lost=isinstance(exc, SnapshotGone),
+            is_passing=cinder_faults.is_unanswered(exc),
         ) from exc

@@ -30,7 +30,7 @@ from karbor.common import constants
 from karbor.resource import Resource
 from karbor.services import retrying
 from karbor.services.cinder import records, statuses
-from karbor.services.cinder.faults import FAULTS, CinderFault, describe
+from karbor.services.cinder.faults import FAULTS, CinderFault, describe, is_unanswered
 from karbor.services.cinder.job import CinderJob
 from karbor.services.cinder.marks import Marks
 from karbor.services.protection import bank_plugin, protection_plugin, steps
@@ -283,7 +283,9 @@ class CinderSnapshotProtectionPlugin(protection_plugin.ProtectionPlugin):
                 if loss is not None:
                     losses[volume_id] = loss
         except FAULTS as exc:
-            raise exception.InventoryFailed(reason=describe(exc)) from exc
+            raise exception.InventoryFailed(
+                reason=describe(exc), is_passing=is_unanswered(exc)
+            ) from exc
         return losses
 
     def look_again(
