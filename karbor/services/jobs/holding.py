@@ -18,6 +18,7 @@ put back without a request.
 """
 
 import datetime
+import itertools
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -40,6 +41,9 @@ LOG = logging.getLogger(__name__)
 # so many seconds.
 _PART = 0.25
 _SHORTEST, _LONGEST = 5.0, 300.0
+
+# For how long a Cinder has answered nothing at all that is away altogether, in seconds.
+_ALTOGETHER = 5.0
 
 # An attempt that has lasted longer has met another outage than the one before it, in seconds.
 _SAME_OUTAGE = 600
@@ -108,7 +112,7 @@ class Holding:
                 if isinstance(each, exception.BankError):
                     bank = self._registry.get(job.provider_id).bank
                     return Away('the bank', bank.outage, each)
-                if self._cinder.seconds is not None:  # nothing was answered since
+                if (self._cinder.seconds or 0.0) >= _ALTOGETHER:
                     return Away('Cinder', self._cinder, each)
         return None
 
@@ -125,7 +129,7 @@ class Holding:
         hold = db.transaction(self._put_back)(kind, job, away, lasted=lasted, has_sent=has_sent)
         if away.fault is not None:
             LOG.warning(
-                'Job %s: held back since %s UTC: %s', job.id, hold.since, told_in_full(away.fault)
+                'Job %s: held back since %s UTC: %s', job.id, hold.since, _told_in_full(away.fault)
             )
 
     def _put_back(
@@ -183,6 +187,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
 
 
-def told_in_full(error: BaseException) -> str:
-    """What there is to say of an error in the log: all that it comes of."""
-    return ': '.join(dict.fromkeys(str(each) for each in _causes(error)))
+def _told_in_full(error: BaseException) -> str:
+    """What there is to say of an error in the log: also what it comes of, with addresses."""
+    return ': '.join(str(each) for each in itertools.islice(_causes(error), 2))

@@ -275,8 +275,8 @@ class _Run:
         """The steps of a hook, and then the same."""
         try:
             yield from going
-        except Exception:
-            if self._attempt.kind.saves:
+        except Exception as exc:
+            if self._attempt.kind.saves and not self._attempt.holds(exc):
                 yield from self._ask_in_steps(resource)
             raise
         if is_saved:
@@ -293,8 +293,8 @@ class _Run:
         """Ask what a plugin keeps of a resource that fails: something may be left."""
         try:
             yield
-        except Exception:
-            if self._attempt.kind.saves:
+        except Exception as exc:
+            if self._attempt.kind.saves and not self._attempt.holds(exc):
                 self._ask(resource)
             raise
 

@@ -179,6 +179,7 @@ class _Looks:
         """Which of some resources are lost in a checkpoint.
 
         :raises CannotLook: a plugin cannot tell.
+        :raises Exception: that for which the job is to wait.
         """
         self._attempt.lease.check()
         checkpoint = self._contents.checkpoints[checkpoint_id]
@@ -211,6 +212,8 @@ class _Looks:
         except exception.IdentityUnavailable:
             raise
         except Exception as exc:
+            if self._attempt.holds(exc):
+                raise
             # A plugin may raise anything; without its answer nothing is removed.
             LOG.warning('Job %s: %s', self._attempt.job.id, exc, exc_info=True)
             raise CannotLook(failures.reason_of(exc)) from exc
