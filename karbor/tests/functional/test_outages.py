@@ -265,6 +265,8 @@ class PatienceTest(BankTestCase):
 class CinderTest(BankTestCase):
     """It answers nobody."""
 
+    retry_timeout = 1.5
+
     def check(self, seconds: float, **fault: Any) -> None:
         checkpoint = self.create_checkpoint(self.plan)
         self.cinder_goes(**fault)

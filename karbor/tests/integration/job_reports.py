@@ -23,7 +23,7 @@ from karbor.tests.integration import audit
 
 _LINE = re.compile(r'^(\S+ \S+) (\d+) .*? Job (\S+): (.*)$', re.MULTILINE)
 _BEGIN = re.compile(r'(\w+) of \S+ begins \(attempt (\d+)\)')
-_WAITS = 'is tried again later'
+_WAITS = ('is tried again later', 'held back since')
 _TIME = '%Y-%m-%d %H:%M:%S.%f'
 _WIDTH = 110
 

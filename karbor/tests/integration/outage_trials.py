@@ -26,7 +26,15 @@ from collections.abc import Callable, Iterator
 from karbor.db import models
 from karbor.testing import fault_proxy
 from karbor.tests import board_servers, database_servers
-from karbor.tests.integration import audit, cloud, job_reports, patient, scene, service
+from karbor.tests.integration import (
+    audit,
+    cloud,
+    job_reports,
+    object_stores,
+    patient,
+    scene,
+    service,
+)
 
 # Two workers with two jobs each, so that some of the jobs of an outage wait.
 _WORKERS, _JOBS_AT_ONCE = 2, 2
@@ -44,9 +52,11 @@ class Ground:
     :param folder: where the configuration, the log and the bank are.
     :param database: a key of :data:`karbor.tests.database_servers.KINDS`, or an URL.
     :param board: a key of :data:`karbor.tests.board_servers.KINDS`.
+    :param store: a key of :data:`karbor.tests.integration.object_stores.KINDS`, where the bank
+        is; none is in a folder.
     """
 
-    def __init__(self, folder: pathlib.Path, database: str, board: str) -> None:
+    def __init__(self, folder: pathlib.Path, database: str, board: str, store: str = '') -> None:
         self.folder = folder
         self._ends = contextlib.ExitStack()
         self.board = board_servers.KINDS[board]()
@@ -58,6 +68,9 @@ class Ground:
         self.proxy = fault_proxy.FaultProxy(cloud.settings()['cinder_url'].removesuffix('/v3'))
         self.proxy.start()
         self._ends.callback(self.proxy.stop)
+        self.store = object_stores.Store(store) if store else None
+        if self.store is not None:
+            self._ends.callback(self.store.stop)
         self.karbor = service.Service(
             folder,
             database,
@@ -70,9 +83,21 @@ class Ground:
                     'max_concurrent_jobs_per_project': _JOBS_AT_ONCE,
                 },
             },
+            bank=None if self.store is None else self.store.bank,
         )
         self._ends.callback(self.karbor.stop)
-        self.karbor.start(_WORKERS)
+        self.karbor.start(_WORKERS - 1)
+        self._last_worker = self.karbor.start_worker()
+
+    def replace_worker(self) -> None:
+        """Kill one, by SIGKILL, and start another."""
+        self.karbor.kill(self._last_worker)
+        self._last_worker = self.karbor.start_worker()
+
+    def copy_bank(self) -> None:
+        """Have what the bank has where audits look."""
+        if self.store is not None:
+            self.store.copy(self.karbor.bank)
 
     def stop(self) -> None:
         self._ends.close()
@@ -88,6 +113,7 @@ class Outage:
     :ivar goes_on: whether jobs begin all the same; it lasts until one has.
     :ivar database: what it needs.
     :ivar board: what it needs; None is any.
+    :ivar store: where the bank has to be; none is a folder.
     """
 
     name: str
@@ -98,6 +124,7 @@ class Outage:
     goes_on: bool = False
     database: str = 'mariadb'
     board: str | None = None
+    store: str = ''
 
 
 class Trial:
@@ -165,6 +192,7 @@ class Trial:
     def check(self) -> list[audit.Finding]:
         """Wait until all is settled, print what came of it, and return what must not be."""
         self._scene.settle(_SETTLE_SECONDS)
+        self._ground.copy_bank()
         findings = [
             *self._scene.audit.findings(),
             *self._bad_ends(),
@@ -174,6 +202,7 @@ class Trial:
         say(f'\n== After {self._outage.name}\n{self._scene.table()}')
         say(self._scene.audit.told_compared())
         self._scene.delete_everything()
+        self._ground.copy_bank()
         findings += self._scene.audit.of_nothing()
         say(f'{time.monotonic() - self._begun:.0f} s; {audit.summary(findings)}')
         return findings

@@ -43,11 +43,12 @@ def main(arguments: list[str]) -> int:
     together = collections.defaultdict(list)
     for name in names:
         if outage := service_outages.OUTAGES.get(name):
-            together[outage.database, outage.board or options.board].append(outage)
+            ground = outage.database, outage.board or options.board, outage.store
+            together[ground].append(outage)
     failed = [
         name
-        for (database, board), outages in together.items()
-        for name in _run_together(outages, database, board, options.short)
+        for ground, outages in together.items()
+        for name in _run_together(outages, ground, options.short)
     ]
     failed += [
         name
@@ -59,12 +60,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_together(
-    outages: Sequence[outage_trials.Outage], database: str, board: str, is_short: bool
+    outages: Sequence[outage_trials.Outage], needed: tuple[str, str, str], is_short: bool
 ) -> list[str]:
-    """Outages of one Karbor, one after the other; returns which were not survived."""
+    """Outages of one Karbor, one after the other; returns which were not survived.
+
+    :param needed: its database, board and store.
+    """
     failed = []
     with tempfile.TemporaryDirectory() as folder:
-        ground = outage_trials.Ground(pathlib.Path(folder), database, board)
+        ground = outage_trials.Ground(pathlib.Path(folder), *needed)
         try:
             for outage in outages:
                 trial = outage_trials.Trial(ground, outage, is_short)

@@ -24,6 +24,7 @@ from typing import Any
 
 import requests
 
+from karbor.testing import provider_files
 from karbor.tests.integration import cloud
 
 PROVIDER_ID = '6a1f0f6e-93d4-4a4b-9d0e-2b6b7a9c5e10'
@@ -66,6 +67,7 @@ class Service:
     :param database: URL; without it, an SQLite file in the folder.
     :param options: options by section, beside what is needed.
     :param plugin_options: of ``[volume_snapshot_plugin]``, in place of those for quick tests.
+    :param bank: a plugin and its options, in place of the bank in the folder.
     :ivar code: the folder whose code the processes run that are started from now on; None is this.
     """
 
@@ -75,6 +77,7 @@ class Service:
         database: str | None = None,
         options: dict[str, dict[str, Any]] | None = None,
         plugin_options: dict[str, Any] | None = None,
+        bank: tuple[str, provider_files.Sections] | None = None,
     ) -> None:
         self.log = folder / 'karbor.log'
         self.bank = folder / 'bank'
@@ -82,11 +85,11 @@ class Service:
         self.database = database or f'sqlite:///{folder}/karbor.db'
         self._config = folder / 'karbor.conf'
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._port = _free_port()
+        self._port = free_port()
         self.url = f'http://127.0.0.1:{self._port}'
         (folder / 'providers.d').mkdir()
         (folder / 'providers.d/test.conf').write_text(
-            _provider(self.bank, plugin_options or _QUICK)
+            _provider(bank or _bank_in(self.bank), plugin_options or _QUICK)
         )
         self._config.write_text(_text(_options(folder, self._port, self.database, options or {})))
 
@@ -116,7 +119,7 @@ class Service:
     @staticmethod
     def new_url() -> str:
         """Where nobody listens."""
-        return f'http://127.0.0.1:{_free_port()}'
+        return f'http://127.0.0.1:{free_port()}'
 
     def _at(self, url: str) -> Sequence[str]:
         """What lets karbor-api listen there."""
@@ -146,7 +149,7 @@ class Service:
 
     def start_gunicorn(self, workers: int) -> str:
         """The API under gunicorn, beside karbor-api; returns its URL."""
-        address = f'127.0.0.1:{_free_port()}'
+        address = f'127.0.0.1:{free_port()}'
         process = self._run(
             [
                 sys.executable,
@@ -226,20 +229,24 @@ class Service:
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return probe.getsockname()[1]
 
 
-def _provider(bank: pathlib.Path, plugin_options: dict[str, Any]) -> str:
-    lines = '\n'.join(f'{name} = {value}' for name, value in plugin_options.items())
+def _bank_in(folder: pathlib.Path) -> tuple[str, provider_files.Sections]:
+    sections = {'file_system_bank_plugin': {'file_system_bank_path': folder}}
+    return 'karbor-fs-bank-plugin', sections
+
+
+def _provider(bank: tuple[str, provider_files.Sections], plugin_options: dict[str, Any]) -> str:
+    plugin, sections = bank
     return (
         f'[provider]\nname = test\nid = {PROVIDER_ID}\nenabled = True\n'
         'plugin = karbor-project-protection-plugin\n'
-        'plugin = karbor-volume-snapshot-plugin\nbank = karbor-fs-bank-plugin\n'
-        f'[volume_snapshot_plugin]\n{lines}\n'
-        f'[file_system_bank_plugin]\nfile_system_bank_path = {bank}\n'
+        f'plugin = karbor-volume-snapshot-plugin\nbank = {plugin}\n'
+        + provider_files.ini_text({'volume_snapshot_plugin': plugin_options, **sections})
     )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from karbor.testing.fault_proxy import Fault, Rule
 from karbor.tests import threads
-from karbor.tests.integration import cloud
+from karbor.tests.integration import cloud, object_stores
 from karbor.tests.integration.outage_trials import Ground, Outage
 
 # A worker looks for jobs several times as often: jobs are posted again before the next flush.
@@ -65,6 +65,16 @@ def _board_down(ground: Ground) -> Iterator[None]:
     ground.board.start()
 
 
+@contextlib.contextmanager
+def _store_down(ground: Ground) -> Iterator[None]:
+    """The store is away, and a worker is killed: another goes on waiting."""
+    assert ground.store is not None
+    ground.store.go()
+    ground.replace_worker()
+    yield
+    ground.store.come_back()
+
+
 OUTAGES = {
     outage.name: outage
     for outage in (
@@ -87,5 +97,16 @@ OUTAGES = {
             trace='The job board does not answer, jobs go by their rows',
         ),
         Outage('postgresql-restart', _database_restart, (10, 2), database='postgresql'),
+        *(
+            Outage(
+                f'{store}-away',
+                _store_down,
+                (60, 8),
+                database='',
+                store=store,
+                trace='held back since',
+            )
+            for store in object_stores.KINDS
+        ),
     )
 }

@@ -42,6 +42,12 @@ class OutagesTest(base.BaseTestCase):
     def test_services_with_postgresql_and_etcd(self) -> None:
         self._test_services('postgresql', 'etcd', 'postgresql-restart', 'board-down')
 
+    def test_swift(self) -> None:
+        self._test_services('', 'redis', 'swift-away')
+
+    def test_s3(self) -> None:
+        self._test_services('', 'redis', 's3-away')
+
     def test_disk_of_sqlite(self) -> None:
         self._test_disk('disk-full-sqlite')
 
@@ -51,7 +57,8 @@ class OutagesTest(base.BaseTestCase):
     def _test_services(self, database: str, board: str, *names: str) -> None:
         """One after the other; what they have put off is waited for together."""
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        ground = outage_trials.Ground(folder, database, board)
+        store = service_outages.OUTAGES[names[0]].store
+        ground = outage_trials.Ground(folder, database, board, store)
         self.addCleanup(ground.stop)
         self.addOnException(
             lambda _: print(  # noqa: T201
