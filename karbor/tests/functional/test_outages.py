@@ -17,151 +17,47 @@ from typing import Any
 from karbor.db import models
 from karbor.db.holds import Hold
 from karbor.services.jobs import holding
-from karbor.testing.fake_cinder import Fault
 from karbor.testing.fault_proxy import Fault as BankFault
 from karbor.testing.fault_proxy import Rule
 from karbor.tests.base import PROJECT_ID, PROVIDER_ID
 from karbor.tests.functional import base, waiting
-
-_VOLUMES = 20
-_MINUTE, _HALF_HOUR = 60, 1800
+from karbor.tests.functional.outage_hours import (
+    HALF_HOUR,
+    MINUTE,
+    AllWorkTestCase,
+    BankTestCase,
+)
 
 
 class Killed(BaseException):
     """Ends an attempt as kill -9 of its process does."""
 
 
-@base.in_process_only('jobs run in this process, by a clock of the test')
-class BankTestCase(waiting.WaitingTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.volumes = [self.volume() for _ in range(_VOLUMES)]
-        self.plan = self.create_plan(*self.volumes)
-        self.ids = sorted(volume['id'] for volume in self.volumes)
+class SwiftTest(AllWorkTestCase):
+    def test_protect(self) -> None:
+        self.check_protect(MINUTE)
 
-    def made(self) -> dict[str, Any]:
-        """A checkpoint that is there before all."""
-        checkpoint = self.create_checkpoint(self.plan)
-        self.run_jobs()
-        return checkpoint
+    def test_protect_for_half_an_hour(self) -> None:
+        self.check_protect(HALF_HOUR)
 
-    def shown(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        return self.get(self.checkpoints_path(checkpoint['id']))['checkpoint']
+    def test_restore(self) -> None:
+        self.check_restore(MINUTE)
 
-    def goes_with(self, method: str, path: str, after: int) -> None:
-        """The bank goes when Cinder has got so many requests."""
-        left = [after]
+    def test_delete(self) -> None:
+        self.check_delete(MINUTE)
 
-        def note() -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                self.bank_goes()
-
-        self.cinder.faults = [Fault(method, path, hook=note)]
-
-    def cinder_goes(self, **fault: Any) -> None:
-        self.cinder.faults = [Fault(**fault)]
-
-    def check_costs(self, seconds: float, figures: waiting.Figures) -> None:
-        """No try is used up, one probe is sent in so many seconds, and all is over soon after."""
-        self.assertEqual(1, figures.tries, figures)
-        # Four tries of each write that was on its way: two of each volume.
-        first = 4 * 2 * _VOLUMES
-        self.assertLessEqual(figures.asked, first + 2 * seconds / 10, figures)
-        self.assertLessEqual(figures.back_after, max(seconds / 4, 5) + 3 * 5, figures)
+    def test_retention(self) -> None:
+        self.check_retention(MINUTE)
 
 
-class SwiftTest(BankTestCase):
-    def check_protect(self, seconds: float) -> None:
-        checkpoint = self.create_checkpoint(self.plan)
-        self.goes_with('POST', '/snapshots', 5)
-        self.pass_time(seconds)
-        shown = self.shown(checkpoint)
-        self.assertEqual('protecting', shown['status'])
-        self.assertIn('waits for the bank, which has not answered since', shown['status_reason'])
-        self.bank_returns()
-        figures = self.until_all_is_done()
-        shown = self.shown(checkpoint)
-        self.assertEqual(('available', None), (shown['status'], shown['status_reason']))
-        self.assertEqual(self.ids, self.snapshots())
-        self.check_costs(seconds, figures)
-
-    def test_protect_a_minute(self) -> None:
-        self.check_protect(_MINUTE)
-
-    def test_protect_half_an_hour(self) -> None:
-        self.check_protect(_HALF_HOUR)
-
-    def check_restore(self, seconds: float) -> None:
-        checkpoint = self.made()
-        before = set(self.cinder.volumes)
-        restore = self.use('restore', checkpoint)
-        self.goes_with('POST', '/volumes', 5)
-        self.pass_time(seconds)
-        shown = self.get(f'/restores/{restore["id"]}')['restore']
-        self.assertEqual('in_progress', shown['status'])
-        self.assertIn('waits for the bank', shown['status_reason'])
-        self.bank_returns()
-        figures = self.until_all_is_done()
-        shown = self.get(f'/restores/{restore["id"]}')['restore']
-        self.assertEqual(('success', None), (shown['status'], shown['status_reason']))
-        self.assertEqual(_VOLUMES, len(set(self.cinder.volumes) - before))
-        self.check_costs(seconds, figures)
-
-    def test_restore_a_minute(self) -> None:
-        self.check_restore(_MINUTE)
-
-    def test_restore_half_an_hour(self) -> None:
-        self.check_restore(_HALF_HOUR)
-
-    def check_delete(self, seconds: float) -> None:
-        checkpoint = self.made()
-        self.delete(self.checkpoints_path(checkpoint['id']))
-        self.goes_with('DELETE', '/snapshots', 5)
-        self.pass_time(seconds)
-        shown = self.shown(checkpoint)
-        self.assertEqual('deleting', shown['status'])
-        self.assertIn('waits for the bank', shown['status_reason'])
-        self.bank_returns()
-        figures = self.until_all_is_done()
-        self.assertEqual('deleted', self.shown(checkpoint)['status'])
-        self.assertEqual([], self.snapshots())
-        self.assertEqual([], self.registry.get(PROVIDER_ID).bank.list_objects())
-        self.check_costs(seconds, figures)
-
-    def test_delete_a_minute(self) -> None:
-        self.check_delete(_MINUTE)
-
-    def test_delete_half_an_hour(self) -> None:
-        self.check_delete(_HALF_HOUR)
-
-    def check_retention(self, seconds: float) -> None:
-        operation = self.create_operation('retention_protect', max_backups=1)
-        path = f'/scheduled_operations/{operation["id"]}/action'
-        for _ in range(2):
-            self.post(path, {'run': {}})
-            self.run_jobs()
-        self.assertEqual(1, len(self.available()))
-        self.post(path, {'run': {}})
-        self.goes_with('GET', '/snapshots/detail', 1)  # which is asked for when all are made
-        self.pass_time(seconds)
-        self.assertTrue(self.unfinished())
-        self.bank_returns()
-        figures = self.until_all_is_done()
-        self.assertEqual(1, len(self.available()))
-        self.assertEqual(self.ids, self.snapshots())
-        self.assertEqual([None], list({row.error_info for row in self.rows(models.OperationLog)}))
-        self.check_costs(seconds, figures)
-
-    def test_retention_a_minute(self) -> None:
-        self.check_retention(_MINUTE)
-
-    def test_retention_half_an_hour(self) -> None:
-        self.check_retention(_HALF_HOUR)
-
-
-class S3Test(SwiftTest):
+class S3Test(AllWorkTestCase):
     store = 's3'
+
+    def test_protect(self) -> None:
+        self.check_protect(MINUTE)
+
+    def test_delete(self) -> None:
+        self.check_delete(MINUTE)
 
 
 class PatienceTest(BankTestCase):
@@ -178,13 +74,13 @@ class PatienceTest(BankTestCase):
     def test_it_is_the_same_for_the_worker_that_takes_over(self) -> None:
         checkpoint = self.create_checkpoint(self.plan)
         self.goes_with('POST', '/snapshots', 5)
-        self.pass_time(_HALF_HOUR)
+        self.pass_time(HALF_HOUR)
         since = self.hold().since
         self.new_worker_is_killed()
         self.runner = self.new_runner()
         self.pass_time(600)
         self.assertEqual(since, self.hold().since)
-        self.pass_time(waiting.PATIENCE - _HALF_HOUR)
+        self.pass_time(waiting.PATIENCE - HALF_HOUR)
         self.assertEqual('error', self.shown(checkpoint)['status'])
 
     def hold(self) -> Hold:
@@ -285,10 +181,10 @@ class CinderTest(BankTestCase):
         self.assertLessEqual(asked, 100 + 3 * seconds / 10)
 
     def test_refused(self) -> None:
-        self.check(_HALF_HOUR, reset='before')
+        self.check(MINUTE, reset='before')
 
     def test_503(self) -> None:
-        self.check(_MINUTE, status=503)
+        self.check(MINUTE, status=503)
 
     def test_a_run_that_begins_meanwhile(self) -> None:
         """What the plan covers now cannot be seen, so there is no checkpoint yet."""
@@ -301,7 +197,7 @@ class CinderTest(BankTestCase):
         operation = self.create_operation('protect')
         self.cinder_goes(reset='before')
         self.post(f'/scheduled_operations/{operation["id"]}/action', {'run': {}})
-        self.pass_time(_MINUTE)
+        self.pass_time(MINUTE)
         self.assertEqual([], self.rows(models.Checkpoint))
         self.cinder.faults = []
         self.bank_returns()
@@ -316,7 +212,7 @@ class CinderTest(BankTestCase):
         self.post(path, {'run': {}})
         self.runner.run(self.pending()[0])
         self.cinder_goes(reset='before')
-        self.pass_time(_MINUTE)
+        self.pass_time(MINUTE)
         self.assertEqual(2, len(self.available()))
         self.cinder.faults = []
         self.bank_returns()

@@ -49,12 +49,14 @@ class Figures:
 
     :ivar asked: requests to what was away, from the first that was not answered.
     :ivar attempts: of all jobs.
+    :ivar jobs: how many there were, those before it included.
     :ivar tries: the most of any job.
     :ivar back_after: seconds from its end to that of the last job.
     """
 
     asked: int
     attempts: int
+    jobs: int
     tries: int
     back_after: float
 
@@ -161,6 +163,7 @@ class WaitingTestCase(test_schedules.SchedulesTestCase):
         return Figures(
             asked=self.asked,
             attempts=sum(job.attempts for job in jobs),
+            jobs=len(jobs),
             tries=max(job.tries for job in jobs),
             back_after=self.passed - begun,
         )

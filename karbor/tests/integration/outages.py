@@ -24,9 +24,11 @@ import tempfile
 from collections.abc import Sequence
 
 from karbor.tests import board_servers
+from karbor.tests.functional import outage_hours
 from karbor.tests.integration import disk_outages, outage_trials, service_outages
 
-_NAMES = (*service_outages.OUTAGES, *disk_outages.OUTAGES)
+_HALF_HOURS = 'half-hours'
+_NAMES = (*service_outages.OUTAGES, *disk_outages.OUTAGES, _HALF_HOURS)
 
 
 def main(arguments: list[str]) -> int:
@@ -55,6 +57,8 @@ def main(arguments: list[str]) -> int:
         for name in names
         if name in disk_outages.OUTAGES and not disk_outages.run_apart(name, options.short)
     ]
+    if _HALF_HOURS in names and outage_hours.main():
+        failed.append(_HALF_HOURS)
     outage_trials.say(f'\nNot well: {", ".join(failed)}' if failed else '\nAll was well.')
     return 1 if failed else 0
 
