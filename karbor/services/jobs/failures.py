@@ -13,11 +13,21 @@
 """Why a job could not do a resource, and what to tell of errors."""
 
 import dataclasses
+import re
 from typing import Self
 
 from karbor import exception, shown
 from karbor.resource import Resource
 from karbor.services.protection import plugin_edge
+
+# As urllib3, requests, keystoneauth and botocore write them.
+_ADDRESS = re.compile(
+    r"""https?://[^\s'"<>)\]]+
+    |HTTPS?ConnectionPool\([^)]*\)(:\ Max\ retries\ exceeded\ with\ url:\ \S+)?
+    |\bhost=\S+
+    |/v1/[A-Z]+_\S+""",
+    re.VERBOSE,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +65,8 @@ Failures = dict[Resource, Failure]
 def reason_of(error: Exception) -> str:
     """What to tell of an error, in characters that every database can hold.
 
-    It is never empty, since no reason means that all is well.
+    It is never empty, since no reason means that all is well. Where services are, which errors of
+    clients tell that a plugin passes on, is not for users.
     """
     if isinstance(error, exception.ResourceFailed) and error.kwargs.get('reason'):
         reason = str(error.kwargs['reason'])
@@ -63,5 +74,5 @@ def reason_of(error: Exception) -> str:
         reason = error.msg or type(error).__name__
     else:
         reason = f'{type(error).__name__}: {plugin_edge.text_of(error)}'
-    reason = shown.without_credentials(reason)
+    reason = _ADDRESS.sub('(address in the log)', shown.without_credentials(reason))
     return reason.replace('\x00', '').encode(errors='replace').decode()

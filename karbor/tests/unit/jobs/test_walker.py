@@ -225,6 +225,45 @@ class WalkerFailureTest(base.BaseTestCase):
         self.assertRaises(LookupError, walk, roots, lambda *_: None, tell)
 
 
+class HeldTest(base.BaseTestCase):
+    """One of a child and its parent, and of others, meets what holds all back."""
+
+    def test_what_runs_comes_to_its_end_and_nothing_more_begins(self) -> None:
+        held, other, later = (Resource('t', name, name) for name in 'abc')
+        parent = graph.GraphNode(Resource('t', 'p', 'p'), [graph.GraphNode(held)])
+        roots = [parent, graph.GraphNode(other), graph.GraphNode(later)]
+        has_raised = threading.Event()
+        error = OSError('away')
+        calls: list[tuple[str, str]] = []
+        ended: list[walker.End] = []
+
+        def run(resource: Resource, hook: str) -> Callable[[], None]:
+            def call() -> None:
+                calls.append((resource.id, hook))
+                if (resource, hook) == (held, BEGIN):
+                    has_raised.set()
+                    raise error
+                if resource == other:
+                    has_raised.wait(10)
+
+            return call
+
+        def walk_held() -> None:
+            with futures.ThreadPoolExecutor(2) as executor:
+                walker.walk(
+                    roots,
+                    lambda resource, hook: walker.Work(run(resource, hook), executor),
+                    ended.extend,
+                    lambda raised: raised is error,
+                )
+
+        self.assertIs(error, self.assertRaises(OSError, walk_held))
+        hooks = [hook for _, hook in calls]
+        self.assertNotIn(COMPLETE, hooks)
+        self.assertNotIn(('a', MAIN), calls)
+        self.assertEqual([], [end for end in ended if end.resource in (held, parent.value)])
+
+
 class WalkerConcurrencyTest(base.BaseTestCase):
     def _most_at_once(self, workers: int, meeting: threading.Barrier | None) -> int:
         lock = threading.Lock()

@@ -188,6 +188,24 @@ class FileSystemBankTest(bank_suite.BankPluginSuite, base.BaseTestCase):
         self._assert_failed_write_leaves_the_old('/a/b', b'x' * 131_072)
         self._assert_failed_write_leaves_the_old('/a/c', b'x' * 131_072)
 
+    def test_a_file_system_that_is_away_is_told_apart(self) -> None:
+        """As is where it is: an error of the system names the folder."""
+        self.plugin.update_object('/a', 'x')
+        for number, is_passing in (
+            (errno.ESTALE, True),
+            (errno.ETIMEDOUT, True),
+            (errno.ENOSPC, False),
+            (errno.EDQUOT, False),
+            (errno.EACCES, False),
+        ):
+            fault = OSError(number, os.strerror(number), str(self.plugin._container))
+            with mock.patch('pathlib.Path.read_bytes', side_effect=fault):
+                error = self.assertRaises(
+                    exception.BankGetObjectFailed, self.plugin.get_object, '/a'
+                )
+            self.assertEqual(is_passing, error.is_passing, number)
+            self.assertEqual(f'Reading /a from the bank failed: {os.strerror(number)}', error.msg)
+
     def test_an_object_and_a_folder_of_one_name(self) -> None:
         self.plugin.update_object('/a/b', 'old')
 

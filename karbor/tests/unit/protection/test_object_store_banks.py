@@ -340,6 +340,31 @@ class FaultTest(ObjectStoreTestCase):
                 self.assertIn(f'answered {status}', error.msg, kind)
             self.assertEqual('x', bank.get_object('/a'))
 
+    def test_what_passes_is_told_apart(self) -> None:
+        for kind, store, bank in self.both():
+            for status, is_passing in ((503, True), (429, True), (403, False), (507, False)):
+                store.answers[('PUT', 'object')] = 9 * [status]
+                error = self.assertRaises(
+                    exception.BankUpdateObjectFailed, bank.update_object, '/a', 'y'
+                )
+                self.assertEqual(is_passing, error.is_passing, (kind, status))
+                store.answers.clear()
+
+    def test_nobody_is_told_where_it_is(self) -> None:
+        """The log is: what is told is raised from what has happened."""
+        for kind, proxy, bank in self.with_proxy(retry_attempts=1):
+            for fault in (Fault.UNAVAILABLE, Fault.RESET_BEFORE):
+                proxy.rules = [Rule(fault=fault)]
+                error = self.assertRaises(exception.BankError, bank.update_object, '/a', 'y')
+                for secret in (proxy.url.removeprefix('http://'), 'bank-', 'AUTH_', 'made up'):
+                    self.assertNotIn(secret, error.msg, kind)
+            port = proxy.url.rpartition(':')[2]
+            proxy.stop()
+            error = self.assertRaises(exception.BankError, bank.check)
+            self.assertTrue(error.is_passing)
+            self.assertIn(port, str(error.__cause__), kind)
+            self.assertNotIn(port, error.msg, kind)
+
     def test_a_store_that_does_not_answer(self) -> None:
         for _, proxy, bank in self.with_proxy(request_timeout=1, retry_attempts=1):
             proxy.rules = [Rule('GET', '/a$', latency=30)]
