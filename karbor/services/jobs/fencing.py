@@ -38,8 +38,8 @@ class FencedBankPlugin(bank_plugin.BankPlugin):
 
     def __init__(self, bank: bank_plugin.Bank, lease: leases.Lease) -> None:
         super().__init__()
+        self._bank = bank
         self._plugin = bank.plugin
-        self._outage = bank.outage
         self._lease = lease
         self.is_local = bank.is_local
 
@@ -57,14 +57,14 @@ class FencedBankPlugin(bank_plugin.BankPlugin):
             raise
 
     def _check_there(self) -> None:
-        if self._outage.is_on:
-            lasted = progress.duration(self._outage.seconds or 0)
+        if not self._bank.is_there():
+            lasted = progress.duration(self._bank.outage.seconds or 0)
             raise exception.BankError(reason=f'no answer for {lasted}', is_passing=True)
 
     def _note(self, error: BaseException | None) -> None:
         """Note why a request has failed; None if it has not."""
         if isinstance(error, exception.BankError) and error.is_passing:
-            self._outage.begin()
+            self._bank.outage.begin()
 
     def update_object(self, key: str, value: Any, context: Any = None) -> None:
         with leases.held(self._lease), self._asked():

@@ -33,12 +33,11 @@ from karbor.db import jobs as job_rows
 from karbor.db import models, subjects
 from karbor.db.holds import Hold
 from karbor.services.jobs.kinds import Environment, JobKind
-from karbor.services.protection import bank_plugin
 
 LOG = logging.getLogger(__name__)
 
-# For how long a job is put back: a part of the time for which it waits, and at least and at most
-# so many seconds.
+# For how long a job is put back: a part of the time for which the service is away, and at least
+# and at most so many seconds.
 _PART = 0.25
 _SHORTEST, _LONGEST = 5.0, 300.0
 
@@ -90,9 +89,8 @@ class Holding:
     def before(self, job: models.Job) -> Away | None:
         """What a job that begins now would ask in vain; None if it may try."""
         provider = self._registry.get(job.provider_id)
-        bank = provider.bank
-        if not bank.outage.is_over(lambda: _answers(bank)):
-            return Away('the bank', bank.outage)
+        if not provider.bank.is_there():
+            return Away('the bank', provider.bank.outage)
         if constants.VOLUME_RESOURCE_TYPE not in provider.plugin_classes:
             return None
         is_to_try = False
@@ -150,7 +148,8 @@ class Holding:
             f'waits for {away.name}, which has not answered since {since:%Y-%m-%d %H:%M:%S} UTC; '
             f'if it is away until {until:%Y-%m-%d %H:%M:%S} UTC, this fails',
         )
-        seconds = min(max(_PART * (now - since).total_seconds(), _SHORTEST), _LONGEST)
+        waited = max((now - since).total_seconds(), away.outage.seconds or 0.0)
+        seconds = min(max(_PART * waited, _SHORTEST), _LONGEST)
         job_rows.pause(session, job, seconds, has_sent=has_sent, hold=hold)
         if kind.table is not None:
             subjects.set_reason(session, kind.table, job.subject_id, kind.running, hold.reason)
@@ -166,15 +165,6 @@ def _since(job: models.Job, away: Away, now: datetime.datetime, lasted: float) -
     if hold is not None and lasted < _SAME_OUTAGE:
         return hold.since
     return now - datetime.timedelta(seconds=min(lasted, away.outage.seconds or 0.0))
-
-
-def _answers(bank: bank_plugin.Bank) -> bool:
-    """Whether a bank answers; also one that refuses does."""
-    try:
-        bank.check()
-    except exception.BankError as exc:
-        return not exc.is_passing
-    return True
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

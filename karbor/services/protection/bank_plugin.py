@@ -209,6 +209,18 @@ class Bank:
         """What reads and writes."""
         return self._plugin
 
+    def is_there(self) -> bool:
+        """Whether it may be asked: it is not known to be away, or is found to be back."""
+        return self.outage.is_over(self._answers)
+
+    def _answers(self) -> bool:
+        """Whether it answers; also a bank that refuses does."""
+        try:
+            self.check()
+        except exception.BankError as exc:
+            return not exc.is_passing
+        return True
+
     @property
     def is_writeable(self) -> bool:
         return True

@@ -14,6 +14,7 @@
 
 from typing import Any
 
+from karbor import db
 from karbor.db import models
 from karbor.db.holds import Hold
 from karbor.services.jobs import holding
@@ -118,6 +119,22 @@ class PatienceTest(BankTestCase):
         self.until_all_is_done()
         self.assertEqual(6, len(self.available()))
         self.assertEqual(sorted(6 * self.ids), self.snapshots())
+
+    def test_a_status_is_reset_when_it_is_back(self) -> None:
+        """By the API, which runs no jobs that would find that out."""
+        checkpoint = self.create_checkpoint(self.plan)
+        self.run_jobs()
+        path = self.checkpoints_path(checkpoint['id'])
+        self.bank_goes()
+        message = self.put(path, {'os-resetState': {'state': 'error'}}, 500)
+        self.assertIn('Swift could not be reached', message)
+        self.bank_returns()
+        with db.writer() as session:  # a worker has put it right meanwhile
+            for job in session.query(models.Job):
+                job.state = 'done'
+        self.passed += 10
+        self.put(path, {'os-resetState': {'state': 'error'}})
+        self.assertEqual('error', self.shown(checkpoint)['status'])
 
     def test_a_bank_that_refuses_is_not_waited_for(self) -> None:
         for status in (401, 403, 413, 507):
