@@ -396,7 +396,14 @@ class ExtraMissing(KarborException):
 
 
 class BankError(KarborException):
+    """The bank does not do what it was asked for; 503 if that may pass."""
+
     message = 'The bank failed: %(reason)s'
+
+    def __init__(self, message: object = None, *, is_passing: bool = False, **kwargs: Any) -> None:
+        super().__init__(message, is_passing=is_passing, **kwargs)
+        if is_passing:
+            self.code = 503
 
 
 class BankUpdateObjectFailed(BankError):

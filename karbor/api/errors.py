@@ -22,6 +22,7 @@ from oslo_log import log as logging
 from sqlalchemy import exc as sa_exc
 
 from karbor import db, exception, shown
+from karbor.common import causes
 
 LOG = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def _karbor_error(
     _params: dict[str, Any],
 ) -> None:
     if error.code >= 500:
-        LOG.error('Answering %d: %s', error.code, error.msg)
+        LOG.error('Answering %d: %s', error.code, causes.in_full(error))
     resp.set_headers(error.headers)
     _answer(resp, error.code, error.msg)
 

@@ -18,16 +18,14 @@ put back without a request.
 """
 
 import datetime
-import itertools
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
-from karbor.common import constants
+from karbor.common import causes, constants
 from karbor.common.outages import Outage
 from karbor.db import jobs as job_rows
 from karbor.db import models, subjects
@@ -105,7 +103,7 @@ class Holding:
 
     def away(self, job: models.Job, error: BaseException) -> Away | None:
         """The service that has failed a job only since it is away; None if it is not that."""
-        for each in _causes(error):
+        for each in causes.of(error):
             if isinstance(each, exception.KarborException) and each.is_passing:
                 if isinstance(each, exception.BankError):
                     bank = self._registry.get(job.provider_id).bank
@@ -127,7 +125,7 @@ class Holding:
         hold = db.transaction(self._put_back)(kind, job, away, lasted=lasted, has_sent=has_sent)
         if away.fault is not None:
             LOG.warning(
-                'Job %s: held back since %s UTC: %s', job.id, hold.since, _told_in_full(away.fault)
+                'Job %s: held back since %s UTC: %s', job.id, hold.since, causes.in_full(away.fault)
             )
 
     def _put_back(
@@ -165,18 +163,3 @@ def _since(job: models.Job, away: Away, now: datetime.datetime, lasted: float) -
     if hold is not None and lasted < _SAME_OUTAGE:
         return hold.since
     return now - datetime.timedelta(seconds=min(lasted, away.outage.seconds or 0.0))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and those that it comes of."""
-    seen: set[int] = set()
-    each: BaseException | None = error
-    while each is not None and id(each) not in seen:
-        seen.add(id(each))
-        yield each
-        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
-
-
-def _told_in_full(error: BaseException) -> str:
-    """What there is to say of an error in the log: also what it comes of, with addresses."""
-    return ': '.join(str(each) for each in itertools.islice(_causes(error), 2))

@@ -25,7 +25,7 @@ from oslo_log import log as logging
 from sqlalchemy import orm
 
 from karbor import db, exception
-from karbor.common import constants
+from karbor.common import causes, constants
 from karbor.db import job_resources
 from karbor.db import jobs as job_rows
 from karbor.resource import Resource
@@ -186,7 +186,7 @@ class AttemptHooks:
             'Job %s: %s: %s',
             self.attempt.job.id,
             resource.key,
-            failure,
+            causes.in_full(error) if is_expected else failure,
             exc_info=None if is_expected else error,
         )
         return failure

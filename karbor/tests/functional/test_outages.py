@@ -126,7 +126,7 @@ class PatienceTest(BankTestCase):
         self.run_jobs()
         path = self.checkpoints_path(checkpoint['id'])
         self.bank_goes()
-        message = self.put(path, {'os-resetState': {'state': 'error'}}, 500)
+        message = self.put(path, {'os-resetState': {'state': 'error'}}, 503)
         self.assertIn('Swift could not be reached', message)
         self.bank_returns()
         with db.writer() as session:  # a worker has put it right meanwhile

@@ -17,6 +17,7 @@ import threading
 
 from oslotest import base
 
+from karbor.common import causes
 from karbor.common.outages import Outage
 from karbor.db import models
 from karbor.db.holds import Hold
@@ -99,6 +100,12 @@ class HoldTest(base.BaseTestCase):
 
 
 class ReasonTest(base.BaseTestCase):
+    def test_the_log_has_what_an_error_comes_of(self) -> None:
+        error = ValueError('told')
+        self.assertEqual('told', causes.in_full(error))
+        error.__cause__ = OSError('where')
+        self.assertEqual('told: where', causes.in_full(error))
+
     def test_no_reason_tells_where_a_service_is(self) -> None:
         """Errors of clients, that a plugin passes on as they are."""
         for text in (
