@@ -66,6 +66,33 @@ class HeldBack(Exception):
         self.away = away
 
 
+class Judge:
+    """Tells one attempt whether its job is to wait for what was raised.
+
+    What it has told stays so: when what still runs has ended, the service may be back.
+
+    """
+
+    def __init__(self, holding: 'Holding', job: models.Job, *, may_hold: bool) -> None:
+        self._holding = holding
+        self._job = job
+        self._may_hold = may_hold
+        self._away: Away | None = None
+
+    def __call__(self, error: BaseException) -> bool:
+        away = self._holding.away(self._job, error) if self._may_hold else None
+        if away is not None:
+            away.outage.begin()
+            self._away = self._away or away
+        return away is not None
+
+    def away(self, error: BaseException) -> Away | None:
+        """What the job waits for, now that its attempt has ended by an error."""
+        if self._away is None:
+            self(error)
+        return self._away
+
+
 class Holding:
     """What one process holds jobs back by.
 
@@ -120,7 +147,6 @@ class Holding:
         :param begun: when the attempt has, by the monotonic clock.
         :param has_sent: whether it may have changed something in a cloud.
         """
-        away.outage.begin()
         lasted = time.monotonic() - begun
         hold = db.transaction(self._put_back)(kind, job, away, lasted=lasted, has_sent=has_sent)
         if away.fault is not None:

@@ -220,11 +220,12 @@ class JobRunner:
         if away is not None:
             raise holding.HeldBack(away)
         self._check_trust(job)
+        judge = holding.Judge(self._holding, job, may_hold=may_hold)
         try:
             with plugin_edge.kept():
-                outcome = self._kinds[job.kind].run(self._attempt(claim))
+                outcome = self._kinds[job.kind].run(self._attempt(claim, judge))
         except Exception as exc:
-            away = self._holding.away(job, exc) if may_hold else None
+            away = judge.away(exc)
             if away is None:
                 raise
             self._check_trust(job)  # nothing answers whom Keystone gives no token
@@ -233,9 +234,8 @@ class JobRunner:
             self._check_trust(job)  # dead meanwhile, it is the reason of all the others
         return outcome
 
-    def _attempt(self, claim: _Claim) -> Attempt:
+    def _attempt(self, claim: _Claim, judge: holding.Judge) -> Attempt:
         job = claim.job
-        may_hold = self._holding.may_hold(claim.held_for)
         context = self._environment.context_of(job)
         context.lease = claim.lease
         context.since_last_attempt = claim.quiet_for
@@ -251,7 +251,7 @@ class JobRunner:
             context=context,
             requests=requests,
             environment=self._environment,
-            holds=lambda error: may_hold and self._holding.away(job, error) is not None,
+            holds=judge,
         )
 
     def _end(self, job: models.Job, outcome: Outcome) -> None:

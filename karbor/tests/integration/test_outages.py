@@ -45,9 +45,6 @@ class OutagesTest(base.BaseTestCase):
     def test_swift(self) -> None:
         self._test_services('', 'redis', 'swift-away')
 
-    def test_s3(self) -> None:
-        self._test_services('', 'redis', 's3-away')
-
     def test_disk_of_sqlite(self) -> None:
         self._test_disk('disk-full-sqlite')
 
