@@ -77,9 +77,9 @@ class Outage:
         :param answers: asks the service whether it does, at most once in so many seconds,
             whoever wants to know.
         """
+        if not self._is_on:  # so that it costs nothing while all is well
+            return True
         with self._lock:
-            if not self._is_on:
-                return True
             if self._is_asked or self._monotonic() < self._ask_at:
                 return False
             self._is_asked = True
