@@ -27,5 +27,12 @@ def of(error: BaseException) -> Iterator[BaseException]:
 
 def in_full(error: BaseException) -> str:
     """What there is to say of an error in the log, unless its whole trace is there."""
-    cause = error.__cause__
-    return str(error) if cause is None else f'{error}: {cause}'
+    return ': '.join(_text_of(each) for each in (error, error.__cause__) if each is not None)
+
+
+def _text_of(error: BaseException) -> str:
+    """What an error says; what stands for it where its class, which may be a plugin's, fails to."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001
+        return type(error).__name__

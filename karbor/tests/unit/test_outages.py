@@ -99,12 +99,19 @@ class HoldTest(base.BaseTestCase):
             self.assertIsNone(Hold.of_job(models.Job(error=error)), error)
 
 
+class _Speechless(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
 class ReasonTest(base.BaseTestCase):
     def test_the_log_has_what_an_error_comes_of(self) -> None:
         error = ValueError('told')
         self.assertEqual('told', causes.in_full(error))
         error.__cause__ = OSError('where')
         self.assertEqual('told: where', causes.in_full(error))
+        error.__cause__ = _Speechless()
+        self.assertEqual('told: _Speechless', causes.in_full(error))
 
     def test_no_reason_tells_where_a_service_is(self) -> None:
         """Errors of clients, that a plugin passes on as they are."""
