@@ -38,7 +38,8 @@
         OperationRunning, JobNotPossible, TrustGone, ResourceHeld,
         OtherRegion
       OverLimit                            413
-        PlanLimitExceeded, CheckpointLimitExceeded, ScheduleLimitExceeded
+        PlanLimitExceeded, CheckpointLimitExceeded, ScheduleLimitExceeded,
+        TriggerLimitExceeded, VerificationLimitExceeded, JobLimitExceeded
       ResourceFailed                       500
         CreateResourceFailed, RestoreResourceFailed,
         DeleteResourceFailed, VerifyResourceFailed, ResourceGone
@@ -283,6 +284,18 @@ class CheckpointLimitExceeded(OverLimit):
 
 class ScheduleLimitExceeded(OverLimit):
     message = 'The project may have no more than %(allowed)s scheduled operations.'
+
+
+class TriggerLimitExceeded(OverLimit):
+    message = 'The project may have no more than %(allowed)s triggers.'
+
+
+class VerificationLimitExceeded(OverLimit):
+    message = 'The project may have no more than %(allowed)s verifications.'
+
+
+class JobLimitExceeded(OverLimit):
+    message = 'The project may have no more than %(allowed)s jobs that are not finished.'
 
 
 class ResourceFailed(KarborException):

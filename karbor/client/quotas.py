@@ -31,6 +31,9 @@ class Quota(base.Resource):
     plans: int = Body('plans')
     checkpoints: int = Body('checkpoints')
     schedules: int = Body('schedules')
+    triggers: int = Body('triggers')
+    verifications: int = Body('verifications')
+    jobs: int = Body('jobs')
 
 
 class QuotaClass(Quota):
@@ -58,6 +61,9 @@ class QuotaDetail(base.Resource):
     plans: Usage = Body('plans')
     checkpoints: Usage = Body('checkpoints')
     schedules: Usage = Body('schedules')
+    triggers: Usage = Body('triggers')
+    verifications: Usage = Body('verifications')
+    jobs: Usage = Body('jobs')
 
 
 class Limits(TypedDict, total=False):
@@ -66,6 +72,9 @@ class Limits(TypedDict, total=False):
     plans: int
     checkpoints: int
     schedules: int
+    triggers: int
+    verifications: int
+    jobs: int
 
 
 class Calls(base.ServiceProxy):

@@ -30,6 +30,26 @@ OPTS: list[cfg.Opt] = [
         min=-1,
         help='How many scheduled operations a project may have; -1 is no limit.',
     ),
+    cfg.IntOpt(
+        'quota_triggers',
+        default=1_000,
+        min=-1,
+        help='How many triggers a project may have; -1 is no limit.',
+    ),
+    cfg.IntOpt(
+        'quota_verifications',
+        default=50_000,
+        min=-1,
+        help='How many verifications a project may have, also of those that are over; -1 is no '
+        'limit. "karbor-manage db purge" removes old ones.',
+    ),
+    cfg.IntOpt(
+        'quota_jobs',
+        default=10_000,
+        min=-1,
+        help='How many jobs of a project may be unfinished, that is wait or run; -1 is no limit. '
+        'What a retention removes is not refused.',
+    ),
 ]
 
 

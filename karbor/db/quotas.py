@@ -14,15 +14,19 @@
 
 A use is counted in the transaction that makes or removes the object. So nothing is ever
 reserved that is not made, and a crash leaves nothing to be given back.
+
+What releases before did not count, and may be making beside this one, is counted by its own rows;
+of its usage there is only a row to lock.
 """
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 from sqlalchemy import orm
 
-from karbor.db import models, upserts
+from karbor.db import jobs, models, upserts
 
 DEFAULT_CLASS = 'default'
 _LARGEST = 2147483647  # of an INTEGER
@@ -57,9 +61,30 @@ _LIMIT_OF_CLASS = sa.select(models.QuotaClass.hard_limit).where(
 _LIMIT = sa.func.coalesce(
     _OWN_LIMIT.scalar_subquery(), _LIMIT_OF_CLASS.scalar_subquery(), sa.bindparam('configured')
 )
+_LIMIT_LOCKED = (
+    sa.select(_LIMIT)
+    .where(
+        _USAGES.project_id == sa.bindparam('of_project'),
+        _USAGES.resource == sa.bindparam('of_resource'),
+    )
+    .with_for_update()
+)
 _ONE_MORE_WITHIN = _ONE_MORE.where(
     _USAGES.in_use < sa.func.coalesce(sa.func.nullif(_LIMIT, -1), _LARGEST)
 )
+
+#: what is counted by its rows: what there is of a project
+COUNTED_ROWS: Mapping[str, sa.Select[Any]] = {
+    'triggers': sa.select(models.Trigger.id).where(
+        models.Trigger.project_id == sa.bindparam('of_project')
+    ),
+    'verifications': sa.select(models.Verification.id).where(
+        models.Verification.project_id == sa.bindparam('of_project')
+    ),
+    'jobs': sa.select(models.Job.id).where(
+        models.Job.project_id == sa.bindparam('of_project'), models.Job.state.in_(jobs.UNFINISHED)
+    ),
+}
 
 
 def class_limits(session: orm.Session, class_name: str) -> dict[str, int]:
@@ -112,12 +137,42 @@ def unset_limits(session: orm.Session, project_id: str) -> None:
 
 def in_use(session: orm.Session, project_id: str) -> dict[str, int]:
     """How many the project has, by resource."""
-    return {
+    kept = {
         row.resource: row.in_use
         for row in session.scalars(
             sa.select(models.QuotaUsage).where(models.QuotaUsage.project_id == project_id)
         )
     }
+    return {**kept, **{name: _count(session, project_id, name) for name in COUNTED_ROWS}}
+
+
+def _count(session: orm.Session, project_id: str, resource: str, most: int = _LARGEST) -> int:
+    """How many of what is counted by its rows there are.
+
+    :param most: where counting ends.
+    """
+    rows = COUNTED_ROWS[resource].limit(most).subquery()
+    found = session.connection().execute(
+        sa.select(sa.func.count()).select_from(rows), {'of_project': project_id}
+    )
+    return int(found.scalar_one())
+
+
+def full(session: orm.Session, project_id: str, resource: str, configured: int) -> int | None:
+    """The limit of what is counted by its rows, if the project may have no more of that.
+
+    Who makes one more in this transaction does so before others look.
+
+    :param configured: the limit of a project without one of its own or of the class.
+    """
+    values = {'of_project': project_id, 'of_resource': resource, 'configured': configured}
+    limit = session.connection().execute(_LIMIT_LOCKED, values).scalar()
+    if limit is None:
+        first = {'project_id': project_id, 'resource': resource, 'in_use': 0}
+        upserts.write_missing(session, models.QuotaUsage, ['project_id', 'resource'], [first])
+        return full(session, project_id, resource, configured)
+    has_room = limit < 0 or _count(session, project_id, resource, most=limit) < limit
+    return None if has_room else int(limit)
 
 
 def take_within(session: orm.Session, project_id: str, resource: str, configured: int) -> bool:

@@ -29,11 +29,17 @@ from karbor.db import quotas as rows
 PLANS = 'plans'
 CHECKPOINTS = 'checkpoints'
 SCHEDULES = 'schedules'
+TRIGGERS = 'triggers'
+VERIFICATIONS = 'verifications'
+JOBS = 'jobs'  # that are not finished
 
 _EXCEEDED: Mapping[str, type[exception.OverLimit]] = {
     PLANS: exception.PlanLimitExceeded,
     CHECKPOINTS: exception.CheckpointLimitExceeded,
     SCHEDULES: exception.ScheduleLimitExceeded,
+    TRIGGERS: exception.TriggerLimitExceeded,
+    VERIFICATIONS: exception.VerificationLimitExceeded,
+    JOBS: exception.JobLimitExceeded,
 }
 RESOURCES = tuple(_EXCEEDED)
 
@@ -43,7 +49,13 @@ def take(session: orm.Session, project_id: str, resource: str) -> None:
 
     :raises OverLimit: the project may not have one more.
     """
-    if rows.take_within(session, project_id, resource, _configured()[resource]):
+    configured = _configured()[resource]
+    if resource in rows.COUNTED_ROWS:
+        allowed = rows.full(session, project_id, resource, configured)
+        if allowed is not None:
+            raise _EXCEEDED[resource](allowed=allowed)
+        return
+    if rows.take_within(session, project_id, resource, configured):
         return
     limit = _limits(session, project_id)[resource]
     if not rows.take(session, project_id, resource, limit):
@@ -51,7 +63,7 @@ def take(session: orm.Session, project_id: str, resource: str) -> None:
 
 
 def give_back(session: orm.Session, project_id: str, resource: str) -> None:
-    """Count one less, in the transaction that removes it."""
+    """Count one less, in the transaction that removes it; not of what is counted by its rows."""
     rows.give_back(session, project_id, resource)
 
 

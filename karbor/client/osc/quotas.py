@@ -13,12 +13,13 @@
 """``openstack protection quota``"""
 
 import argparse
+from typing import cast
 
 from karbor.client.osc import base
 from karbor.client.osc.base import Column
 from karbor.client.quotas import Limits, QuotaDetail
 
-_NAMES = ('plans', 'checkpoints', 'schedules')
+_NAMES = ('plans', 'checkpoints', 'schedules', 'triggers', 'verifications', 'jobs')
 
 
 def _limit(limit: int) -> str:
@@ -60,15 +61,10 @@ class SetQuota(base.Command):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        limits: Limits = {}
-        if parsed_args.plans is not None:
-            limits['plans'] = parsed_args.plans
-        if parsed_args.checkpoints is not None:
-            limits['checkpoints'] = parsed_args.checkpoints
-        if parsed_args.schedules is not None:
-            limits['schedules'] = parsed_args.schedules
+        given = {name: getattr(parsed_args, name) for name in _NAMES}
+        limits = {name: limit for name, limit in given.items() if limit is not None}
         if limits:
-            self.protection.update_quota(parsed_args.project, **limits)
+            self.protection.update_quota(parsed_args.project, **cast(Limits, limits))
 
 
 class UnsetQuota(base.Command):

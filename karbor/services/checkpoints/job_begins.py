@@ -19,6 +19,7 @@ from karbor import context as karbor_context
 from karbor.common import constants
 from karbor.db import jobs as job_rows
 from karbor.db import models, operation_logs
+from karbor.services import quotas
 
 # What operation logs call a kind of job, where that is not its name.
 _LOGGED_AS: dict[str, str] = {
@@ -67,7 +68,10 @@ def begin(
 
     :param status: of what the job is about.
     :param logged: further ids for the log.
+    :raises JobLimitExceeded: unless a retention asks for it, which makes room.
     """
+    if new_job.scheduled_operation_id is None:
+        quotas.take(session, new_job.project_id, quotas.JOBS)
     job = job_rows.create(session, new_job)
     ids = {'scheduled_operation_id': new_job.scheduled_operation_id, **logged}
     _log(session, context, new_job, checkpoint, status=status, id=job.id, **ids)

@@ -27,6 +27,7 @@ from karbor import db, exception
 from karbor.common import constants, leases
 from karbor.db import checkpoints, models, operation_logs
 from karbor.db import jobs as job_rows
+from karbor.services import quotas
 from karbor.services.checkpoints import plugin_records, safety
 from karbor.services.jobs import failures, fencing, kinds
 from karbor.services.jobs.kinds import Attempt, JobKind, Outcome
@@ -47,6 +48,7 @@ def reset(
     :param status: 'available' or 'error'.
     :raises CheckpointNotFound:
     :raises CheckpointNotBeReset: it is deleted, or a job works on it.
+    :raises JobLimitExceeded:
     :raises BankUpdateObjectFailed: the bank fails, and the status is what it was.
     """
     sent = leases.boot_time()
@@ -77,6 +79,7 @@ def _begin(
         obstacle = 'it is in status deleted.'
     if obstacle:
         raise exception.CheckpointNotBeReset(checkpoint_id=row.id, reason=obstacle)
+    quotas.take(session, context.project_id, quotas.JOBS)
     # It is about nothing that is shown: what is, is told by the jobs about the checkpoint.
     job = job_rows.create(
         session,

@@ -25,6 +25,7 @@ from karbor.db import checkpoints, models, uses
 from karbor.db import jobs as job_rows
 from karbor.db.uses import Use
 from karbor.resource import Resource
+from karbor.services import quotas
 from karbor.services.checkpoints import (
     in_place,
     job_begins,
@@ -71,12 +72,16 @@ class Asked(Generic[Use]):
         :returns: it, and the job that is to be posted.
         :raises CheckpointNotFound:
         :raises CheckpointLimitExceeded: there is no place for its safety checkpoint.
+        :raises VerificationLimitExceeded:
+        :raises JobLimitExceeded:
         :raises InvalidInput: something that is chosen cannot be had.
         :raises ResourceHeld: another restore is to overwrite the same.
         """
         checkpoint = checkpoints.get(
             session, context.project_id, self.provider_id, self.checkpoint_id, lock=True
         )
+        if self.table is models.Verification:
+            quotas.take(session, context.project_id, quotas.VERIFICATIONS)
         is_begun = restore_choices.is_begun_of(checkpoint, self.choices or {})
         use = uses.create(
             session,

@@ -227,12 +227,18 @@ def _run(
     context = _context_of(operation)
     try:
         job = runs.start(session, context, operation, fire)
-    except exception.OperationRunning as exc:
-        reason = f'The fire of {fire} UTC is skipped: {exc.kwargs["reason"]}.'
+    except (exception.OperationRunning, exception.JobLimitExceeded) as exc:
+        reason = f'The fire of {fire} UTC is skipped: {_obstacle(exc)}.'
         LOG.warning('Scheduled operation %s: %s', operation.id, reason)
         runs.skip(session, context, operation, reason, **runs.fire_told(fire))
         return []
     return [job] if job.state == jobs.JobState.PENDING else []
+
+
+def _obstacle(exc: exception.OperationRunning | exception.JobLimitExceeded) -> str:
+    if isinstance(exc, exception.JobLimitExceeded):
+        return f'the project has {exc.kwargs["allowed"]} unfinished jobs, and may have no more'
+    return str(exc.kwargs['reason'])
 
 
 def _why_missed(trigger: models.Trigger) -> str:

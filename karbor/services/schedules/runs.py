@@ -24,6 +24,7 @@ from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
 from karbor.db import jobs, models, operation_logs
+from karbor.services import quotas
 
 
 class Overlap(enum.StrEnum):
@@ -46,10 +47,12 @@ def start(
     :param fire_at: moment for which the trigger fired, in UTC; None of a run by hand.
     :returns: its job; it need be posted only if it is pending.
     :raises OperationRunning: a run goes on, and this one is not to wait.
+    :raises JobLimitExceeded:
     """
     let_next_begin(session, operation.id)  # if the end of what it waits for went by unseen
     going_on = jobs.unfinished_runs(session, operation.id)
     _check_overlap(operation, going_on)
+    quotas.take(session, operation.project_id, quotas.JOBS)
     job = jobs.create(session, _new_run(operation, fire_at, is_waiting=bool(going_on)))
     _log(session, context, operation, _status(job), told=fire_told(fire_at), id=job.id)
     return job

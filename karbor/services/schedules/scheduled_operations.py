@@ -169,6 +169,7 @@ class ScheduledOperations:
 
         :raises ScheduledOperationNotFound:
         :raises OperationRunning: a run goes on, and the operation does not queue another one.
+        :raises JobLimitExceeded:
         """
 
         @db.transaction

@@ -125,6 +125,7 @@ class Schedules:
         :raises InvalidInput: names the field and the fault.
         :raises PlanNotFound: the project has no such plan.
         :raises ScheduleLimitExceeded:
+        :raises TriggerLimitExceeded:
         :raises TrustNotPossible: nothing could act for the caller later.
         """
         properties = triggers.checked(times(fields))

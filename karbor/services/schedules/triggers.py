@@ -23,6 +23,7 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.db import models, operation_logs, paging, schedules
+from karbor.services import quotas
 from karbor.services.schedules import engine, property_changes, time_triggers
 
 _FIRES_SHOWN = 5
@@ -38,6 +39,7 @@ class Triggers:
 
         :param fields: name, type and properties.
         :raises InvalidInput: names the property and the fault.
+        :raises TriggerLimitExceeded:
         """
         properties = checked(fields['properties'])
 
@@ -122,7 +124,9 @@ def add(
     """A new trigger, which nothing waits for yet.
 
     :param properties: as :func:`checked` returns them.
+    :raises TriggerLimitExceeded:
     """
+    quotas.take(session, context.project_id, quotas.TRIGGERS)
     return schedules.create_trigger(
         session, project_id=context.project_id, name=name, type='time', properties=properties
     )

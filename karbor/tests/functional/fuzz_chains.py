@@ -714,6 +714,9 @@ class Chains:
             'plans': draw(st.integers(30, 2**31 - 1)),
             'checkpoints': '-1',
             'schedules': draw(st.integers(100, 999999999).map(str)),
+            'triggers': -1,
+            'verifications': draw(st.integers(100_000, 999999999)),
+            'jobs': '-1',
         }
         project_id = draw(st.sampled_from((PROJECT_ID, OTHER_PROJECT_ID, new_id())))
         quota = f'/quotas/{project_id}'

@@ -755,7 +755,7 @@ def bodies(ids: Ids) -> dict[str, list[Any]]:
     one_operation = '/scheduled_operations/{scheduled_operation_id}'
     changes = {**operation, 'enabled': False}
     del changes['operation_type']
-    limits = {'plans': -1, 'checkpoints': '-1', 'schedules': 1000}
+    limits = {'plans': -1, 'checkpoints': '-1', 'schedules': 1000, 'triggers': -1, 'jobs': -1}
     return {
         'POST /plans': [
             {

@@ -112,6 +112,7 @@ class FuzzTest(base.CloudTestCase):
         super().setUp()
         self.random = random.Random(SEED)
         self.config.config(osapi_max_limit=_LIMIT, quota_plans=100000, quota_schedules=100000)
+        self.config.config(quota_triggers=-1, quota_verifications=-1, quota_jobs=-1)
         self.volumes = [self.cinder.add_volume(name='data')['id'] for _ in range(3)]
         self._serve_strangers()
         fuzz_rows.add_other_project(self.add_row, self.registry.get(PROVIDER_ID))

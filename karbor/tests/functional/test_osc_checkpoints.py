@@ -228,10 +228,19 @@ class AdministrationTest(commanding.CommandTestCase):
     def test_quotas(self) -> None:
         self.plan()
         self.run_command(
-            f'quota set {PROJECT_ID} --plans 7 --checkpoints -1 --schedules 3', persona='admin'
+            f'quota set {PROJECT_ID} --plans 7 --checkpoints -1 --schedules 3 --triggers 4 '
+            '--verifications 5 --jobs 6',
+            persona='admin',
         )
         self.assertEqual(
-            {'Plans': '1 of 7', 'Checkpoints': '0 of no limit', 'Schedules': '0 of 3'},
+            {
+                'Plans': '1 of 7',
+                'Checkpoints': '0 of no limit',
+                'Schedules': '0 of 3',
+                'Triggers': '0 of 4',
+                'Verifications': '0 of 5',
+                'Jobs': '0 of 6',
+            },
             self.fields('quota show'),
         )
         self.assertEqual(

@@ -22,7 +22,7 @@ from karbor.db import models
 from karbor.tests.base import PROJECT_ID, new_id
 from karbor.tests.functional import base
 from karbor.tests.functional.base import resource
-from karbor.tests.functional.test_quotas import TRIGGER, QuotasTestCase
+from karbor.tests.functional.test_quotas import DEFAULTS, TRIGGER, QuotasTestCase
 
 THREADS = 50
 LIMIT = 20
@@ -69,6 +69,21 @@ class ManyAtOnceTest(QuotasTestCase):
             [f'/scheduled_operations/{row.id}' for row in self.rows(models.ScheduledOperation)],
             'schedules',
         )
+
+    def test_triggers(self):
+        self.set_limits(triggers=LIMIT)
+        self.make('/triggers', lambda: TRIGGER, 'triggers')
+        self.unmake([f'/triggers/{row.id}' for row in self.rows(models.Trigger)], 'triggers')
+
+    def test_verifications(self):
+        body = self.verification()
+        self.set_limits(verifications=LIMIT)
+        self.make('/verifications', lambda: body, 'verifications')
+
+    def test_unfinished_jobs(self):
+        plan = self.create_plan()
+        self.set_limits(jobs=LIMIT)
+        self.make(self.checkpoints_path(), lambda: {'checkpoint': {'plan_id': plan['id']}}, 'jobs')
 
     def test_make_and_unmake_at_once(self):
         plans = [self.create_plan() for _ in range(10)]
@@ -178,7 +193,7 @@ class CountedTest(base.CloudTestCase, QuotasTestCase):
     def test_a_plan_that_is_gone_is_not_counted_for_its_checkpoints(self):
         self.checkpoint()
         self.delete(f'/plans/{self.plan["id"]}')
-        self.assertEqual({'plans': 0, 'checkpoints': 1, 'schedules': 0}, self.in_use())
+        self.assertEqual({**dict.fromkeys(DEFAULTS, 0), 'checkpoints': 1}, self.in_use())
 
     def test_after_a_random_sequence(self):
         self.set_limits(plans=4, checkpoints=3, schedules=3)

@@ -13,13 +13,27 @@
 import uuid
 from typing import Any
 
+import sqlalchemy as sa
+
+from karbor import db
+from karbor.common import constants
+from karbor.db import jobs as job_rows
 from karbor.db import models
 from karbor.tests import personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID, PROVIDER_ID, new_id
 from karbor.tests.functional import base
 from karbor.tests.functional.base import resource
 
+DEFAULTS = {
+    'plans': 50,
+    'checkpoints': 50_000,
+    'schedules': 100,
+    'triggers': 1_000,
+    'verifications': 50_000,
+    'jobs': 10_000,
+}
 HEADERS = {'X-Auth-Token': base.TOKEN}
+GRAPH = '[{}, []]'
 TRIGGER = {'trigger_info': {'name': 't', 'type': 'time', 'properties': base.TRIGGER_PROPERTIES}}
 
 
@@ -51,6 +65,9 @@ class QuotasTestCase(base.ApiTestCase):
                 [row for row in self.rows(models.Checkpoint) if row.status != 'deleted']
             ),
             'schedules': len(self.rows(models.ScheduledOperation)),
+            'triggers': len(self.rows(models.Trigger)),
+            'verifications': len(self.rows(models.Verification)),
+            'jobs': len([row for row in self.rows(models.Job) if row.state in job_rows.UNFINISHED]),
         }
 
     def scheduled(self, plan: dict[str, Any], trigger: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +79,15 @@ class QuotasTestCase(base.ApiTestCase):
                 'operation_definition': {'provider_id': PROVIDER_ID, 'plan_id': plan['id']},
             }
         }
+
+    def verification(self) -> dict[str, Any]:
+        """The body that asks for one, of a checkpoint of its own."""
+        checkpoint_id = self.create_checkpoint(self.create_plan())['id']
+        with db.writer() as session:
+            row = session.get_one(models.Checkpoint, checkpoint_id)
+            row.status = constants.CheckpointStatus.AVAILABLE
+        asked = {'provider_id': PROVIDER_ID, 'checkpoint_id': checkpoint_id, 'parameters': {}}
+        return {'verification': asked}
 
     def ask(self, method: str, path: str, body: Any = None) -> int:
         """The status of an answer, whatever it is."""
@@ -76,7 +102,7 @@ class QuotasTestCase(base.ApiTestCase):
 class LimitsTest(QuotasTestCase):
     @base.in_process_only('options change between two requests')
     def test_configured(self):
-        limits = {'plans': 50, 'checkpoints': 50_000, 'schedules': 100}
+        limits = DEFAULTS
         for part in ('', '/defaults'):
             self.assertEqual({**limits, 'id': PROJECT_ID}, self.quota(part=part))
         self.assertEqual(
@@ -91,8 +117,12 @@ class LimitsTest(QuotasTestCase):
         )
         self.config.config(quota_plans=3, quota_checkpoints=4, quota_schedules=5)
         self.assertEqual(
-            {'plans': 3, 'checkpoints': 4, 'schedules': 5, 'id': PROJECT_ID},
+            {**limits, 'plans': 3, 'checkpoints': 4, 'schedules': 5, 'id': PROJECT_ID},
             self.quota(persona='reader'),
+        )
+        self.config.config(quota_triggers=6, quota_verifications=7, quota_jobs=8)
+        self.assertEqual(
+            [6, 7, 8], [self.quota()[name] for name in ('triggers', 'verifications', 'jobs')]
         )
 
     def test_precedence(self):
@@ -119,7 +149,7 @@ class LimitsTest(QuotasTestCase):
     def test_only_what_is_named_is_set(self):
         self.set_limits(plans=1)
         self.assertEqual(
-            {'plans': 1, 'checkpoints': 2, 'schedules': 100, 'id': PROJECT_ID},
+            {**DEFAULTS, 'plans': 1, 'checkpoints': 2, 'id': PROJECT_ID},
             self.set_limits(checkpoints=2),
         )
         self.config.config(quota_schedules=7)
@@ -208,7 +238,7 @@ class LimitsTest(QuotasTestCase):
     def test_classes(self):
         for name in ('default', 'gold', 'Ünï', "'", '%25', 'n' * 255, 'a b'):
             shown = self.get(f'/quota_classes/{name}', persona='admin')['quota_class']
-            self.assertEqual({'plans', 'checkpoints', 'schedules', 'id'}, set(shown))
+            self.assertEqual({*DEFAULTS, 'id'}, set(shown))
             self.assertEqual(9, self.set_class(name, plans=9)['plans'])
             shown = self.get(f'/quota_classes/{name}', persona='admin')['quota_class']
             self.assertEqual((9, 50_000), (shown['plans'], shown['checkpoints']))
@@ -255,6 +285,8 @@ class ExceededTest(QuotasTestCase):
             'plans': ('/plans', self.plan_body()),
             'checkpoints': (self.checkpoints_path(), {'checkpoint': {'plan_id': plan['id']}}),
             'schedules': ('/scheduled_operations', self.scheduled(plan, trigger)),
+            'triggers': ('/triggers', TRIGGER),
+            'verifications': ('/verifications', self.verification()),
         }
 
     def assert_over(self, path: str, body: Any, limit: int) -> None:
@@ -277,6 +309,55 @@ class ExceededTest(QuotasTestCase):
             self.assert_over(path, body, 4)
             self.set_limits(**{name: -1})
             self.post(path, body)
+
+    def test_jobs_of_any_kind(self):
+        """What would begin one is refused as a whole, until another one has ended."""
+        calls = self.calls()
+        operation = self.post(*calls['schedules'])['scheduled_operation']
+        checkpoint = self.add_row(models.Checkpoint, status='available', resource_graph=GRAPH)
+        with db.writer() as session:
+            for job in session.scalars(sa.select(models.Job)):
+                job.state = 'done'
+        restore = {'provider_id': PROVIDER_ID, 'checkpoint_id': checkpoint.id, 'parameters': {}}
+        path = self.checkpoints_path(checkpoint.id)
+        waiting = self.add_row(
+            models.Job, kind='protect', subject_id='s', checkpoint_id='c', state='queued'
+        )
+        self.set_limits(jobs=1)
+        before = self.in_use(), self.in_rows()
+        self.assertEqual(1, before[0]['jobs'])
+        refused = (
+            ('POST', *calls['checkpoints']),
+            ('POST', *calls['verifications']),
+            ('POST', '/restores', {'restore': restore}),
+            ('DELETE', path, None),
+            ('PUT', path, {'os-resetState': {'state': 'error'}}),
+            ('POST', f'/scheduled_operations/{operation["id"]}/action', {'run': None}),
+        )
+        logs = len(self.rows(models.OperationLog))
+        for method, url, body in refused:
+            self.assertEqual(413, self.ask(method, url, body), url)
+        self.assertEqual(before, (self.in_use(), self.in_rows()))
+        self.assertEqual(logs, len(self.rows(models.OperationLog)))
+        self.assertEqual([], self.rows(models.Restore))
+        with db.writer() as session:
+            session.get_one(models.Job, waiting.id).state = 'done'
+        self.post(*calls['checkpoints'])
+        self.assert_over(*calls['verifications'], 1)
+        self.set_limits(jobs=-1)
+        self.post(*calls['verifications'])
+
+    def test_an_ended_verification_counts_until_it_is_purged(self):
+        path, body = self.calls()['verifications']
+        self.set_limits(verifications=1)
+        made = self.post(path, body)['verification']
+        with db.writer() as session:
+            session.get_one(models.Verification, made['id']).status = 'success'
+        self.assert_over(path, body, 1)
+        db.transaction(
+            lambda session: session.delete(session.get_one(models.Verification, made['id']))
+        )()
+        self.post(path, body)
 
     def test_none_at_all(self):
         for name, (path, body) in self.calls().items():

@@ -199,6 +199,15 @@ class RunTest(SchedulesTestCase):
         self.assertIn('would free 0 recovery points and 0 checkpoints', log['error_info'])
         self.assertEqual([], self.rows(models.Checkpoint))
 
+    def test_a_retention_removes_however_many_jobs_there_may_be(self):
+        self.create_operation(keep_last=1)
+        self.put(f'/quotas/{PROJECT_ID}', {'quota': {'jobs': 1}}, persona='admin')
+        for _ in range(2):
+            self.assertEqual('available', self.run_of_fire()['status'])
+            self.wait_for_quiet()
+        self.assertEqual(1, len(self.available()))
+        self.assertEqual({'success'}, {log['status'] for log in self.logs('retention')})
+
     def test_an_operation_that_is_deleted_before_its_run(self):
         """What was asked for is done."""
         operation = self.create_operation('protect')
@@ -381,6 +390,26 @@ class OverlapTest(SchedulesTestCase):
         self.fire()
         self.assertEqual(
             ['available', 'skipped', 'protecting'], [log['status'] for log in self.logs()]
+        )
+
+    def test_as_many_jobs_as_the_project_may_have(self):
+        """The fires that are skipped are told, and the others run."""
+        self.put(f'/quotas/{PROJECT_ID}', {'quota': {'jobs': 1}}, persona='admin')
+        operations = [self.create_operation('protect')['id'] for _ in range(2)]
+        self.fire()
+        first, second = sorted(self.logs(), key=lambda log: log['status'])
+        self.assertEqual(('protecting', 'skipped'), (first['status'], second['status']))
+        self.assertEqual(operations, [log['scheduled_operation_id'] for log in (first, second)])
+        self.assertRegex(
+            second['error_info'], r'^The fire of .* UTC is skipped: .* 1 unfinished jobs.*[^.]\.$'
+        )
+        self.assertIsNotNone(second['ended_at'])
+        self.assertEqual([first['id']], [row.id for row in self.rows(models.Job)])
+        self.runner.run(first['id'])
+        self.fire()
+        self.assertEqual(
+            ['available', 'protecting', 'skipped', 'skipped'],
+            sorted(log['status'] for log in self.logs()),
         )
 
     def test_queue(self):

@@ -210,6 +210,7 @@ CALLS: dict[str, tuple[Call, ...]] = {
     ),
     'PUT /quotas/{quota_project_id}': (
         lambda p: p.update_quota(PROJECT_ID, plans=7, checkpoints=-1, schedules=3),
+        lambda p: p.update_quota(PROJECT_ID, triggers=7, verifications=-1, jobs=3),
     ),
     'DELETE /quotas/{quota_project_id}': (lambda p: p.delete_quota(PROJECT_ID),),
     'GET /quotas/{quota_project_id}/detail': (lambda p: p.get_quota_detail(),),
