@@ -97,6 +97,16 @@ def class_limits(session: orm.Session, class_name: str) -> dict[str, int]:
     }
 
 
+def own_limits(session: orm.Session, project_id: str) -> dict[str, int]:
+    """The limits that are set for a project itself, by resource."""
+    return {
+        row.resource: row.hard_limit
+        for row in session.scalars(
+            sa.select(models.Quota).where(models.Quota.project_id == project_id)
+        )
+    }
+
+
 def limits_of(session: orm.Session, project_id: str) -> dict[str, int]:
     """The limits that are set for the project itself, else for the class of all, by resource."""
     found = session.connection().execute(_LIMITS, {'project_id': project_id}).tuples()
@@ -131,8 +141,10 @@ def set_class_limits(session: orm.Session, class_name: str, limits: Mapping[str,
         )
 
 
-def unset_limits(session: orm.Session, project_id: str) -> None:
-    session.execute(sa.delete(models.Quota).where(models.Quota.project_id == project_id))
+def unset_limits(session: orm.Session, project_id: str) -> bool:
+    """Remove the limits that are set for a project itself; returns whether there were any."""
+    gone = session.execute(sa.delete(models.Quota).where(models.Quota.project_id == project_id))
+    return bool(gone.rowcount)  # type: ignore[attr-defined]
 
 
 def in_use(session: orm.Session, project_id: str) -> dict[str, int]:

@@ -111,6 +111,8 @@ class Processes:
             kept = None if is_enabled else service.disabled_reason
             reason = changes.get('disabled_reason', kept)
             service.disabled, service.disabled_reason = not is_enabled, reason
+            if not session.is_modified(service):
+                return service
             operation_logs.record(
                 session,
                 context,

@@ -103,6 +103,8 @@ class Quotas:
 
         @db.transaction
         def write(session: orm.Session) -> dict[str, int]:
+            if limits.items() <= rows.own_limits(session, project_id).items():
+                return _limits(session, project_id)
             rows.set_limits(session, project_id, limits)
             operation_logs.record(
                 session, context, 'quota_update', extra_info={'project_id': project_id, **limits}
@@ -117,10 +119,10 @@ class Quotas:
 
         @db.transaction
         def write(session: orm.Session) -> None:
-            rows.unset_limits(session, project_id)
-            operation_logs.record(
-                session, context, 'quota_delete', extra_info={'project_id': project_id}
-            )
+            if rows.unset_limits(session, project_id):
+                operation_logs.record(
+                    session, context, 'quota_delete', extra_info={'project_id': project_id}
+                )
 
         write()
 
@@ -131,6 +133,8 @@ class Quotas:
 
         @db.transaction
         def write(session: orm.Session) -> None:
+            if limits.items() <= rows.class_limits(session, class_name).items():
+                return
             rows.set_class_limits(session, class_name, limits)
             operation_logs.record(
                 session,

@@ -228,6 +228,8 @@ class Commands:
             row.pinned = is_pinned
             if is_pinned:  # one that would expire is kept for good
                 row.expires_at = None
+            if not session.is_modified(row):
+                return
             operation_logs.record(
                 session,
                 context,

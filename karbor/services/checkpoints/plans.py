@@ -130,7 +130,8 @@ class Plans:
             for name in _CHANGEABLE:
                 if name in changed:
                     setattr(plan, name, changed[name])
-            _record(session, context, 'plan_update', plan, changed=sorted(changes))
+            if session.is_modified(plan):
+                _record(session, context, 'plan_update', plan, changed=sorted(changes))
             return plan
 
         return write()

@@ -37,6 +37,18 @@ from karbor.services.schedules import (
 _KNOWN = ('provider_id', 'plan_id', 'overlap', 'retention_scope', *retention.RULES)
 _MOST_PROPERTIES = 64
 _LARGEST_DEFINITION = 64 * 1024  # characters of JSON
+# What a change is of, and by what it acts.
+_SHOWN_OR_ACTING = (
+    'name',
+    'description',
+    'operation_type',
+    'trigger_id',
+    'plan_id',
+    'operation_definition',
+    'enabled',
+    'user_id',
+    'trust_id',
+)
 _DELETED = 'The scheduled operation was deleted before the run began.'
 
 
@@ -127,7 +139,7 @@ class ScheduledOperations:
         if definition is not None:  # before a trust is made in vain
             _changed_definition(self.get(context, operation_id), definition)
 
-        def write(session: orm.Session) -> models.ScheduledOperation:
+        def write(session: orm.Session) -> Change:
             now = db.now(session)
             operation, triggers = schedules.lock_with_triggers(
                 session,
@@ -135,6 +147,7 @@ class ScheduledOperations:
                 operation_id,
                 *([changes['trigger_id']] if 'trigger_id' in changes else []),
             )
+            change = Change(operation)
             for trigger in triggers:
                 engine.settle(session, trigger, now)
             if definition is not None:
@@ -147,12 +160,12 @@ class ScheduledOperations:
             session.flush()
             for trigger in triggers:
                 engine.arm_if_idle(session, trigger, now)
-            record(session, context, 'scheduled_operation_update', operation)
-            return operation
+            return change
 
-        if definition is None and 'trigger_id' not in changes and not changes.get('enabled'):
-            return db.transaction(write)()
-        return take_over(self._trusts, context, write)
+        is_harmless = (
+            definition is None and 'trigger_id' not in changes and not changes.get('enabled')
+        )
+        return apply(self._trusts, context, write, takes_over=not is_harmless)
 
     def delete(self, context: karbor_context.RequestContext, operation_id: str) -> None:
         """Remove an operation. A run that goes on is finished, one that waits is left out.
@@ -209,25 +222,55 @@ def add(
     return operation
 
 
-def take_over(
+class Change:
+    """A change of an operation, which is locked.
+
+    :param operation: as it was before.
+    :ivar told: what the log tells of it besides; if something, more has changed than the operation.
+    """
+
+    def __init__(self, operation: models.ScheduledOperation) -> None:
+        self.operation = operation
+        self._before = self._values()
+        self.told: dict[str, Any] = {}
+
+    def _values(self) -> list[Any]:
+        return [getattr(self.operation, name) for name in _SHOWN_OR_ACTING]
+
+    @property
+    def is_one(self) -> bool:
+        """Whether anything is other than it was."""
+        return bool(self.told) or self._values() != self._before
+
+
+def apply(
     used_trusts: trusts.Trusts,
     context: karbor_context.RequestContext,
-    write: Callable[[orm.Session], models.ScheduledOperation],
+    write: Callable[[orm.Session], Change],
+    *,
+    takes_over: bool,
 ) -> models.ScheduledOperation:
-    """Change an operation, which acts for the caller from now on.
+    """Change an operation, and log that if it comes to anything.
 
     :param write: changes it, in the transaction of the session.
+    :param takes_over: whether it acts for the caller from now on.
     :raises TrustNotPossible: nothing could act for the caller later.
     """
 
     def write_with_trust(
         session: orm.Session, trust_id: str | None
     ) -> tuple[models.ScheduledOperation, str | None]:
-        operation = write(session)
+        change = write(session)
+        operation = change.operation
         earlier_trust_id = operation.trust_id
-        operation.user_id, operation.trust_id = context.user_id, trust_id
+        if takes_over:
+            operation.user_id, operation.trust_id = context.user_id, trust_id
+        if change.is_one:
+            record(session, context, 'scheduled_operation_update', operation, **change.told)
         return operation, earlier_trust_id
 
+    if not takes_over:
+        return db.transaction(write_with_trust)(None)[0]
     operation, earlier_trust_id = trusts.with_trust(used_trusts, context, write_with_trust)
     if earlier_trust_id != operation.trust_id:
         used_trusts.release(earlier_trust_id)

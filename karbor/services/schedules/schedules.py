@@ -146,7 +146,9 @@ class Schedules:
                 enabled=fields.get('enabled', True),
                 trust_id=trust_id,
             )
-            _record(session, context, 'scheduled_operation_create', operation, trigger)
+            scheduled_operations.record(
+                session, context, 'scheduled_operation_create', operation, trigger_id=trigger.id
+            )
             return operation
 
         return self.get(context, trusts.with_trust(self._trusts, context, write).id)
@@ -195,11 +197,12 @@ class Schedules:
         """
         check_retention(changes)
 
-        def write(session: orm.Session) -> models.ScheduledOperation:
+        def write(session: orm.Session) -> scheduled_operations.Change:
             now = db.now(session)
             operation, (trigger,) = rows.lock_with_triggers(
                 session, context.project_id, schedule_id
             )
+            change = scheduled_operations.Change(operation)
             engine.settle(session, trigger, now)
             _redefine(session, context, operation, changes)
             retimed = _retime(session, context, operation, trigger, changes)
@@ -211,16 +214,13 @@ class Schedules:
             engine.arm_if_idle(session, trigger, now)
             if retimed is not None:
                 engine.arm(session, retimed, now)
-            _record(session, context, 'scheduled_operation_update', operation, retimed)
-            return operation
+                change.told['trigger_id'] = retimed.id
+            return change
 
         is_harmless = changes.keys() <= _HARMLESS or (
             changes.keys() <= {*_HARMLESS, 'enabled'} and not changes['enabled']
         )
-        if is_harmless:
-            db.transaction(write)()
-        else:
-            scheduled_operations.take_over(self._trusts, context, write)
+        scheduled_operations.apply(self._trusts, context, write, takes_over=not is_harmless)
         return self.get(context, schedule_id)
 
     def delete(self, context: karbor_context.RequestContext, schedule_id: str) -> None:
@@ -375,18 +375,6 @@ def _rename(
     if trigger.name == operation.name and not _is_shared(session, operation, trigger):
         trigger.name = name
     operation.name = name
-
-
-def _record(
-    session: orm.Session,
-    context: karbor_context.RequestContext,
-    what: str,
-    operation: models.ScheduledOperation,
-    trigger: models.Trigger | None,
-) -> None:
-    """:param trigger: that is made or changed with the operation."""
-    told = {} if trigger is None else {'trigger_id': trigger.id}
-    scheduled_operations.record(session, context, what, operation, **told)
 
 
 def _is_shared(

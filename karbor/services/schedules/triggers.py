@@ -73,6 +73,7 @@ class Triggers:
         @db.transaction
         def write(session: orm.Session) -> models.Trigger:
             trigger = schedules.get_trigger(session, context.project_id, trigger_id, lock=True)
+            before = trigger.name, trigger.properties
             trigger.name = changes.get('name') or trigger.name
             if new := changes.get('properties'):
                 properties = changed(trigger, new)
@@ -80,7 +81,8 @@ class Triggers:
                 engine.settle(session, trigger, now)
                 trigger.properties = properties
                 engine.arm(session, trigger, now)
-            _record(session, context, 'trigger_update', trigger)
+            if (trigger.name, trigger.properties) != before:
+                _record(session, context, 'trigger_update', trigger)
             return trigger
 
         return write()

@@ -77,6 +77,13 @@ _SHOWN = 1500
 Headers = list[tuple[str, str]]
 
 
+# What is done already is not done again, beside every PUT.
+_IDEMPOTENT = (
+    'DELETE /quotas/{quota_project_id}',
+    'DELETE /providers/{provider_id}/checkpoints/{checkpoint_id}/pin',
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """A request as it would be on the wire.
@@ -335,7 +342,10 @@ class Watch:
             yield 'id of another project'
 
     def _rows_made(self, seen: _Seen) -> Iterator[str]:
-        """A refused request makes or removes no row; one that is done writes one log."""
+        """A refused request makes or removes no row; one that is done writes one log.
+
+        One that changes nothing may leave none.
+        """
         if seen.only_looks and self.total % 20:
             return  # nearly always nothing: now and then is enough
         rows = self._rows()
@@ -343,8 +353,11 @@ class Watch:
         if seen.answer.status >= 300 or seen.only_looks:
             if rows != before:
                 yield f'rows made by a request that changes nothing: {before} -> {rows}'
-        elif rows['operation_logs'] != before['operation_logs'] + 1:
-            yield f'{rows["operation_logs"] - before["operation_logs"]} operation logs'
+            return
+        written = rows['operation_logs'] - before['operation_logs']
+        may_change_nothing = seen.operation.startswith('PUT') or seen.operation in _IDEMPOTENT
+        if written != 1 and (written or not may_change_nothing):
+            yield f'{written} operation logs'
 
     def look_again(self) -> None:
         """Rows were changed otherwise than by a request."""

@@ -187,6 +187,72 @@ class DoneAtOnceTest(_Logs):
             {'service_id': row.id, 'is_enabled': False, 'reason': 'mending'}, log['extra_info']
         )
 
+    def test_what_changes_nothing_leaves_none(self):
+        plan = self.create_plan()
+        trigger = self.post('/triggers', TRIGGER)['trigger_info']
+        definition = {'provider_id': PROVIDER_ID, 'plan_id': plan['id']}
+        operation = {
+            'name': 's',
+            'operation_type': 'protect',
+            'trigger_id': trigger['id'],
+            'operation_definition': definition,
+        }
+        asked = {'scheduled_operation': operation}
+        operation_id = self.post('/scheduled_operations', asked)['scheduled_operation']['id']
+        schedule = self.get(f'/schedules/{operation_id}')['schedule']
+        service = self.add_row(
+            models.Service,
+            host='h',
+            binary='karbor-protection',
+            disabled=False,
+            reported_at=datetime.datetime(2020, 11, 5),
+        )
+        pin = self.checkpoints_path(self.add_row(models.Checkpoint).id) + '/pin'
+        same = {name: plan[name] for name in ('name', 'resources', 'parameters')}
+        times = {name: schedule[name] for name in ('name', 'format', 'pattern')}
+        calls = (
+            ('PUT', f'/plans/{plan["id"]}', {'plan': same}),
+            ('PUT', f'/triggers/{trigger["id"]}', {'trigger_info': {'name': trigger['name']}}),
+            (
+                'PUT',
+                f'/triggers/{trigger["id"]}',
+                {'trigger_info': {'properties': trigger['properties']}},
+            ),
+            (
+                'PUT',
+                f'/scheduled_operations/{operation_id}',
+                {
+                    'scheduled_operation': {
+                        'name': 's',
+                        'trigger_id': trigger['id'],
+                        'operation_definition': definition,
+                        'enabled': True,
+                    }
+                },
+            ),
+            ('PUT', f'/schedules/{operation_id}', {'schedule': {**times, 'enabled': True}}),
+            ('DELETE', pin, None),
+            ('PUT', f'/os-services/{service.id}', {'status': 'enabled'}),
+            ('DELETE', f'/quotas/{OTHER_PROJECT_ID}', None),
+        )
+        before = len(self.rows(models.OperationLog))
+        for method, path, body in calls:
+            persona = 'admin' if path.startswith(('/os-', '/quotas')) else 'manager'
+            self.asked(method, path, body, persona)
+            self.assertEqual(before, len(self.rows(models.OperationLog)), path)
+
+    def test_what_was_done_already_leaves_none(self):
+        pin = self.checkpoints_path(self.add_row(models.Checkpoint).id) + '/pin'
+        for path, body in (
+            (pin, None),
+            (f'/quotas/{OTHER_PROJECT_ID}', {'quota': {'plans': 7, 'jobs': 3}}),
+            ('/quota_classes/default', {'quota_class': {'plans': 8}}),
+        ):
+            self.one_more('PUT', path, body, 'admin')
+            before = len(self.rows(models.OperationLog))
+            self.asked('PUT', path, body, 'admin')
+            self.assertEqual(before, len(self.rows(models.OperationLog)), path)
+
     def test_a_reset_by_hand(self):
         row = self.add_row(models.Checkpoint)
         log, _ = self.one_more(
