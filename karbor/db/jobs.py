@@ -261,43 +261,6 @@ def is_expired(now: datetime.datetime) -> sa.ColumnElement[bool]:
     return models.Job.claimed_until < now - CLOCK_MARGIN
 
 
-def in_line(
-    session: orm.Session, scope: Scope, full_projects: Collection[str], count: int
-) -> list[tuple[str, str, float]]:
-    """The pending jobs that a worker can do and that are the next to begin.
-
-    The first of each project come before any second, so that no project waits for all that
-    another has asked for.
-
-    :param full_projects: those that are to wait.
-    :returns: id, project and age in seconds of each.
-    """
-    place = (
-        sa.func.row_number()
-        .over(partition_by=models.Job.project_id, order_by=(models.Job.created_at, models.Job.id))
-        .label('place')
-    )
-    pending = (
-        sa.select(models.Job.id, models.Job.project_id, models.Job.created_at, place)
-        .where(
-            models.Job.state == JobState.PENDING,
-            models.Job.kind.in_(scope.kinds),
-            models.Job.provider_id.in_(scope.provider_ids),
-            models.Job.project_id.not_in(full_projects),
-        )
-        .subquery()
-    )
-    now = clock.now(session)
-    return [
-        (job_id, project_id, (now - created_at).total_seconds())
-        for job_id, project_id, created_at in session.execute(
-            sa.select(pending.c.id, pending.c.project_id, pending.c.created_at)
-            .order_by(pending.c.place, pending.c.created_at, pending.c.id)
-            .limit(count)
-        )
-    ]
-
-
 def count_running(session: orm.Session) -> int:
     """How many jobs run, in all processes."""
     return (

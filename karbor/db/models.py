@@ -240,6 +240,8 @@ class Job(Timestamps, Base):
     __tablename__ = 'jobs'
     __table_args__ = (
         sa.Index('jobs_state_idx', 'state', 'created_at'),
+        # Has all that is asked of the jobs that wait; see job_line.
+        sa.Index('jobs_line_idx', 'state', 'project_id', 'created_at', 'id', 'kind', 'provider_id'),
         sa.Index('jobs_checkpoint_idx', 'checkpoint_id', 'state'),
         sa.Index('jobs_subject_idx', 'subject_id', 'created_at'),
         sa.Index('jobs_trust_idx', 'trust_id', 'state'),

@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from karbor import db
-from karbor.db import jobs
+from karbor.db import job_line, jobs
 
 # How many of the jobs that wait a worker looks at. As each project has its first job in line
 # before any has its second, one that has very many does not hide the others.
@@ -146,4 +146,4 @@ class DatabaseBoard:
 def in_line(scope: jobs.Scope, full_projects: Collection[str]) -> Sequence[Waiting]:
     """The jobs that wait in the database, and are the next to begin."""
     with db.reader() as session:
-        return [Waiting(*row) for row in jobs.in_line(session, scope, full_projects, _IN_LINE)]
+        return [Waiting(*row) for row in job_line.in_line(session, scope, full_projects, _IN_LINE)]
