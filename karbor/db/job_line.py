@@ -25,8 +25,6 @@ from sqlalchemy import orm
 from karbor.db import clock, models
 from karbor.db.jobs import JobState, Scope
 
-_Row = tuple[str, str, Any, Any]  # id, project, when it was made, and now
-
 # MariaDB takes an index by what it believes of all jobs, also for a project that has few of them.
 _INDEX = 'FORCE INDEX (jobs_line_idx)'
 
@@ -52,7 +50,9 @@ def in_line(
     ]
 
 
-def _firsts(session: orm.Session, scope: Scope, full_projects: Collection[str]) -> sa.Select[_Row]:
+def _firsts(
+    session: orm.Session, scope: Scope, full_projects: Collection[str]
+) -> sa.Select[str, str, Any, Any]:
     """The first job of each project, oldest first."""
     is_mariadb = session.get_bind().dialect.name == 'mysql'
     projects = _grouped_projects() if is_mariadb else _walked_projects()
@@ -86,7 +86,9 @@ def _line(scope: Scope, project_id: Any, *columns: Any) -> sa.Select[Any]:
     )
 
 
-def _of_projects(scope: Scope, project_ids: Sequence[str], count: int) -> sa.Select[_Row]:
+def _of_projects(
+    scope: Scope, project_ids: Sequence[str], count: int
+) -> sa.Select[str, str, Any, Any]:
     """The first jobs of some projects, in turn.
 
     :param count: how many of each are looked at.
