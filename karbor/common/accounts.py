@@ -18,7 +18,7 @@ written to by others than Karbor.
 
 import dataclasses
 import datetime
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 # How wrong clocks may be, and how late a request may be served.
 _SLACK = datetime.timedelta(minutes=5)
@@ -44,14 +44,15 @@ class Account:
 
     :ivar project_id: whose it is.
     :ivar since: when it was asked for.
-    :ivar until: when the last attempt had ended; None when that is not known.
+    :ivar until: tells when the last attempt had ended; None when that is not known. It is asked of
+        what is not recorded only.
     :ivar resource_ids: what it is of.
     :ivar recorded: resource id -> id of what was made of it, where that is known.
     """
 
     project_id: str
     since: datetime.datetime
-    until: datetime.datetime | None
+    until: Callable[[], datetime.datetime | None]
     resource_ids: Collection[str]
     recorded: Mapping[str, str]
 
@@ -74,8 +75,9 @@ class Account:
         contradiction = self.contradiction(item, resource_id)
         if contradiction is not None or self.recorded.get(resource_id) == item.id:
             return contradiction
-        if item.created_at is None or self.until is None:
+        until = self.until()
+        if item.created_at is None or until is None:
             return 'nothing tells that it was made by the job of its checkpoint'
-        if not self.since - _SLACK <= item.created_at <= self.until + _SLACK:
+        if not self.since - _SLACK <= item.created_at <= until + _SLACK:
             return 'no job of its checkpoint was at work when it was made'
         return None

@@ -16,7 +16,8 @@ Each is given at most a batch of ids: see :mod:`karbor.db.batches`.
 """
 
 import datetime
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -178,24 +179,39 @@ def accounts(session: orm.Session, ids: Collection[str]) -> dict[str, Account]:
         .where(models.Checkpoint.id.in_(ids))
         .group_by(models.Checkpoint.id, models.Checkpoint.project_id, models.Checkpoint.created_at)
     ).all()
+    points = recorded_ids(session, ids)
+    return {
+        row.id: Account(
+            project_id=row.project_id,
+            since=row.created_at,
+            until=functools.partial(_same, row.until),
+            resource_ids=frozenset(points.get(row.id, ())),
+            recorded=known_only(points.get(row.id, {})),
+        )
+        for row in made
+    }
+
+
+def _same(moment: datetime.datetime | None) -> datetime.datetime | None:
+    return moment
+
+
+def known_only(recorded: Mapping[str, str | None]) -> dict[str, str]:
+    """What is known of what was made of resources, by their ids."""
+    return {key: value for key, value in recorded.items() if value is not None}
+
+
+def recorded_ids(
+    session: orm.Session, checkpoint_ids: Collection[str]
+) -> dict[str, dict[str, str | None]]:
+    """What was made of the resources of checkpoints, by checkpoint and resource."""
     points: dict[str, dict[str, str | None]] = {}
     for row in session.execute(
         sa.select(
             models.RecoveryPoint.checkpoint_id,
             models.RecoveryPoint.resource_id,
             models.RecoveryPoint.cloud_id,
-        ).where(models.RecoveryPoint.checkpoint_id.in_(ids))
+        ).where(models.RecoveryPoint.checkpoint_id.in_(checkpoint_ids))
     ):
         points.setdefault(row.checkpoint_id, {})[row.resource_id] = row.cloud_id
-    return {
-        row.id: Account(
-            project_id=row.project_id,
-            since=row.created_at,
-            until=row.until,
-            resource_ids=frozenset(points.get(row.id, ())),
-            recorded={
-                key: value for key, value in points.get(row.id, {}).items() if value is not None
-            },
-        )
-        for row in made
-    }
+    return points

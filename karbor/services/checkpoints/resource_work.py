@@ -12,7 +12,8 @@
 
 """What jobs about a checkpoint share: hooks on its resources, and what to tell of them."""
 
-import dataclasses
+import datetime
+import functools
 import itertools
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -87,9 +88,19 @@ def run_hooks(
 def _account(row: models.Checkpoint, resources: Collection[Resource]) -> accounts.Account:
     """How a checkpoint was made. What it is of, its row tells."""
     with db.reader() as session:
-        account = inventory.accounts(session, [row.id])[row.id]
-    resource_ids = frozenset(resource.id for resource in resources)
-    return dataclasses.replace(account, resource_ids=resource_ids)
+        recorded = inventory.recorded_ids(session, [row.id]).get(row.id, {})
+    return accounts.Account(
+        project_id=row.project_id,
+        since=row.created_at,
+        until=functools.cache(functools.partial(_made_until, row.id)),
+        resource_ids=frozenset(resource.id for resource in resources),
+        recorded=inventory.known_only(recorded),
+    )
+
+
+def _made_until(checkpoint_id: str) -> datetime.datetime | None:
+    with db.reader() as session:
+        return inventory.accounts(session, [checkpoint_id])[checkpoint_id].until()
 
 
 def run_delete_hooks(

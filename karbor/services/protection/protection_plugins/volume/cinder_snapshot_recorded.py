@@ -52,18 +52,42 @@ def read(
     :raises CinderFault: protect did not get as far as one, or it is not the volume's.
     :raises SnapshotGone: it does not exist any more.
     """
-    section: bank_plugin.BankSection = checkpoint.get_resource_bank_section(resource.id)
-    saved = yield records.of_snapshot(section, resource.id).begin_read()
-    if saved is None or not saved.made_id:
-        raise CinderFault('the checkpoint has no snapshot of it')
+    saved = yield from _saved(checkpoint, resource)
     snapshots = cinder.snapshots(Marks(checkpoint_id=checkpoint.id))
     marked = yield from snapshots.at_start(resource.id)
     listed = {item.id: item for item in marked}
-    snapshot = listed.get(saved.made_id) or (yield from snapshots.get_or_none(saved.made_id))
+    snapshot = listed.get(str(saved.made_id)) or (
+        yield from snapshots.get_or_none(str(saved.made_id))
+    )
     if snapshot is None:
         raise faults.SnapshotGone(f'the snapshot {saved.made_id} does not exist any more')
     check(snapshot, resource, context)
     return Recorded(saved, snapshot)
+
+
+def read_saved(
+    cinder: CinderJob, checkpoint: Any, resource: Resource, context: karbor_context.RequestContext
+) -> Generator[Wait, Any, records.SnapshotRecord]:
+    """What the bank has of a volume, without a look at the snapshot that a row names as well.
+
+    That one was made of this volume for this project; Cinder refuses what is gone, or another
+    project's by now. Any other is looked at.
+
+    :raises CinderFault: as :func:`read`.
+    """
+    saved = yield from _saved(checkpoint, resource)
+    account = context.account
+    if account is not None and account.recorded.get(resource.id) == saved.made_id:
+        return saved
+    return (yield from read(cinder, checkpoint, resource, context)).saved
+
+
+def _saved(checkpoint: Any, resource: Resource) -> Generator[Wait, Any, records.SnapshotRecord]:
+    section: bank_plugin.BankSection = checkpoint.get_resource_bank_section(resource.id)
+    saved = yield records.of_snapshot(section, resource.id).begin_read()
+    if saved is None or not saved.made_id:
+        raise CinderFault('the checkpoint has no snapshot of it')
+    return saved
 
 
 def check(snapshot: Any, resource: Resource, context: karbor_context.RequestContext) -> None:
@@ -93,7 +117,7 @@ def _account(resource: Resource, context: karbor_context.RequestContext) -> acco
     return context.account or accounts.Account(
         project_id=str(context.project_id),
         since=datetime.datetime.min + datetime.timedelta(days=1),
-        until=datetime.datetime.max - datetime.timedelta(days=1),
+        until=lambda: datetime.datetime.max - datetime.timedelta(days=1),
         resource_ids=frozenset((resource.id,)),
         recorded={},
     )

@@ -82,7 +82,7 @@ class RestoreOperation(SnapshotOperation):
         )
         with faults.failing_as(exception.RestoreResourceFailed, resource):
             cinder = self._cinder(context)
-            saved, _ = yield from recorded.read(cinder, checkpoint, resource, context)
+            saved = yield from recorded.read_saved(cinder, checkpoint, resource, context)
             wanted = asked.wanted(saved)
             making = self._restored_volume(
                 cinder,
@@ -90,7 +90,12 @@ class RestoreOperation(SnapshotOperation):
                 wanted,
                 records.of_restore(section, restore['id']),
             )
-            volume, remarks = yield from cinder.places.holding(making)
+            try:
+                volume, remarks = yield from cinder.places.holding(making)
+            except cinder_exc.NotFound:
+                # Perhaps it is the snapshot; if so, that is told.
+                yield from recorded.read(cinder, checkpoint, resource, context)
+                raise
         kwargs['new_resources'][resource.id] = volume.id
         utils.update_resource_restore_result(
             restore,
