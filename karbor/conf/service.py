@@ -42,6 +42,13 @@ OPTS: list[cfg.Opt] = [
         help='For how many days operation logs are kept after the end of what they are about; 0 '
         'keeps them until "karbor-manage db purge" removes them.',
     ),
+    cfg.BoolOpt(
+        'compress_checkpoints',
+        default=False,
+        help='Whether new checkpoints keep large plans and graphs compressed in the database. Set '
+        'it when no process of a release runs any more that has no such option: it could not read '
+        'them.',
+    ),
     cfg.StrOpt(
         'host',
         default=socket.gethostname(),

@@ -24,7 +24,8 @@ from karbor import exception
 from karbor.common import constants
 from karbor.db import models, paging, plain_rows
 
-_PLAN_NAME = models.Checkpoint.protection_plan['name'].as_string()
+# Of a row of an older Karbor, which has compressed nothing.
+_PLAN_NAME = sa.type_coerce(models.Checkpoint.protection_plan, sa.JSON)['name'].as_string()
 # What lists show. Plan and graph of one checkpoint may have megabytes.
 _LISTED = [
     sa.func.coalesce(column, _PLAN_NAME).label('plan_name') if column.key == 'plan_name' else column

@@ -20,6 +20,8 @@ from oslo_utils import timeutils, uuidutils
 from sqlalchemy import orm
 from sqlalchemy.dialects import mysql
 
+from karbor.db import compressed
+
 # MariaDB's TEXT ends at 64 KiB, which the graph of some hundred volumes exceeds.
 LongText = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
 # MariaDB's DATETIME has seconds only, unless it is told otherwise.
@@ -111,8 +113,8 @@ class Checkpoint(Subject, Base):
 
     plan_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     plan_name: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
-    protection_plan: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
-    resource_graph: orm.Mapped[str] = orm.mapped_column(LongText)
+    protection_plan: orm.Mapped[dict[str, Any]] = orm.mapped_column(compressed.CompressedJSON)
+    resource_graph: orm.Mapped[str] = orm.mapped_column(compressed.CompressedText)
     resources_total: orm.Mapped[int]
     extra_info: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
     pinned: orm.Mapped[bool] = orm.mapped_column(default=False)
