@@ -165,7 +165,7 @@ class AttemptHooks:
             write(write_told)
         if is_progress:
             job.tries, job.error = 1, None
-            self.attempt.context.progress.tell(self, '', 0)  # what was told of a wait is over
+            self.attempt.context.progress.tell(job.id, '', 0)  # what was told of an outage is over
 
     def _progress(self, outcome: ResourceOutcome) -> job_resources.ResourceProgress:
         resource, failure = outcome.resource, outcome.failure
