@@ -28,7 +28,7 @@
       NotFound                             404
         PlanNotFound, ProviderNotFound, CheckpointNotFound, RestoreNotFound, RestoreGroupNotFound,
         VerificationNotFound, TriggerNotFound, ScheduledOperationNotFound,
-        OperationLogNotFound, ServiceNotFound, ProjectNotFound, JobNotFound,
+        OperationLogNotFound, TroubleNotFound, ServiceNotFound, ProjectNotFound, JobNotFound,
         MarkerNotFound,
         ProtectableTypeNotFound, ProtectableResourceNotFound,
         ProtectionPluginNotFound, ConfigNotFound
@@ -178,6 +178,10 @@ class ScheduledOperationNotFound(NotFound):
 
 class OperationLogNotFound(NotFound):
     message = 'Operation log %(operation_log_id)s could not be found.'
+
+
+class TroubleNotFound(NotFound):
+    message = 'Trouble %(trouble_id)s could not be found.'
 
 
 class JobNotFound(NotFound):

@@ -159,6 +159,8 @@ def _operation(path: str, method: str, operation: Operation, summary: str) -> Ob
             ),
         },
     }
+    if operation.is_unwell is not None:
+        described['responses']['503'] = _answer('All is not well.', operation.answers)
     parameters = [
         *(operation.listing.parameters() if operation.listing else ()),
         *((parameter.name, parameter.schema) for parameter in operation.parameters),

@@ -40,6 +40,7 @@ class Operation:
     body: Schema | None
     listing: query.Listing | None
     parameters: Sequence[query.Parameter]
+    is_unwell: Callable[[Any], bool] | None
 
 
 def operation(
@@ -49,6 +50,7 @@ def operation(
     body: Schema | None = None,
     listing: query.Listing | None = None,
     parameters: Sequence[query.Parameter] = (),
+    is_unwell: Callable[[Any], bool] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
     """Decorates a method of a resource, as ``on_get``.
 
@@ -61,8 +63,10 @@ def operation(
     :param body: schema that the request's body must fit.
     :param listing: what the list can be filtered and sorted by.
     :param parameters: further parameters of the query string.
+    :param is_unwell: of an answer, whether it is sent with the status 503, for what looks at that
+        alone.
     """
-    description = Operation(rule, answers, body, listing, parameters)
+    description = Operation(rule, answers, body, listing, parameters, is_unwell)
 
     def decorate(method: Callable[..., Any]) -> Callable[..., None]:
         @functools.wraps(method)
@@ -82,6 +86,8 @@ def operation(
                 answer = query.listed(req, listing, *answer)
             if answer is not None:
                 resp.media = answer
+            if is_unwell is not None and is_unwell(answer):
+                resp.status = falcon.HTTP_SERVICE_UNAVAILABLE
 
         handle.operation = description  # type: ignore[attr-defined]
         return handle

@@ -32,6 +32,7 @@ PARAMETERS: Mapping[str, schema.Schema] = {
     'scheduled_operation_id': schema.UUID,
     'operation_log_id': schema.UUID,
     'schedule_id': schema.UUID,
+    'trouble_id': schema.UUID,
     'service_id': {'type': 'string', 'pattern': r'^[0-9]{1,9}\Z'},
     'quota_project_id': schema.UUID,
     'class_name': _TEXT,

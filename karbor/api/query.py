@@ -280,6 +280,11 @@ def shown_moment(moment: datetime.datetime) -> str:
     return moment.replace(tzinfo=datetime.UTC).isoformat(timespec='microseconds')
 
 
+def shown_moment_or_none(moment: datetime.datetime | None) -> str | None:
+    """The same of one that may not be there."""
+    return None if moment is None else shown_moment(moment)
+
+
 def _mapping(req: falcon.Request, name: str) -> dict[str, Any] | None:
     """A mapping, as JSON or in the Python form that python-karborclient sends.
 

@@ -24,6 +24,8 @@ from karbor.services.checkpoints.plans import Plans
 from karbor.services.checkpoints.queries import Queries
 from karbor.services.checkpoints.recovery_points import RecoveryPoints
 from karbor.services.identity.trusts import Trusts
+from karbor.services.notifications.project_health import ProjectHealth
+from karbor.services.notifications.troubles import Troubles
 from karbor.services.processes import Processes
 from karbor.services.protection.protectables import Protectables
 from karbor.services.protection.provider import ProviderRegistry
@@ -59,8 +61,10 @@ class Services:
     scheduled_operations: ScheduledOperations
     schedules: Schedules
     schedule_previews: SchedulePreviews
+    project_health: ProjectHealth
     check_board: Callable[[], None]  # raises when the job board does not work
     recovery_points: RecoveryPoints = field(default_factory=RecoveryPoints)
+    troubles: Troubles = field(default_factory=Troubles)
     triggers: Triggers = field(default_factory=Triggers)
     retention: Retention = field(default_factory=Retention)
     operation_logs: OperationLogs = field(default_factory=OperationLogs)
@@ -95,6 +99,7 @@ class Services:
             schedules=Schedules(used_trusts),
             schedule_previews=SchedulePreviews(plan_resources, coverage),
             coverage=coverage,
+            project_health=ProjectHealth(coverage, Troubles()),
             check_board=board.check,
         )
 

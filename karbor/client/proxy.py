@@ -26,6 +26,7 @@ from karbor.client import (
     schedules,
     services,
     triggers,
+    troubles,
     uses,
 )
 
@@ -39,6 +40,7 @@ class Proxy(
     protectables.Calls,
     recovery_points.Calls,
     coverage.Calls,
+    troubles.Calls,
     schedules.Calls,
     scheduled_operations.Calls,
     triggers.Calls,

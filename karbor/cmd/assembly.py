@@ -32,6 +32,7 @@ from karbor.services import old_logs
 from karbor.services.checkpoints import safety_expiry
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, taskflow_drivers, worker
+from karbor.services.notifications import coverage_looks
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
 from karbor.services.recovery import orphans, point_filling, volume_look
@@ -92,6 +93,7 @@ def protection_worker() -> worker.Worker:
     duties = (
         *orphans.OrphanCheck(registry, inventory).duties(),
         *volume_look.VolumeLook(inventory).duties(),
+        *coverage_looks.CoverageLook(inventory).duties(),
         *point_filling.PointFilling(registry).duties(),
         *old_logs.duties(),
         *safety_expiry.Expiry(environment).duties(),

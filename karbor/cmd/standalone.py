@@ -43,6 +43,7 @@ from karbor.services.checkpoints import safety_expiry
 from karbor.services.identity import trusts
 from karbor.services.jobs import boards, kinds, pool
 from karbor.services.jobs import runner as job_runner
+from karbor.services.notifications import coverage_looks
 from karbor.services.protection import client_factory, protectables, provider
 from karbor.services.recovery import inventory as cinder_inventory
 from karbor.services.recovery import orphans, point_filling, volume_look
@@ -180,6 +181,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     duties = (
         *orphans.OrphanCheck(registry, inventory).duties(),
         *volume_look.VolumeLook(inventory).duties(),
+        *coverage_looks.CoverageLook(inventory).duties(),
         *point_filling.PointFilling(registry).duties(),
         *old_logs.duties(),
         *safety_expiry.Expiry(environment).duties(),

@@ -120,6 +120,22 @@ class CoverageState(enum.StrEnum):
     GONE = 'gone'
 
 
+class TroubleKind(enum.StrEnum):
+    """What does not go as somebody wants; the last ones are the operator's."""
+
+    RUN_FAILED = 'run_failed'
+    RUN_PARTLY_FAILED = 'run_partly_failed'
+    RUN_MISSED = 'run_missed'
+    RUN_SKIPPED = 'run_skipped'
+    TRUST_DEAD = 'trust_dead'
+    RETENTION_FAILED = 'retention_failed'
+    VOLUMES_LATE = 'volumes_late'
+    VOLUMES_UNPROTECTED = 'volumes_unprotected'
+    VOLUMES_GONE = 'volumes_gone'
+    POINTS_MISSING = 'points_missing'
+    JOB_PARKED = 'job_parked'
+
+
 class PlanStatus(enum.StrEnum):
     """Of a plan."""
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Writes what looks have seen of the volumes of projects."""
+"""Writes what looks have seen of the volumes of projects, and which projects to look at."""
 
 import dataclasses
 import datetime
@@ -20,7 +20,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from karbor.db import batches, models, upserts
+from karbor.db import batches, clock, models, upserts
+
+_TAKEN_AT_ONCE = 20  # projects
 
 _COLUMNS = ('id', 'name', 'status', 'size', 'metadata')
 
@@ -47,6 +49,40 @@ def customers(session: orm.Session) -> set[str]:
         for model in models_of_projects
         for project_id in session.scalars(sa.select(model.project_id).distinct())
     }
+
+
+def know_customers(session: orm.Session) -> None:
+    """Write a row of looks for each of them that has none."""
+    known = set(session.scalars(sa.select(models.ProjectLook.project_id)))
+    new = [{'project_id': project_id} for project_id in customers(session) - known]
+    for rows in batches.of(new):
+        upserts.write_missing(session, models.ProjectLook, ['project_id'], rows)
+
+
+def take_unjudged(session: orm.Session, seconds: float) -> Sequence[str]:
+    """Some projects that nobody has judged for some time; nobody else gets them for as long.
+
+    :param seconds: that time.
+    """
+    now = clock.now(session)
+    project_ids = session.scalars(
+        sa.select(models.ProjectLook.project_id)
+        .where(
+            sa.or_(
+                models.ProjectLook.judged_at.is_(None),
+                models.ProjectLook.judged_at <= now - datetime.timedelta(seconds=seconds),
+            )
+        )
+        .limit(_TAKEN_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    ).all()
+    session.execute(
+        sa.update(models.ProjectLook)
+        .where(models.ProjectLook.project_id.in_(project_ids))
+        .values(judged_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return project_ids
 
 
 def write_volumes(

@@ -466,6 +466,7 @@ class ProjectLook(Base):
 
     ``volumes_seen_at`` is when its volumes were listed, ``points_compared_at`` when its recovery
     points were to be compared with its snapshots; ``remark`` is why some were left as they were.
+    ``judged_at`` is when it was last found out whether all that is to be protected is.
     """
 
     __tablename__ = 'project_looks'
@@ -473,4 +474,31 @@ class ProjectLook(Base):
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
     volumes_seen_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
     points_compared_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
+    judged_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)
     remark: orm.Mapped[str | None] = orm.mapped_column(LongText)
+
+
+class Trouble(Timestamps, Base):
+    """What does not go as somebody wants; there is one of a kind about one thing.
+
+    It stands since ``created_at``, and until ``closed_at``; one that comes again stands since then.
+    ``count`` is how many there are of what the subject is about, as volumes of a plan. Those of the
+    operator have an empty ``project_id``.
+    """
+
+    __tablename__ = 'troubles'
+    __table_args__ = (
+        sa.UniqueConstraint('project_id', 'kind', 'subject_id', name='troubles_subject_uc'),
+        sa.Index('troubles_project_idx', 'project_id', 'created_at', 'id'),
+        sa.Index('troubles_all_idx', 'created_at', 'id'),
+        sa.Index('troubles_closed_idx', 'closed_at'),
+    )
+
+    id: orm.Mapped[Id]
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    kind: orm.Mapped[str] = orm.mapped_column(sa.String(32))
+    subject_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    subject_name: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    reason: orm.Mapped[str] = orm.mapped_column(LongText)
+    count: orm.Mapped[int]
+    closed_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(Moment)

@@ -34,6 +34,7 @@ Row = TypeVar(
     models.Trigger,
     models.ScheduledOperation,
     models.OperationLog,
+    models.Trouble,
 )
 
 
@@ -66,6 +67,7 @@ _LENGTHS: Mapping[Any, sa.ColumnElement[int]] = {
     models.Restore: _length_of_use(models.Restore),
     models.Verification: _length_of_use(models.Verification),
     models.OperationLog: _length(models.OperationLog.extra_info, models.OperationLog.error_info),
+    models.Trouble: _length(models.Trouble.reason),
 }
 
 

@@ -14,8 +14,8 @@
 
 What is removed is what has been over since before a moment: checkpoints that are deleted, with
 their recovery points; restores and verifications; the jobs of all of them, and jobs that belong
-to none; operation logs; and when triggers fired. What a user can still act on stays, whatever its
-age.
+to none; operation logs; troubles; and when triggers fired. What a user can still act on stays,
+whatever its age.
 """
 
 import datetime
@@ -73,6 +73,14 @@ def purge_logs(before: datetime.datetime) -> int:
     :param before: UTC without a zone.
     """
     return _purge(models.OperationLog, _old_log(before), ())
+
+
+def purge_troubles(before: datetime.datetime) -> int:
+    """Remove the troubles that are over since before a moment; returns how many.
+
+    :param before: UTC without a zone.
+    """
+    return _purge(models.Trouble, models.Trouble.closed_at < before, ())
 
 
 def _purge(model: Any, condition: sa.ColumnElement[bool], kinds: Sequence[str]) -> int:
@@ -163,5 +171,6 @@ _OLD: dict[str, tuple[Any, Callable[[datetime.datetime], sa.ColumnElement[bool]]
     'checkpoints': (models.Checkpoint, _old_checkpoint),
     'jobs': (models.Job, _old_job),
     'operation_logs': (models.OperationLog, _old_log),
+    'troubles': (models.Trouble, lambda before: models.Trouble.closed_at < before),
     'trigger_fires': (models.TriggerFire, lambda before: models.TriggerFire.fired_at < before),
 }

@@ -34,6 +34,7 @@ from karbor.policies import (
     schedules,
     services,
     triggers,
+    troubles,
     verifications,
 )
 
@@ -52,6 +53,7 @@ _MODULES = (
     scheduled_operations,
     schedules,
     operation_logs,
+    troubles,
     services,
     quotas,
 )

@@ -89,6 +89,7 @@ RULES: Sequence[policy.RuleDefault] = (
                 '/scheduled_operations',
                 '/schedules',
                 '/operation_logs',
+                '/troubles',
             )
         ),
     ),

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Operation logs go when they are old."""
+"""Operation logs go when they are old, and troubles that are over."""
 
 import datetime
 
@@ -36,5 +36,8 @@ def duties() -> tuple[periodic.Duty, ...]:
 def remove_old_logs() -> None:
     """Remove those of what ended ``operation_log_days`` ago."""
     age = datetime.timedelta(days=cfg.CONF.operation_log_days)
-    if removed := purging.purge_logs(timeutils.utcnow() - age):
+    before = timeutils.utcnow() - age
+    if removed := purging.purge_logs(before):
         LOG.info('Removed %s operation logs older than %s days', removed, age.days)
+    if removed := purging.purge_troubles(before):
+        LOG.info('Removed %s troubles that are over for %s days', removed, age.days)

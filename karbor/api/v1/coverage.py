@@ -93,17 +93,17 @@ def view(detail: coverage.Detail, now: datetime.datetime) -> Object:
         'size': covered.size,
         'state': covered.verdict.state,
         'reason': covered.verdict.reason,
-        'last_good_at': _moment(good_at),
+        'last_good_at': query.shown_moment_or_none(good_at),
         'last_good_age': None
         if good_at is None
         else max(0, round((now - good_at).total_seconds())),
         'last_good_checkpoint_id': None if good is None else good.checkpoint_id,
-        'oldest_good_at': _moment(covered.oldest_good_at),
+        'oldest_good_at': query.shown_moment_or_none(covered.oldest_good_at),
         'recovery_points': covered.points.good,
         'recovery_points_missing': covered.points.missing,
         'plans': [{'id': plan.id, 'name': plan.name} for plan in covered.plans],
         'schedules': [view_schedule(schedule) for schedule in covered.schedules],
-        'next_run_at': _moment(covered.next_run_at),
+        'next_run_at': query.shown_moment_or_none(covered.next_run_at),
         'last_failure': view_failure(detail),
     }
 
@@ -114,7 +114,9 @@ def view_schedule(schedule: coverage_rules.Schedule) -> Object:
         'name': schedule.name,
         'plan_id': schedule.plan_id,
         'enabled': schedule.is_enabled,
-        'next_run_at': _moment(schedule.next_run_at if schedule.is_enabled else None),
+        'next_run_at': query.shown_moment_or_none(
+            schedule.next_run_at if schedule.is_enabled else None
+        ),
     }
 
 
@@ -134,10 +136,6 @@ def view_failure(detail: coverage.Detail) -> Object | None:
     return {'at': query.shown_moment(failed_at), 'reason': reason}
 
 
-def _moment(moment: datetime.datetime | None) -> str | None:
-    return None if moment is None else query.shown_moment(moment)
-
-
 class Coverage(Handler):
     @operation(
         'coverage:get_all',
@@ -151,7 +149,7 @@ class Coverage(Handler):
         look = report.look
         beside: Object = {
             'look': {
-                'seen_at': _moment(look.seen_at),
+                'seen_at': query.shown_moment_or_none(look.seen_at),
                 'fault': look.fault,
                 'remark': look.remark,
             }

@@ -158,15 +158,15 @@ def view(schedule: schedules.Schedule) -> Object:
         **schedule.times,
         'overlap': schedule.overlap,
         'retention': schedule.retention,
-        'next_run_at': _moment(schedule.next_run_at),
+        'next_run_at': query.shown_moment_or_none(schedule.next_run_at),
         'last_run': None
         if last_run is None
         else {
             'operation_log_id': last_run.id,
             'status': last_run.status,
             'checkpoint_id': last_run.checkpoint_id,
-            'started_at': _moment(last_run.started_at),
-            'ended_at': _moment(last_run.ended_at),
+            'started_at': query.shown_moment_or_none(last_run.started_at),
+            'ended_at': query.shown_moment_or_none(last_run.ended_at),
             'error_info': last_run.error_info,
         },
     }
@@ -215,10 +215,6 @@ def _fires(fires: Sequence[datetime.datetime], zone: zoneinfo.ZoneInfo) -> list[
 def _local(moment: datetime.datetime, zone: datetime.tzinfo) -> str:
     """A moment by the clocks of a zone, in seconds, with its offset."""
     return moment.replace(tzinfo=datetime.UTC).astimezone(zone).isoformat(timespec='seconds')
-
-
-def _moment(moment: datetime.datetime | None) -> str | None:
-    return None if moment is None else query.shown_moment(moment)
 
 
 class _ScheduleHandler(Handler):

@@ -13,10 +13,12 @@
 """``openstack protection status``"""
 
 import argparse
+import itertools
 from collections.abc import Sequence
 
+from karbor import shown
 from karbor.client.coverage import CoverageReport, CoveredVolume
-from karbor.client.osc import base, names, words
+from karbor.client.osc import base, names, troubles, words
 from karbor.client.osc.base import Column, attribute
 
 #: the worst first
@@ -24,6 +26,7 @@ STATES = ('failing', 'late', 'unprotected', 'paused', 'gone', 'protected')
 _WRONG = ('failing', 'late', 'unprotected')
 _PROTECTED = 'protected'
 _FAILING = 'failing'
+_MOST_TROUBLES = 10
 
 
 def _why(volume: CoveredVolume) -> str:
@@ -87,6 +90,17 @@ class ShowStatus(base.Lister):
                 self.tell(told)
         if base.is_for_people(parsed_args) and not parsed_args.volume:
             self.app.stdout.write(f'{_totals(report)}\n')
+            self._tell_troubles()
+
+    def _tell_troubles(self) -> None:
+        standing = self.protection.troubles(limit=_MOST_TROUBLES)
+        told = [
+            f'{trouble.id}: {troubles.kind(trouble)}, {troubles.subject(trouble)}'
+            for trouble in itertools.islice(standing, _MOST_TROUBLES)
+        ]
+        if told:
+            told = ['Troubles (see "openstack protection trouble show"):', *told]
+            self.app.stdout.write(''.join(f'{shown.escaped(line)}\n' for line in told))
 
 
 def _order(volume: CoveredVolume) -> tuple[int, str, str]:

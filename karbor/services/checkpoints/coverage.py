@@ -160,6 +160,15 @@ class Coverage:
             now=project.now,
         )
 
+    def of_project(self, project_id: str, region: str | None) -> list[Covered]:
+        """All volumes of a project as they were last seen, and what protects them.
+
+        :param region: the one that is looked at; None if nothing tells.
+        """
+        with db.plain_reader() as connection:
+            project = _Project(connection, project_id, region)
+            return project.judged(project.volumes({}), None)
+
     def look_if_stale(self, context: karbor_context.RequestContext) -> str | None:
         """Look at the volumes if nobody did lately; returns why that failed, if it did."""
         with db.plain_reader() as connection:

@@ -65,6 +65,7 @@ def retry(session: orm.Session, kinds: JobKinds, job_id: str) -> None:
         raise exception.JobNotPossible(job_id=job.id, reason=obstacle)
     _begin_again(session, kind, job)
     job.state, job.tries, job.error = job_rows.JobState.PENDING, 0, None
+    ends.relieve_operator(session, job)
     operation_logs.begin_again(session, job.id, kind.running)
 
 
@@ -81,6 +82,7 @@ def cancel(session: orm.Session, kinds: JobKinds, job_id: str) -> None:
     kind = _kind_of(kinds, job)
     job.state = job_rows.JobState.PENDING
     session.flush()
+    ends.relieve_operator(session, job)
     claimed = job_rows.claim(session, job.id, None)
     if claimed is not None:
         outcome = Outcome(state=job_rows.JobState.FAILED, reason=_CANCELLED)

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from oslo_log import log as logging
 from sqlalchemy import orm
 
+from karbor.common.constants import TroubleKind
 from karbor.db import jobs as job_rows
-from karbor.db import models, operation_logs
+from karbor.db import models, operation_logs, troubles
 from karbor.services.jobs.kinds import JobKind, Outcome
 
 LOG = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ def finish(
         return ()
     status = kind.end(session, job, outcome)
     operation_logs.end(session, job.id, status, outcome.told)
+    if outcome.state == job_rows.JobState.PARKED:
+        _tell_operator(session, job, str(outcome.reason))
     LOG.info(
         'Job %s: %s of %s is %s%s',
         job.id,
@@ -47,3 +50,21 @@ def finish(
         f': {outcome.told}' if outcome.told else '',
     )
     return kind.follow(session, job, outcome)
+
+
+def _tell_operator(session: orm.Session, job: models.Job, reason: str) -> None:
+    troubles.open_(
+        session,
+        troubles.Trouble(
+            project_id=troubles.OPERATOR,
+            kind=TroubleKind.JOB_PARKED,
+            subject_id=job.id,
+            subject_name=f'{job.kind} of {job.subject_id}',
+            reason=f'project {job.project_id}: {reason}',
+        ),
+    )
+
+
+def relieve_operator(session: orm.Session, job: models.Job) -> None:
+    """Write that a job is not parked any more."""
+    troubles.close(session, troubles.OPERATOR, job.id, (TroubleKind.JOB_PARKED,))

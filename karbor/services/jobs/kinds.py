@@ -102,6 +102,7 @@ class Outcome:
     :ivar failures: the resources that it could not do, and why.
     :ivar gone: the resources that there are not any more, and that are left out.
     :ivar is_over_quota: whether a quota of the project was in the way.
+    :ivar is_trust_dead: whether nothing lets the job act for its user any more.
     :ivar state: what becomes of the job itself; done also when resources have failed.
     """
 
@@ -110,6 +111,7 @@ class Outcome:
     failures: Mapping[Resource, Failure] = dataclasses.field(default_factory=dict)
     gone: Collection[Resource] = ()
     is_over_quota: bool = False
+    is_trust_dead: bool = False
     state: job_rows.JobState = job_rows.JobState.DONE
 
     @property

@@ -199,14 +199,19 @@ class JobRunner:
             return
         except Exception as exc:
             # A job's edge: whatever a plugin raises must end on what the user looks at.
+            is_trust_dead = isinstance(exc, exception.TrustDied)
             LOG.error(
                 'Job %s: %s of %s failed',
                 job.id,
                 job.kind,
                 job.subject_id,
-                exc_info=not isinstance(exc, exception.TrustDied),
+                exc_info=not is_trust_dead,
             )
-            outcome = Outcome(state=job_rows.JobState.FAILED, reason=_reason_of(job, exc))
+            outcome = Outcome(
+                state=job_rows.JobState.FAILED,
+                reason=_reason_of(job, exc),
+                is_trust_dead=is_trust_dead,
+            )
         self._end(job, outcome)
 
     def _outcome(self, claim: _Claim) -> Outcome:

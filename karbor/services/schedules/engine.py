@@ -27,8 +27,9 @@ from sqlalchemy import orm
 
 from karbor import context as karbor_context
 from karbor import db, exception
+from karbor.common.constants import TroubleKind
 from karbor.db import jobs, models, schedules
-from karbor.services.schedules import firing, runs, time_triggers
+from karbor.services.schedules import firing, run_troubles, runs, time_triggers
 
 LOG = logging.getLogger(__name__)
 
@@ -125,14 +126,13 @@ class _TriggerFaultError(Exception):
 
 
 def _tell_fault(session: orm.Session, trigger_id: str) -> None:
+    reason = (
+        f'The trigger {trigger_id} cannot be fired, because of an error that the log of Karbor '
+        f'tells of. It is tried again every {_PAUSE}.'
+    )
     for operation in schedules.awaiting(session, trigger_id):
-        runs.skip(
-            session,
-            _context_of(operation),
-            operation,
-            f'The trigger {trigger_id} cannot be fired, because of an error that the log '
-            f'of Karbor tells of. It is tried again every {_PAUSE}.',
-        )
+        runs.skip(session, _context_of(operation), operation, reason)
+        run_troubles.tell(session, operation, TroubleKind.RUN_MISSED, reason)
 
 
 def _fire_due(session: orm.Session, clock: Clock) -> list[models.Job] | None:
@@ -203,15 +203,17 @@ def _fire(
     begun: list[models.Job] = []
     if decision.missed is not None:
         LOG.warning('Trigger %s: %s', trigger.id, decision.missed)
+        reason, missed = f'{decision.missed}: {_why_missed(trigger)}.', decision.missed.count
         for operation in operations:
             runs.skip(
                 session,
                 _context_of(operation),
                 operation,
-                f'{decision.missed}: {_why_missed(trigger)}.',
+                reason,
                 fire_time=_text(decision.missed.first),
-                missed=decision.missed.count,
+                missed=missed,
             )
+            run_troubles.tell(session, operation, TroubleKind.RUN_MISSED, reason, missed)
     if decision.run is not None and schedules.record_fire(session, trigger.id, decision.run, now):
         LOG.info('Trigger %s: the fire of %s runs', trigger.id, decision.run)
         for operation in operations:
@@ -231,6 +233,7 @@ def _run(
         reason = f'The fire of {fire} UTC is skipped: {_obstacle(exc)}.'
         LOG.warning('Scheduled operation %s: %s', operation.id, reason)
         runs.skip(session, context, operation, reason, **runs.fire_told(fire))
+        run_troubles.tell(session, operation, TroubleKind.RUN_SKIPPED, reason)
         return []
     return [job] if job.state == jobs.JobState.PENDING else []
 

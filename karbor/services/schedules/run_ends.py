@@ -21,7 +21,7 @@ from karbor.db import jobs as job_rows
 from karbor.db import models, recovery_points, schedules
 from karbor.services.checkpoints.protecting import TriedBefore
 from karbor.services.jobs.kinds import Outcome
-from karbor.services.schedules import retention_jobs, runs
+from karbor.services.schedules import retention_jobs, run_troubles, runs
 
 _NOTHING_REMOVED = 'There is nothing that retention could remove.'
 
@@ -59,11 +59,21 @@ def follow(session: orm.Session, job: models.Job, outcome: Outcome) -> Sequence[
     """The jobs that begin as a run has ended: its retention, and a run that waits."""
     if job.scheduled_operation_id is None:
         return ()
+    is_anything_good = bool(outcome.failures) and _is_anything_good(session, job)
+    run_troubles.after_run(session, job, outcome, is_anything_good=is_anything_good)
     retention_job = retention_jobs.begin(session, job)
     if retention_job is not None and outcome.is_over_quota and job.retry_of is None:
         runs.try_again(session, job)
     waiting = runs.let_next_begin(session, job.scheduled_operation_id)
     return [job for job in (retention_job, waiting) if job is not None]
+
+
+def _is_anything_good(session: orm.Session, job: models.Job) -> bool:
+    """Whether a run, or the one that it tries again, has made a good recovery point."""
+    if recovery_points.in_states(session, job.checkpoint_id, {State.GOOD}):
+        return True
+    before = tried_before(session, job)
+    return before is not None and bool(before.good)
 
 
 def follow_retention(
@@ -74,15 +84,18 @@ def follow_retention(
     A run is not tried again when nothing was removed.
     """
     operation_id = str(job.scheduled_operation_id)
+    run_troubles.after_retention(session, job, outcome)
     if not retention_jobs.has_removed(session, job):
         runs.cancel_retries(session, operation_id, outcome.reason or _NOTHING_REMOVED)
-    return follow_removal(session, job, outcome)
+    waiting = runs.let_next_begin(session, operation_id)
+    return () if waiting is None else (waiting,)
 
 
 def follow_removal(session: orm.Session, job: models.Job, outcome: Outcome) -> Sequence[models.Job]:
     """The jobs that begin as something is deleted, which a retention may have asked for."""
     if job.scheduled_operation_id is None:
         return ()
+    run_troubles.after_retention(session, job, outcome)
     waiting = runs.let_next_begin(session, job.scheduled_operation_id)
     return () if waiting is None else (waiting,)
 

@@ -22,7 +22,7 @@ from sqlalchemy import orm
 from karbor import context as karbor_context
 from karbor import db, exception
 from karbor.common import constants
-from karbor.db import jobs, models, operation_logs, paging, point_removal, schedules
+from karbor.db import jobs, models, operation_logs, paging, point_removal, schedules, troubles
 from karbor.db import plans as plan_rows
 from karbor.services import quotas
 from karbor.services.identity import trusts
@@ -31,6 +31,7 @@ from karbor.services.schedules import (
     property_changes,
     retention,
     retention_scopes,
+    run_troubles,
     runs,
 )
 
@@ -265,6 +266,9 @@ def apply(
         earlier_trust_id = operation.trust_id
         if takes_over:
             operation.user_id, operation.trust_id = context.user_id, trust_id
+            run_troubles.trust_anew(session, operation)
+        if not operation.enabled:
+            run_troubles.expect_nothing(session, operation)
         if change.is_one:
             record(session, context, 'scheduled_operation_update', operation, **change.told)
         return operation, earlier_trust_id
@@ -296,6 +300,7 @@ def remove(
     told: dict[str, Any] = {'left': point_removal.amount_left(session, operation.id)}
     session.delete(operation)
     session.flush()
+    troubles.forget(session, context.project_id, operation.id)
     if with_trigger and schedules.operation_of_trigger(session, trigger.id) is None:
         session.delete(trigger)
         told['trigger_id'] = trigger.id

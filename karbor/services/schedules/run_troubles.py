@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which troubles a scheduled operation has after a run or a retention of it.
+
+Each is written in the transaction that makes it so.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor.common import constants
+from karbor.common.constants import TroubleKind
+from karbor.db import jobs as job_rows
+from karbor.db import models, troubles
+from karbor.services.jobs.kinds import Outcome
+
+_OF_RUNS = (
+    TroubleKind.RUN_FAILED,
+    TroubleKind.RUN_PARTLY_FAILED,
+    TroubleKind.RUN_MISSED,
+    TroubleKind.RUN_SKIPPED,
+    TroubleKind.TRUST_DEAD,
+)
+_REMOVALS = (constants.OperationType.DELETE, constants.OperationType.REMOVE)
+
+
+def after_run(
+    session: orm.Session, job: models.Job, outcome: Outcome, *, is_anything_good: bool
+) -> None:
+    """Write how a run has ended: whatever was wrong before is over.
+
+    :param is_anything_good: whether it, or the one that it tries again, has made anything.
+    """
+    kind = _kind_of(outcome, is_anything_good=is_anything_good)
+    troubles.close(
+        session,
+        job.project_id,
+        str(job.scheduled_operation_id),
+        [each for each in _OF_RUNS if each != kind],
+    )
+    if kind is not None:
+        _open(session, job, kind, str(outcome.reason), count=len(outcome.failures) or 1)
+
+
+def _kind_of(outcome: Outcome, *, is_anything_good: bool) -> TroubleKind | None:
+    """What is wrong with a run, by how it has ended; None when nothing is."""
+    if outcome.reason is None:
+        return None
+    if outcome.is_trust_dead:
+        return TroubleKind.TRUST_DEAD
+    if is_anything_good:
+        return TroubleKind.RUN_PARTLY_FAILED
+    return TroubleKind.RUN_FAILED
+
+
+def after_retention(session: orm.Session, job: models.Job, outcome: Outcome) -> None:
+    """Write how a retention, or a removal that it has asked for, has ended.
+
+    The trouble is over once all that the newest retention has asked for is removed.
+    """
+    if outcome.reason is not None:
+        _open(session, job, TroubleKind.RETENTION_FAILED, outcome.reason)
+        return
+    operation_id = str(job.scheduled_operation_id)
+    kind = TroubleKind.RETENTION_FAILED
+    if troubles.stands(session, job.project_id, operation_id, kind) and not _is_anything_left(
+        session, operation_id
+    ):
+        troubles.close(session, job.project_id, operation_id, (kind,))
+
+
+def _is_anything_left(session: orm.Session, operation_id: str) -> bool:
+    """Whether a removal goes on, or has failed since the newest retention began."""
+    job = models.Job
+    newest = (
+        sa.select(sa.func.max(job.created_at))
+        .where(
+            job.scheduled_operation_id == operation_id,
+            job.kind == constants.OperationType.RETENTION,
+        )
+        .scalar_subquery()
+    )
+    left = (
+        sa.select(job.id)
+        .where(
+            job.scheduled_operation_id == operation_id,
+            job.kind.in_(_REMOVALS),
+            job.created_at >= newest,
+            sa.or_(job.state.in_(job_rows.UNFINISHED), job.error.is_not(None)),
+        )
+        .limit(1)
+    )
+    return session.scalar(left) is not None
+
+
+def tell(
+    session: orm.Session,
+    operation: models.ScheduledOperation,
+    kind: TroubleKind,
+    reason: str,
+    count: int = 1,
+) -> None:
+    """Write what is wrong with an operation.
+
+    :param count: of how many resources, or runs, it is.
+    """
+    troubles.open_(
+        session,
+        troubles.Trouble(
+            project_id=operation.project_id,
+            kind=kind,
+            subject_id=operation.id,
+            subject_name=operation.name,
+            reason=reason,
+            count=count,
+        ),
+    )
+
+
+def expect_nothing(session: orm.Session, operation: models.ScheduledOperation) -> None:
+    """Write that all is over that was wrong with runs, as the operation was disabled."""
+    troubles.close(session, operation.project_id, operation.id, _OF_RUNS)
+
+
+def trust_anew(session: orm.Session, operation: models.ScheduledOperation) -> None:
+    """Write that somebody acts for an operation again."""
+    troubles.close(session, operation.project_id, operation.id, (TroubleKind.TRUST_DEAD,))
+
+
+def _open(
+    session: orm.Session, job: models.Job, kind: TroubleKind, reason: str, count: int = 1
+) -> None:
+    operation = session.get(models.ScheduledOperation, job.scheduled_operation_id)
+    if operation is None or not operation.enabled:  # nothing is expected of it any more
+        return
+    tell(session, operation, kind, reason, count)
