@@ -62,6 +62,11 @@ ROOMS = (
         ('karbor.services.moving',),
     ),
     Room(
+        'services/notifications',
+        'what people are told without asking: troubles, and whether a project is well',
+        ('karbor.services.notifications',),
+    ),
+    Room(
         'services/recovery',
         'what is in Cinder and in the banks after a loss, compared and written again',
         ('karbor.services.recovery',),

@@ -26,7 +26,7 @@ STATES = ('failing', 'late', 'unprotected', 'paused', 'gone', 'protected')
 _WRONG = ('failing', 'late', 'unprotected')
 _PROTECTED = 'protected'
 _FAILING = 'failing'
-_MOST_TROUBLES = 10
+_MOST_TROUBLES = 100
 
 
 def _why(volume: CoveredVolume) -> str:
@@ -93,13 +93,15 @@ class ShowStatus(base.Lister):
             self._tell_troubles()
 
     def _tell_troubles(self) -> None:
-        standing = self.protection.troubles(limit=_MOST_TROUBLES)
+        """What is wrong with schedules; the table has what is with volumes."""
+        standing = itertools.islice(self.protection.troubles(), _MOST_TROUBLES)
         told = [
-            f'{trouble.id}: {troubles.kind(trouble)}, {troubles.subject(trouble)}'
-            for trouble in itertools.islice(standing, _MOST_TROUBLES)
+            f'{troubles.kind(trouble)}, {troubles.subject(trouble)}'
+            for trouble in standing
+            if trouble.subject_type == 'schedule'
         ]
         if told:
-            told = ['Troubles (see "openstack protection trouble show"):', *told]
+            told = ['Troubles (openstack protection trouble list --long says more):', *told]
             self.app.stdout.write(''.join(f'{shown.escaped(line)}\n' for line in told))
 
 

@@ -90,6 +90,9 @@ TABLE = {
     'GET /schedules/{schedule_id}': 'reader',
     'PUT /schedules/{schedule_id}': 'member',
     'DELETE /schedules/{schedule_id}': 'member',
+    'GET /troubles': 'reader',
+    'GET /troubles/{trouble_id}': 'reader',
+    'GET /health': 'reader',
     'GET /operation_logs': 'reader',
     'GET /operation_logs/{operation_log_id}': 'reader',
     'GET /os-services': 'service',
@@ -117,6 +120,7 @@ MORE = {
             '/scheduled_operations',
             '/schedules',
             '/operation_logs',
+            '/troubles',
         )
     },
     'quota:get_all_tenants': {
@@ -251,6 +255,15 @@ class ObjectsTestCase(base.CloudTestCase):
             'used_plan': plan.id,
             'good_resource': self._good_resource(),
             'restore_group_id': self.add_row(models.Restore, group_id=new_id()).group_id,
+            'trouble_id': self.add_row(
+                models.Trouble,
+                kind='run_failed',
+                subject_id=operation.id,
+                subject_name='keep',
+                reason='it broke',
+                count=1,
+                closed_at=datetime.datetime(2020, 11, 5),  # else the project would not be well
+            ).id,
             **{
                 f'{name}_id': self.add_row(model).id
                 for name, model in (

@@ -32,7 +32,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 ROLES = ('reader', 'member', 'manager', 'admin', 'service', 'stranger')
 _UUID = re.compile('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
-_SEEN = ('alembic_version', 'volumes', 'project_looks')
+_SEEN = ('alembic_version', 'volumes', 'project_looks', 'troubles')
 _HEARTBEAT = ('reported_at', 'updated_at')
 _LISTS = (
     '/plans',
@@ -44,6 +44,7 @@ _LISTS = (
     '/scheduled_operations',
     '/schedules',
     '/operation_logs',
+    '/troubles',
     '/protectables/OS::Cinder::Volume/instances',
 )
 
@@ -75,6 +76,23 @@ class Side:
             self.values[what] = self.new(what)
         self.values['recovery_point'] = self.owner.call('GET', '/recovery_points?limit=1')[0]['id']
         self.values['operation_log'] = self.owner.call('GET', '/operation_logs?limit=1')[0]['id']
+        self.values['trouble'] = self._trouble()
+
+    def _trouble(self) -> str:
+        """The id of that of a schedule whose volume is gone."""
+        volume = self.project.cinder.volumes.create(1, name=f'{self.mark} gone')
+        cloud.wait_until(
+            lambda: self.project.cinder.volumes.get(volume.id).status == 'available', 'a new volume'
+        )
+        plan = self.owner.plan([volume.id], f'{self.mark} plan of nothing')
+        volume.delete()
+        name = f'{self.mark} operation of nothing'
+        operation = self.owner.scheduled_operation(self.owner.trigger(name), plan, name)
+        self.owner.call('POST', f'/scheduled_operations/{operation}/action', {'run': {}})
+        troubles = cloud.wait_until(
+            lambda: self.owner.call('GET', '/troubles?kind=run_failed'), 'a run that fails'
+        )
+        return str(troubles[0]['id'])
 
     def new(self, what: str) -> str:
         """The id of another one of something, that nothing needs yet."""

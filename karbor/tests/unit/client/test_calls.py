@@ -194,6 +194,9 @@ CALLS: dict[str, tuple[Call, ...]] = {
         lambda p: p.update_schedule(FIRST, enabled=False, plan_id=SECOND, overlap='queue'),
     ),
     'DELETE /schedules/{schedule_id}': (lambda p: p.delete_schedule(FIRST),),
+    'GET /troubles': (lambda p: list(p.troubles()), lambda p: list(p.troubles(state='all'))),
+    'GET /troubles/{trouble_id}': (lambda p: p.get_trouble(FIRST),),
+    'GET /health': (lambda p: p.project_health(),),
     'GET /operation_logs': (lambda p: list(p.operation_logs()),),
     'GET /operation_logs/{operation_log_id}': (lambda p: p.get_operation_log(FIRST),),
     'GET /os-services': (

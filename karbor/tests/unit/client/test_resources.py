@@ -33,6 +33,7 @@ from karbor.client import (
     schedules,
     services,
     triggers,
+    troubles,
     uses,
 )
 from karbor.services.schedules import retention as rules
@@ -55,6 +56,7 @@ RESOURCES: dict[str, type[client_base.Resource]] = {
     'SchedulePreview': schedules.SchedulePreview,
     'ScheduledOperation': scheduled_operations.ScheduledOperation,
     'OperationLog': operation_logs.OperationLog,
+    'Trouble': troubles.Trouble,
     'Retention': retention.Retention,
     'Service': services.Service,
     'Quota': quotas.Quota,
@@ -76,6 +78,7 @@ _INSIDE = {
     'Link',
     'PlanOfCheckpoint',
     'PlanResource',
+    'ProjectHealth',
     'ProtectedPlan',
     'ProtectedResource',
     'QuotaUsage',
@@ -99,6 +102,7 @@ QUERIES = {
     '/schedules': schedules.ScheduleQuery,
     '/scheduled_operations': scheduled_operations.ScheduledOperationQuery,
     '/operation_logs': operation_logs.OperationLogQuery,
+    '/troubles': troubles.TroubleQuery,
 }
 _FIRST = '/v1/{project_id}'
 
@@ -122,6 +126,12 @@ class ResourcesTest(base.BaseTestCase):
             self.assertIs(found, resource_type._attributes_iterator())
             anew = super(client_base.Resource, resource_type)._attributes_iterator()
             self.assertEqual(tuple(anew), found)
+
+    def test_project_health(self) -> None:
+        self.assertEqual(
+            set(answers.SCHEMAS['ProjectHealth']['properties']),
+            {field.name for field in dataclasses.fields(troubles.ProjectHealth)},
+        )
 
     def test_look(self) -> None:
         self.assertEqual(
