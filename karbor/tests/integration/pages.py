@@ -31,6 +31,7 @@ PAGES = {
     'protect': 'doc/source/protect.rst',
     'schedule': 'doc/source/schedule.rst',
     'look': 'doc/source/look.rst',
+    'know': 'doc/source/know.rst',
     'restore': 'doc/source/restore.rst',
     'failed': 'doc/source/failed.rst',
     'cleanup': 'doc/source/cleanup.rst',

@@ -248,6 +248,9 @@ class PagesTest(base.BaseTestCase):
     def test_look(self) -> None:
         self.check('look')
 
+    def test_know(self) -> None:
+        self.check('know')
+
     def test_restore(self) -> None:
         self.check('restore')
 
