@@ -26,8 +26,13 @@ def of(error: BaseException) -> Iterator[BaseException]:
 
 
 def in_full(error: BaseException) -> str:
-    """What there is to say of an error in the log, unless its whole trace is there."""
-    return ': '.join(_text_of(each) for each in (error, error.__cause__) if each is not None)
+    """What there is to say of an error in the log, unless its whole trace is there.
+
+    What it comes of is left out if the error says the same.
+    """
+    text = _text_of(error)
+    cause = '' if error.__cause__ is None else _text_of(error.__cause__)
+    return text if cause in text else f'{text}: {cause}'
 
 
 def _text_of(error: BaseException) -> str:

@@ -127,14 +127,26 @@ def tell(
     )
 
 
-def expect_nothing(session: orm.Session, operation: models.ScheduledOperation) -> None:
-    """Write that all is over that was wrong with runs, as the operation was disabled."""
-    troubles.close(session, operation.project_id, operation.id, _OF_RUNS)
+def after_change(
+    session: orm.Session, operation: models.ScheduledOperation, *, is_taken_over: bool
+) -> None:
+    """Write what is over as an operation was changed: what nothing can come of any more.
+
+    :param is_taken_over: whether it acts for somebody else from now on.
+    """
+    over: list[TroubleKind] = []
+    if is_taken_over:
+        over.append(TroubleKind.TRUST_DEAD)
+    if not operation.enabled:
+        over += _OF_RUNS
+    if not _has_retention(operation):
+        over.append(TroubleKind.RETENTION_FAILED)
+    if over:
+        troubles.close(session, operation.project_id, operation.id, over)
 
 
-def trust_anew(session: orm.Session, operation: models.ScheduledOperation) -> None:
-    """Write that somebody acts for an operation again."""
-    troubles.close(session, operation.project_id, operation.id, (TroubleKind.TRUST_DEAD,))
+def _has_retention(operation: models.ScheduledOperation) -> bool:
+    return operation.operation_type == constants.ScheduledOperationType.RETENTION_PROTECT
 
 
 def _open(
@@ -142,5 +154,7 @@ def _open(
 ) -> None:
     operation = session.get(models.ScheduledOperation, job.scheduled_operation_id)
     if operation is None or not operation.enabled:  # nothing is expected of it any more
+        return
+    if kind == TroubleKind.RETENTION_FAILED and not _has_retention(operation):
         return
     tell(session, operation, kind, reason, count)

@@ -266,9 +266,7 @@ def apply(
         earlier_trust_id = operation.trust_id
         if takes_over:
             operation.user_id, operation.trust_id = context.user_id, trust_id
-            run_troubles.trust_anew(session, operation)
-        if not operation.enabled:
-            run_troubles.expect_nothing(session, operation)
+        run_troubles.after_change(session, operation, is_taken_over=takes_over)
         if change.is_one:
             record(session, context, 'scheduled_operation_update', operation, **change.told)
         return operation, earlier_trust_id

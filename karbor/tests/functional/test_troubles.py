@@ -18,11 +18,11 @@ from unittest import mock
 
 import sqlalchemy as sa
 
-from karbor import db
+from karbor import db, exception
 from karbor.cmd import job_kinds
 from karbor.common.constants import TroubleKind
 from karbor.db import models, purging, troubles
-from karbor.services.jobs import admin
+from karbor.services.jobs import admin, runner
 from karbor.services.notifications import coverage_looks, coverage_troubles
 from karbor.testing.fake_cinder import Fault
 from karbor.tests import inventories, personas
@@ -148,6 +148,18 @@ class RunTest(TroublesTestCase):
         self.delete(path)
         self.assertEqual([], self.kinds(state='all'))
 
+    def test_a_trust_that_died_and_somebody_who_takes_over(self) -> None:
+        operation = self.create_operation()
+        died = exception.TrustDied(reason='Ask again.')
+        with mock.patch.object(runner.JobRunner, '_check_trust', side_effect=died):
+            self.run_once()
+        (trouble,) = self.troubles(kind='trust_dead')
+        self.assertEqual(
+            (operation['id'], 'Ask again.'), (trouble['subject_id'], trouble['reason'])
+        )
+        self.put(f'/schedules/{operation["id"]}', {'schedule': {'enabled': True}})
+        self.assertEqual([], self.kinds(kind='trust_dead'))
+
     def test_by_schedules(self) -> None:
         operation = self.create_operation()
         self.set_status(self.a, 'error')
@@ -169,6 +181,15 @@ class RetentionTest(TroublesTestCase):
         self.cinder.faults.clear()
         self.runs(1)
         self.assertEqual([], self.troubles())
+
+    def test_without_retention_there_is_nothing_to_remove(self) -> None:
+        operation = self.create_operation(keep_last=1)
+        self.runs(1)
+        self.cinder.faults.append(Fault('DELETE', '/snapshots', status=403))
+        self.runs(1)
+        self.assertEqual(['retention_failed'], self.kinds())
+        self.put(f'/schedules/{operation["id"]}', {'schedule': {'retention': None}})
+        self.assertEqual([], self.kinds())
 
     def test_one_of_two_removals_fails_again(self) -> None:
         """It is over only once all that was asked for is removed."""
