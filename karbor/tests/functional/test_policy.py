@@ -254,6 +254,7 @@ class ObjectsTestCase(base.CloudTestCase):
             'class_name': 'gold',
             'used_plan': plan.id,
             'good_resource': self._good_resource(),
+            'pinned_id': self.add_row(models.Checkpoint, pinned=True).id,
             'restore_group_id': self.add_row(models.Restore, group_id=new_id()).group_id,
             'trouble_id': self.add_row(
                 models.Trouble,
@@ -353,6 +354,8 @@ class ObjectsTestCase(base.CloudTestCase):
 
     def ask(self, asked: str, code: int, fields: dict[str, str], **kwargs: Any) -> Any:
         method, _, path = asked.partition(' ')
+        if method == 'DELETE' and path.endswith('/pin'):  # of what is pinned, else nothing changes
+            fields = {**fields, 'checkpoint_id': fields['pinned_id']}
         body = self.body(asked, fields)
         more = {} if body is None else {'json': body}
         return self.request(method, path.format(**fields), code, **more, **kwargs)

@@ -302,6 +302,13 @@ class CallsTest(base.ClientTestCase):
             self.assertEqual(body['look'], dataclasses.asdict(result.look))
             result = list(result.volumes)
         shown = next(iter(body.values()))
+        if asked == 'GET /health':
+            self.assertEqual(shown['look'], dataclasses.asdict(result.look))
+            self.assertEqual(
+                (shown['status'], shown['reasons'], shown['coverage']),
+                (result.status, result.reasons, result.coverage),
+            )
+            shown, result = shown['troubles'], result.troubles
         if asked == 'GET /protectables':
             self.assertEqual(shown, result)
             return
