@@ -136,7 +136,10 @@ class SchemaTest(base.TestCase):
         migration.upgrade()
 
         with db.reader() as session:
-            self.assertEqual({'plans': 2, 'checkpoints': 1}, quotas.in_use(session, 'project'))
+            self.assertEqual(
+                {'plans': 2, 'checkpoints': 1, 'triggers': 0, 'verifications': 0, 'jobs': 1},
+                quotas.in_use(session, 'project'),
+            )
             self.assertIsNone(session.get(models.Job, 'j').claimed_until)
             self.assertEqual(1, len(job_resources.of_job(session, 'j')))
             self.assertEqual('daily', session.get(models.Checkpoint, 'c1').plan_name)
