@@ -32,6 +32,7 @@ from karbor import exception
 from karbor.services import retrying
 from karbor.services.protection.bank_plugins import object_faults
 from karbor.services.protection.bank_plugins.object_faults import Fault, Missing
+from karbor.services.protection.clients import utils
 
 CLIENT_GROUP = 'swift_client'
 
@@ -190,15 +191,13 @@ class Account:
 
 
 def _endpoint_filter(options: Any) -> dict[str, Any]:
-    parts = options.swift_catalog_info.split(':')
-    if len(parts) != 3 or not parts[0] or not parts[2]:
-        raise exception.InvalidParameterValue(
-            err=f'[{CLIENT_GROUP}] swift_catalog_info {options.swift_catalog_info!r} is not '
-            f'<type>:<name>:<interface>.'
-        )
+    try:
+        service_type, interface = utils.catalog_info('swift', options.swift_catalog_info)
+    except exception.KarborException as exc:
+        raise exception.InvalidParameterValue(err=exc.msg) from None
     return {
-        'service_type': parts[0],
-        'interface': parts[2].removesuffix('URL'),
+        'service_type': service_type,
+        'interface': interface.removesuffix('URL'),
         'region_name': options.region_id,
     }
 

@@ -29,6 +29,7 @@ from karbor import exception
 from karbor.common.traffic import Traffic
 from karbor.conf import cinder_client as cinder_client_conf
 from karbor.services.protection import client_factory
+from karbor.services.protection.clients import utils
 
 SERVICE = 'cinder'
 
@@ -200,7 +201,7 @@ def _session_of_token(
 def _catalog_endpoint(context: karbor_context.RequestContext, options: Any) -> str | None:
     endpoints = _catalog_endpoints(context, options.cinder_catalog_info)
     chosen = options.region_id or _only_one(each.get('region') for each in endpoints)
-    interface = options.cinder_catalog_info.split(':')[2]
+    interface = utils.catalog_info('cinder', options.cinder_catalog_info).interface
     found = (each for each in endpoints if each.get('region') in (chosen, None))
     return next((each.get(interface) for each in found), None)
 
@@ -209,7 +210,7 @@ def _catalog_endpoints(
     context: karbor_context.RequestContext, catalog_info: str
 ) -> list[dict[str, Any]]:
     """The endpoints of a request's catalog, with the URLs of their interfaces."""
-    service_type = catalog_info.split(':')[0]
+    service_type = utils.catalog_info('cinder', catalog_info).service_type
     for entry in context.service_catalog:
         if entry.get('type') == service_type and entry.get('endpoints'):
             return list(entry['endpoints'])

@@ -12,12 +12,35 @@
 
 """What client modules of third parties find their service by (Karbor contract, B.12)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from keystoneauth1 import session as ks_session
 
 from karbor import context as karbor_context
 from karbor import exception
+
+
+class CatalogInfo(NamedTuple):
+    """What a ``<service>_catalog_info`` says.
+
+    :ivar interface: as a catalog of Keystone v2 has it, for example ``publicURL``.
+    """
+
+    service_type: str
+    interface: str
+
+
+def catalog_info(service: str, text: str) -> CatalogInfo:
+    """Read the option.
+
+    :raises KarborException: it is not in that form.
+    """
+    service_type, *others = text.split(':')
+    if len(others) != 2 or not service_type or not others[1]:
+        raise exception.KarborException(
+            f'[{service}_client] {service}_catalog_info {text!r} is not <type>:<name>:<interface>.'
+        )
+    return CatalogInfo(service_type, others[1])
 
 
 def get_url(
@@ -73,10 +96,10 @@ def _of_catalog(
     service: str, context: karbor_context.RequestContext, client_config: Any
 ) -> str | None:
     """The endpoint of the type in ``<service>_catalog_info``, in its region if it can be."""
-    catalog_info = getattr(client_config, f'{service}_catalog_info', None)
-    if not catalog_info:
+    text = getattr(client_config, f'{service}_catalog_info', None)
+    if not text:
         return None
-    service_type, _, interface = catalog_info.split(':')
+    service_type, interface = catalog_info(service, text)
     for entry in context.service_catalog:
         endpoints = entry.get('endpoints')
         if entry.get('type') == service_type and endpoints:

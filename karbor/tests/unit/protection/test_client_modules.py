@@ -151,6 +151,11 @@ class UrlTest(ClientModulesTestCase):
         self.set(nova_catalog_info='')
         self.assertRaises(exception.KarborException, self.url)
 
+    def test_a_catalog_info_of_another_form(self) -> None:
+        self.set(nova_catalog_info='compute')
+        error = self.assertRaises(exception.KarborException, self.url)
+        self.assertIn("nova_catalog_info 'compute' is not", str(error))
+
     def test_options_and_their_defaults(self) -> None:
         self.assertEqual('internal', self.nova(self.with_catalog())['interface'])
         group = cfg.CONF.nova_client

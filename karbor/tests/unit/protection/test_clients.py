@@ -157,6 +157,12 @@ class CinderClientTest(ClientsTestCase):
         self.set(cinder_catalog_info='volumev3:cinderv3:internalURL')
         self.assertEqual('http://in/v3/p', self.endpoint())
 
+    def test_an_option_that_is_not_in_its_form(self) -> None:
+        for text in ('volumev3', 'volumev3:publicURL', ':cinderv3:publicURL', 'a:b:c:d', 'a:b:'):
+            self.set(cinder_catalog_info=text)
+            error = self.assertRaises(exception.KarborException, self.create)
+            self.assertIn(f'cinder_catalog_info {text!r} is not <type>:', str(error))
+
     def test_no_endpoint_in_the_catalog(self) -> None:
         self.set(cinder_catalog_info='block-storage:cinder:publicURL')
         error = self.assertRaises(exception.KarborException, self.create)
