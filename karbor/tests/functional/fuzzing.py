@@ -33,7 +33,7 @@ from urllib import parse
 import jsonschema
 
 from karbor.api import media, middleware
-from karbor.tests import personas
+from karbor.tests import memory, personas
 from karbor.tests.base import OTHER_PROJECT_ID, PROJECT_ID
 
 STRANGERS = '5555666677778888aaaabbbbccccdddd'  # a project of its own that may write, too
@@ -45,8 +45,10 @@ OWN_SECRET = 'zq8-of-the-fuzzed-project'
 
 # A request that takes longer than this is shown; one that also keeps a processor busy for as
 # long is a finding, as is one that waits far longer for whatever it may be.
-SLOW = 2.0
+SLOW = 1.0
 HANGS = 20.0
+# MiB that a request may take, with what jobs take meanwhile.
+LARGE = 100
 
 _FAULTS = {
     400: 'badRequest',
@@ -178,6 +180,11 @@ class _Seen:
         )
 
     @property
+    def is_of_health(self) -> bool:
+        """Whether it says that a project is not well, which is no error."""
+        return self.answer.status == 503 and self.text.startswith('{"health": {"status"')
+
+    @property
     def method(self) -> str:
         return self.environ['REQUEST_METHOD']
 
@@ -210,6 +217,7 @@ class Watch:
             collections.Counter
         )
         self.slowest: list[tuple[float, float, str]] = []
+        self.largest: list[tuple[int, str]] = []
         self.total = 0
         self.busy = 0.0
         self.errors = Errors(lambda kind, where, text: self.add(kind, where, text[-_SHOWN:]))
@@ -234,6 +242,7 @@ class Watch:
     ) -> Iterable[bytes]:
         with self._lock:
             asked = dict(environ)  # what is called may change it
+            memory_before = memory.forget_peak()
             began, busy_before = time.perf_counter(), time.thread_time()
             self.errors.begin()
             try:
@@ -242,9 +251,10 @@ class Watch:
                 status, headers, content = '599 Raised', [], traceback.format_exc().encode()
             self.errors.end()
             took, busy = time.perf_counter() - began, time.thread_time() - busy_before
+            taken = (memory.peak() - memory_before) // 1024
             seen = self._seen(asked, Answer(int(status[:3]), headers, content))
-            self._count(seen, took, busy)
-            self._check(seen, took, busy)
+            self._count(seen, took, busy, taken)
+            self._check(seen, took, busy, taken)
         start_response(status, headers)
         return [content]
 
@@ -272,15 +282,15 @@ class Watch:
             project_id if known else None,
         )
 
-    def _count(self, seen: _Seen, took: float, busy: float) -> None:
+    def _count(self, seen: _Seen, took: float, busy: float, taken: int) -> None:
         self.total += 1
         self.busy += took
         self.statuses[seen.operation][seen.answer.status] += 1
-        heapq.heappush(self.slowest, (took, busy, f'{seen.answer.status} {seen.request[:200]!r}'))
-        if len(self.slowest) > 10:
-            heapq.heappop(self.slowest)
+        shown = f'{seen.answer.status} {seen.request[:200]!r}'
+        _keep(self.slowest, (took, busy, shown))
+        _keep(self.largest, (taken, shown))
 
-    def _check(self, seen: _Seen, took: float, busy: float) -> None:
+    def _check(self, seen: _Seen, took: float, busy: float, taken: int) -> None:
         reasons = [
             reason
             for check in (
@@ -295,6 +305,8 @@ class Watch:
         ]
         if min(took, busy) > SLOW or took > HANGS:
             reasons.append('slow')
+        if taken > LARGE:
+            reasons.append(f'takes {taken} MiB')
         for reason in reasons:
             self.add(
                 reason,
@@ -305,7 +317,7 @@ class Watch:
             )
 
     def _server_errors(self, seen: _Seen) -> Iterator[str]:
-        if seen.answer.status >= 500:
+        if seen.answer.status >= 500 and not seen.is_of_health:
             lines = str(self.errors).strip().splitlines() or ['']
             yield f'{seen.answer.status} {lines[-1][:100]}'
 
@@ -461,6 +473,13 @@ def _validator(
     )
 
 
+def _keep(largest: list[Any], item: Any) -> None:
+    """Keep the ten largest items of all."""
+    heapq.heappush(largest, item)
+    if len(largest) > 10:
+        heapq.heappop(largest)
+
+
 def _called(
     application: Callable[..., Iterable[bytes]], environ: dict[str, Any]
 ) -> tuple[str, Headers, bytes]:
@@ -511,7 +530,7 @@ def _form(seen: _Seen) -> Iterator[str]:
     except ValueError as exc:
         yield f'body is no JSON that everybody can read: {type(exc).__name__}'
         return
-    if answer.status >= 400:
+    if answer.status >= 400 and not seen.is_of_health:
         yield from _fault(answer, document)
     elif isinstance(document, dict) and _HOST.fullmatch(seen.environ.get('HTTP_HOST', '')):
         yield from _links(document)

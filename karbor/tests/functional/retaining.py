@@ -25,7 +25,6 @@ server. The ratios are those to the smallest number.
 import datetime
 import itertools
 import logging
-import pathlib
 import sys
 import time
 import unittest
@@ -46,7 +45,7 @@ from karbor.resource import Resource
 from karbor.services.protection import graph, protectables, provider
 from karbor.services.protection.protection_plugins.volume import cinder_snapshot_plugin
 from karbor.services.schedules import retention_jobs
-from karbor.tests import base, runners, schedule_rows
+from karbor.tests import base, memory, runners, schedule_rows
 
 _COUNTS = (100, 1_000, 10_000)
 _CHECKPOINTS = 100
@@ -89,19 +88,19 @@ class Retaining(base.TestCase):
         job_id = self._fill()
         filled = time.monotonic() - begun
         event.listen(db.engine(), 'before_cursor_execute', self._note)
-        before = _forget_peak()
+        before = memory.forget_peak()
         begun, cpu_begun = time.monotonic(), time.process_time()
         self.runner.run(job_id)
         cpu, seconds = time.process_time() - cpu_begun, time.monotonic() - begun
-        memory = _memory('VmHWM') - before
+        most = memory.peak() - before
         self._check(job_id)
-        figures = [cpu / self.count, self.statements, memory / self.count]
+        figures = [cpu / self.count, self.statements, most / self.count]
         if not self.first:
             type(self).first = figures
         ratios = [figure / first for figure, first in zip(figures, self.first, strict=True)]
         print(  # noqa: T201
             f'{self.count:7} {filled:8.1f} {seconds:9.2f} {cpu:9.2f} '
-            f'{1000 * cpu / self.count:12.2f} {self.statements:10} {memory / 1024:8.1f}    ',
+            f'{1000 * cpu / self.count:12.2f} {self.statements:10} {most / 1024:8.1f}    ',
             *(f'{ratio:6.2f}' for ratio in ratios),
             flush=True,
         )
@@ -204,18 +203,6 @@ def _begin(session: orm.Session, operation_id: str, checkpoint_id: str) -> str:
     assert job is not None
     job_rows.change_state(session, run.id, job_rows.JobState.PENDING, job_rows.JobState.DONE)
     return job.id
-
-
-def _forget_peak() -> int:
-    """Have the most memory be what the process has now; returns that, in KiB."""
-    pathlib.Path('/proc/self/clear_refs').write_text('5')
-    return _memory('VmRSS')
-
-
-def _memory(name: str) -> int:
-    """A number of KiB that Linux tells of this process."""
-    lines = pathlib.Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f'{name}:'))
 
 
 def main(counts: list[int]) -> bool:

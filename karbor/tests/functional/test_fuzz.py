@@ -590,6 +590,7 @@ class FuzzTest(base.CloudTestCase):
             f'{took:.2f} s ({busy:.2f} s busy) {what}'
             for took, busy, what in sorted(self.watch.slowest, reverse=True)
         ]
+        lines += [f'{taken} MiB {what}' for taken, what in sorted(self.watch.largest, reverse=True)]
         lines += [
             f'found: {found.kind} ({found.count} times) in {found.where}'
             for found in self.watch.findings.values()
