@@ -14,12 +14,16 @@
 
 from collections.abc import Callable
 
-from karbor import db
+from oslo_log import log as logging
+
+from karbor import db, exception
 from karbor.db import looks, troubles
 from karbor.services import periodic
 from karbor.services.checkpoints.coverage import Coverage
 from karbor.services.notifications import coverage_troubles
 from karbor.services.recovery.inventory import Inventory
+
+LOG = logging.getLogger(__name__)
 
 _INTERVAL = 300  # seconds
 
@@ -41,10 +45,15 @@ class CoverageLook:
     def look_at_coverage(self) -> None:
         """Look at every project that nobody has looked at lately.
 
-        :raises InventoryFailed: nothing has told the region yet, and Keystone does not answer.
+        None is while nothing has told the region yet: what is in another one is not gone.
         """
+        try:
+            region = self._look_up_region()
+        except exception.InventoryFailed as exc:
+            LOG.warning('Nobody looks for volumes that are late or gone: %s', exc.msg)
+            return
+        coverage = Coverage()
         db.transaction(looks.know_customers)()
-        coverage, region = Coverage(), self._look_up_region()
         while project_ids := db.transaction(looks.take_unjudged)(_INTERVAL):
             for project_id in project_ids:
                 standing = coverage_troubles.of_project(

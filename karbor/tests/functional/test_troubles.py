@@ -303,6 +303,21 @@ class VolumesTest(TroublesTestCase):
         self.assertEqual(17, trouble['count'])
         self.assertIn('; and 7 more', trouble['reason'])
 
+    def test_keystone_may_be_away_once_the_region_is_known(self) -> None:
+        self.create_operation()
+        self.runs(1)
+        inventory = mock.Mock(side_effect=exception.InventoryFailed(reason='Keystone is away'))
+        del self.cinder.volumes[self.a['id']]
+        self.get('/coverage')
+        away = coverage_looks.CoverageLook(inventory)
+        with self.assertLogs(coverage_looks.LOG.logger, 'WARNING') as logs:
+            away.look_at_coverage()
+        self.assertIn('Keystone is away', logs.output[0])
+        self.assertEqual([], self.kinds())
+        self.assertEqual(['volumes_gone'], self.look())
+        self.patch(self.coverage_look, '_inventory', inventory)
+        self.assertEqual(['volumes_gone'], self.look())
+
     def test_each_project_is_looked_at_by_one(self) -> None:
         self.look()
         judged = mock.Mock(wraps=coverage_troubles.of_project)
