@@ -31,7 +31,7 @@ def create() -> pipeline.Application:
     :raises SchemaError: this code may not work on the schema of the database.
     """
     try:
-        schema_gate.check()
+        schema_gate.enter()
     except db_exc.DBError as exc:
         # It answers that it is not ready, and begins to work when the database does.
         LOG.warning('The database does not answer; its schema is not known: %s', exc)

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fire() -> int:
-    schema_gate.check()
+    schema_gate.enter()
     stop = signals.stop_event()
     reporter = processes.Reporter(processes.OPERATION_ENGINE)
     reporter.report()

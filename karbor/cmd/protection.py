@@ -81,7 +81,7 @@ def _deadline(grace: float) -> int:
 
 def _supervise(arguments: Sequence[str]) -> int:
     # What is wrong with the configuration is said once, and not by each worker again and again.
-    schema_gate.check()
+    schema_gate.enter()
     assembly.protection_worker()
     boards.DatabaseBoard().check()
     db.dispose()

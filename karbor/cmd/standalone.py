@@ -121,6 +121,7 @@ def _configure(config_files: Sequence[str]) -> None:
     logging.register_options(CONF)
     conf.set_defaults()
     conf.register_opts(CONF)
+    CONF.set_default('compress_checkpoints', True)  # no other process reads what it writes
     CONF(
         args=[],
         project='karbor',
@@ -224,6 +225,7 @@ def _open_database(state: state_dir.StateDirectory) -> None:
     db_options.set_defaults(CONF, connection=state.database_url)
     db.configure(CONF)
     migration.upgrade()
+    schema_gate.enter()
 
 
 def _context_of_job(cloud: clouds.Cloud, job: models.Job) -> karbor_context.RequestContext:

@@ -45,9 +45,10 @@ OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         'compress_checkpoints',
         default=False,
-        help='Whether new checkpoints keep large plans and graphs compressed in the database. Set '
-        'it when no process of a release runs any more that has no such option: it could not read '
-        'them.',
+        help='Whether large plans, and graphs of checkpoints, are written compressed to the '
+        'database. Set it when no process of a release runs any more that has no such option: it '
+        'could not read them, and is kept out from then on. karbor-standalone does so unless it is '
+        'false.',
     ),
     cfg.StrOpt(
         'host',

@@ -95,7 +95,12 @@ def _run(connection: sa.Connection, revision: str) -> None:
     oldest_code = migration_scripts.oldest_code(revision)
     if oldest_code is not None and schema_gate.exists(connection):
         # First: MariaDB commits each change of a table, and older code must not begin between.
-        connection.execute(sa.update(models.SchemaGate).values(oldest_code=oldest_code))
+        # What processes have closed for what they write stays so.
+        connection.execute(
+            sa.update(models.SchemaGate)
+            .where(models.SchemaGate.oldest_code < oldest_code)
+            .values(oldest_code=oldest_code)
+        )
     migration_scripts.run(connection, revision)
 
 

@@ -79,7 +79,7 @@ class Plan(Timestamps, Base):
     description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     provider_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     status: orm.Mapped[str] = orm.mapped_column(sa.String(64))
-    resources: orm.Mapped[list[dict[str, Any]]] = orm.mapped_column(sa.JSON)
+    resources: orm.Mapped[list[dict[str, Any]]] = orm.mapped_column(compressed.CompressedJSON)
     parameters: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
 
 

@@ -22,10 +22,15 @@ import pathlib
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+from oslo_config import cfg
+from sqlalchemy import orm
 
 from karbor.db import api, models
 
 MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
+
+# The last migration of the first code that reads what is compressed.
+_READS_COMPRESSED = '0012'
 
 # Alembic's.
 _VERSION = sa.table('alembic_version', sa.column('version_num', sa.String))
@@ -134,3 +139,29 @@ def check() -> None:
     reason = refusal()
     if reason is not None:
         raise SchemaError(reason)
+
+
+def enter() -> None:
+    """Begin to work on the open database.
+
+    Code that could not read what this code writes is kept out from now on.
+
+    :raises SchemaError: this code may not work on it.
+    """
+    check()
+    if cfg.CONF.compress_checkpoints:
+        api.transaction(need_code)(_READS_COMPRESSED)
+
+
+def need_code(session: orm.Session, revision: str) -> None:
+    """Close the gate to older code.
+
+    :param revision: the last migration of the oldest code that may go on working. One that was
+        needed before, and is newer, still is.
+    """
+    session.execute(
+        sa.update(models.SchemaGate)
+        .where(models.SchemaGate.oldest_code < revision)
+        .values(oldest_code=revision)
+        .execution_options(synchronize_session=False)
+    )

@@ -52,6 +52,28 @@ class CompressedTest(base.TestCase):
             row = session.get_one(models.Checkpoint, row_id)
         self.assertEqual((plan, json.dumps(plan)), (row.protection_plan, row.resource_graph))
 
+    def test_a_plan(self) -> None:
+        resources = _LARGE['resources']
+        self.config.config(compress_checkpoints=True)
+        with db.writer() as session:
+            plan = models.Plan(
+                project_id=base.PROJECT_ID,
+                name='nightly',
+                provider_id=base.PROVIDER_ID,
+                status='started',
+                resources=resources,
+                parameters={},
+            )
+            session.add(plan)
+            session.flush()
+            plan_id = plan.id
+        with db.reader() as session:
+            length = session.scalar(
+                sa.text('SELECT LENGTH(CAST(resources AS CHAR(99999))) FROM plans')
+            )
+            self.assertLess(length, len(json.dumps(resources)) / 1.5)
+            self.assertEqual(resources, session.get_one(models.Plan, plan_id).resources)
+
     def test_large_ones_when_all_can_read_them(self) -> None:
         plain = self.write(_LARGE)
         self.assertEqual(_LARGE, json.loads(self.kept(plain)[0]))

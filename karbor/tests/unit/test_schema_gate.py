@@ -220,6 +220,34 @@ class UpgradeTest(GateTestCase):
         migration.upgrade()
 
 
+class CompressionTest(GateTestCase):
+    """Who writes what older code cannot read keeps that out."""
+
+    def test_it_is_kept_out(self) -> None:
+        before = schema_gate.look().oldest_code
+        schema_gate.enter()
+        self.assertEqual(before, schema_gate.look().oldest_code)
+        self.config.config(compress_checkpoints=True)
+        schema_gate.enter()
+        self.assertEqual('0012', schema_gate.look().oldest_code)
+        older = schema_gate.known()[: schema_gate.known().index('0012')]
+        self.assertIn('needs code of 0012', schema_gate.look().refusal(older) or '')
+        self.assertIsNone(schema_gate.refusal())
+
+    def test_nobody_is_let_in_again(self) -> None:
+        self.config.config(compress_checkpoints=True)
+        self.set_schema(_BEFORE, _HEAD)
+        with mock.patch.object(schema_gate, 'refusal', return_value=None):
+            schema_gate.enter()
+        self.assertEqual(_HEAD, schema_gate.look().oldest_code)
+
+        self.open_new_database()
+        migration.upgrade(_BEFORE)
+        db.transaction(schema_gate.need_code)(_BEFORE)
+        migration.upgrade()
+        self.assertEqual(_BEFORE, schema_gate.look().oldest_code)
+
+
 class ReporterTest(GateTestCase):
     def test_no_further_work_while_the_schema_is_too_new(self) -> None:
         reporter = processes.Reporter(processes.PROTECTION)
