@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from karbor.common import documents
-from karbor.db import models
+from karbor.db import compressed, models
 
 _LARGEST_INTEGER = 2**31 - 1
 
@@ -41,7 +41,7 @@ def check(model: type[models.Base], values: Mapping[str, Any]) -> None:
 
 
 def _check(column_type: sa.types.TypeEngine[Any], value: Any) -> None:
-    if isinstance(column_type, sa.JSON):
+    if isinstance(column_type, (sa.JSON, compressed.CompressedJSON)):
         documents.check(value)
     elif not isinstance(value, column_type.python_type):
         what = _NOUNS[column_type.python_type]
