@@ -50,8 +50,8 @@ _COUNTED = (
 _BUSY = ('protecting', 'deleting', 'in_progress')
 _ENDED = ('success', 'deleted', 'error_deleting')
 _KINDS = {
-    models.Checkpoint: ('protect', 'delete'),
-    models.Restore: ('restore',),
+    models.Checkpoint: ('protect', 'safety_protect', 'delete'),
+    models.Restore: ('restore', 'chosen_restore'),
     models.Verification: ('verify',),
 }
 
