@@ -21,7 +21,7 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_utils import timeutils
 
-from karbor import db
+from karbor import conf, db
 from karbor.services.schedules import engine
 from karbor.tests.integration import base, callers, cloud, service_case
 
@@ -83,10 +83,11 @@ class ClockTest(SchedulesTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        conf = cfg.ConfigOpts()
-        db_options.set_defaults(conf, connection=self.service.database)
-        conf(args=[], default_config_files=[], default_config_dirs=[])
-        db.configure(conf)
+        conf.register_opts(cfg.CONF)  # of quotas, say
+        options = cfg.ConfigOpts()
+        db_options.set_defaults(options, connection=self.service.database)
+        options(args=[], default_config_files=[], default_config_dirs=[])
+        db.configure(options)
         self.now = timeutils.utcnow()
         self.engine = engine.Engine(lambda _job_id: None, 1, lambda _session: self.now)
 
