@@ -32,7 +32,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 ROLES = ('reader', 'member', 'manager', 'admin', 'service', 'stranger')
 _UUID = re.compile('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
-_SEEN = ('alembic_version', 'volumes', 'project_looks', 'troubles')
+_SEEN = ('alembic_version', 'volumes', 'project_looks')
 _HEARTBEAT = ('reported_at', 'updated_at')
 _LISTS = (
     '/plans',
@@ -44,7 +44,6 @@ _LISTS = (
     '/scheduled_operations',
     '/schedules',
     '/operation_logs',
-    '/troubles',
     '/protectables/OS::Cinder::Volume/instances',
 )
 
