@@ -61,10 +61,10 @@ class Services:
     scheduled_operations: ScheduledOperations
     schedules: Schedules
     schedule_previews: SchedulePreviews
+    troubles: Troubles
     project_health: ProjectHealth
     check_board: Callable[[], None]  # raises when the job board does not work
     recovery_points: RecoveryPoints = field(default_factory=RecoveryPoints)
-    troubles: Troubles = field(default_factory=Troubles)
     triggers: Triggers = field(default_factory=Triggers)
     retention: Retention = field(default_factory=Retention)
     operation_logs: OperationLogs = field(default_factory=OperationLogs)
@@ -87,7 +87,7 @@ class Services:
         :param board: where jobs are left.
         """
         plan_resources = PlanResources(registry, protectable_plugins)
-        coverage = Coverage()
+        coverage, troubles = Coverage(), Troubles()
         return cls(
             providers=registry,
             protectables=protectable_plugins,
@@ -99,7 +99,8 @@ class Services:
             schedules=Schedules(used_trusts),
             schedule_previews=SchedulePreviews(plan_resources, coverage),
             coverage=coverage,
-            project_health=ProjectHealth(coverage, Troubles()),
+            troubles=troubles,
+            project_health=ProjectHealth(coverage, troubles),
             check_board=board.check,
         )
 

@@ -339,6 +339,32 @@ def goes_on(session: orm.Session, scheduled_operation_id: str) -> bool:
     )
 
 
+def is_removal_left(session: orm.Session, scheduled_operation_id: str) -> bool:
+    """Whether something that the newest retention has asked for is not removed: it goes on, or it
+    has failed.
+    """
+    job = models.Job
+    newest_retention = (
+        sa.select(sa.func.max(job.created_at))
+        .where(
+            job.scheduled_operation_id == scheduled_operation_id,
+            job.kind == constants.OperationType.RETENTION,
+        )
+        .scalar_subquery()
+    )
+    left = (
+        sa.select(job.id)
+        .where(
+            job.scheduled_operation_id == scheduled_operation_id,
+            job.kind.in_((constants.OperationType.DELETE, constants.OperationType.REMOVE)),
+            job.created_at >= newest_retention,
+            sa.or_(job.state.in_(UNFINISHED), job.error.is_not(None)),
+        )
+        .limit(1)
+    )
+    return session.scalar(left) is not None
+
+
 def change_state(session: orm.Session, job_id: str, state: str, then: str) -> bool:
     """Change the state of a job that has a certain one; returns whether it had."""
     changed = session.execute(

@@ -70,7 +70,6 @@ class Judge:
     """Tells one attempt whether its job is to wait for what was raised.
 
     What it has told stays so: when what still runs has ended, the service may be back.
-
     """
 
     def __init__(self, holding: 'Holding', job: models.Job, *, may_hold: bool) -> None:

@@ -15,7 +15,6 @@
 Each is written in the transaction that makes it so.
 """
 
-import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor.common import constants
@@ -31,7 +30,6 @@ _OF_RUNS = (
     TroubleKind.RUN_SKIPPED,
     TroubleKind.TRUST_DEAD,
 )
-_REMOVALS = (constants.OperationType.DELETE, constants.OperationType.REMOVE)
 
 
 def after_run(
@@ -73,34 +71,10 @@ def after_retention(session: orm.Session, job: models.Job, outcome: Outcome) -> 
         return
     operation_id = str(job.scheduled_operation_id)
     kind = TroubleKind.RETENTION_FAILED
-    if troubles.stands(session, job.project_id, operation_id, kind) and not _is_anything_left(
-        session, operation_id
-    ):
+    if troubles.stands(
+        session, job.project_id, operation_id, kind
+    ) and not job_rows.is_removal_left(session, operation_id):
         troubles.close(session, job.project_id, operation_id, (kind,))
-
-
-def _is_anything_left(session: orm.Session, operation_id: str) -> bool:
-    """Whether a removal goes on, or has failed since the newest retention began."""
-    job = models.Job
-    newest = (
-        sa.select(sa.func.max(job.created_at))
-        .where(
-            job.scheduled_operation_id == operation_id,
-            job.kind == constants.OperationType.RETENTION,
-        )
-        .scalar_subquery()
-    )
-    left = (
-        sa.select(job.id)
-        .where(
-            job.scheduled_operation_id == operation_id,
-            job.kind.in_(_REMOVALS),
-            job.created_at >= newest,
-            sa.or_(job.state.in_(job_rows.UNFINISHED), job.error.is_not(None)),
-        )
-        .limit(1)
-    )
-    return session.scalar(left) is not None
 
 
 def tell(
