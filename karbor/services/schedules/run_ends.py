@@ -84,11 +84,9 @@ def follow_retention(
     A run is not tried again when nothing was removed.
     """
     operation_id = str(job.scheduled_operation_id)
-    run_troubles.after_retention(session, job, outcome)
     if not retention_jobs.has_removed(session, job):
         runs.cancel_retries(session, operation_id, outcome.reason or _NOTHING_REMOVED)
-    waiting = runs.let_next_begin(session, operation_id)
-    return () if waiting is None else (waiting,)
+    return follow_removal(session, job, outcome)
 
 
 def follow_removal(session: orm.Session, job: models.Job, outcome: Outcome) -> Sequence[models.Job]:
